@@ -1,0 +1,27 @@
+"""rdsolver: reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections.
+
+    from rdsolver import load_config, simulate, open_run
+
+Importing the package imports neither JAX nor pydantic; each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import load_config
+    from .output.reader import open_run
+    from .simulation import simulate
+
+__version__ = "0.1.0"
+__all__ = ["load_config", "open_run", "simulate"]
+
+_HOME = {"load_config": "config", "simulate": "simulation", "open_run": "output.reader"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

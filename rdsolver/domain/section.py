@@ -1,0 +1,77 @@
+"""A bone section (2D) or block (3D): the grid, the bone on it, and where there is tissue at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .grid import Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the solver needs to know of the place.
+
+    grid    the cells
+    bone    mineralised bone fraction of each cell, in [0, 1], float64, shape of the grid
+    active  True inside the field of view; outside nothing lives and nothing flows
+    record  how it was made (generator and seed, or file, SHA-256, voxel, threshold ...): goes into the output
+    """
+
+    grid: Grid
+    bone: np.ndarray
+    active: np.ndarray
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.bone.shape != self.grid.shape or self.active.shape != self.grid.shape:
+            raise InputError(
+                f"section: the bone array has shape {self.bone.shape} and the field of view {self.active.shape}, "
+                f"the grid {self.grid.shape}. All three must agree."
+            )
+        if not np.all(np.isfinite(self.bone)) or self.bone.min() < 0 or self.bone.max() > 1:
+            raise InputError(
+                "section: bone fractions must be finite and between 0 and 1, "
+                f"found {np.nanmin(self.bone):g} to {np.nanmax(self.bone):g} with "
+                f"{np.count_nonzero(~np.isfinite(self.bone))} cells not finite."
+            )
+        if not self.active.any():
+            raise InputError("section: the field of view is empty, so there is nothing to solve on.")
+        if not 0 < self.bone_volume_fraction < 1:
+            what = "no bone" if self.bone_volume_fraction == 0 else "bone everywhere and no marrow"
+            raise InputError(
+                f"section: there is {what} inside the field of view (BV/TV {self.bone_volume_fraction:g}). "
+                "The model needs a bone surface: check the threshold rule, the crop and the field of view."
+            )
+
+    @property
+    def bone_volume_fraction(self) -> float:
+        """BV/TV over the field of view."""
+        return float(self.bone[self.active].mean())
+
+    def describe(self) -> str:
+        g = self.grid
+        size = " x ".join(str(n) for n in g.shape)
+        spacing = f"{g.spacing[0]:g}" if len(set(g.spacing)) == 1 else " x ".join(f"{h:g}" for h in g.spacing)
+        thick = f", {g.thickness:g} um thick" if g.thickness is not None else ""
+        view = "" if self.active.all() else f", field of view {self.active.mean():.0%}"
+        return f"{size}, {spacing} um{thick}, BV/TV {self.bone_volume_fraction:.3f}{view}"
+
+
+def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
+    """A flat slab of bone at the low end of an axis, for tests and for resorption fronts.
+
+    thickness: of the slab, um (default: half the box). A cell cut by the surface gets the cut fraction.
+    """
+    axis %= grid.ndim
+    length = grid.shape[axis] * grid.spacing[axis]
+    t = length / 2 if thickness is None else thickness
+    low = np.arange(grid.shape[axis]) * grid.spacing[axis]
+    fraction = np.clip((t - low) / grid.spacing[axis], 0.0, 1.0)
+    shape = [1] * grid.ndim
+    shape[axis] = -1
+    bone = np.broadcast_to(fraction.reshape(shape), grid.shape).copy()
+    return Section(grid, bone, np.ones(grid.shape, bool), {"kind": "slab", "thickness": t, "axis": grid.axes[axis]})

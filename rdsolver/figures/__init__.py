@@ -1,0 +1,1 @@
+"""What a user sees: figures made from a run file alone."""

@@ -1,0 +1,1 @@
+"""How in time: integrators and step control."""

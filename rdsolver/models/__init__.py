@@ -1,0 +1,1 @@
+"""What: a model is fields, parameters, pointwise rates, fluxes and observables."""

@@ -1,0 +1,102 @@
+"""Binders: everything soluble that binds RANKL, as presets of one thing.
+
+OPG is endogenous. A drug is the same thing with a plasma curve instead of a source in the tissue.
+A binder called `rank_fc` brings the fields `rank_fc` and `rankl_rank_fc` and the parameters `rank_fc_...`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..base import Parameter
+
+UM2_S = 86400.0  # um2/s in um2/d
+
+
+@dataclass(frozen=True)
+class Binder:
+    """One binder of RANKL.
+
+    name   prefix of its fields and parameters
+    like   the preset its parameters start from
+    label  how figures and messages call it
+    drug   given by dose and reached from plasma (True), or made in the tissue (False)
+    """
+
+    name: str
+    like: str
+    label: str
+    drug: bool = True
+
+    @property
+    def complex(self) -> str:
+        return f"rankl_{self.name}"
+
+
+OPG = Binder("opg", "opg", "OPG", drug=False)
+
+LABELS = {"rank_fc": "RANK-Fc", "fc_opg": "Fc-OPG", "denosumab": "denosumab", "soluble_rank": "soluble RANK"}
+"""The drugs that come as presets."""
+
+
+def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
+    """The parameters of one binder, named after it."""
+    b, label = binder.name, binder.label
+    K, K_source, K_mark, K_low, K_high = _K_EFF[binder.like]
+    opg = binder.like == "opg"
+    common = (
+        Parameter(f"{b}_diffusivity", (9 if opg else 7) * UM2_S, "um^2/d", f"diffusivity of free {label} in marrow", "Stokes scaling from RANKL, Bishop et al. 2024", "C", 1 * UM2_S, 100 * UM2_S, f"D_{b}"),
+        Parameter(f"{b}_kon", 864.0, "1/(nM d)", f"association of {label} with RANKL (1e7 /M/s)", "kept above rankl_loss / K_eff", "A", 1.0, 1e5, "kon"),
+        Parameter(f"{b}_K_eff", K, "nM", f"effective constant of {label}: K + rankl_loss/kon; koff = kon K_eff - rankl_loss", K_source, K_mark, K_low, K_high, "K_eff"),
+        Parameter(f"{b}_loss", 40.0 if opg else 0.0, "1/d", f"loss of free {label} in tissue", "within the published range 0.35 to 381 /d" if opg else "cleared from plasma instead", "A", 0.0, 400.0, f"d_{b}"),
+    )
+    if not binder.drug:
+        return common
+    return common + _plasma_parameters(binder)
+
+
+_K_EFF = {
+    "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
+    "fc_opg": (0.02, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
+    "rank_fc": (0.1, "assumed, to be scanned 0.03 to 10 nM", "A", 0.03, 10.0),
+    "denosumab": (0.25, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
+    "soluble_rank": (15.0, "500 times the OPG family, Nelson 2012", "C/U", 1.0, 100.0),
+}
+
+_ZIERHUT = "Zierhut 2008, 10.1007/s10928-008-9093-5, DDMODEL00000233; absolute value for 70 kg, per kg here"
+_DENOSUMAB = "Martinez-Reina & Pivonka 2019, 10.1016/j.bone.2019.04.022"
+_MOUSE = "no published pharmacokinetics found; mouse-like half-life of 2 d assumed"
+_SHORT = "half-life 0.1 d, general knowledge"
+_LN2 = 0.6931471805599453
+
+# Plasma pharmacokinetics, per kg of body weight:
+# kDa, bioavailability s.c., absorption 1/d, central mL/kg, clearance mL/(kg d),
+# peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant ng/mL.
+_PLASMA = {
+    "fc_opg": ((90.0, 0.067, 0.0131 * 24, 2800 / 70, 168 * 24 / 70, 443 / 70, 15.5 * 24 / 70, 269 / 70, 3.02 * 24 / 70, 13300 * 24 / 70, 6.74), _ZIERHUT, "V"),
+    "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
+    "denosumab": ((149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0), _DENOSUMAB + "; volume is V/F", "V"),
+    "soluble_rank": ((30.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
+}
+
+_PLASMA_ROWS = (
+    ("molar_mass", "kDa", "molar mass", 1.0, 1000.0),
+    ("bioavailability", "1", "share of a subcutaneous dose that reaches plasma", 0.001, 1.0),
+    ("absorption", "1/d", "absorption from the subcutaneous depot", 0.01, 100.0),
+    ("central_volume", "mL/kg", "volume of plasma compartment", 10.0, 1000.0),
+    ("clearance", "mL/(kg d)", "linear clearance from plasma", 0.0, 1e4),
+    ("peripheral_volume_1", "mL/kg", "first peripheral volume (0: none)", 0.0, 1000.0),
+    ("peripheral_clearance_1", "mL/(kg d)", "exchange with the first peripheral volume", 0.0, 1e4),
+    ("peripheral_volume_2", "mL/kg", "second peripheral volume (0: none)", 0.0, 1000.0),
+    ("peripheral_clearance_2", "mL/(kg d)", "exchange with the second peripheral volume", 0.0, 1e4),
+    ("saturable_elimination", "ng/(kg d)", "largest rate of saturable elimination (0: none)", 0.0, 1e6),
+    ("saturable_constant", "ng/mL", "plasma level of half that rate", 0.1, 1e5),
+)
+
+
+def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
+    values, source, mark = _PLASMA[binder.like]
+    return tuple(
+        Parameter(f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, mark, low, high)
+        for value, (key, unit, meaning, low, high) in zip(values, _PLASMA_ROWS, strict=True)
+    )

@@ -1,0 +1,71 @@
+"""Every number of the bone model, declared once: value, unit, meaning, source, provenance mark, plausible range.
+
+Docs, `rdsolver params`, the config and the output file are all made from these rows.
+Units: um, d, nM, cells per mm3; see docs/model.md for the equations and the symbols.
+"""
+
+from __future__ import annotations
+
+from ..base import Parameter
+from .binders import OPG, UM2_S, Binder, binder_parameters
+
+PRESETS = ("human", "mouse")
+
+_BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
+_PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"
+_LEMAIRE = "Lemaire 2004, 10.1016/j.jtbi.2004.03.023"
+_PETERSON = "Peterson & Riggs 2010, Bone 46:49"
+_STEADY = "steady state of the baseline concentrations"
+
+_CYTOKINES = (
+    Parameter("rankl_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of free RANKL in marrow", _BISHOP, "V", 1 * UM2_S, 100 * UM2_S, "D_L"),
+    Parameter("complex_diffusivity", 7 * UM2_S, "um^2/d", "diffusivity of RANKL complexes in marrow", "Stokes scaling from RANKL", "C", 1 * UM2_S, 100 * UM2_S, "D_Q"),
+    Parameter("bone_hindrance", 0.1, "1", "diffusivity inside bone relative to marrow", _BISHOP, "V", 1e-4, 1.0),
+    Parameter("rankl_loss", 10.13, "1/d", "loss of RANKL, free and bound (published 0.07 to 504)", _PIVONKA, "V", 0.07, 504.0, "d_L"),
+    Parameter("rankl_production", 0.061, "nM/d", "RANKL production of the osteoblast lineage where the surface measure w is 1", _STEADY, "C", 1e-3, 10.0, "S_L0"),
+    Parameter("opg_production", 2.4, "nM/d", "OPG production where w is 1", _STEADY, "C", 0.01, 100.0, "S_O0"),
+    Parameter("rankl_production_factor", 1.0, "1", "disease factor on RANKL production; 1 in the healthy baseline", "definition", "A", 0.0, 100.0, "r_L"),
+    Parameter("opg_production_factor", 1.0, "1", "disease factor on OPG production; 1 in the healthy baseline", "definition", "A", 0.0, 100.0, "r_O"),
+    Parameter("opg_surface_share", 0.5, "1", "share of OPG made at the bone surface, the rest all over the section", "assumed", "A", 0.0, 1.0, "f_s"),
+    Parameter("rankl_scale", 0.002, "nM", "typical free RANKL: tolerances are relative to it", "Lemaire steady state 1.75 pM", "C/A", 1e-5, 1.0, "L0", minimum=1e-12),
+    Parameter("opg_scale", 0.06, "nM", "typical free OPG (an effective value, not a measured one): tolerances are relative to it", "ratio O0/K_O = 2 kept", "C/A", 1e-4, 10.0, "O0", minimum=1e-12),
+    Parameter("vessel_exchange", 5.0, "1/d", "exchange of a drug between plasma and marrow", "assumed", "A", 0.05, 500.0, "kv"),
+    Parameter("tissue_plasma_ratio", 0.5, "1", "free drug in tissue over plasma at balance", "assumed", "A", 0.05, 1.0, "phi"),
+)
+
+_CELLS = (
+    Parameter("rank_K", 0.0293, "nM", "effective constant of RANKL with RANK on cells", f"{_LEMAIRE}; {_PIVONKA}", "V", 0.001, 10.0, "K_R", minimum=1e-9),
+    Parameter("differentiation", 0.016, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0", "A", 1e-3, 1.0, "p0"),
+    Parameter("differentiation_exponent", 2.0, "1", "Hill exponent of differentiation in the occupancy", "assumed", "A", 1.0, 4.0, "n"),
+    Parameter("precursor_supply", 1.6, "1/(mm^3 d)", "supply of committed precursors where w is 1", "keeps P0", "A", 0.01, 100.0, "s_P"),
+    Parameter("precursor_loss", 0.016, "1/d", "loss of precursors", "assumed", "A", 1e-3, 1.0, "d_P"),
+    Parameter("precursor_motility", 432.0, "um^2/d", "random motility of precursors", _BISHOP, "V", 0.0, 1e4, "D_P"),
+    Parameter("precursor_scale", 50.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
+    Parameter("osteoclast_death", 0.16, "1/d", "death of osteoclasts at baseline occupancy", _PETERSON, "C", 0.01, 1.0, "d_C"),
+    Parameter("survival_most", 3.803, "1", "death without RANK signal, relative to baseline", _PETERSON, "V", 1.0, 10.0, "E0", minimum=1.0),
+    Parameter("survival_least", 0.470, "1", "death at full RANK signal, relative to baseline", _PETERSON, "V", 0.0, 1.0, "Em"),
+    Parameter("survival_exponent", 3.09, "1", "Hill exponent of survival in the occupancy", _PETERSON, "V", 1.0, 6.0, "g"),
+    Parameter("activation_share", 0.2, "1", "share of resorption per osteoclast that follows the occupancy", "fitted to NTX after Fc-OPG (target T3)", "A", 0.0, 1.0, "e"),
+    Parameter("osteoclast_motility", 100.0, "um^2/d", "random motility of osteoclasts", "assumed", "A", 0.0, 1e4, "D_C"),
+    Parameter("osteoclast_scale", 5.0, "1/mm^3", "typical density of osteoclasts: tolerances are relative to it", "label counts; geometry", "U/A", 0.01, 1e4, "C0", minimum=1e-9),
+    Parameter("osteoclast_limit", 2e4, "1/mm^3", "packing limit of osteoclasts", "geometry", "U/A", 100.0, 1e6, "Cmax", minimum=1e-6),
+    Parameter("chemotaxis", 1000.0, "um^2/d", "drift up the gradient of the occupancy relative to baseline", "prototype", "A", 0.0, 1e5, "chi"),
+    Parameter("drift_limit", 40.0, "um/d", "largest drift speed of osteoclasts (remodelling units advance 20 to 40 um/d)", "general knowledge", "U", 1.0, 200.0, "vmax", minimum=1e-6),
+    Parameter("bone_mobility", 0.05, "1", "motility of cells inside bone relative to marrow", "assumed", "A", 0.0, 1.0),
+)
+
+_MATRIX = (
+    Parameter("smoothing_length", 15.0, "um", "standard deviation of the Gaussian that smooths bone before its surface is found", "definition", "A", 1.0, 100.0, "sigma", minimum=1e-3),
+    Parameter("surface_reference", 3e-3, "1/um", "surface density at which w is about 1 (3 mm2 per mm3)", "definition", "A", 3e-4, 3e-2, "S_ref", minimum=1e-9),
+    Parameter("surface_cutoff", 0.02, "1", "surface measure below which there is no surface", "definition", "A", 0.0, 0.2),
+    Parameter("turnover_speed", 0.045, "um/d", "speed of resorption, averaged over the surface, at baseline (25 % a year in humans)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.3),)),
+    Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6),
+    Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
+    Parameter("ntx_background", 0.15, "1", "share of NTX that does not come from osteoclasts", "largest observed fall 84 %", "C", 0.0, 0.5, "f_bg"),
+)
+
+
+def parameters(agents: tuple[Binder, ...] = ()) -> tuple[Parameter, ...]:
+    """All parameters of the bone model with these drugs."""
+    binders = (p for b in (OPG, *agents) for p in binder_parameters(b))
+    return (*_CYTOKINES, *binders, *_CELLS, *_MATRIX)

@@ -1,0 +1,1 @@
+"""How in space: fluxes, borders, reductions, multigrid."""
