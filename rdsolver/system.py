@@ -1,0 +1,167 @@
+"""Model + section + parameters + forcing = du/dt and the implicit stage: all that an integrator sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .models.base import Group
+from .models.bone.model import BoneModel
+from .operators import multigrid
+from .operators.reductions import mean_square, total
+from .operators.transport import diffusion, drift
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+Sums = dict[str, Array]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes"], meta_fields=["names"])
+@dataclass(frozen=True)
+class Forcing:
+    """Curves that drive the model from outside between two events: cubic Hermite through knots.
+
+    knots, values, slopes: (inputs, K), float64; unused knots at the end repeat the last one.
+    """
+
+    knots: Array
+    values: Array
+    slopes: Array
+    names: tuple[str, ...]
+
+    def at(self, t: Array, dtype: Any) -> Numbers:
+        """Each input at time t (d)."""
+        out = {}
+        for i, name in enumerate(self.names):
+            k = self.knots[i]
+            j = jnp.clip(jnp.searchsorted(k, t, side="right") - 1, 0, len(k) - 2)
+            h = k[j + 1] - k[j]
+            x = jnp.clip((t - k[j]) / jnp.where(h > 0, h, 1), 0, 1)
+            y0, y1, d0, d1 = self.values[i, j], self.values[i, j + 1], h * self.slopes[i, j], h * self.slopes[i, j + 1]
+            y = y0 + x * (d0 + x * (3 * (y1 - y0) - 2 * d0 - d1 + x * (2 * (y0 - y1) + d0 + d1)))
+            out[name] = y.astype(dtype)
+        return out
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["place", "p", "forcing", "scale"],
+    meta_fields=["model", "shape"],
+)
+@dataclass(frozen=True)
+class System:
+    """du/dt = f(t, u) of a model on a section.
+
+    model, shape   static: the model's switches, the multigrid hierarchy
+    place          the model's arrays fixed in a run
+    p              parameters, numbers of the run's precision
+    forcing        inputs between two events
+    scale          of each field, its typical size: tolerances are relative to it
+    """
+
+    model: BoneModel
+    shape: multigrid.Shape
+    place: Any
+    p: Numbers
+    forcing: Forcing
+    scale: Numbers
+
+    @property
+    def _dtype(self) -> Any:
+        return self.place.active.dtype
+
+    def refresh(self, u: Fields) -> Any:
+        """What follows the slow fields."""
+        return self.model.refresh(u, self.p, self.place)
+
+    def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+        """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step (default: from u)."""
+        aux = self.refresh(u) if aux is None else aux
+        inputs = self.forcing.at(t, self._dtype)
+        out = self.model.reaction(u, self.p, self.place, aux, inputs)
+        wrap = self.place.wrap
+        for name, (d, medium) in self.model.diffusivity(self.p).items():
+            out[name] = out[name] + d * diffusion(u[name], aux.media[medium], wrap)
+        for name, v in self.model.drift(u, self.p, self.place, aux).items():
+            out[name] = out[name] + drift(u[name], v, wrap)
+        return out
+
+    def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
+        """What enters and leaves each budget, per day."""
+        aux = self.refresh(u) if aux is None else aux
+        both = self.model.flows(u, self.p, self.place, aux, self.forcing.at(t, self._dtype))
+        return {f"{k}.{side}": x.astype(jnp.float64) for k, pair in both.items() for side, x in zip(("source", "loss"), pair, strict=True)}
+
+    def observe(self, t: Array, u: Fields) -> Numbers:
+        inputs = self.forcing.at(t, self._dtype)
+        return {k: v.astype(jnp.float64) for k, v in self.model.observe(u, self.p, self.place, self.refresh(u), inputs).items()}
+
+    def held(self, u: Fields) -> Numbers:
+        """The amount in each budget, summed over cells."""
+        return {k: sum((total(u[f]) for f in fields), jnp.zeros((), jnp.float64)) for k, fields in self.model.budgets.items()}
+
+    def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
+        """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
+        cells = total(self.place.active)
+        squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
+        return jnp.sqrt(jnp.max(jnp.stack(squares)))
+
+    def valid(self, u: Fields, tol: Array) -> tuple[Array, Array]:
+        """(all finite, lowest value over the tolerance of its field: -1 and below is a negative density)."""
+        finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
+        lowest = jnp.stack([jnp.min(x) / (tol * self.scale[k]) for k, x in u.items()]).min()
+        return finite, lowest.astype(jnp.float64)
+
+    # --- one implicit stage -------------------------------------------------------------------------------------------
+
+    @jax.jit
+    def stage(self, t: Array, predicted: Fields, psi: Fields, sigma: Array, tol: Array) -> tuple[Fields, Sums, Numbers]:
+        """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, by fixed work.
+
+        Surface and coefficients follow the predicted bone. A transport group takes one Newton step (Jacobian at the
+        predictor), solved by its number of V-cycles. σ = 0 asks for the steady state at frozen bone.
+        Returns u, the flows of the budgets at u, and for each transport group {"<group>": size of the last V-cycle's
+        correction in the error norm, "<group>.contraction": its ratio to the cycle before}.
+        Compiled on its own, once for the baseline and all steps: it is nearly all there is to compile.
+        """
+        u, report = dict(predicted), {}
+        aux = self.refresh(predicted)
+        for group in self.model.groups:
+            if group.solve == "transport":
+                found, report[group.name], report[f"{group.name}.contraction"] = self._transport(group, t, u, psi, sigma, tol, aux)
+            else:
+                found = self.model.pointwise(group.name, u, psi, sigma, self.p, self.place, aux)
+            u |= found
+        return u, self.flows(t, u, aux), report
+
+    def _transport(self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any) -> tuple[Fields, Array, Array]:
+        wrap, names = self.shape.wrap, group.fields
+        inputs = self.forcing.at(t, self._dtype)
+        local_rates = self.model.reaction(u, self.p, self.place, aux, inputs)
+        diffusivity = self.model.diffusivity(self.p)
+        v = self.model.drift(u, self.p, self.place, aux)
+        carried = v.get(names[0]) if len(names) == 1 else None
+
+        local, right = [], []
+        for name in names:
+            d, medium = diffusivity[name]
+            here = (sigma * (psi[name] - u[name]) + local_rates[name]) * self.place.active
+            moved = d * diffusion(u[name], aux.media[medium], wrap)
+            local.append(here)
+            right.append(here + moved if carried is None else here + moved + drift(u[name], carried, wrap))
+
+        block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux)
+        op = multigrid.Operator(sigma, tuple(diffusivity[n][0] for n in names), block)
+        levels = multigrid.hierarchy(multigrid.level(aux.media[group.medium], coefficients, carried, wrap), self.shape)
+
+        def size(change: multigrid.Vector) -> Array:
+            return self.norm(dict(zip(names, change, strict=True)), u, tol)
+
+        sums = tuple(total(x) for x in local)
+        change, last, contraction = multigrid.solve(op, levels, tuple(right), sums, self.shape, group.cycles, size)
+        return {n: u[n] + c for n, c in zip(names, change, strict=True)}, last, contraction
