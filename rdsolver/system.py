@@ -14,7 +14,7 @@ from .models.base import Group
 from .models.bone.model import BoneModel
 from .operators import multigrid
 from .operators.reductions import mean_square, total
-from .operators.transport import diffusion, drift
+from .operators.transport import diffusion, drift, own_diffusion, own_drift
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -116,6 +116,17 @@ class System:
         finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
         lowest = jnp.stack([jnp.min(x) / (tol * self.scale[k]) for k, x in u.items()]).min()
         return finite, lowest.astype(jnp.float64)
+
+    def bounds(self, u: Fields) -> tuple[Array, Array]:
+        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/d; Gershgorin's circles."""
+        aux = self.refresh(u)
+        wrap = self.shape.wrap
+        moving = [2 * d * jnp.max(own_diffusion(aux.media[m], wrap)) for d, m in self.model.diffusivity(self.p).values()]
+        leaving = [jnp.max(own_drift(v, wrap)) for v in self.model.drift(u, self.p, self.place, aux).values()]
+        none = jnp.zeros((), self._dtype)
+        fastest = jnp.max(jnp.stack([none, *leaving]))
+        pointwise = self.model.reaction_bound(u, self.p, self.place, aux)
+        return jnp.max(jnp.stack([none, *moving])) + 2 * fastest + pointwise, fastest
 
     # --- one implicit stage -------------------------------------------------------------------------------------------
 

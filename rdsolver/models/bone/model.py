@@ -21,7 +21,7 @@ from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, gaussian_weights, gradient_size, harmonic, open_faces, smooth
 from ..base import Field, Group, Series
 from .binders import OPG, Binder
-from .binding import Loss, binding, binding_rate
+from .binding import Loss, binding, binding_rate, koff
 from .cells import activation, death, differentiation, drift_speed, occupancy, room
 from .matrix import edge_factor, formation, moved_bone, surface_measure
 
@@ -198,6 +198,15 @@ class BoneModel:
     def _balance(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
         """N = k_res w [-j + B^m j_ref^(1-m)], 1/d."""
         return place.reference["k_res"] * s.w * (self._formation(u, p, place) - self._resorption(u, p, place, s))
+
+    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+        """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
+        rankl = jnp.maximum(u["rankl"], 0)
+        bound = p["rankl_loss"] + p["vessel_exchange"]
+        for b in self.binders:
+            bound = bound + p[f"{b.name}_kon"] * (rankl + jnp.maximum(u[b.name], 0)) + koff(p, b) + p[f"{b.name}_loss"]
+        fastest = jnp.maximum(1 / p["formation_delay"], p["osteoclast_death"] * p["survival_most"])
+        return jnp.maximum(2 * jnp.max(bound), 2 * (fastest + 2 * p["differentiation"] + p["precursor_loss"]))
 
     # --- transport and the implicit groups ------------------------------------------------------------------------
 

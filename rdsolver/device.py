@@ -1,0 +1,67 @@
+"""Where a run computes: the device, 64-bit types, the compilation cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import InputError
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept between runs: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "rdsolver" / "jax"
+
+
+@contextmanager
+def on(device: str) -> Iterator[str]:
+    """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
+
+    The caller's own JAX settings are as before afterwards. Raises InputError when there is no such device.
+    """
+    import jax
+
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
+        raise InputError(f'solver.device is "{device}". Allowed: "cpu", "gpu", or one of several GPUs such as "gpu:1".')
+    if kind == "cpu" and not jax.config.jax_platforms:
+        jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
+    _use_cache()
+    try:
+        found = jax.devices(kind)
+    except RuntimeError:
+        found = []
+    index = int(number or 0)
+    if index >= len(found):
+        there = f"{len(found)} found" if found else "none found"
+        raise InputError(
+            f'--device {device}: JAX sees no such device ({there}). Use --device cpu, or install JAX for your GPU: pip install "rdsolver[cuda13]".'
+        )
+    with jax.enable_x64(True), jax.default_device(found[index]):
+        yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
+
+
+def _use_cache() -> None:
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:  # a user's own choice stays
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on the device, None where it cannot be told."""
+    if device == "cpu":
+        try:
+            with open("/proc/meminfo") as f:
+                rows = dict(line.split(":", 1) for line in f)
+            return int(rows["MemAvailable"].split()[0]) * 1024
+        except (OSError, KeyError, ValueError):
+            return None
+    import jax
+
+    stats = jax.devices("gpu")[int(device.partition(":")[2] or 0)].memory_stats()
+    return None if not stats else int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
