@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from .domain.section import Section
+from .errors import InputError
 from .models.bone.binders import Binder
 from .models.bone.pharmacokinetics import Dose
 
@@ -70,3 +71,34 @@ class Problem:
     initial: Path | None = None
     title: str = ""
     config: str = "{}"
+
+
+ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
+"""Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs (docs/numerics.md)."""
+
+
+def memory_needed(cells: int, fields: int, precision: str) -> int:
+    """Estimate of the bytes a run takes at most."""
+    return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)
+
+
+def check_memory(cells: int, fields: int, precision: str, free: int | None) -> None:
+    """Raises InputError when a run would not fit into `free` bytes (None: unknown, not checked)."""
+    need = memory_needed(cells, fields, precision)
+    if free is not None and need > free:
+        raise InputError(
+            f"section: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.1f} GiB of memory, "
+            f"and {free / 2**30:.1f} GiB are free. Use a coarser section.spacing, a smaller section.size or crop, or float32."
+        )
+
+
+def describe_doses(problem: Problem) -> str:
+    """The doses in words, e.g. "RANK-Fc 3 mg/kg sc at 20 d"."""
+    labels = {a.name: a.label for a in problem.agents}
+    groups: dict[tuple[str, float, str], list[float]] = {}
+    for d in problem.doses:
+        groups.setdefault((d.agent, d.amount, d.route), []).append(d.time)
+    return "; ".join(
+        f"{labels[agent]} {amount:g} mg/kg {route} at {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d"
+        for (agent, amount, route), times in groups.items()
+    )

@@ -138,7 +138,16 @@ class Simulation:
         for dose in self.problem.doses:
             if dose.time == begin:
                 self.plasma[dose.agent].give(dose)
+        self._segment = begin, {k: replace(p) for k, p in self.plasma.items()}
         return replace(self._system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
+
+    def plasma_now(self) -> dict[str, Plasma]:
+        """The drugs in plasma at the present time, from which another run goes on; a dose due now is not in it."""
+        begin, plasma = self._segment
+        for p in plasma.values():
+            if self.t > begin:
+                p.advance(begin, self.t)
+        return plasma
 
     @property
     def reference(self) -> dict[str, np.ndarray]:

@@ -1,0 +1,54 @@
+"""Tell in words what a run file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .reader import Run
+
+
+def describe(run: Run) -> str:
+    """What was run, on what, how it went and what came out: the text of `rdsolver info`."""
+    rows = [
+        ("title", run.title),
+        ("status", f"{run.status}: {run.message}" if run.message else run.status),
+        ("section", _section(run)),
+        ("saved", f"{len(run.times)} times, {_span(run.times)} d"),
+        *_tree("", run.provenance),
+        ("parameters", f"{len(run.parameters)}, with units and sources in run.parameter_table"),
+        *(("field", f"{name} ({run[name].unit}): {run[name].label}") for name in run),
+        *_series(run),
+        *_tree("", run.summary),
+    ]
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"{name:{width}}{value}" for name, value in rows)
+
+
+def _section(run: Run) -> str:
+    view = f", field of view {run.active.mean():.0%}" if not run.active.all() else ""
+    thick = f", {run.thickness:g} um thick" if run.thickness is not None else ""
+    return f"{' x '.join(map(str, run.shape))} cells of {' x '.join(f'{h:g}' for h in run.spacing)} um{thick}{view}"
+
+
+def _span(times: Any) -> str:
+    return f"{times[0]:g} to {times[-1]:g}" if len(times) else "none"
+
+
+def _series(run: Run) -> Iterator[tuple[str, str]]:
+    """First and last value of each observable."""
+    time = run.series["time"]
+    yield "series", f"{len(time)} accepted steps, {_span(time)} d"
+    for name, values in run.series.items():
+        if name != "time" and len(values):
+            unit = run.series.unit(name)
+            yield "", f"{name}: {values[0]:.4g} -> {values[-1]:.4g}{'' if unit == '1' else ' ' + unit}"
+
+
+def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """One row a value; what is inside a dictionary carries its name in front."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _tree(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}".replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)

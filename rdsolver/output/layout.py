@@ -1,0 +1,232 @@
+"""The layout of a run file: names, types and creation rules, in one place.
+
+The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xarray and netCDF4 open it, and `/VTKHDF` holds
+only links to it, so that ParaView opens it too:
+
+    time, (z), y, x              scales: d, um
+    <field> (time, (z), y, x)    physical units, NaN outside the field of view
+    active, <static> ((z), y, x)
+    series/                      the observables at every accepted step, on their own time
+    reference/  state/           the baseline; the last state, on the whole grid, from which another run goes on
+    meta/                        configuration, parameters, versions, status ...
+    VTKHDF/                      links for ParaView
+
+A saved time is written fields -> offsets -> time -> NSteps -> flush, so a file cut off anywhere holds every flushed time;
+readers trust `time.shape[0]`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from ..domain.grid import Grid
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..problem import Output
+
+SCHEMA = 1
+"""Raised when a reader of the older layout would misread the newer one."""
+SCHEMA_KEY = "rdsolver_schema"
+LIBVER = ("v108", "v110")
+"""Bounds of the format: readable everywhere, and every flushed step survives a killed process (newer superblocks do not)."""
+
+TIME_UNIT = "d"  # xarray keeps "d" as float64; "days" it would turn into timedelta64
+LENGTH_UNIT = "um"
+FIELD_CHUNK = 64
+SERIES_CHUNK = 512
+LONG_TEXT = 1024  # bytes; longer text is a dataset, as an attribute ends at 64 KiB
+SPECIAL = ("time", "z", "y", "x", "active", "series", "reference", "state", "meta", "VTKHDF")
+
+
+# Text and values -----------------------------------------------------------------------------------------------------------
+
+
+def text(value: str) -> np.ndarray:
+    """A string of fixed length in UTF-8 (variable-length text breaks some readers); never empty, as HDF5 has no length 0."""
+    data = value.encode()
+    return np.array(data, h5py.string_dtype("utf-8", max(len(data), 1)))
+
+
+def as_text(value: Any) -> str:
+    """Text as h5py gives it back (bytes or str)."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def set_text(node: h5py.Dataset | h5py.Group, **attributes: str) -> None:
+    for name, value in attributes.items():
+        node.attrs[name] = text(value)
+
+
+def put(group: h5py.Group, name: str, value: Any) -> None:
+    """Keep a value under its name: numbers and short text as attributes, all else as a text dataset, JSON unless it is text."""
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        group.attrs[name] = value
+    elif isinstance(value, str) and len(value.encode()) <= LONG_TEXT:
+        group.attrs[name] = text(value)
+    else:
+        is_text = isinstance(value, str)
+        content = value if is_text else json.dumps(value, default=lambda o: o.tolist() if hasattr(o, "tolist") else str(o))
+        node = group.create_dataset(name, data=text(content), track_order=True)
+        set_text(node, media_type="text/plain" if is_text else "application/json")
+
+
+def take(group: h5py.Group) -> dict[str, Any]:
+    """All that `put` kept in a group."""
+    found = {name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist() for name, v in group.attrs.items()}
+    for name in map(str, group):
+        node = dataset(group, name)
+        content = as_text(node[()])
+        found[name] = json.loads(content) if as_text(node.attrs["media_type"]) == "application/json" else content
+    return found
+
+
+def dataset(group: Any, name: str) -> h5py.Dataset:
+    node = group[name]
+    if not isinstance(node, h5py.Dataset):
+        raise InputError(f"{group.file.filename}: {group.name}/{name} should be a dataset. The file is damaged or not a run.")
+    return node
+
+
+# The saved part of the grid ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """The cells of a grid that are saved: axes, index slices, cells, spacing (um) and centres (um), one an axis."""
+
+    axes: tuple[str, ...]
+    slices: tuple[slice, ...]
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    centres: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, grid: Grid, selection: Output | None = None) -> Window:
+        """Every stride-th cell of the crop; without a selection the whole grid. Raises InputError when it is not on the grid."""
+        stride = 1 if selection is None else selection.stride
+        crop = tuple((0, n) for n in grid.shape) if selection is None or selection.crop is None else selection.crop
+        if stride < 1:
+            raise InputError(f"output.stride is {stride}; it must be 1 or more.")
+        if len(crop) != grid.ndim or not all(0 <= a < b <= n for (a, b), n in zip(crop, grid.shape, strict=True)):
+            raise InputError(f"output.crop is {crop}; the grid has {grid.shape} cells, so give {grid.ndim} ranges (start, stop) within it.")
+        slices = tuple(slice(a, b, stride) for a, b in crop)
+        centres = tuple(grid.centres(axis)[s] for axis, s in enumerate(slices))
+        return cls(grid.axes, slices, tuple(map(len, centres)), tuple(h * stride for h in grid.spacing), centres)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """As even as they come, since the overhang of a last chunk costs time and room."""
+        return tuple(ceil(n / ceil(n / FIELD_CHUNK)) for n in self.shape)
+
+    @property
+    def stored_cells(self) -> int:
+        """Cells in whole chunks."""
+        return prod(ceil(n / c) * c for n, c in zip(self.shape, self.chunks, strict=True))
+
+
+# Datasets ------------------------------------------------------------------------------------------------------------------
+
+
+def create_time(group: h5py.Group) -> h5py.Dataset:
+    """The unlimited time axis, d."""
+    time = group.create_dataset("time", (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
+    time.make_scale("time")
+    set_text(time, units=TIME_UNIT, long_name="time", axis="T")
+    return time
+
+
+def create_space(group: h5py.Group, window: Window) -> None:
+    """The cell centres along each axis, um."""
+    for axis, centres in zip(window.axes, window.centres, strict=True):
+        scale = group.create_dataset(axis, data=np.asarray(centres, "f8"), track_order=True)
+        scale.make_scale(axis)
+        set_text(scale, units=LENGTH_UNIT, long_name=f"{axis} of the cell centres", axis=axis.upper())
+
+
+def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
+    """Name the dimensions of a dataset by the scales beside it."""
+    for dimension, name in zip(node.dims, scales, strict=True):
+        dimension.attach_scale(dataset(node.parent, name))
+    return node
+
+
+def create_field(file: h5py.File, name: str, window: Window, dtype: np.dtype, unit: str, label: str, in_time: bool = True) -> h5py.Dataset:
+    """A field on the saved cells, (time, (z), y, x), or without time; compressed a chunk of at most 64 cells a side and one time."""
+    lead = 1 if in_time else 0
+    node = file.create_dataset(
+        name,
+        (0,) * lead + window.shape,
+        dtype,
+        maxshape=(None,) * lead + window.shape,
+        chunks=(1,) * lead + window.chunks,
+        fillvalue=np.nan if dtype.kind == "f" else None,
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+        track_order=True,
+    )
+    set_text(node, units=unit or "1", long_name=label or name)
+    if dtype.kind == "f":
+        node.attrs["_FillValue"] = np.full(1, np.nan, dtype)
+    return attach(node, *("time",) * lead, *window.axes)
+
+
+def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
+    """The field of view as labels, uint8 ((z), y, x)."""
+    node = create_field(file, "active", window, np.dtype("u1"), "1", "field of view", in_time=False)
+    node[...] = active[window.slices]
+    node.attrs["flag_values"] = np.array([0, 1], "u1")
+    set_text(node, flag_meanings="outside inside")
+
+
+def create_series(group: h5py.Group, name: str, unit: str, label: str) -> h5py.Dataset:
+    """One observable at every accepted step, (time,). Not compressed: its last chunk is written again with every flush."""
+    node = group.create_dataset(name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
+    set_text(node, units=unit or "1", long_name=label or name)
+    node.attrs["_FillValue"] = np.full(1, np.nan)
+    return attach(node, "time")
+
+
+def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window) -> None:
+    """Arrays on the whole grid and plain numbers, contiguous, in the precision they come in."""
+    create_space(group, whole)
+    for name, array in arrays.items():
+        node = group.create_dataset(name, data=array, track_order=True)
+        if node.shape == whole.shape:
+            attach(node, *whole.axes)
+
+
+def create_vtk(file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None) -> h5py.Group:
+    """`/VTKHDF`: an image of points at the cell centres, every array a link. Returns its Steps group.
+
+    All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick has no arrays here: VTK reads
+    it as an image of fewer dimensions, which the datasets do not have.
+    """
+    vtk = file.create_group("VTKHDF", track_order=True)
+    flat = 3 - len(window.shape)
+    extent = [edge for n in reversed(window.shape) for edge in (0, n - 1)]
+    vtk.attrs["Version"] = np.array([2, 0], "i8")
+    vtk.attrs["Type"] = np.array(b"ImageData", h5py.string_dtype("ascii", len("ImageData")))
+    vtk.attrs["WholeExtent"] = np.array(extent + [0, 0] * flat, "i8")
+    vtk.attrs["Origin"] = np.array([c[0] for c in reversed(window.centres)] + [0.0] * flat)
+    vtk.attrs["Spacing"] = np.array([*reversed(window.spacing), *[thickness or 1.0] * flat])
+    vtk.attrs["Direction"] = np.eye(3).ravel()
+    points = vtk.create_group("PointData", track_order=True)
+    steps = vtk.create_group("Steps", track_order=True)
+    steps.attrs["NSteps"] = np.int64(0)
+    steps["Values"] = h5py.SoftLink("/time")
+    shared = steps.create_dataset("Offsets", (0,), "i8", maxshape=(None,), chunks=(SERIES_CHUNK,), track_order=True)
+    shared.dims[0].attach_scale(dataset(file, "time"))
+    offsets = steps.create_group("PointDataOffsets", track_order=True)
+    for name in fields if min(window.shape) > 1 else ():
+        points[name] = h5py.SoftLink(f"/{name}")
+        offsets[name] = h5py.SoftLink(f"{steps.name}/Offsets")
+    return steps

@@ -1,0 +1,250 @@
+"""Write a run, one saved time after another, so that a killed process loses nothing that was flushed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+
+from ..domain.grid import Grid
+from ..errors import InputError, RunError
+from ..models.base import Field, Series
+from . import layout
+from .layout import Window
+
+if TYPE_CHECKING:
+    from ..problem import Output
+
+MARGIN = 1 << 19  # bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
+MEMORY_BLOCK = 1 << 22  # bytes by which a run in memory grows
+
+
+class RunWriter:
+    """The file of one run, open for writing; a context manager.
+
+    path       of the new file; None keeps the run in memory, with the same layout
+    fields     what is saved at each saved time; series: what is saved at each accepted step
+    active     bool, shape of the grid: cells outside are written as NaN
+    selection  which fields and cells are saved (default: all)
+    static     (field, array of the grid's shape) pairs that do not change
+    meta       name -> number, text or JSON-able value: configuration, parameters, provenance
+    overwrite  replace an existing file (it stays whole until the new one is there)
+
+    Raises InputError when the file exists or cannot be created, or when the selection does not fit; every method that writes
+    raises RunError when the disk is full or fails.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None,
+        grid: Grid,
+        fields: Sequence[Field],
+        series: Sequence[Series],
+        *,
+        active: np.ndarray,
+        dtype: str = "float32",
+        selection: Output | None = None,
+        static: Sequence[tuple[Field, np.ndarray]] = (),
+        meta: Mapping[str, Any] | None = None,
+        title: str = "",
+        overwrite: bool = False,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self._began = time.monotonic()
+        self._window, self._whole = Window.of(grid, selection), Window.of(grid)
+        self._outside = None if active.all() else ~active[self._window.slices]
+        saved = selected_fields(fields, selection)
+        self.file = _create(self.path, overwrite)
+        try:
+            self._reserve(2 * MARGIN)
+            self._lay_out(grid, saved, series, np.dtype(dtype), active, static, meta or {}, title)
+            self.file.flush()
+            if self.path is not None:
+                os.replace(self.file.filename, self.path)
+        except BaseException as e:
+            self.file.close()
+            if self.path is not None:
+                _fresh(self.path).unlink(missing_ok=True)
+            if isinstance(e, (OSError, RuntimeError)):  # h5py raises either
+                raise InputError(f"{self.path} cannot be written: {_reason(e)}. Choose another folder with --out.") from e
+            raise
+
+    def _lay_out(
+        self,
+        grid: Grid,
+        saved: Sequence[Field],
+        series: Sequence[Series],
+        dtype: np.dtype,
+        active: np.ndarray,
+        static: Sequence[tuple[Field, np.ndarray]],
+        meta: Mapping[str, Any],
+        title: str,
+    ) -> None:
+        file, window = self.file, self._window
+        layout.set_text(file, Conventions="CF-1.10", title=title or "rdsolver run", axes="".join(window.axes))
+        file.attrs[layout.SCHEMA_KEY] = np.int64(layout.SCHEMA)
+        file.attrs["spacing"] = np.array(window.spacing)
+        if grid.thickness is not None:
+            file.attrs["thickness"] = grid.thickness
+        self._time = layout.create_time(file)
+        layout.create_space(file, window)
+        self._fields = {f.name: layout.create_field(file, f.name, window, dtype, f.unit, f.label) for f in saved}
+        layout.create_active(file, window, active)
+        for field, array in static:
+            node = layout.create_field(file, field.name, window, dtype, field.unit, field.label, in_time=False)
+            node[...] = self._cut(array, dtype)
+        group = file.create_group("series", track_order=True)
+        self._series = {"time": layout.create_time(group)}
+        self._series |= {s.name: layout.create_series(group, s.name, s.unit, s.label) for s in series}
+        self._meta = file.create_group("meta", track_order=True)
+        for name, value in {**meta, "status": "running"}.items():
+            layout.put(self._meta, name, value)
+        self._steps = layout.create_vtk(file, window, tuple(self._fields), grid.thickness)
+        self._offsets = layout.dataset(self._steps, "Offsets")
+
+    def append(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
+        """Save one time t (d): every selected field on the whole grid, in physical units."""
+        n = self._time.shape[0]
+        with self._writing(sum(d.dtype.itemsize for d in self._fields.values()) * self._window.stored_cells + MARGIN):
+            for name, node in self._fields.items():
+                _extend(node, n, self._cut(fields[name], node.dtype)[None])
+            _extend(self._offsets, n, n)
+            _extend(self._time, n, t)
+            self._steps.attrs.modify("NSteps", np.int64(n + 1))
+
+    def append_series(self, values: Mapping[str, np.ndarray]) -> None:
+        """Save the observables of n accepted steps: "time" (d) and every series, each of shape (n,)."""
+        n = self._series["time"].shape[0]
+        with self._writing(8 * len(self._series) * len(values["time"]) + MARGIN):
+            for name, node in reversed(self._series.items()):  # the time last: readers trust its length
+                _extend(node, n, np.asarray(values[name], "f8"))
+
+    def set_reference(self, values: Mapping[str, float | np.ndarray]) -> None:
+        """Save the healthy baseline: numbers, and arrays on the whole grid, in float64."""
+        self._set("reference", {name: np.asarray(value, "f8") for name, value in values.items()}, {})
+
+    def set_state(self, fields: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
+        """Save what another run goes on from: all fields on the whole grid in the run's precision, physical units, unmasked;
+        attrs: "time" (d) and other numbers or small arrays."""
+        self._set("state", {name: np.asarray(value) for name, value in fields.items()}, attrs)
+
+    def _set(self, name: str, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
+        with self._writing(sum(a.nbytes for a in arrays.values()) + MARGIN):
+            group = self.file.create_group(name, track_order=True)
+            layout.create_arrays(group, arrays, self._whole)
+            for key, value in attrs.items():
+                group.attrs[key] = np.asarray(value)
+
+    def finish(
+        self,
+        status: Literal["finished", "stopped", "failed"] = "finished",
+        message: str = "",
+        summary: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took."""
+        ending = {"status": status, "message": message, "summary": dict(summary or {}), "wall_time": time.monotonic() - self._began}
+        with self._writing(0):
+            for name, value in ending.items():
+                layout.put(self._meta, name, value)
+
+    def close(self) -> None:
+        """Close the file. A run in memory stays: it lives as long as something holds `file`."""
+        if self.path is not None and self.file:
+            os.ftruncate(self._descriptor(), self.file.id.get_filesize())  # give back what was reserved
+            self.file.close()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut(self, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """The saved cells of an array, NaN outside the field of view."""
+        cut = np.asarray(array)[self._window.slices].astype(dtype)
+        if self._outside is not None:
+            cut[self._outside] = np.nan
+        return cut
+
+    @contextmanager
+    def _writing(self, size: int) -> Iterator[None]:
+        """Take the room for `size` bytes, write, flush."""
+        try:
+            self._reserve(size + MARGIN)
+            yield
+            self.file.flush()
+        except (OSError, RuntimeError) as e:
+            raise RunError(f"{self.path} cannot be written any further: {_reason(e)}. What it held before is kept.") from e
+
+    def _reserve(self, size: int) -> None:
+        """Take room from the disk ahead of HDF5: where that fails nothing is lost, while a file whose flush fails never opens again."""
+        if self.path is None:
+            return
+        if not hasattr(os, "posix_fallocate"):  # macOS
+            if shutil.disk_usage(self.path.parent).free < size:
+                raise OSError(errno.ENOSPC, "no space left")
+            return
+        try:
+            os.posix_fallocate(self._descriptor(), self.file.id.get_filesize(), size)
+        except OSError as e:
+            if e.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot promise room
+                raise
+
+    def _descriptor(self) -> int:
+        return self.file.id.get_vfd_handle()
+
+
+def selected_fields(fields: Sequence[Field], selection: Output | None) -> list[Field]:
+    """The fields a selection names, in the model's order. Raises InputError for a name the model does not have."""
+    if selection is None or selection.fields is None:
+        return list(fields)
+    names = [f.name for f in fields]
+    unknown = sorted(set(selection.fields) - set(names))
+    if unknown:
+        raise InputError(f"output.fields names {', '.join(unknown)}; this model has {', '.join(names)}.")
+    return [f for f in fields if f.name in selection.fields]
+
+
+def estimate_size(grid: Grid, fields: Sequence[Field], n_times: int, dtype: str = "float32", selection: Output | None = None) -> int:
+    """Bytes that the saved times of a run take before compression (which takes off a quarter to a third of smooth fields)."""
+    cells = int(np.prod(Window.of(grid, selection).shape))
+    return len(selected_fields(fields, selection)) * n_times * cells * np.dtype(dtype).itemsize
+
+
+def _extend(node: h5py.Dataset, n: int, values: Any) -> None:
+    """Write values (one or more along the first axis) from index n on."""
+    node.resize(n + (np.shape(values)[0] if np.ndim(values) else 1), 0)
+    node[n:] = values
+
+
+def _create(path: Path | None, overwrite: bool) -> h5py.File:
+    """A new file beside its final name, so that nobody meets half a layout, or one in memory."""
+    kind: dict[str, Any] = {"libver": layout.LIBVER, "track_order": True}
+    if path is None:
+        return h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False, block_size=MEMORY_BLOCK, **kind)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return h5py.File(_fresh(path), "w", **kind)
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {_reason(e)}. Choose another folder with --out.") from e
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without HDF5's own details."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)

@@ -1,0 +1,58 @@
+"""Where a result comes from: versions, machine, commit and command. Imports none of the packages it names."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parent
+PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py")
+
+
+def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
+    """What the output notes of a run that starts now; no host or user name beyond what the command line says.
+
+    git_commit and git_dirty (tracked files changed) belong to rdsolver's own checkout, "unknown" and None without one.
+    """
+    commit, dirty = git_state()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "platform": platform.platform(),
+        "device": device,
+        "precision": precision,
+        "seed": seed,
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+    }
+
+
+def version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def git_state() -> tuple[str, bool | None]:
+    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work tree has none."""
+    try:
+        top, commit = _git("rev-parse", "--show-toplevel", "HEAD").split("\n")
+        _git("ls-files", "--error-unmatch", "__init__.py")
+        if Path(top).resolve() != PACKAGE.parent:
+            return "unknown", None
+        return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "unknown", None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(PACKAGE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

@@ -1,0 +1,282 @@
+"""simulate(): a problem in, a run file out, with everything said on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import device as devices
+from .errors import InputError, RunError
+from .models.base import Field
+from .models.bone.model import BoneModel
+from .models.bone.parameters import parameters
+from .output.reader import Run, open_run
+from .output.writer import RunWriter, estimate_size
+from .problem import Problem, check_memory, describe_doses
+from .progress import Reporter, Silent
+from .provenance import collect
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .domain.section import Section
+    from .simulation import Chunk, Simulation
+
+REPORT_EVERY = 0.2  # s between two words about progress
+FLUSH_EVERY = 2.0  # s between two writes of the series
+FILE = "run.h5"
+
+
+def simulate(
+    config: str | Path | Config | Problem,
+    *,
+    section: Section | np.ndarray | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    reporter: Reporter | None = None,
+    walltime: float | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Run:
+    """Run one problem and give back the run, open for reading.
+
+    config     a TOML file, what load_config made of one, or a Problem
+    section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of the config's own section
+    out        folder for run.h5 (None: the run is kept in memory)
+    force      overwrite a run that is there
+    reporter   told what happens (default: nobody)
+    walltime   s after which the run stops, keeping what it has (status "stopped")
+    device, precision   instead of the config's
+
+    Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
+    had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
+    """
+    tell = reporter or Silent()
+    problem = _problem(config, section, device, precision)
+    initial = _read_initial(problem)
+    path = None if out is None else Path(out) / FILE
+    if path is not None and path.exists() and not force:
+        raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
+    for topic, text in describe(problem):
+        tell.say(topic, text)
+    with ExitStack() as stack:
+        name = stack.enter_context(devices.on(problem.solver.device))
+        check_memory(problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, devices.free_memory(problem.solver.device))
+        writer = stack.enter_context(_writer(problem, path, force, name))
+        _describe_output(tell, problem, path)
+        run = _Running(problem, writer, tell, walltime)
+        run.go(initial)
+    return open_run(path) if path is not None else Run(writer.file)
+
+
+def describe(problem: Problem) -> list[tuple[str, str]]:
+    """What a problem was understood to be: (topic, text) lines."""
+    s = problem.solver
+    kind = problem.section.record.get("kind", "")
+    doses = describe_doses(problem) or "no drug"
+    name = {"auto": "tr-bdf2"}.get(s.integrator, s.integrator)
+    return [
+        ("section", f"{kind} {problem.section.describe()}".strip()),
+        ("model", f"bone ({problem.preset}): {len(_fields(problem))} fields; {doses}"),
+        ("solver", f"{name}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
+    ]
+
+
+def _fields(problem: Problem) -> tuple[Field, ...]:
+    return BoneModel(problem.agents).fields(problem.parameters)
+
+
+def _problem(config: Any, section: Any, device: str | None, precision: str | None) -> Problem:
+    if isinstance(config, Problem):
+        if section is not None:
+            raise InputError("simulate: a Problem brings its own section; give section= with a config.")
+        problem = config
+    else:
+        from .config import load_config
+
+        problem = (load_config(config) if isinstance(config, (str, Path)) else config).problem(section)
+    solver = problem.solver
+    if device is not None:
+        solver = replace(solver, device=device)
+    if precision is not None:
+        if precision not in ("float32", "float64"):
+            raise InputError(f'precision is "{precision}". Allowed: "float32", "float64".')
+        solver = replace(solver, precision=precision)
+    return replace(problem, solver=solver)
+
+
+def _read_initial(problem: Problem) -> dict[str, Any] | None:
+    """State, reference and plasma of the run that this one goes on from, checked against the problem."""
+    if problem.initial is None:
+        return None
+    with open_run(problem.initial) as run:
+        state, reference = run.state, run.reference
+    where = f"initial.from: {problem.initial}"
+    if not state:
+        raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
+    names = {f.name for f in _fields(problem)}
+    fields = {k: v for k, v in state.items() if np.ndim(v) == problem.section.grid.ndim}
+    if reference["bone"].shape != problem.section.grid.shape or not np.allclose(
+        reference["bone"], problem.section.bone * problem.section.active, atol=1e-6
+    ):
+        raise InputError(
+            f"{where} was made on another section (its grid is {reference['bone'].shape}, this one's {problem.section.grid.shape}). "
+            "A run goes on only on the section it started with: repeat its [section]."
+        )
+    missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
+    if missing:
+        raise InputError(
+            f"{where} holds {', '.join(missing)}, which this run's model does not have. "
+            'Declare the drug, so that it is not lost: [[agent]] with its name and like.'
+        )
+    plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
+    return {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names}}
+
+
+def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> RunWriter:
+    section, values = problem.section, problem.parameters
+    table = [
+        {"name": p.name, "value": values[p.name], "unit": p.unit, "meaning": p.meaning, "symbol": p.symbol, "source": p.source, "mark": p.mark}
+        for p in parameters(problem.agents)
+    ]
+    meta = collect(device, problem.solver.precision, section.record.get("seed")) | {
+        "config": problem.config,
+        "parameters": table,
+        "section": section.record,
+        "integrator": problem.solver.integrator,
+        "tolerance": problem.solver.tolerance,
+        "doses": [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in problem.doses],
+        "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in problem.agents],
+    }
+    return RunWriter(
+        path,
+        section.grid,
+        _fields(problem),
+        BoneModel(problem.agents).series,
+        active=section.active,
+        dtype=problem.solver.precision,
+        selection=problem.output,
+        meta=meta,
+        title=problem.title,
+        overwrite=force,
+    )
+
+
+def _describe_output(tell: Reporter, problem: Problem, path: Path | None) -> None:
+    size = estimate_size(problem.section.grid, _fields(problem), len(problem.save), problem.solver.precision, problem.output)
+    unit, divisor = ("GB", 1e9) if size > 1e9 else ("MB", 1e6)
+    tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {size / divisor:.3g} {unit}")
+
+
+class _Running:
+    """A run under way: what the simulation gives goes to the file and to the reporter."""
+
+    def __init__(self, problem: Problem, writer: RunWriter, tell: Reporter, walltime: float | None) -> None:
+        self.problem, self.writer, self.tell = problem, writer, tell
+        self.began = time.perf_counter()
+        self.deadline = float("inf") if walltime is None else self.began + walltime
+        self.rows: list[dict[str, float]] = []
+        self.flushed = self.reported = self.began
+        self.first: dict[str, float] = {}
+        self.nadir: tuple[float, float] = (0.0, np.inf)
+
+    def go(self, initial: Mapping[str, Any] | None) -> None:
+        from .simulation import Simulation
+
+        simulation = None
+        try:
+            simulation = Simulation(self.problem, initial)
+            self._say_baseline(simulation)
+            stopped = self._advance(simulation)
+        except KeyboardInterrupt:
+            self._close(simulation, "stopped", "interrupted")
+            raise
+        except Exception as e:
+            self._close(simulation, "failed", str(e))
+            raise
+        message = f"walltime reached at {simulation.t:g} d of {self.problem.end:g} d" if stopped else ""
+        self._close(simulation, "stopped" if stopped else "finished", message)
+        self._say_done(simulation, message)
+
+    def _advance(self, simulation: Simulation) -> bool:
+        """Until the end, or the wall time: then True."""
+        self.writer.set_reference(simulation.reference)
+        for chunk in simulation.chunks():
+            self._keep(chunk)
+            now = time.perf_counter()
+            if now - self.reported > REPORT_EVERY:
+                self.reported = now
+                self.tell.progress(chunk.t, self.problem.end, chunk.dt, simulation.totals.solves, simulation.totals.seconds)
+            if now > self.deadline and chunk.t < self.problem.end:
+                return True
+        return False
+
+    def _keep(self, chunk: Chunk) -> None:
+        row = {"time": chunk.t, **chunk.observed}
+        self.first = self.first or row
+        if row["ntx"] < self.nadir[1]:
+            self.nadir = (chunk.t, row["ntx"])
+        self.rows.append(row)
+        for when, fields in chunk.saved:
+            self.writer.append(when, fields)
+        if chunk.saved or time.perf_counter() - self.flushed > FLUSH_EVERY:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.rows:
+            self.writer.append_series({k: np.array([r[k] for r in self.rows]) for k in self.rows[0]})
+            self.last, self.rows = self.rows[-1], []
+        self.flushed = time.perf_counter()
+
+    def _close(self, simulation: Simulation | None, status: Any, message: str) -> None:
+        self._flush()
+        if simulation is None:
+            self.writer.finish(status, message)
+            return
+        plasma = {f"plasma_{k}": p.amounts for k, p in simulation.plasma_now().items()}
+        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma})
+        totals, budgets = simulation.totals, simulation.budgets()
+        self.writer.finish(
+            status,
+            message,
+            {
+                "steps": totals.steps,
+                "rejected": totals.rejected,
+                "stage_solves": totals.solves,
+                "baseline_v_cycles": simulation.baseline_cycles,
+                "worst_contraction": totals.contraction,
+                "ntx_nadir": self.nadir[1],
+                "ntx_nadir_time": self.nadir[0],
+                "budgets": budgets,
+            },
+        )
+
+    def _say_baseline(self, simulation: Simulation) -> None:
+        found = f"found in {simulation.baseline_cycles} V-cycles" if simulation.baseline_cycles else f"from {self.problem.initial}"
+        self.tell.say("baseline", found)
+
+    def _say_done(self, simulation: Simulation, message: str) -> None:
+        t, seconds = simulation.totals, time.perf_counter() - self.began
+        first, last = self.first, self.last
+        topic = "stopped" if message else "done"
+        self.tell.say(
+            topic,
+            f"{message or f'{simulation.t:g} d'} in {seconds:.1f} s (baseline and compiling {seconds - t.seconds + t.first:.1f} s): "
+            f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
+        )
+        worst = max((abs(b["imbalance"]) for b in simulation.budgets().values()), default=None)
+        closing = "" if worst is None else f"; budgets close to {worst:.0e}"
+        self.tell.say(
+            "",
+            f"NTX {first['ntx']:.2f} -> {self.nadir[1]:.2f} (day {self.nadir[0]:.3g}) -> {last['ntx']:.2f}, "
+            f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
+            f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}{closing}",
+        )
+
+
+__all__ = ["RunError", "describe", "simulate"]
