@@ -29,7 +29,7 @@ def on(device: str) -> Iterator[str]:
         raise InputError(f'solver.device is "{device}". Allowed: "cpu", "gpu", or one of several GPUs such as "gpu:1".')
     if kind == "cpu" and not jax.config.jax_platforms:
         jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
-    _use_cache()
+    use_cache()
     try:
         found = jax.devices(kind)
     except RuntimeError:
@@ -44,7 +44,7 @@ def on(device: str) -> Iterator[str]:
         yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
 
 
-def _use_cache() -> None:
+def use_cache() -> None:
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:  # a user's own choice stays

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TextIO
+
+TOPIC_WIDTH = 10
+BAR_WIDTH = 10
+CLEAR_LINE = "\r\x1b[2K"
 
 
 class Reporter(Protocol):
@@ -29,3 +37,141 @@ class Silent:
     def warn(self, text: str) -> None: ...
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None: ...
+
+
+class Tee:
+    """Tells several."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self.reporters = reporters
+
+    def say(self, topic: str, text: str) -> None:
+        for r in self.reporters:
+            r.say(topic, text)
+
+    def warn(self, text: str) -> None:
+        for r in self.reporters:
+            r.warn(text)
+
+    def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
+        for r in self.reporters:
+            r.progress(t, end, dt, solves, seconds)
+
+
+class TerminalReporter:
+    """Lines on a terminal, and below them one that tells where the run stands; on a pipe, lines alone and few of those.
+
+    A reader that goes away (`rdsolver run ... | head`) ends the talking, not the run.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        from rich.console import Console
+
+        self._stream = stream or sys.stdout
+        self._console = Console(file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._marks = _Marks()
+        self._shown = False
+        self._closed = False
+
+    def say(self, topic: str, text: str) -> None:
+        self._print(topic, text, "bold")
+
+    def warn(self, text: str) -> None:
+        self._print("warning", text, "yellow")
+
+    def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
+        line = progress_line(t, end, dt, solves, seconds)
+        if self._console.is_terminal:
+            self._write(f"{CLEAR_LINE}{line[: max(self._console.width - 1, 1)]}")
+            self._shown = True
+        elif self._marks.passed(t / end, seconds):
+            self._write(f"{line}\n")
+
+    def _print(self, topic: str, text: str, style: str) -> None:
+        from rich.text import Text
+
+        if self._shown:
+            self._write(CLEAR_LINE)
+            self._shown = False
+        with self._console.capture() as captured:
+            self._console.print(Text(f"{topic:<{TOPIC_WIDTH}}", style), Text(text.replace("\n", "\n" + " " * TOPIC_WIDTH)), sep="")
+        self._write(captured.get())
+
+    def _write(self, text: str) -> None:
+        if self._closed:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self._closed = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # else Python complains when it flushes at its end
+        except (OSError, ValueError):  # the terminal is gone, or the stream closed
+            self._closed = True
+
+
+class LogReporter:
+    """Plain lines with the time of day, into a file beside the run: once the folder of the run is there, so that input that is
+    at fault leaves nothing behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        self._waiting: list[str] = []
+        self._marks = _Marks()
+
+    def say(self, topic: str, text: str) -> None:
+        self._line(f"{topic:<{TOPIC_WIDTH}}{text}")
+
+    def warn(self, text: str) -> None:
+        self.say("warning", text)
+
+    def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
+        if self._marks.passed(t / end, seconds):
+            self._line(progress_line(t, end, dt, solves, seconds))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _line(self, text: str) -> None:
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._waiting.append(f"{now}  {text}\n")
+        if self._file is None and self._path.parent.is_dir():
+            self._file = self._path.open("w", encoding="utf-8", buffering=1)
+        if self._file is not None:
+            self._file.writelines(self._waiting)
+            self._waiting.clear()
+
+
+class _Marks:
+    """When a reader who cannot be overwritten hears of progress: at every tenth of the run, and at least every ten minutes of a
+    long one, but never within ten seconds."""
+
+    SHORTEST, LONGEST = 10.0, 600.0  # s
+
+    def __init__(self) -> None:
+        self._tenths, self._seconds = 0, 0.0
+
+    def passed(self, share: float, seconds: float) -> bool:
+        silence = seconds - self._seconds
+        due = silence >= self.SHORTEST and (int(10 * share) > self._tenths or silence >= self.LONGEST)
+        if due:
+            self._tenths, self._seconds = int(10 * share), seconds
+        return due
+
+
+def progress_line(t: float, end: float, dt: float, solves: int, seconds: float) -> str:
+    """ "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"."""
+    share = min(max(t / end, 0.0), 1.0)
+    done = round(share * BAR_WIDTH)
+    bar = ("=" * done + ">" + "-" * (BAR_WIDTH - done))[: BAR_WIDTH + 1]
+    speed = f"  {solves / seconds:.0f} solves/s" if seconds > 0 else ""
+    left = f"  {_duration(seconds * (1 - share) / share)} left" if share > 0 else ""
+    return f"{t:.4g} of {end:g} d  {bar}  {share:.0%}  step {dt:.2g} d{speed}{left}".replace("%", " %")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

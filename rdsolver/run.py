@@ -66,7 +66,9 @@ def simulate(
         tell.say(topic, text)
     with ExitStack() as stack:
         name = stack.enter_context(devices.on(problem.solver.device))
-        check_memory(problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, devices.free_memory(problem.solver.device))
+        check_memory(
+            problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, devices.free_memory(problem.solver.device)
+        )
         writer = stack.enter_context(_writer(problem, path, force, name))
         _describe_output(tell, problem, path)
         run = _Running(problem, writer, tell, walltime)
@@ -132,7 +134,7 @@ def _read_initial(problem: Problem) -> dict[str, Any] | None:
     if missing:
         raise InputError(
             f"{where} holds {', '.join(missing)}, which this run's model does not have. "
-            'Declare the drug, so that it is not lost: [[agent]] with its name and like.'
+            "Declare the drug, so that it is not lost: [[agent]] with its name and like."
         )
     plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
     return {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names}}
@@ -141,7 +143,15 @@ def _read_initial(problem: Problem) -> dict[str, Any] | None:
 def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> RunWriter:
     section, values = problem.section, problem.parameters
     table = [
-        {"name": p.name, "value": values[p.name], "unit": p.unit, "meaning": p.meaning, "symbol": p.symbol, "source": p.source, "mark": p.mark}
+        {
+            "name": p.name,
+            "value": values[p.name],
+            "unit": p.unit,
+            "meaning": p.meaning,
+            "symbol": p.symbol,
+            "source": p.source,
+            "mark": p.mark,
+        }
         for p in parameters(problem.agents)
     ]
     meta = collect(device, problem.solver.precision, section.record.get("seed")) | {

@@ -109,9 +109,7 @@ class Simulation:
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]
-        self._system = steady.with_reference(
-            self._system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"}
-        )
+        self._system = steady.with_reference(self._system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
         self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
         for name, amounts in initial["plasma"].items():

@@ -14,7 +14,7 @@ from .models.base import Group
 from .models.bone.model import BoneModel
 from .operators import multigrid
 from .operators.reductions import mean_square, total
-from .operators.transport import diffusion, drift, own_diffusion, own_drift
+from .operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -85,11 +85,20 @@ class System:
         inputs = self.forcing.at(t, self._dtype)
         out = self.model.reaction(u, self.p, self.place, aux, inputs)
         wrap = self.place.wrap
-        for name, (d, medium) in self.model.diffusivity(self.p).items():
-            out[name] = out[name] + d * diffusion(u[name], aux.media[medium], wrap)
-        for name, v in self.model.drift(u, self.p, self.place, aux).items():
+        drifting = self.model.drift(u, self.p, self.place, aux)
+        for name in self.model.diffusivity(self.p):
+            d, c = self._moves(name, aux, drifting)
+            out[name] = out[name] + d * diffusion(u[name], c, wrap)
+        for name, v in drifting.items():
             out[name] = out[name] + drift(u[name], v, wrap)
         return out
+
+    def _moves(self, name: str, aux: Any, drifting: dict[str, Faces]) -> tuple[Array, Faces]:
+        """How a field diffuses: diffusivity and face coefficients (where it drifts, 1 and fitted ones)."""
+        d, medium = self.model.diffusivity(self.p)[name]
+        if name not in drifting:
+            return d, aux.media[medium]
+        return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
     def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
         """What enters and leaves each budget, per day."""
@@ -154,21 +163,20 @@ class System:
         wrap, names = self.shape.wrap, group.fields
         inputs = self.forcing.at(t, self._dtype)
         local_rates = self.model.reaction(u, self.p, self.place, aux, inputs)
-        diffusivity = self.model.diffusivity(self.p)
-        v = self.model.drift(u, self.p, self.place, aux)
-        carried = v.get(names[0]) if len(names) == 1 else None
+        drifting = self.model.drift(u, self.p, self.place, aux) if len(names) == 1 else {}
+        carried = drifting.get(names[0])
+        ways = [self._moves(name, aux, drifting) for name in names]
 
         local, right = [], []
-        for name in names:
-            d, medium = diffusivity[name]
+        for name, (d, c) in zip(names, ways, strict=True):
             here = (sigma * (psi[name] - u[name]) + local_rates[name]) * self.place.active
-            moved = d * diffusion(u[name], aux.media[medium], wrap)
+            moved = d * diffusion(u[name], c, wrap)
             local.append(here)
             right.append(here + moved if carried is None else here + moved + drift(u[name], carried, wrap))
 
         block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux)
-        op = multigrid.Operator(sigma, tuple(diffusivity[n][0] for n in names), block)
-        levels = multigrid.hierarchy(multigrid.level(aux.media[group.medium], coefficients, carried, wrap), self.shape)
+        op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
+        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap), self.shape)
 
         def size(change: multigrid.Vector) -> Array:
             return self.norm(dict(zip(names, change, strict=True)), u, tol)

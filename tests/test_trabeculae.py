@@ -24,16 +24,18 @@ def coarsened(a: np.ndarray, k: int) -> np.ndarray:
 
 def local_thickness(bone: np.ndarray) -> float:
     """Mean over bone of the diameter of the largest ball that covers a cell and lies in bone, cells."""
-    depth = ndi.distance_transform_edt(bone)
+    depth = np.asarray(ndi.distance_transform_edt(bone))
     diameter = np.zeros(bone.shape)
     for radius in np.arange(0.5, depth.max() + 0.5, 0.5):
-        diameter[ndi.distance_transform_edt(depth < radius) < radius] = 2 * radius
+        diameter[np.asarray(ndi.distance_transform_edt(depth < radius)) < radius] = 2 * radius
     return diameter[bone].mean()
 
 
 def connected(mask: np.ndarray) -> float:
     """Share of the largest connected part."""
-    return np.bincount(ndi.label(mask)[0].ravel())[1:].max() / mask.sum()
+    labels = np.empty(mask.shape, int)
+    ndi.label(mask, output=labels)
+    return np.bincount(labels.ravel())[1:].max() / mask.sum()
 
 
 @pytest.mark.parametrize(("ndim", "length"), [(2, 1280.0), (3, 640.0)])

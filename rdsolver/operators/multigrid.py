@@ -6,10 +6,10 @@ The system is, for fields i with diffusivities D_i in a medium with face coeffic
 
 with σ = 1/(γ dt), w an optional upwind drift, J the pointwise Jacobian of the reaction. The smoother is weighted block
 Jacobi: the small system of a cell (σ + diagonals - J) is solved in closed form by the model's `Block`. Mean of children
-down, linear interpolation up; a coarse face is the *arithmetic* mean of the fine faces on it (the harmonic mean of a
-series diverges at contrast 1000, factor 7); coefficients of the reaction are the mean of the children. Inactive cells
-carry zero coefficients and zero faces; odd sizes are padded with inactive cells; axes are coarsened only while they are
-the finest, so that anisotropic cells become isotropic.
+down, linear interpolation up; a coarse face blends the mean of the fine faces on it with the series of faces between the
+coarse centres; coefficients of the reaction are the mean of the children. Inactive cells
+carry zero coefficients and zero faces; odd sizes are padded with inactive cells; an axis is coarsened only while its cells
+are the finest, so that anisotropic cells become isotropic, and down to a single cell in a thin section.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .boundaries import Wrap
+from .boundaries import Wrap, lower, upper
 from .transport import Faces, diffusion, drift, own_diffusion, own_drift
 
 Vector = tuple[Array, ...]  # one array a field of the group
 
 WEIGHTS = {2: (0.562, 1.390), 3: (0.569, 1.690)}  # of the two smoothings; tuned for the upper half of the spectrum
-COARSEST = {2: 8, 3: 6}  # an axis is not coarsened at or below this many cells
+COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
+SERIES = 0.45  # 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
 COARSEST_SWEEPS, COARSEST_BAND = 16, (0.02, 2.0)  # Chebyshev: the near-constant mode needs the low end
 
 
@@ -84,28 +85,26 @@ class Shape:
     @staticmethod
     def of(cells: tuple[int, ...], spacing: tuple[float, ...], wrap: Wrap) -> Shape:
         n, h, halved = list(cells), list(spacing), []
-        least = COARSEST[len(cells)]
-        while True:
-            can = [n[a] > least and not (wrap[a] and n[a] % 2) for a in range(len(n))]
+        while max(n) > COARSEST[len(cells)]:
+            can = [k > 1 and not (w and k % 2) for k, w in zip(n, wrap, strict=True)]
             if not any(can):
-                return Shape(wrap, tuple(halved))
-            finest = min(h[a] for a in range(len(n)) if can[a])
-            now = tuple(can[a] and h[a] < 1.5 * finest for a in range(len(n)))
+                break
+            finest = min(x for x, c in zip(h, can, strict=True) if c)
+            now = tuple(c and x < 1.5 * finest for x, c in zip(h, can, strict=True))
             halved.append(now)
-            n = [(k + 1) // 2 if now[a] else k for a, k in enumerate(n)]
-            h = [2 * k if now[a] else k for a, k in enumerate(h)]
+            n = [(k + 1) // 2 if half else k for k, half in zip(n, now, strict=True)]
+            h = [2 * x if half else x for x, half in zip(h, now, strict=True)]
+        return Shape(wrap, tuple(halved))
 
 
 def level(c: Faces, local: dict[str, Array], w: Faces | None, wrap: Wrap) -> Level:
     return Level(c, own_diffusion(c, wrap), local, w, None if w is None else own_drift(w, wrap))
 
 
-def _even(u: Array, axis: int) -> Array:
-    """Padded with a zero at the upper end where the size is odd."""
-    if u.shape[axis] % 2 == 0:
-        return u
+def _padded(u: Array, axis: int, cells: int) -> Array:
+    """With zeros at the upper end, up to so many cells."""
     config = [(0, 0, 0)] * u.ndim
-    config[axis] = (0, 1, 0)
+    config[axis] = (0, cells - u.shape[axis], 0)
     return lax.pad(u, jnp.zeros((), u.dtype), config)
 
 
@@ -116,19 +115,30 @@ def _alternate(u: Array, axis: int, start: int) -> Array:
 def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
     for a, half in enumerate(halved):
         if half:
-            u = _even(u, a)
+            u = _padded(u, a, u.shape[a] + u.shape[a] % 2)
             u = 0.5 * (_alternate(u, a, 0) + _alternate(u, a, 1))
     return u
 
 
 def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int) -> Faces:
-    """Arithmetic mean of the fine faces on a coarse face; face values carry 1/h^power along their own axis."""
+    """Mean of the fine faces on a coarse face; values carry 1/h^power along their own axis (2: diffusion, 1: drift).
+
+    A coarse diffusion face lies between two coarse centres, with half a fine step through each of the inner faces: it is
+    the blend SERIES of that series with the faces on it alone.
+    """
     out = []
     for a, f in enumerate(faces):
+        f = children_mean(f, tuple(half and b != a for b, half in enumerate(halved)))
         if halved[a]:
-            f = _alternate(f, a, 1) * 0.5**power
-        others = tuple(half and b != a for b, half in enumerate(halved))
-        out.append(children_mean(f, others))
+            on_it = _alternate(f, a, 1)
+            if power == 2:
+                inner = _padded(_alternate(f, a, 0), a, on_it.shape[a] + (not wrap[a]))
+                below, above = lower(inner, a, wrap), upper(inner, a, wrap)
+                closed = on_it * below * above == 0
+                series = 1 / (0.5 / jnp.where(closed, 1, on_it) + 0.25 / jnp.where(closed, 1, below) + 0.25 / jnp.where(closed, 1, above))
+                on_it = SERIES * jnp.where(closed, 0, series) + (1 - SERIES) * on_it
+            f = on_it * 0.5**power
+        out.append(f)
     return tuple(out)
 
 
@@ -177,7 +187,7 @@ def _jacobi(op: Operator, lv: Level, r: Vector) -> Vector:
     return op.block.solve(lv.local, tuple(base + d * lv.own for d in op.diffusivity), r)
 
 
-def _residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
+def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
     return tuple(b - a for a, b in zip(apply(op, lv, v, wrap), r, strict=True))
 
 
@@ -197,7 +207,7 @@ def _coarsest(op: Operator, lv: Level, r: Vector, wrap: Wrap) -> Vector:
     def sweep(_: int, state: tuple[Vector, Vector, Array]) -> tuple[Vector, Vector, Array]:
         v, step, rho = state
         after = 1 / (2 * s1 - rho)
-        z = _jacobi(op, lv, _residual(op, lv, v, r, wrap))
+        z = _jacobi(op, lv, residual(op, lv, v, r, wrap))
         step = tuple(after * rho * p + 2 * after / delta * q for p, q in zip(step, z, strict=True))
         return _add(v, 1.0, step), step, after
 
@@ -213,12 +223,12 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], r: Vector, shape: Shape) ->
     lv, halved = levels[0], shape.halved[0]
     first, second = WEIGHTS[r[0].ndim]
     v = tuple(first * x for x in _jacobi(op, lv, r))
-    v = _add(v, second, _jacobi(op, lv, _residual(op, lv, v, r, wrap)))
-    down = tuple(children_mean(x, halved) for x in _residual(op, lv, v, r, wrap))
+    v = _add(v, second, _jacobi(op, lv, residual(op, lv, v, r, wrap)))
+    down = tuple(children_mean(x, halved) for x in residual(op, lv, v, r, wrap))
     below = v_cycle(op, levels[1:], down, Shape(wrap, shape.halved[1:]))
     v = _add(v, 1.0, tuple(interpolate(x, r[0].shape, halved, wrap) for x in below))
     for weight in (first, second):
-        v = _add(v, weight, _jacobi(op, lv, _residual(op, lv, v, r, wrap)))
+        v = _add(v, weight, _jacobi(op, lv, residual(op, lv, v, r, wrap)))
     return v
 
 
@@ -232,9 +242,7 @@ def constant_correction(op: Operator, local: dict[str, Array], v: Vector, r_sums
     mean = {k: jnp.sum(c, dtype=jnp.float64) / cells for k, c in local.items()}
     held = op.block.minus_jacobian(local, v)
     stored = op.sigma * local["active"]
-    missing = tuple(
-        r - jnp.sum(stored * x + m, dtype=jnp.float64) for r, x, m in zip(r_sums, v, held, strict=True)
-    )
+    missing = tuple(r - jnp.sum(stored * x + m, dtype=jnp.float64) for r, x, m in zip(r_sums, v, held, strict=True))
     e = op.block.solve(mean, (op.sigma.astype(jnp.float64),) * len(v), tuple(m / cells for m in missing))
     return tuple(x + k.astype(x.dtype) * local["active"] for x, k in zip(v, e, strict=True))
 
@@ -258,7 +266,7 @@ def solve(
 
     def cycle(_: int, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
         v, last, _ = state
-        step = v_cycle(op, levels, _residual(op, levels[0], v, r, shape.wrap), shape)
+        step = v_cycle(op, levels, residual(op, levels[0], v, r, shape.wrap), shape)
         better = tuple(a + jnp.where(active == 0, 0, b) for a, b in zip(v, step, strict=True))
         better = constant_correction(op, levels[0].local, better, r_sums)
         now = size(tuple(b - a for a, b in zip(v, better, strict=True)))

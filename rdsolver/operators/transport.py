@@ -26,6 +26,11 @@ def harmonic(cell: Array, axis: int, wrap: Wrap) -> Array:
     return 2 * lo * hi / jnp.where(both == 0, 1, both)
 
 
+def between(cell: Array, axis: int, wrap: Wrap) -> Array:
+    """Arithmetic mean of the two cells at each face."""
+    return 0.5 * (lower(cell, axis, wrap) + upper(cell, axis, wrap))
+
+
 def face_diffusion(mobility: Array, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
     """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u), 1/um² for a relative mobility."""
     return tuple(harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim))
@@ -56,35 +61,76 @@ def own_drift(v: Faces, wrap: Wrap) -> Array:
     return sum(out)  # pyright: ignore[reportReturnType]
 
 
-def gaussian_weights(length: float, spacing: float) -> np.ndarray:
-    """Weights of a Gaussian of standard deviation `length` integrated over cells, cut at four deviations, sum 1.
+def fitted(c: Faces, v: Faces) -> Faces:
+    """Face coefficients of diffusion that go with upwind drift: c B(|v|/c), B(x) = x / (eˣ - 1) (exponential fitting).
 
-    Integrated rather than sampled, so that a grid coarser than the Gaussian still smooths a little.
+    Upwind drift alone adds a diffusion of |v|/2; less physical diffusion makes the sum c (x/2) coth(x/2), which is second
+    order where diffusion leads and still keeps every density positive (Scharfetter & Gummel 1969, IEEE Trans. Electron
+    Devices 16:64).
     """
-    reach = int(np.ceil(4 * length / spacing))
-    edges = (np.arange(-reach, reach + 2) - 0.5) * spacing / (length * sqrt(2))
-    w = np.diff([erf(e) for e in edges])
-    return w / w.sum()
+    out = []
+    for k, w in zip(c, v, strict=True):
+        x = jnp.abs(w) / jnp.where(k > 0, k, 1)
+        small = x < 1e-3  # the series there: 1 - x/2, as eˣ - 1 loses its digits
+        out.append(k * jnp.where(small, 1 - x / 2, x / jnp.expm1(jnp.where(small, 1, jnp.minimum(x, 80)))))
+    return tuple(out)
 
 
-def smooth(u: Array, weights: Sequence[Sequence[float]], wrap: Wrap) -> Array:
-    """Separable weighted mean over neighbours; mirrored at closed borders, so that a border is no surface."""
-    for axis, w in enumerate(weights):
-        reach, n = len(w) // 2, u.shape[axis]
-        wide = beyond(u, axis, reach, wrap)
-        u = float(w[reach]) * u
-        for k in range(reach):  # symmetric weights: half the products
-            near = lax.slice_in_dim(wide, k, k + n, axis=axis) + lax.slice_in_dim(wide, 2 * reach - k, 2 * reach - k + n, axis=axis)
-            u = u + float(w[k]) * near
+Taps = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]  # of each axis: weights of the mean, weights of the slope
+
+
+def gaussian_taps(length: float, spacing: Sequence[float]) -> Taps:
+    """Smoothing with a Gaussian of standard deviation `length`, for each axis: the smoothed value of a cell, and the mean
+    over the cell of its slope; cut at four deviations.
+
+    The slope is a difference of smoothed values at the cell's two faces, so its sum over a line is the jump across it at
+    any spacing: a bone surface has the same area on every grid. Each average over a cell widens what is smoothed by a
+    variance of h²/12 (bone is one average, the weights another, the slope a third), which is taken off the Gaussian, so that
+    the width of a surface is `length` at any spacing too; a grid too coarse for that keeps a quarter of a cell.
+    """
+    out = []
+    for h in spacing:
+        reach = int(np.ceil(4 * length / h))
+        for_mean, for_slope = (sqrt(max(length**2 - n * h**2 / 12, h**2 / 16)) / h for n in (2, 3))
+        mean = np.diff([_normal(k / for_mean) for k in np.arange(-reach - 0.5, reach + 1)])
+        slope = -np.diff([_normal(k / for_slope) for k in range(-reach - 1, reach + 2)], 2)
+        slope /= h * (slope * np.arange(-reach, reach + 1)).sum()  # the slope of x is 1
+        out.append((tuple((mean / mean.sum()).tolist()), tuple(slope.tolist())))
+    return tuple(out)
+
+
+def _normal(x: float) -> float:
+    return 0.5 * (1 + erf(x / sqrt(2)))
+
+
+def _correlate(u: Array, weights: Sequence[float], axis: int, wrap: Wrap) -> Array:
+    """Σ_k weights[k] u[i + k - reach] along an axis; mirrored at closed borders, so that a border is no surface."""
+    reach, n = len(weights) // 2, u.shape[axis]
+    wide = beyond(u, axis, reach, wrap)
+    terms = [float(w) * lax.slice_in_dim(wide, k, k + n, axis=axis) for k, w in enumerate(weights) if w != 0]
+    return sum(terms[1:], terms[0])
+
+
+def smooth(u: Array, taps: Taps, wrap: Wrap) -> Array:
+    """G * u."""
+    for axis, (mean, _) in enumerate(taps):
+        u = _correlate(u, mean, axis, wrap)
     return u
 
 
-def gradient_size(u: Array, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Array:
-    """|grad u| from central differences, 1/um; across a closed face the neighbour counts as a mirror image."""
-    squares = jnp.zeros_like(u)
-    for a in range(u.ndim):
-        g = difference(u, a, wrap) * openings[a]
-        squares = squares + ((face_above(g, a, wrap) + face_below(g, a, wrap)) * (0.5 / spacing[a])) ** 2
-    # sqrt has no derivative at 0; the inner where keeps forward-mode derivatives finite on flat bone
+def smooth_slopes(u: Array, taps: Taps, wrap: Wrap) -> tuple[Array, ...]:
+    """grad (G * u), one array an axis, 1/um."""
+    out = []
+    for along in range(u.ndim):
+        v = u
+        for axis, (mean, slope) in enumerate(taps):
+            v = _correlate(v, slope if axis == along else mean, axis, wrap)
+        out.append(v)
+    return tuple(out)
+
+
+def length(parts: Sequence[Array]) -> Array:
+    """Euclidean length of a vector. sqrt has no derivative at 0; the inner where keeps forward-mode derivatives finite there."""
+    squares = sum((x * x for x in parts[1:]), parts[0] * parts[0])
     flat = squares == 0
     return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squares)))

@@ -44,17 +44,20 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
     b, label = binder.name, binder.label
     K, K_source, K_mark, K_low, K_high = _K_EFF[binder.like]
     opg = binder.like == "opg"
+    # fmt: off
     common = (
         Parameter(f"{b}_diffusivity", (9 if opg else 7) * UM2_S, "um^2/d", f"diffusivity of free {label} in marrow", "Stokes scaling from RANKL, Bishop et al. 2024", "C", 1 * UM2_S, 100 * UM2_S, f"D_{b}"),
         Parameter(f"{b}_kon", 864.0, "1/(nM d)", f"association of {label} with RANKL (1e7 /M/s)", "kept above rankl_loss / K_eff", "A", 1.0, 1e5, "kon"),
         Parameter(f"{b}_K_eff", K, "nM", f"effective constant of {label}: K + rankl_loss/kon; koff = kon K_eff - rankl_loss", K_source, K_mark, K_low, K_high, "K_eff"),
         Parameter(f"{b}_loss", 40.0 if opg else 0.0, "1/d", f"loss of free {label} in tissue", "within the published range 0.35 to 381 /d" if opg else "cleared from plasma instead", "A", 0.0, 400.0, f"d_{b}"),
     )
+    # fmt: on
     if not binder.drug:
         return common
     return common + _plasma_parameters(binder)
 
 
+# fmt: off
 _K_EFF = {
     "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
     "fc_opg": (0.02, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
@@ -62,6 +65,7 @@ _K_EFF = {
     "denosumab": (0.25, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
     "soluble_rank": (15.0, "500 times the OPG family, Nelson 2012", "C/U", 1.0, 100.0),
 }
+# fmt: on
 
 _ZIERHUT = "Zierhut 2008, 10.1007/s10928-008-9093-5, DDMODEL00000233; absolute value for 70 kg, per kg here"
 _DENOSUMAB = "Martinez-Reina & Pivonka 2019, 10.1016/j.bone.2019.04.022"
@@ -72,12 +76,14 @@ _LN2 = 0.6931471805599453
 # Plasma pharmacokinetics, per kg of body weight:
 # kDa, bioavailability s.c., absorption 1/d, central mL/kg, clearance mL/(kg d),
 # peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant ng/mL.
+# fmt: off
 _PLASMA = {
     "fc_opg": ((90.0, 0.067, 0.0131 * 24, 2800 / 70, 168 * 24 / 70, 443 / 70, 15.5 * 24 / 70, 269 / 70, 3.02 * 24 / 70, 13300 * 24 / 70, 6.74), _ZIERHUT, "V"),
     "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
     "denosumab": ((149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0), _DENOSUMAB + "; volume is V/F", "V"),
     "soluble_rank": ((30.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
 }
+# fmt: on
 
 _PLASMA_ROWS = (
     ("molar_mass", "kDa", "molar mass", 1.0, 1000.0),

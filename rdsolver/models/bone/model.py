@@ -18,7 +18,7 @@ from ...domain.grid import Grid
 from ...operators.boundaries import Wrap, difference
 from ...operators.multigrid import Block
 from ...operators.reductions import total
-from ...operators.transport import Faces, face_diffusion, gaussian_weights, gradient_size, harmonic, open_faces, smooth
+from ...operators.transport import Faces, Taps, between, face_diffusion, gaussian_taps, length, open_faces, smooth, smooth_slopes
 from ..base import Field, Group, Series
 from .binders import OPG, Binder
 from .binding import Loss, binding, binding_rate, koff
@@ -29,24 +29,30 @@ Fields = dict[str, Array]
 Numbers = dict[str, Array]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["active", "openings", "norm", "reference"], meta_fields=["spacing", "wrap", "taps"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["active", "openings", "norm", "edge", "reference"],
+    meta_fields=["spacing", "wrap", "taps"],
+)
 @dataclass(frozen=True)
 class Place:
     """What is fixed in a run.
 
     active     1 inside the field of view, else 0
     openings   1 at faces that anything may pass
-    norm       1 / smoothed active: makes smoothing a mean over the field of view, so that its edge is no bone surface
+    norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone surface
+    edge       grad (G * active), for the same reason, 1/um
     reference  of the healthy baseline: theta0, jbar, k_res (numbers), j_ref (a field), resorption and formation (sums)
     """
 
     active: Array
     openings: Faces
     norm: Array
+    edge: tuple[Array, ...]
     reference: dict[str, Array]
     spacing: tuple[float, ...]
     wrap: Wrap
-    taps: tuple[tuple[float, ...], ...]
+    taps: Taps
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "carrier"], meta_fields=[])
@@ -102,7 +108,14 @@ class BoneModel:
             Series("bone_volume_fraction", "1", "BV/TV"),
             Series("mean_free_rankl", "nM", "free RANKL in marrow"),
             Series("mean_occupancy", "1", "RANK occupancy at the surface"),
-            *(s for a in self.agents for s in (Series(f"plasma_{a.name}", "nM", f"{a.label} in plasma"), Series(f"tissue_{a.name}", "nM", f"free {a.label} in marrow"))),
+            *(
+                s
+                for a in self.agents
+                for s in (
+                    Series(f"plasma_{a.name}", "nM", f"{a.label} in plasma"),
+                    Series(f"tissue_{a.name}", "nM", f"free {a.label} in marrow"),
+                )
+            ),
         )
 
     @property
@@ -125,16 +138,20 @@ class BoneModel:
 
     def prepare(self, grid: Grid, active: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
         wrap = tuple(b == "periodic" for b in grid.borders)
-        taps = tuple(tuple(gaussian_weights(values["smoothing_length"], h).tolist()) for h in grid.spacing)
+        taps = gaussian_taps(values["smoothing_length"], grid.spacing)
         covered = smooth(active, taps, wrap)
         norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
-        return Place(active, open_faces(active, wrap), norm, reference, grid.spacing, wrap, taps)
+        edge = smooth_slopes(active, taps, wrap)
+        return Place(active, open_faces(active, wrap), norm, edge, reference, grid.spacing, wrap, taps)
 
     def refresh(self, u: Fields, p: Numbers, place: Place) -> Surface:
         """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D = (1-b) + h b."""
         bone = u["bone"]
         smoothed = smooth(bone, place.taps, place.wrap) * place.norm
-        w = surface_measure(p, gradient_size(smoothed, place.openings, place.spacing, place.wrap)) * place.active
+        slopes = smooth_slopes(bone, place.taps, place.wrap)
+        # quotient rule: the slope of a mean over the field of view alone
+        gradient = length([(x - smoothed * e) * place.norm for x, e in zip(slopes, place.edge, strict=True)])
+        w = surface_measure(p, gradient) * place.active
         kap = w / (w + 1)
         mobility = 1 - smoothed + p["bone_mobility"] * smoothed
         hindrance = 1 - bone + p["bone_hindrance"] * bone
@@ -142,9 +159,7 @@ class BoneModel:
             name: face_diffusion(cells, place.openings, place.spacing, place.wrap)
             for name, cells in (("marrow", hindrance), ("cells", mobility))
         }
-        carrier = tuple(
-            harmonic(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h) for a, h in enumerate(place.spacing)
-        )
+        carrier = tuple(between(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h) for a, h in enumerate(place.spacing))
         return Surface(w, kap, (1 - bone) * place.active, media, carrier)
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
@@ -158,9 +173,7 @@ class BoneModel:
     def reaction(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Fields:
         """The pointwise part of du/dt, all fields."""
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
-        out = {
-            b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders
-        }
+        out = {b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders}
         out |= {b.complex: net[b.name] - p["rankl_loss"] * u[b.complex] for b in self.binders}
         out["rankl"] = self._rankl_production(p, s) - p["rankl_loss"] * u["rankl"] - sum(net.values())
         relative = self._relative_occupancy(u, p, place)
@@ -280,7 +293,7 @@ class BoneModel:
 
     def balanced(self, u: Fields, place: Place) -> Fields:
         """Formation in step with resorption: R1 = R2 = B = j_ref, so that no cell of bone changes."""
-        return u | {name: place.reference["j_ref"] * place.active for name in ("r1", "r2", "formation_signal")}
+        return u | dict.fromkeys(("r1", "r2", "formation_signal"), place.reference["j_ref"] * place.active)
 
     # --- what is watched --------------------------------------------------------------------------------------------
 

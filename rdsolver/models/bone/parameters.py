@@ -17,6 +17,8 @@ _LEMAIRE = "Lemaire 2004, 10.1016/j.jtbi.2004.03.023"
 _PETERSON = "Peterson & Riggs 2010, Bone 46:49"
 _STEADY = "steady state of the baseline concentrations"
 
+# One row a parameter, however long: a table reads better than a column of arguments.
+# fmt: off
 _CYTOKINES = (
     Parameter("rankl_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of free RANKL in marrow", _BISHOP, "V", 1 * UM2_S, 100 * UM2_S, "D_L"),
     Parameter("complex_diffusivity", 7 * UM2_S, "um^2/d", "diffusivity of RANKL complexes in marrow", "Stokes scaling from RANKL", "C", 1 * UM2_S, 100 * UM2_S, "D_Q"),
@@ -63,6 +65,7 @@ _MATRIX = (
     Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
     Parameter("ntx_background", 0.15, "1", "share of NTX that does not come from osteoclasts", "largest observed fall 84 %", "C", 0.0, 0.5, "f_bg"),
 )
+# fmt: on
 
 
 def parameters(agents: tuple[Binder, ...] = ()) -> tuple[Parameter, ...]:

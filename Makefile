@@ -1,0 +1,48 @@
+# make demo    a first run, on a machine with nothing but Python 3.11 or newer
+# make test    all tests, in the same environment
+# make lint    style, types and layers
+.PHONY: demo test lint clean
+.SUFFIXES:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+
+# A name on the PATH may be a shim that fails, or another version: run each and see.
+CANDIDATES := python3 python3.13 python3.12 python3.11 python
+
+demo: $(VENV)/.base
+	$(BIN)/rdsolver run configs/rank_fc_section_2d.toml --force
+	@echo
+	@echo "The run is in outputs/rank_fc_section_2d: look at overview.png, or at run.h5 with: $(BIN)/rdsolver info outputs/rank_fc_section_2d"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(BIN)/python
+	@echo "installing rdsolver into $(VENV) (a minute or two)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing rdsolver and the tools of its developers into $(VENV) (some minutes)"
+	$(PIP) -e ".[dev]"
+	@touch $(VENV)/.base $@
+
+$(BIN)/python:
+	@for python in $(PYTHON) $(CANDIDATES); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec $$python -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "No Python 3.11 or newer with venv was found. Install one (on Debian and Ubuntu: apt install python3 python3-venv), or say which: make demo PYTHON=/path/to/python3" >&2; \
+	exit 1

@@ -1,0 +1,265 @@
+"""The command line. Thin: each command reads its input, calls the library, and says what came out.
+
+Nothing heavy is imported before it is needed, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .errors import InputError, RdsolverError
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .models.base import Parameter
+
+
+class Commands(TyperGroup):
+    """Says our own errors in a paragraph on stderr, and leaves with their exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RdsolverError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(error.exit_status) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections. Start with: rdsolver example",
+)
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
+Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(f"rdsolver {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or float64, instead of the config's.")] = None,
+    walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
+) -> None:
+    """Run one config or several, one after another."""
+    limit = _walltime(walltime)
+    folders = _folders(configs, out, force)
+    loaded = [_load(path, [*(overrides or []), *_precision(precision)]) for path in configs]
+    problems = [config.problem() for config in loaded]
+
+    from .figures.overview import overview
+    from .progress import LogReporter, Tee, TerminalReporter
+    from .run import simulate
+
+    for config, problem, folder in zip(loaded, problems, folders, strict=True):
+        log = LogReporter(folder / "run.log")
+        reporter = Tee(TerminalReporter(), log)
+        try:
+            for warning in config.warnings:
+                reporter.warn(warning)
+            with simulate(problem, out=folder, force=force, reporter=reporter, walltime=limit, device=device) as result:
+                overview(result, folder / "overview.png")
+            reporter.say("", str(folder / "overview.png"))
+        except RdsolverError as error:
+            log.say("error", str(error))
+            raise
+        finally:
+            log.close()
+
+
+@app.command()
+def check(config: Annotated[Path, typer.Argument(metavar="CONFIG")], overrides: Overrides = None) -> None:
+    """Check a config and say what it was understood to be; nothing is run or written."""
+    loaded = _load(config, overrides)
+    problem = loaded.problem()
+
+    from .progress import TerminalReporter
+    from .run import describe
+
+    reporter = TerminalReporter()
+    for warning in loaded.warnings:
+        reporter.warn(warning)
+    for topic, text in describe(problem):
+        reporter.say(topic, text)
+    reporter.say("time", f"{problem.end:g} d, {len(problem.save)} saved times")
+    for c in problem.changes:
+        reporter.say("change", f"{c.parameter} x {c.factor:g} from {c.start:g} d{'' if c.end == float('inf') else f' until {c.end:g} d'}")
+    for name in loaded.model.parameters:
+        unit = loaded.rows[name].unit
+        reporter.say("parameter", f"{name} = {problem.parameters[name]:g}{'' if unit == '1' else ' ' + unit}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a config, for editors that complete and check TOML."""
+    import json
+
+    from .config import schema as config_schema
+
+    typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def params(
+    preset: Annotated[str, typer.Option(help="Whose numbers: human or mouse.")] = "human",
+    agents: Agents = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")] = False,
+) -> None:
+    """Show every parameter with value, unit, meaning, source, mark and plausible range.
+
+    Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge.
+    """
+    rows = [_row(p, preset) for p in _parameters(preset, agents or [])]
+    if markdown:
+        lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
+        typer.echo("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*COLUMNS, show_edge=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
+
+
+COLUMNS = ("name", "value", "unit", "meaning", "source", "mark", "range")
+
+
+def _row(p: Parameter, preset: str) -> tuple[str, ...]:
+    return (p.name, f"{p.default(preset):.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
+
+
+def _parameters(preset: str, agents: Sequence[str]) -> tuple[Parameter, ...]:
+    from .models.bone.binders import LABELS, Binder
+    from .models.bone.parameters import PRESETS, parameters
+
+    for kind, name, allowed in (("--preset", preset, PRESETS), *(("--agent", a, LABELS) for a in agents)):
+        if name not in allowed:
+            raise InputError(f"{kind} {name} is not known. Allowed: {', '.join(allowed)}.")
+    return parameters(tuple(Binder(a, a, LABELS[a]) for a in dict.fromkeys(agents)))
+
+
+@app.command()
+def info(path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]) -> None:
+    """Say what a run file holds and how the run went."""
+    from .output.describe import describe
+    from .output.reader import open_run
+
+    with open_run(_run_file(path)) as opened:
+        typer.echo(describe(opened))
+
+
+@app.command()
+def plot(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
+    out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: overview.png beside the run).")] = None,
+) -> None:
+    """Draw the overview of a run again."""
+    from .figures.overview import overview
+    from .output.reader import open_run
+
+    file = _run_file(path)
+    target = out or file.parent / "overview.png"
+    with open_run(file) as opened:
+        overview(opened, target)
+    typer.echo(str(target))
+
+
+@app.command()
+def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
+    """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
+    configs = {path.stem: path for path in sorted(_examples().glob("*.toml"))}
+    if name is None:
+        width = max(map(len, configs), default=0) + 2
+        typer.echo("\n".join(f"{n:{width}}{_title(path)}" for n, path in configs.items()))
+        typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
+    elif name.removesuffix(".toml") in configs:
+        typer.echo(configs[name.removesuffix(".toml")].read_text(encoding="utf-8"), nl=False)
+    else:
+        raise InputError(f"example {name} is not known. Allowed: {', '.join(configs)}.")
+
+
+def _examples() -> Path:
+    """The configs of the wheel, or of the checkout that rdsolver runs from."""
+    package = Path(__file__).resolve().parent
+    return next((folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()), package)
+
+
+def _title(path: Path) -> str:
+    import tomllib
+
+    return tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
+
+
+def _load(path: Path, overrides: Sequence[str] | None) -> Config:
+    from .config import load_config
+
+    return load_config(path, overrides or ())
+
+
+def _precision(precision: str | None) -> list[str]:
+    return [] if precision is None else [f"solver.precision={precision}"]
+
+
+def _walltime(text: str | None) -> float | None:
+    """Seconds."""
+    if text is None:
+        return None
+    from .units import quantity
+
+    seconds = quantity(text, "s", "--walltime")
+    if seconds <= 0:
+        raise InputError(f'--walltime = "{text}" must be above 0, for example --walltime 8h.')
+    return seconds
+
+
+def _folders(configs: Sequence[Path], out: Path | None, force: bool) -> list[Path]:
+    """Where each run goes; none of them holds a run already, unless it may be overwritten."""
+    names = [path.stem for path in configs]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise InputError(
+            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one, or run them apart."
+        )
+    base = out or Path("outputs")
+    folders = [out] if out and len(configs) == 1 else [base / name for name in names]
+    for folder in folders:
+        if (folder / "run.h5").exists() and not force:
+            raise InputError(f"{folder / 'run.h5'} exists already. Choose another folder with --out, or overwrite it with --force.")
+    return folders
+
+
+def _run_file(path: Path) -> Path:
+    return path / "run.h5" if path.is_dir() else path
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,229 @@
+"""A config: the input file as one strict tree, and its translation into a Problem.
+
+config_file.py reads the text, config_tables.py holds the tables, config_checks.py what a whole run must satisfy, and
+config_errors.py puts what is wrong into words.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, PrivateAttr, ValidationError
+
+from . import config_checks, config_errors, config_file
+from .config_errors import Fault
+from .config_tables import (
+    Agent,
+    ChangeTable,
+    DoseTable,
+    Image,
+    Initial,
+    Model,
+    OutputTable,
+    Slab,
+    SolverTable,
+    Table,
+    TimeTable,
+    Trabecular,
+    json_quantity,
+    listed,
+)
+from .domain.grid import Grid
+from .domain.section import Section
+from .errors import InputError
+from .models.base import Parameter
+from .models.bone.binders import LABELS, Binder
+from .models.bone.parameters import parameters
+from .models.bone.pharmacokinetics import Dose
+from .problem import Change, Output, Problem, Solver
+from .units import number
+
+
+class Config(Table):
+    """The whole file. `load_config` makes one."""
+
+    title: str = ""
+    """Of the run, for figures and for the file."""
+    section: Trabecular | Image | Slab = Field(discriminator="kind")
+    """[section]: the place."""
+    model: Model = Model()
+    """[model]: the equations and their numbers."""
+    agent: list[Agent] = Field(default_factory=list)
+    """[[agent]]: drugs beyond the presets."""
+    dose: list[DoseTable] = Field(default_factory=list)
+    """[[dose]]: what is given, and when."""
+    change: list[ChangeTable] = Field(default_factory=list)
+    """[[change]]: parameters that change in time."""
+    initial: Initial | None = None
+    """[initial]: a run to go on from."""
+    time: TimeTable
+    """[time]: with end = "60 d" and save = "1 d"."""
+    solver: SolverTable = SolverTable()
+    """[solver]: how it is solved."""
+    output: OutputTable = OutputTable()
+    """[output]: what is kept."""
+
+    _file: str = PrivateAttr("config")
+
+    def faults(self) -> Iterator[Fault]:
+        yield from config_checks.faults(self)
+
+    @cached_property
+    def agents(self) -> tuple[Binder, ...]:
+        """The drugs of this run: those declared, then presets that are dosed."""
+        declared = {a.name: a for a in self.agent}
+        names = dict.fromkeys([*declared, *(d.agent for d in self.dose if d.agent in LABELS)])
+        binders = ((name, declared.get(name) or Agent(name=name)) for name in names)
+        return tuple(Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS)
+
+    @cached_property
+    def rows(self) -> dict[str, Parameter]:
+        """The parameters of this run, by name."""
+        return {p.name: p for p in parameters(self.agents)}
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """A value for every parameter, in its unit: the file's, or else the preset's."""
+        given = self.model.parameters
+        return {name: number(given[name], p.unit) if name in given else p.default(self.model.preset) for name, p in self.rows.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is unusual and yet allowed."""
+        return [f"{self._file}: {key} {text}" for key, text in config_checks.warnings(self)]
+
+    def problem(self, section: Section | np.ndarray | None = None) -> Problem:
+        """The run in plain objects, in internal units.
+
+        section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y, x) or (y, x).
+        Raises InputError when the section cannot be made.
+        """
+        try:
+            place = self.section.build() if section is None else _given(section, self.section)
+            _check_crop(self.output.crop, place.grid)
+        except InputError as error:
+            raise InputError(f"{self._file}: {error}") from error
+        fields = self.output.fields
+        crop = None if self.output.crop is None else tuple((a, b) for a, b in self.output.crop)
+        return Problem(
+            section=place,
+            parameters=self.values,
+            end=self.time.end,
+            save=tuple(self.time.saved()),
+            preset=self.model.preset,
+            agents=self.agents,
+            doses=tuple(sorted((Dose(d.agent, d.amount, d.route, t) for d in self.dose for t in d.schedule()), key=lambda dose: dose.time)),
+            changes=tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change),
+            solver=Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision),
+            output=Output(None if fields == "all" else tuple(fields), self.output.stride, crop),
+            initial=Path(self.initial.from_) if self.initial else None,
+            title=self.title,
+            config=json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
+        )
+
+    def resolved(self, section: Section | None = None) -> dict[str, Any]:
+        """The config with all defaults filled in, in internal units: itself a config, unless the section came from Python."""
+        tables = self.model_dump(by_alias=True, exclude_none=True)
+        tables["model"]["parameters"] = self.values
+        tables["agent"] = [{"name": a.name, "like": a.like, "label": a.label} for a in self.agents]
+        for table, dose in zip(tables["dose"], self.dose, strict=True):
+            table["at"] = dose.schedule()
+            for key in ("every", "times"):
+                table.pop(key, None)
+        tables["time"]["save"] = self.time.saved()
+        if section is not None:
+            tables["section"] = {"kind": "given"} | section.record
+        return tables
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a config; nothing is computed.
+
+    overrides: "key.path=value", e.g. "section.seed=2" or "dose.0.amount=1 mg/kg", applied before anything is checked.
+    Raises InputError with one paragraph for each thing that is wrong.
+    """
+    raw = config_file.read(Path(path), overrides)
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        found = config_errors.faults(error.errors(), lambda loc: _keys_at(loc, raw))
+        raise InputError(config_errors.message(str(path), found, overrides)) from None
+    config._file = str(path)
+    return config
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a config, for editors: quantities are numbers or text, each with its internal unit."""
+    tree = Config.model_json_schema(by_alias=True)
+    rows = parameters(tuple(Binder(n, n, label) for n, label in LABELS.items()))
+    by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}
+    tree["$defs"]["Model"]["properties"]["parameters"]["properties"] = by_name
+    _tell_units(tree)
+    return tree
+
+
+def _tell_units(node: Any) -> None:
+    """Move the unit of every quantity into its description."""
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _tell_units(child)
+    if isinstance(node, dict) and isinstance(unit := node.get("unit"), str):
+        del node["unit"]
+        told = "A number" if unit == "1" else f"In {unit}, or text with a unit"
+        node["description"] = f"{node.get('description', '')} {told}.".strip()
+
+
+_LISTS: dict[str, type[Table]] = {"agent": Agent, "dose": DoseTable, "change": ChangeTable}
+_TABLES: dict[str, type[Table]] = {"model": Model, "initial": Initial, "time": TimeTable, "solver": SolverTable, "output": OutputTable}
+_SECTIONS: dict[str, type[Table]] = {"trabecular": Trabecular, "image": Image, "slab": Slab}
+
+
+def _keys_at(loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
+    """The keys that the table at `loc` may have, with their meanings; none where no table stands."""
+    match loc:
+        case ():
+            table = Config
+        case ("section",):
+            table = _SECTIONS.get(str(raw["section"].get("kind")), Trabecular)
+        case (name,):
+            table = _TABLES.get(name)
+        case (name, int()):
+            table = _LISTS.get(name)
+        case _:
+            table = None
+    return {f.alias or name: f.description or "" for name, f in table.model_fields.items()} if table else {}
+
+
+def _given(section: Section | np.ndarray, table: Trabecular | Image | Slab) -> Section:
+    """What a Python caller gives in place of the file's section."""
+    if isinstance(section, Section):
+        return section
+    bone = np.asarray(section, dtype=np.float64)
+    voxel = table.voxel if isinstance(table, Image) else None
+    edges = listed(table.spacing or voxel)
+    if bone.ndim not in (2, 3) or len(edges) not in (1, bone.ndim):
+        raise InputError(
+            f"section: the array has shape {bone.shape} and the config {len(edges)} spacings. "
+            "Give an array with 2 or 3 axes, and section.spacing in the config."
+        )
+    thickness = table.thickness if bone.ndim == 2 else None
+    if bone.ndim == 2 and thickness is None:
+        raise InputError('section.thickness is missing: a 2D array needs one. Give it in the config, for example thickness = "10 um".')
+    spacing = tuple(edges * bone.ndim)[: bone.ndim]
+    grid = Grid(bone.shape, spacing, borders=(table.borders,) * bone.ndim, thickness=thickness)
+    return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"})
+
+
+def _check_crop(crop: list[list[int]] | None, grid: Grid) -> None:
+    if crop is None:
+        return
+    if len(crop) != grid.ndim or not all(len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)):
+        raise InputError(
+            f"output.crop = {crop} does not fit the grid of {' x '.join(map(str, grid.shape))} cells. "
+            f"Give {grid.ndim} ranges [start, stop] within it, one an axis."
+        )

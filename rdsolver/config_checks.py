@@ -1,0 +1,171 @@
+"""What a config must satisfy as a whole, before anything is computed: agents, times, parameters and their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .config_errors import Fault, shown, unknown
+from .models.base import Parameter
+from .models.bone.binders import LABELS, OPG, binder_parameters
+from .models.bone.parameters import parameters
+from .units import number
+
+if TYPE_CHECKING:
+    from .config import Config
+
+CYTOKINES = ("rankl", "opg", "rankl_opg")
+CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
+
+FIXED = {
+    "smoothing_length": "defines the bone surface",
+    "surface_reference": "defines the bone surface",
+    "surface_cutoff": "defines the bone surface",
+    "turnover_speed": "acts through the healthy baseline alone",
+    "ntx_background": "belongs to the read-out, not to the tissue",
+}
+TISSUE = ("diffusivity", "kon", "K_eff", "loss")
+"""Of a drug's parameters those that act in the tissue; the others make its plasma curve."""
+
+
+def faults(config: Config) -> Iterator[Fault]:
+    """All that is wrong, first what the rest builds on."""
+    first = [*_agents(config), *_parameters(config)]
+    yield from first
+    yield from _doses(config)
+    yield from _output(config)
+    changes = [*_changes(config)]
+    yield from changes
+    if not first and not changes:
+        yield from _in_force(config)
+
+
+def warnings(config: Config) -> Iterator[Fault]:
+    for name in config.model.parameters:
+        p, value = config.rows[name], config.values[name]
+        if not p.low <= value <= p.high:
+            unit = "" if p.unit == "1" else f" {p.unit}"
+            plausible = f"{p.low:g} to {p.high:g}{unit} ({p.source})"
+            yield f"model.parameters.{name}", f"= {value:g}{unit} lies outside the plausible range, {plausible}."
+
+
+def field_names(config: Config) -> tuple[str, ...]:
+    """What may be saved."""
+    drugs = (name for a in config.agents for name in (a.name, a.complex))
+    return (*CYTOKINES, *drugs, *CELLS)
+
+
+def _agents(config: Config) -> Iterator[Fault]:
+    own = {p.name for p in parameters()}
+    seen: set[str] = {*CYTOKINES, *CELLS}
+    for i, agent in enumerate(config.agent):
+        like = agent.like or agent.name
+        if like not in LABELS:
+            key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
+            yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
+        elif agent.name in seen or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}:
+            yield f"agent.{i}.name", f'= {shown(agent.name)} is taken already. Give the drug another name, for example "my_{agent.name}".'
+        seen |= {agent.name, f"rankl_{agent.name}"}
+
+
+def _parameters(config: Config) -> Iterator[Fault]:
+    """Names, units and physical bounds."""
+    for name, value in config.model.parameters.items():
+        key = f"model.parameters.{name}"
+        row = config.rows.get(name)
+        drug = next((d for d in LABELS if name.startswith(f"{d}_")), None)
+        if row is None and drug and drug not in {a.name for a in config.agents}:
+            yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
+        elif row is None:
+            yield key, unknown("parameter", name, config.rows)
+        else:
+            try:
+                found = number(value, row.unit)
+            except ValueError as error:
+                yield key, str(error)
+            else:
+                if found < row.minimum:
+                    yield key, f"= {shown(value)} is too small. {_least(row)}"
+
+
+def _least(row: Parameter) -> str:
+    unit = "" if row.unit == "1" else f" {row.unit}"
+    return f"Allowed: {row.minimum:g}{unit} and more; plausible: {row.low:g} to {row.high:g}{unit} ({row.meaning})."
+
+
+def _doses(config: Config) -> Iterator[Fault]:
+    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS]))
+    for i, dose in enumerate(config.dose):
+        if dose.agent not in known:
+            text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
+            yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
+        late = [t for t in dose.schedule() if t > config.time.end]
+        if late:
+            yield f"dose.{i}.at", _too_late("the dose", late[0], config)
+
+
+def _too_late(what: str, t: float, config: Config) -> str:
+    end = config.time.end
+    return f'puts {what} at {t:g} d, after the end of the run. Allowed: 0 to {end:g} d; move it, or set time.end = "{t:g} d" or later.'
+
+
+def _output(config: Config) -> Iterator[Fault]:
+    names = field_names(config)
+    for name in config.output.fields if isinstance(config.output.fields, list) else ():
+        if name not in names:
+            yield "output.fields", f"holds {shown(name)}, which {unknown('field', name, names)}"
+
+
+def _changes(config: Config) -> Iterator[Fault]:
+    for i, change in enumerate(config.change):
+        key = f"change.{i}.parameter"
+        if change.parameter not in config.rows:
+            yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
+        elif reason := fixed(config, change.parameter):
+            yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
+        if change.at > config.time.end:
+            yield f"change.{i}.at", _too_late("the change", change.at, config)
+
+
+def changeable(config: Config) -> list[str]:
+    return [name for name in config.rows if not fixed(config, name)]
+
+
+def fixed(config: Config, name: str) -> str:
+    """Why a parameter cannot change in time; empty when it can: it is a rate or a property of the tissue."""
+    if name.endswith("_scale"):
+        return "is the size that tolerances are relative to"
+    for a in config.agents:
+        if name in {p.name for p in binder_parameters(a)} - {f"{a.name}_{t}" for t in TISSUE}:
+            return "shapes the plasma curve, which is solved ahead of the run"
+    return FIXED.get(name, "")
+
+
+def _in_force(config: Config) -> Iterator[Fault]:
+    """Bounds, and koff > 0, at the start and after every change."""
+    yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
+    for i, change in enumerate(config.change):
+        values = dict(config.values)
+        for c in config.change:
+            if c.at <= change.at and (c.until is None or change.at < c.until):
+                values[c.parameter] *= c.factor
+        row = config.rows[change.parameter]
+        if values[row.name] < row.minimum:
+            yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_least(row)}"
+        if change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff")):
+            yield from ((f"change.{i}.factor", f"= {change.factor:g}: {text}") for _, text in _dissociation(config, values))
+
+
+def _dissociation(config: Config, values: dict[str, float]) -> Iterator[tuple[str, str]]:
+    """koff = kon K_eff - rankl_loss of each binder."""
+    for b in (OPG.name, *(a.name for a in config.agents)):
+        kon, K, loss = values[f"{b}_kon"], values[f"{b}_K_eff"], values["rankl_loss"]
+        if kon * K <= loss:
+            need = f"above {loss / kon:.3g} nM" if kon > 0 else "larger, with a kon above 0"
+            yield (
+                b,
+                (
+                    f"gives a dissociation rate that is not positive: {b}_kon {kon:g} x {b}_K_eff {K:g} - rankl_loss {loss:g} "
+                    f"= {kon * K - loss:.3g} /d. Give {b}_K_eff {need}, a larger {b}_kon or a smaller rankl_loss."
+                ),
+            )

@@ -1,0 +1,87 @@
+"""What is wrong with a config, in words: file, key, what was found, what is allowed, and the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from .config_file import override_key
+
+Fault = tuple[str, str]
+"""A key, and what is wrong with it: the message is "file: key text"."""
+
+KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
+"""The keys a table may have, with their meanings."""
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """`name` is not one of `allowed`: the nearest of them, and all."""
+    allowed = list(allowed)
+    close = get_close_matches(name, allowed, 1)
+    nearest = f" Did you mean {close[0]}?" if close else ""
+    return f"is not a known {kind}.{nearest} Allowed: {', '.join(allowed)}."
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a TOML file, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def message(file: str, faults: Iterable[Fault], overrides: Sequence[str]) -> str:
+    """One paragraph each."""
+    return "\n\n".join(f"{_where(file, key, overrides)}: {key}{' ' if key else ''}{text}" for key, text in dict.fromkeys(faults))
+
+
+def _where(file: str, key: str, overrides: Sequence[str]) -> str:
+    set_by = [o for o in overrides if f"{key}.".startswith(f"{override_key(o)}.")]
+    return f"{file} with --set {set_by[-1]}" if set_by else file
+
+
+def faults(errors: Iterable[Any], keys_at: KeysAt) -> list[Fault]:
+    """Pydantic's errors as faults."""
+    out = []
+    for error in errors:
+        loc = (*error["loc"], "kind") if error["type"].startswith("union_tag") else _without_tag(error["loc"])
+        if error["type"] == "faults":
+            out += [(".".join(map(str, (*loc, *filter(None, [key])))), text) for key, text in error["ctx"]["faults"]]
+        else:
+            out.append((".".join(map(str, loc)), _text(error, loc, keys_at)))
+    return out
+
+
+def _without_tag(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """("section", "image", "voxel") -> ("section", "voxel"): pydantic puts the kind of a section into the path."""
+    return (loc[0], *loc[2:]) if loc[:1] == ("section",) and len(loc) > 1 else loc
+
+
+def _text(error: Any, loc: tuple[Any, ...], keys_at: KeysAt) -> str:
+    found, context = shown(error["input"]), error.get("ctx", {})
+    keys = keys_at(loc[:-1])
+    match error["type"]:
+        case "extra_forbidden":
+            return unknown("key", str(loc[-1]), keys)
+        case "missing":
+            return f"is missing. {keys.get(loc[-1], '')}".rstrip()
+        case "literal_error":
+            return f"= {found} is not known. Allowed: {context['expected']}."
+        case "union_tag_not_found":
+            return f"is missing. {keys['kind']}"
+        case "union_tag_invalid":
+            text = unknown("kind of section", context["tag"], context["expected_tags"].replace("'", "").split(", "))
+            return f"= {shown(context['tag'])} {text}"
+        case "list_type" if isinstance(error["input"], dict):
+            return f"is one table, and there may be several: write [[{loc[-1]}]] instead of [{loc[-1]}]."
+        case "list_type":
+            return f"= {found} is no list. {keys.get(loc[-1], '')}".rstrip()
+        case "too_short" | "too_long":
+            return f"= {found} has {context['actual_length']} entries. {keys.get(loc[-1], '')}".rstrip()
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"= {found} is a value, and a table stands here: [{'.'.join(map(str, loc))}] with its keys below it."
+        case _:
+            return f"= {found}: {error['msg'][0].lower()}{error['msg'][1:]}. {keys.get(loc[-1], '')}".rstrip()

@@ -1,0 +1,107 @@
+"""The text of a config: TOML, changed by `--set`, with its paths made absolute. What the keys mean is config.py's business."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"))
+NOT_A_PATH = ("circle",)  # a word that may stand where a path may
+LONGEST = 1_000_000  # bytes; a config is a page of text
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The tables of a config file after the overrides ("key.path=value").
+
+    Paths in the file count from its folder, paths in overrides from the current one. Raises InputError for a file that is
+    missing, unreadable or no TOML, and for an override that does not fit.
+    """
+    raw = _parse(path)
+    _resolve(raw, path.parent.absolute())
+    for override in overrides:
+        _apply(raw, override)
+    _resolve(raw, Path.cwd())
+    return raw
+
+
+def override_key(override: str) -> str:
+    """ "section.seed=2" -> "section.seed"."""
+    return override.partition("=")[0].strip()
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LONGEST:
+            raise InputError(
+                f"{path}: the file has {path.stat().st_size:,} bytes, which is no config. Give the TOML file that describes the run."
+            )
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file. {_neighbours(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{path}: the file cannot be read ({reason}). Give the TOML file that describes the run.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{path}: this is not valid TOML: {error}. Text and quantities stand in quotes, for example "
+            'spacing = "10 um", and each key stands once.'
+        ) from None
+
+
+def _neighbours(path: Path) -> str:
+    there = sorted(p.name for p in path.parent.glob("*.toml"))
+    close = get_close_matches(path.name, there, 1)
+    if close:
+        return f"Did you mean {path.parent / close[0]}?"
+    shown = f" {path.parent} holds {', '.join(there[:8])}." if there else ""
+    return f"Give the path of a TOML file;{shown} `rdsolver example` lists those that come with rdsolver."
+
+
+def _resolve(raw: dict[str, Any], folder: Path) -> None:
+    """Make relative paths absolute, in place."""
+    for table, key in PATHS:
+        value = raw[table].get(key) if isinstance(raw.get(table), dict) else None
+        if isinstance(value, str) and value and value not in NOT_A_PATH:
+            raw[table][key] = str(folder / Path(value).expanduser())
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one key, in place; tables and list entries on the way are made where they are missing."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise InputError(f'--set {override}: give a key and a value, for example --set section.seed=2 or --set "dose.0.amount=1 mg/kg".')
+    place: Any = raw
+    for part, following in pairwise(parts):
+        place = _step(place, part, [] if following.isdigit() else {}, override)
+    _step(place, parts[-1], None, override)
+    place[int(parts[-1]) if isinstance(place, list) else parts[-1]] = _value(text.strip())
+
+
+def _step(place: Any, part: str, fresh: Any, override: str) -> Any:
+    """What `part` names in `place`, made of `fresh` where it is missing."""
+    if isinstance(place, dict):
+        return place.setdefault(part, fresh)
+    if not isinstance(place, list):
+        raise InputError(f"--set {override}: {part!r} lies inside {place!r}, which is a value and holds no keys.")
+    if not part.isdigit() or int(part) > len(place):
+        raise InputError(
+            f"--set {override}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at the end."
+        )
+    if int(part) == len(place):
+        place.append(fresh)
+    return place[int(part)]
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

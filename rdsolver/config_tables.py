@@ -1,0 +1,328 @@
+"""The tables of a config file, one class each: every key is a field, with its meaning; every quantity is read where it enters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from .config_errors import Fault, shown
+from .domain.grid import Grid
+from .domain.section import Section, slab
+from .units import number, way_out
+
+MOST_SAVED = 100_000
+"""Saved states; more is a slip in a unit."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Reads a number or text with a unit into `unit`.
+
+    above (exclusive), least, most: bounds; many: a list may stand there too; words: and so may these.
+    """
+
+    unit: str
+    above: float = -math.inf
+    least: float = -math.inf
+    most: float = math.inf
+    many: bool = False
+    words: tuple[str, ...] = ()
+
+    def read(self, value: Any) -> float | str | list[float]:
+        if value in self.words:
+            return value
+        if self.many and isinstance(value, list):
+            return [self._one(v) for v in value]
+        return self._one(value)
+
+    def _one(self, value: Any) -> float:
+        try:
+            result = number(value, self.unit)
+        except ValueError as error:
+            raise self._fault(str(error)) from None
+        if self.above < result <= self.most and result >= self.least:
+            return result
+        bounds = (("above", self.above), ("at least", self.least), ("at most", self.most))
+        allowed = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+        raise self._fault(f"= {shown(value)} must be {allowed}. {way_out(self.unit)}")
+
+    def _fault(self, text: str) -> PydanticCustomError:
+        words = f" Or one of {', '.join(self.words)}." if self.words else ""
+        return _faults([("", text + words)])
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return json_quantity(self.unit, self.many)
+
+
+def json_quantity(unit: str, many: bool = False) -> dict[str, Any]:
+    types = ["number", "string", "array"] if many else ["number", "string"]
+    return {"type": types, "unit": unit} | ({"items": {"type": types[:2]}} if many else {})
+
+
+def _faults(faults: Sequence[Fault]) -> PydanticCustomError:
+    return PydanticCustomError("faults", "faults", {"faults": list(faults)})
+
+
+Length = Annotated[float, Quantity("um", above=0)]
+Lengths = Annotated[float | list[float], Quantity("um", above=0, many=True)]
+Time = Annotated[float, Quantity("d", least=0)]
+Times = Annotated[float | list[float], Quantity("d", least=0, many=True)]
+Duration = Annotated[float, Quantity("d", above=0)]
+
+
+def _names(value: Any) -> Any:
+    if value == "all" or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        return value
+    raise _faults([("", f'= {shown(value)} is no list of names. Give "all", or a list such as ["rankl", "bone"].')])
+
+
+def listed(value: float | list[float] | None) -> list[float]:
+    """One value or several, as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+class Table(BaseModel):
+    """A table of the file: no key but its own, no text where a number belongs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong although each key by itself is right: (key, what)."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _no_faults(self) -> Table:
+        if found := list(self.faults()):
+            raise _faults(found)
+        return self
+
+
+class Box(Table):
+    """What a generated section of any kind has."""
+
+    size: list[Length] = Field(min_length=2, max_length=3)
+    """Edges of the box, y and x (three make a block: z, y, x), for example size = ["1280 um", "1280 um"]."""
+    spacing: Length
+    """Edge of a cell, for example "10 um"."""
+    thickness: Length | None = None
+    """Of a 2D section, for example "10 um"; a block has none."""
+    borders: Literal["no-flux", "periodic"] = "no-flux"
+    """What happens at the sides of the box."""
+
+    def faults(self) -> Iterator[Fault]:
+        for i, length in enumerate(self.size):
+            cells = max(round(length / self.spacing), 1)
+            if abs(length / self.spacing - cells) > 0.01:
+                nearest = cells * self.spacing
+                yield f"size.{i}", f'= {length:g} um is no multiple of the spacing, {self.spacing:g} um. The nearest is "{nearest:g} um".'
+        if len(self.size) == 2 and self.thickness is None:
+            yield "thickness", 'is missing, and a 2D section needs one: counts are per mm3. Give it, for example thickness = "10 um".'
+        if len(self.size) == 3 and self.thickness is not None:
+            yield "thickness", f"= {self.thickness:g} um is given, and a block (three lengths in size) has none. Leave it out."
+
+    def grid(self) -> Grid:
+        n = len(self.size)
+        shape = tuple(max(round(s / self.spacing), 1) for s in self.size)
+        return Grid(shape, (self.spacing,) * n, borders=(self.borders,) * n, thickness=self.thickness)
+
+
+class Trabecular(Box):
+    """A generated trabecular section or block."""
+
+    kind: Literal["trabecular"]
+    """Give trabecular, image or slab."""
+    bone_fraction: Annotated[float, Quantity("1")] = 0.25
+    """BV/TV."""
+    trabecular_thickness: Length = 120.0
+    """Mean thickness of the trabeculae, for example "120 um"."""
+    seed: int = 1
+    """Of the generator: the same seed gives the same bone."""
+
+    def build(self) -> Section:
+        from .domain.trabeculae import trabecular
+
+        return trabecular(self.grid(), self.bone_fraction, self.trabecular_thickness, self.seed)
+
+
+class Slab(Box):
+    """A flat slab of bone at the low end of an axis."""
+
+    kind: Literal["slab"]
+    """Give trabecular, image or slab."""
+    slab_thickness: Length | None = None
+    """Of the bone (default: half the box)."""
+    axis: Literal["z", "y", "x"] = "x"
+    """Across the slab."""
+
+    def faults(self) -> Iterator[Fault]:
+        yield from super().faults()
+        if self.axis == "z" and len(self.size) == 2:
+            yield "axis", '= "z", and a 2D section has the axes y and x. Give axis = "x" or "y".'
+
+    def build(self) -> Section:
+        return slab(self.grid(), axis="zyx".index(self.axis) - 3, thickness=self.slab_thickness)
+
+
+class Image(Table):
+    """A section from a scan."""
+
+    kind: Literal["image"]
+    """Give trabecular, image or slab."""
+    image: str
+    """Path of the image, from the config's folder, for example "slice.tif"."""
+    dataset: str | None = None
+    """Of an HDF5 file."""
+    voxel: Lengths | None = None
+    """Edge of a voxel, or one per axis, for example "19.5 um"; needed when the file does not carry it."""
+    threshold: Annotated[float | str, Quantity("1", words=("otsu", "binary", "fraction"))]
+    """What is bone: "otsu", a grey value (bone is brighter), "binary" or "fraction". It moves BV/TV by a fifth, so it has no default."""
+    field_of_view: str | None = None
+    """"circle", or the path of a mask."""
+    crop: list[list[int]] | None = None
+    """One [start, stop] per axis, in voxels."""
+    denoise: Annotated[float | str | None, Quantity("um", above=0, words=("median",))] = None
+    """"median", or the standard deviation of a Gaussian, for example "20 um"."""
+    spacing: Lengths | None = None
+    """Edge of a cell (default: the voxel), or one per axis."""
+    thickness: Length | None = None
+    """Of a 2D section, for example "19.5 um"."""
+    borders: Literal["no-flux", "periodic"] = "no-flux"
+    """What happens at the sides."""
+
+    def build(self) -> Section:
+        from .domain.images import section_from_image
+
+        keys = ("voxel", "dataset", "threshold", "crop", "denoise", "field_of_view", "spacing", "thickness")
+        section = section_from_image(self.image, **{k: getattr(self, k) for k in keys})
+        return replace(section, grid=replace(section.grid, borders=(self.borders,) * section.grid.ndim))
+
+
+class Model(Table):
+    name: Literal["bone"] = "bone"
+    """The model."""
+    preset: Literal["human", "mouse"] = "human"
+    """Whose numbers are the defaults."""
+    parameters: dict[str, Any] = {}
+    """Any row of `rdsolver params`, for example rankl_loss = "10.13 /d"."""
+
+
+class Agent(Table):
+    """A drug beyond the presets, or a preset that is carried without a dose."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", max_length=40)
+    """Prefix of its fields and parameters, in lower case, for example "my_decoy"."""
+    like: str | None = None
+    """The preset its parameters start from (default: the preset of its own name)."""
+    label: str | None = None
+    """How figures call it."""
+
+
+class DoseTable(Table):
+    agent: str
+    """The drug, for example "rank_fc"."""
+    amount: Annotated[float, Quantity("mg/kg", least=0)]
+    """Per kg of body weight, for example "3 mg/kg"."""
+    route: Literal["sc", "iv"] = "sc"
+    """Under the skin or into the vein."""
+    at: Times | None = None
+    """Time, or a list of times, for example "20 d"; with `every` the first one (default: 0)."""
+    every: Duration | None = None
+    """Interval of a repeated dose, for example every = "28 d", times = 3."""
+    times: int | None = Field(None, ge=1, le=10_000)
+    """How many doses, with `every`."""
+
+    def faults(self) -> Iterator[Fault]:
+        if self.every is None and self.at is None:
+            yield "at", 'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d" with times = 3.'
+        if (self.every is None) != (self.times is None):
+            key = "times" if self.times is None else "every"
+            yield key, 'is missing: a repeated dose needs both, for example every = "28 d", times = 3.'
+        if self.every is not None and isinstance(self.at, list):
+            yield "at", f"= {self.at} is a list, and every is given too. Give the list alone, or the first time with every and times."
+
+    def schedule(self) -> list[float]:
+        """When it is given, d."""
+        if self.every is not None and self.times is not None:
+            first = self.at if isinstance(self.at, float) else 0.0
+            return [first + i * self.every for i in range(self.times)]
+        return listed(self.at)
+
+
+class ChangeTable(Table):
+    parameter: str
+    """Name of a parameter, for example "rankl_production"."""
+    factor: Annotated[float, Quantity("1", least=0)]
+    """What its value is multiplied by, for example 2."""
+    at: Time = 0.0
+    """From when, for example "10 d"."""
+    until: Time | None = None
+    """Until when (default: to the end)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if self.until is not None and self.until <= self.at:
+            yield "until", f"= {self.until:g} d is not after at = {self.at:g} d. Give a later time, or none for a change that stays."
+
+
+class Initial(Table):
+    from_: str = Field(alias="from")
+    """The run.h5 to go on from, for example "other/run.h5"."""
+
+
+class TimeTable(Table):
+    end: Duration
+    """Length of the run, for example "60 d"."""
+    save: Annotated[float | list[float] | None, Quantity("d", least=0, many=True)] = None
+    """Interval of saved states, or a list of times, for example "1 d" (default: sixty intervals)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if isinstance(self.save, list):
+            late = [t for t in self.save if t > self.end]
+            if late:
+                yield "save", f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or let the run last longer."
+            if not self.save:
+                yield "save", '= [] holds no time. Give at least one, or an interval such as "1 d".'
+        elif self.save is not None and self.save < self.end / MOST_SAVED:
+            many = f"at most {MOST_SAVED:,} saved states"
+            yield "save", f'= {self.save:g} d is too short an interval for {self.end:g} d: {many}. Give a longer one, such as "1 d".'
+
+    def saved(self) -> list[float]:
+        """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
+        if isinstance(self.save, list):
+            return sorted(set(self.save))
+        interval = self.save or self.end / 60
+        count = math.ceil(self.end / interval - 1e-6)
+        return [*(i * interval for i in range(count)), self.end]
+
+
+class SolverTable(Table):
+    integrator: Literal["auto", "tr-bdf2", "rkc2"] = "auto"
+    """tr-bdf2 is implicit and what auto takes; rkc2 is the explicit check."""
+    tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
+    """Of each step, relative to the typical size of a field."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Of the arithmetic and of the file."""
+
+
+class OutputTable(Table):
+    fields: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = "all"
+    """"all", or a list of names, for example ["rankl", "bone"]."""
+    stride: Annotated[int, Field(ge=1)] = 1
+    """Every how many cells."""
+    crop: list[list[int]] | None = None
+    """One [start, stop] per axis, in cells."""

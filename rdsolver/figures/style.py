@@ -1,0 +1,113 @@
+"""The look that all figures share: type, colours, units in print, scale bars, and how a figure becomes a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
+
+from ..errors import InputError
+
+WIDTH = 7.2  # inches: two columns of a journal page
+DPI = 200
+SUFFIXES = (".png", ".pdf", ".svg")
+SMALL = 6.5  # points: nothing is set smaller
+
+RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.3,
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+INK, QUIET, FAINT = "#222222", "#767676", "#d9d9d9"
+MARROW, BONE, OUTLINE = "#f8f6f2", "#bcb8b2", "#ffffff"
+RESORPTION, FORMATION, RANKL, OCCUPANCY = "#a3195b", "#8a6d00", "#1f7a74", "#767676"
+DRUGS = ("#2f6db3", "#c8551b", "#6a4c9c", "#3b7d2e")
+
+BONE_MAP = LinearSegmentedColormap.from_list("marrow to bone", [MARROW, BONE]).with_extremes(bad=(0, 0, 0, 0))
+FIELD_MAP = matplotlib.colormaps["viridis"].with_extremes(bad=(0, 0, 0, 0))
+
+_UNITS = {"1": "", "1/mm^3": "mm⁻³", "1/mm^2": "mm⁻²", "um": "µm"}
+_FINER = {"nM": "pM"}
+
+
+def _veil() -> Colormap:
+    """Dark where there is much (magma, perceptually uniform), transparent where there is nothing, so that bone shows through."""
+    colours = matplotlib.colormaps["magma_r"](np.linspace(0.12, 0.88, 256))
+    colours[:, 3] = np.clip(np.linspace(0, 2.5, 256), 0, 0.95)
+    return ListedColormap(colours, "veil").with_extremes(bad=(0, 0, 0, 0))
+
+
+CELL_MAP = _veil()
+
+
+def checked(path: Path) -> Path:
+    """The path of a figure. Raises InputError when its suffix names no format that a figure can have."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f'{path}: a figure cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.')
+    return path
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure; PNG at 200 dpi, PDF or SVG by the suffix."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=DPI)
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another folder.") from e
+    return path
+
+
+def in_print(unit: str, largest: float) -> tuple[float, str]:
+    """Factor and symbol in which values up to `largest` are read most easily, e.g. 0.003 nM as 3 pM."""
+    if unit in _FINER and 0 < largest < 0.1:
+        return 1e3, _FINER[unit]
+    return 1.0, _UNITS.get(unit, unit)
+
+
+def with_unit(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label
+
+
+def spans_decades(lo: float, hi: float) -> bool:
+    """Whether a linear axis from lo to hi would hide what happens at the low end."""
+    return lo > 0 and hi > 20 * lo
+
+
+def log_ticks(axis: Axis, lo: float, hi: float) -> None:
+    """Few ticks, in plain numbers, for a logarithmic axis from lo to hi."""
+    axis.set_major_locator(ticker.LogLocator(subs=(1.0,) if hi > 50 * lo else (1.0, 3.0), numticks=5))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+def scale_bar(axes: Axes, width: float) -> None:
+    """A bar of a round length, up to a third of a map `width` um wide, under its left corner."""
+    power = 10 ** np.floor(np.log10(width / 3))
+    length = max(k * power for k in (1, 2, 5) if k * power <= width / 3)
+    under = offset_copy(axes.get_xaxis_transform(), axes.get_figure(root=True), y=-6, units="points")
+    x = axes.get_xlim()[0]
+    axes.plot([x, x + length], [0, 0], transform=under, color=INK, linewidth=2, solid_capstyle="butt", clip_on=False)
+    text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
+    axes.annotate(text, (x + length, 0), (4, 0), xycoords=under, textcoords="offset points", fontsize=7, va="center", color=INK)

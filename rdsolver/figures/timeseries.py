@@ -1,0 +1,264 @@
+"""What a run measured over time, one quiet panel a question, with the doses marked once through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.patches import ConnectionPatch
+from matplotlib.transforms import offset_copy
+
+from ..errors import InputError
+from ..output.reader import Run
+from . import style
+
+PANEL_HEIGHT = 0.66  # inches
+EDGE_HEIGHT = 0.45  # inches: the time axis
+ROW_HEIGHT = 0.14  # inches: a line of text above the panels
+DRUG_DECADES = 4  # what is 10^4 times below the peak does nothing any more
+_BACKED = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
+QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    values: np.ndarray
+    colour: str
+    dashed: bool = False
+
+    @property
+    def look(self) -> dict[str, Any]:
+        return {"color": self.colour, "linestyle": (0, (3, 1.2)) if self.dashed else "-", "linewidth": 1.1 if self.dashed else 1.4}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close around the lines."""
+
+    label: str
+    lines: tuple[Line, ...]
+    scale: Literal["zero", "log", "auto", "close"]
+
+
+class Course(NamedTuple):
+    """Doses that differ only in their times; the row its text stands in, and on which side of the first dose."""
+
+    agent: str
+    text: str
+    times: list[float]
+    row: int
+    leftward: bool
+
+
+def timeseries(run: Run, path: Path) -> Path:
+    """Draw the time series of a run alone. Raises InputError for an unknown suffix, or when the run came to no step."""
+    path = style.checked(path)
+    if not len(run.series["time"]):
+        raise InputError(f"{run.file.filename} holds no accepted step: there is nothing to draw.")
+    with matplotlib.rc_context(style.RC):
+        figure = Figure((style.WIDTH, height(run)), layout="constrained")
+        draw_series(figure, run)
+        return style.save(figure, path)
+
+
+def height(run: Run) -> float:
+    """Inches that the panels of a run take."""
+    rows = 2 + max((course.row for course in _courses(run)), default=-1)
+    return PANEL_HEIGHT * len(panels(run)) + EDGE_HEIGHT + ROW_HEIGHT * rows
+
+
+def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]] = ()) -> list[Axes]:
+    """Draw the panels of a run into a figure. marks: (letter, time in d) of the moments that are shown elsewhere."""
+    time = run.series["time"]
+    drawn = panels(run)
+    axes: list[Axes] = list(figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0])
+    for ax, panel in zip(axes, drawn, strict=True):
+        _draw_panel(ax, time, panel)
+    start, end = time[0], time[-1]
+    axes[-1].set_xlim(start, end if end > start else start + 1)
+    axes[-1].set_xlabel("time (d)")
+    axes[-1].spines["bottom"].set_visible(True)
+    axes[-1].tick_params(bottom=True)
+    figure.align_ylabels(axes)
+    _mark_moments(figure, axes, marks)
+    _mark_doses(figure, axes, run)
+    return axes
+
+
+def panels(run: Run) -> list[Panel]:
+    """The panels that a run can fill."""
+    series = run.series
+    relative = [
+        Line(label, series[name] / series[name][0], colour, dashed)
+        for name, label, colour, dashed in (
+            ("mean_free_rankl", "free RANKL", style.RANKL, False),
+            ("mean_occupancy", "occupancy", style.INK, True),
+        )
+        if name in series and series[name][0] > 0
+    ]
+    turnover = [
+        Line(label, series[name], colour)
+        for name, label, colour in (("ntx", "NTX", style.RESORPTION), ("bsap", "BSAP", style.FORMATION))
+        if name in series
+    ]
+    found = [
+        _drug_panel(run),
+        Panel("RANKL,\nRANK occupancy\n(relative to start)", tuple(relative), "auto"),
+        _single(run, "osteoclast_number", "osteoclasts", style.RESORPTION, "zero"),
+        Panel("bone turnover\n(relative to\nbaseline)", tuple(turnover), "zero"),
+        _single(run, "bone_volume_fraction", "BV/TV", style.INK, "close"),
+    ]
+    return [p for p in found if p.lines] or [_single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
+
+
+def _drug_panel(run: Run) -> Panel:
+    agents, lines, unit = run.provenance.get("agents", []), [], "nM"
+    for agent, colour in _colours(run).items():
+        label = next(a["label"] for a in agents if a["name"] == agent)
+        for place, dashed in (("plasma", False), ("tissue", True)):
+            name = f"{place}_{agent}"
+            if name in run.series and np.any(run.series[name] > 0):
+                unit = run.series.unit(name)
+                lines.append(Line(f"{label}, {place}" if len(agents) > 1 else place, run.series[name], colour, dashed))
+    name = agents[0]["label"] if len(agents) == 1 else "drug"
+    return Panel(f"{name}\n({unit})", tuple(lines), "log")
+
+
+def _single(run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"]) -> Panel:
+    """One observable on its own; fractions of volume in per cent."""
+    if name not in run.series:
+        return Panel("", (), scale)
+    factor, unit = (100, "%") if name == "bone_volume_fraction" else style.in_print(run.series.unit(name), float(run.series[name].max()))
+    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale)
+
+
+def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
+    ax.patch.set_visible(False)  # the marks of doses run behind all panels
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.tick_params(bottom=False, colors=style.INK)
+    ax.set_ylabel(panel.label, rotation=0, ha="right", va="center")
+    _set_scale(ax, panel)
+    for line in panel.lines:
+        values = np.where(line.values > 0, line.values, np.nan) if ax.get_yscale() == "log" else line.values
+        ax.plot(time, values, **line.look, marker="o" if len(time) == 1 else "", markersize=3, clip_on=len(time) > 1)
+    _label_lines(ax, panel.lines)
+
+
+def _set_scale(ax: Axes, panel: Panel) -> None:
+    values = np.concatenate([line.values for line in panel.lines])
+    values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+    lo, hi = float(values.min()), float(values.max())
+    if panel.scale == "log":
+        lo = max(float(values[values > 0].min()), hi * 10.0**-DRUG_DECADES)
+    if panel.scale == "log" or (panel.scale == "auto" and style.spans_decades(lo, hi)):
+        ax.set_yscale("log")
+        ax.set_ylim(lo / 1.6, hi * 2)
+        style.log_ticks(ax.yaxis, lo, hi)
+        return
+    if panel.scale == "close":
+        missing = max(QUIET_SPAN * max(abs(lo), abs(hi)) - (hi - lo), 0) or 0.02
+        ax.set_ylim(lo - missing / 2 - 0.1 * (hi - lo), hi + missing / 2 + 0.1 * (hi - lo))
+    else:
+        ax.set_ylim(min(lo, 0), 1.15 * hi or 1)
+    ax.yaxis.set_major_locator(ticker.MaxNLocator(3, steps=[1, 2, 5, 10]))
+    ax.axhline(float(panel.lines[0].values[0]), color=style.FAINT, linewidth=0.6, zorder=0)
+
+
+def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
+    """Name each line at its right end, moved apart where lines end close together."""
+    gap = 0.17  # of the height of a panel: one line of text
+    ends = ax.transAxes.inverted().transform(ax.transData.transform([(0, _end(ax, line)) for line in lines]))[:, 1]
+    lowest = 0.0
+    places = []
+    for k in np.lexsort((-np.arange(len(ends)), ends)):  # of two that end together the first comes on top
+        lowest = max(float(np.clip(ends[k], 0, 1)), lowest)
+        places.append([k, lowest])
+        lowest += gap
+    highest = 1.0
+    for place in reversed(places):
+        place[1] = highest = min(place[1], highest)
+        highest -= gap
+    for k, y in places:
+        if lines[k].label:
+            ax.plot([1.012, 1.035], [y, y], transform=ax.transAxes, clip_on=False, **lines[k].look)
+            ax.text(1.042, y, lines[k].label, transform=ax.transAxes, color=lines[k].colour, va="center", fontsize=7)
+
+
+def _end(ax: Axes, line: Line) -> float:
+    """The last value of a line, or the floor of the axis where it has left it."""
+    known = line.values[np.isfinite(line.values)]
+    return max(float(known[-1]) if len(known) else 0.0, ax.get_ylim()[0])
+
+
+def _colours(run: Run) -> dict[str, str]:
+    names = [a["name"] for a in run.provenance.get("agents", [])]
+    return {name: style.DRUGS[k % len(style.DRUGS)] for k, name in enumerate(names)}
+
+
+def _courses(run: Run) -> list[Course]:
+    """The doses within the run's time. A text that would run into a later one goes a row up, so that no line of a dose crosses a text."""
+    time = run.series["time"]
+    labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
+    given: dict[tuple[str, float, str], list[float]] = {}
+    for d in sorted(run.provenance.get("doses", []), key=lambda d: d["time"]):
+        if time[0] <= d["time"] <= time[-1]:
+            given.setdefault((d["agent"], d["amount"], d["route"]), []).append(d["time"])
+    courses: list[Course] = []
+    taken: list[list[tuple[float, float]]] = []
+    for (agent, amount, route), times in reversed(given.items()):
+        text = f"{labels.get(agent, agent)} {amount:g} mg/kg {route}" + (f", {len(times)} times" if len(times) > 1 else "")
+        at = (times[0] - time[0]) / (time[-1] - time[0] or 1)
+        width = 0.013 * len(text)  # of the width of a panel, generously
+        leftward = at + width > 1.1 and at > 0.5
+        span = (at - width, at) if leftward else (at, at + width)
+        row = next((k for k, row in enumerate(taken) if all(span[1] < a or b < span[0] for a, b in row)), len(taken))
+        if row == len(taken):
+            taken.append([])
+        taken[row].append(span)
+        courses.append(Course(agent, text, times, row, leftward))
+    return courses
+
+
+def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tuple[str, float]]) -> None:
+    for letter, t in marks:
+        figure.add_artist(_through(axes, t, color=style.QUIET, linewidth=0.6, linestyle=(0, (1, 2))))
+        at = {"xycoords": axes[0].get_xaxis_transform(), "textcoords": "offset points"}
+        axes[0].annotate(letter, (t, 1), (0, 2), **at, ha="center", weight="bold", bbox=_BACKED)
+
+
+def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
+    """A line through all panels at each dose; what it was stands above, beside the line of a course's first dose."""
+    colours = _colours(run)
+    for course in _courses(run):
+        colour = colours.get(course.agent, style.QUIET)
+        above = 11 + 72 * ROW_HEIGHT * course.row
+        for k, t in enumerate(course.times):
+            figure.add_artist(_through(axes, t, 0 if k else above + 6, color=colour, linewidth=0.8, alpha=0.8))
+        axes[0].annotate(
+            course.text,
+            (course.times[0], 1),
+            (-3 if course.leftward else 3, above),
+            xycoords=axes[0].get_xaxis_transform(),
+            textcoords="offset points",
+            ha="right" if course.leftward else "left",
+            color=colour,
+            fontsize=7,
+            bbox=_BACKED,
+        )
+
+
+def _through(axes: Sequence[Axes], t: float, above: float = 0, **look: Any) -> ConnectionPatch:
+    """One line at time t from the top of the first panel (or so many points above) to the foot of the last, behind them."""
+    top = offset_copy(axes[0].get_xaxis_transform(), axes[0].get_figure(root=True), y=above, units="points")
+    foot = axes[-1].get_xaxis_transform()
+    line = ConnectionPatch((t, 1), (t, 0), top, foot, zorder=-1, **look)
+    line.set_in_layout(False)
+    return line

@@ -1,0 +1,131 @@
+"""Quantities as text: "13 um^2/s" -> a number in the internal unit (um, d, nM, cells per mm3, mg/kg).
+
+The only module that knows pint. Its registry holds the units of this field and nothing else, so that a slip is an error and not
+an exotic unit. "kg" is body weight, a dimension of its own: 3 mg/kg is a dose and not a pure number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import pint
+
+_DEFINITIONS = """
+pico- = 1e-12 = p-
+nano- = 1e-9 = n-
+micro- = 1e-6 = u-
+milli- = 1e-3 = m-
+centi- = 1e-2 = c-
+kilo- = 1e3 = k-
+meter = [length] = m
+micron = 1e-6 * meter = _ = microns
+second = [time] = s
+minute = 60 * second = min
+hour = 60 * minute = h = _ = hours
+day = 24 * hour = d = _ = days
+week = 7 * day = wk = _ = weeks
+year = 365.25 * day = yr = _ = years
+liter = 1e-3 * meter ** 3 = L = _ = l
+gram = [mass] = g
+kg = [body_weight]
+mole = [substance] = mol
+molar = mole / liter = M
+dalton = gram / mole = Da
+percent = 0.01
+cell = [] = _ = cells
+"""
+
+_EXAMPLES = {
+    "um": "120 um",
+    "d": "20 d",
+    "s": "8 h",
+    "mg/kg": "3 mg/kg",
+    "nM": "0.1 nM",
+    "um^2/d": "13 um^2/s",
+    "1/d": "10.13 /d",
+    "1/(nM d)": "864 1/(nM d)",
+    "1/mm^3": "50 /mm^3",
+    "kDa": "110 kDa",
+    "1": "0.25",
+}
+
+_TEXT = re.compile(r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*?)\s*")
+_UNIT = re.compile(r"(?:[A-Za-z()*/ ]|\^?-?[1-4](?![\d.]))*")
+_LONGEST = 60
+_PLAIN = str.maketrans({"µ": "u", "μ": "u", "·": "*", "²": "^2", "³": "^3", "%": " percent "})
+
+
+def quantity(value: Any, unit: str, key: str) -> float:
+    """The value in `unit`: of a number, which is in that unit already, or of text such as "8 h".
+
+    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is no quantity or has another dimension.
+    """
+    try:
+        return number(value, unit)
+    except ValueError as error:
+        raise InputError(f"{key} {error}") from None
+
+
+def number(value: Any, unit: str) -> float:
+    """Like `quantity`, but raises a ValueError that leaves it to the caller to name the key."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"= {value!r} is no quantity. {way_out(unit)}")
+    result = _read(value, unit) if isinstance(value, str) else float(value)
+    if not math.isfinite(result):
+        raise ValueError(f"= {value} is not finite. {way_out(unit)}")
+    return result
+
+
+def way_out(unit: str) -> str:
+    """What may stand there, with an example."""
+    if unit == "1":
+        return 'Give a number without a unit, for example 0.25 (or "25 %").'
+    return f'Give a number, taken in {unit}, or text with a unit that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
+
+
+def _read(text: str, unit: str) -> float:
+    match = _TEXT.fullmatch(text.translate(_PLAIN)) if len(text) <= _LONGEST else None
+    if match is None or not _UNIT.fullmatch(match["unit"]):
+        raise ValueError(f'= "{text[:_LONGEST]}" is no quantity. {way_out(unit)}')
+    value = float(match["number"])
+    if not match["unit"]:
+        return value
+    found, wanted = _factor(match["unit"]), _factor(unit)
+    assert wanted is not None
+    if found is None:
+        raise ValueError(f'= "{text}" has the unit "{match["unit"]}", which is not known here. {way_out(unit)}')
+    if found[1] != wanted[1]:
+        raise ValueError(f'= "{text}" does not convert to {"a number without unit" if unit == "1" else unit}. {way_out(unit)}')
+    return float(f"{value * (found[0] / wanted[0]):.15g}")  # 1 mm is 1000 um, not 1000.0000000000001
+
+
+@cache
+def _factor(unit: str) -> tuple[float, Any] | None:
+    """Size of a unit in base units, and its dimension. Cached; None where the text is no unit.
+
+    The text holds nothing but letters, brackets, `*`, `/` and exponents of one digit.
+    """
+    text = re.sub(r"([A-Za-z])(-?\d)", r"\1^\2", unit.strip())
+    if text.startswith("/"):
+        text = "1" + text
+    try:
+        size = _registry().Quantity(1.0, _registry().parse_units(text)).to_base_units()
+    except Exception:  # pint lets through whatever its tokenizer meets
+        return None
+    return float(size.magnitude), size.dimensionality
+
+
+@cache
+def _registry() -> pint.UnitRegistry:
+    import pint  # 0.3 s, and a config of plain numbers does without
+
+    registry = pint.UnitRegistry(None)  # pyright: ignore[reportArgumentType] (None: an empty registry)
+    for line in _DEFINITIONS.strip().splitlines():
+        registry.define(line)
+    return registry

@@ -1,0 +1,19 @@
+"""Fixtures that several tests share."""
+
+import jax
+import pytest
+
+from rdsolver.device import use_cache
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compilation_cache():
+    """Tests of one section share what they compile, also between workers."""
+    use_cache()
+
+
+@pytest.fixture
+def double():
+    """64-bit types, for tests that call operators directly."""
+    with jax.enable_x64(True):
+        yield
