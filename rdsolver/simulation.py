@@ -105,7 +105,7 @@ class Simulation:
         bone = jnp.asarray(section.bone * section.active, self.dtype)
         u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
         self._system = steady.with_reference(self._system, reference)
-        self.u = model.balanced(u, self._system.place)
+        self.u = model.balanced(u, system.p, self._system.place)
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]

@@ -160,6 +160,17 @@ class System:
         return u, self.flows(t, u, aux), report
 
     def _transport(self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any) -> tuple[Fields, Array, Array]:
+        def size(change: multigrid.Vector) -> Array:
+            return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
+
+        problem = self._linear(group, t, u, psi, sigma, aux)
+        change, last, contraction = multigrid.solve(*problem, self.shape, group.cycles, size)
+        return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
+
+    def _linear(
+        self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, aux: Any
+    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, multigrid.Vector]:
+        """Newton's equations of a group at u: operator, levels, residual, and the residual summed without fluxes."""
         wrap, names = self.shape.wrap, group.fields
         inputs = self.forcing.at(t, self._dtype)
         local_rates = self.model.reaction(u, self.p, self.place, aux, inputs)
@@ -177,10 +188,13 @@ class System:
         block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux)
         op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
         levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap), self.shape)
+        return op, levels, tuple(right), tuple(total(x) for x in local)
 
-        def size(change: multigrid.Vector) -> Array:
-            return self.norm(dict(zip(names, change, strict=True)), u, tol)
-
-        sums = tuple(total(x) for x in local)
-        change, last, contraction = multigrid.solve(op, levels, tuple(right), sums, self.shape, group.cycles, size)
-        return {n: u[n] + c for n, c in zip(names, change, strict=True)}, last, contraction
+    def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:
+        """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this σ."""
+        aux, out = self.refresh(u), {}
+        for group in self.model.groups:
+            if group.solve == "transport":
+                op, levels, _, _ = self._linear(group, t, u, u, sigma, aux)
+                out[group.name] = multigrid.contraction(op, levels, self.shape, cycles)
+        return out

@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from .boundaries import Wrap, lower, upper
@@ -247,6 +249,14 @@ def constant_correction(op: Operator, local: dict[str, Array], v: Vector, r_sums
     return tuple(x + k.astype(x.dtype) * local["active"] for x, k in zip(v, e, strict=True))
 
 
+def cycled(op: Operator, levels: tuple[Level, ...], v: Vector, r: Vector, r_sums: Vector, shape: Shape) -> Vector:
+    """v after one more V-cycle and the constant correction."""
+    active = levels[0].local["active"]
+    step = v_cycle(op, levels, residual(op, levels[0], v, r, shape.wrap), shape)
+    better = tuple(a + jnp.where(active == 0, 0, b) for a, b in zip(v, step, strict=True))
+    return constant_correction(op, levels[0].local, better, r_sums)
+
+
 def solve(
     op: Operator,
     levels: tuple[Level, ...],
@@ -262,13 +272,9 @@ def solve(
     ratio to the one before (the contraction seen; nan after a single cycle).
     """
 
-    active = levels[0].local["active"]
-
     def cycle(_: int, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
         v, last, _ = state
-        step = v_cycle(op, levels, residual(op, levels[0], v, r, shape.wrap), shape)
-        better = tuple(a + jnp.where(active == 0, 0, b) for a, b in zip(v, step, strict=True))
-        better = constant_correction(op, levels[0].local, better, r_sums)
+        better = cycled(op, levels, v, r, r_sums, shape)
         now = size(tuple(b - a for a, b in zip(v, better, strict=True)))
         return better, now, now / last
 
@@ -277,4 +283,25 @@ def solve(
     return lax.fori_loop(0, cycles, cycle, (zero, nan, nan))
 
 
-__all__ = ["Block", "Level", "Operator", "Shape", "Vector", "hierarchy", "level", "solve"]
+def contraction(op: Operator, levels: tuple[Level, ...], shape: Shape, cycles: int) -> list[float]:
+    """Factors by which the residual falls in each of `cycles` V-cycles, with constant correction, from a random right-hand side.
+
+    Of each field's residual relative to where it began, the worst field. For diagnosis, not for a step.
+    """
+    active = levels[0].local["active"]
+    rng = np.random.default_rng(0)
+    fields = len(op.diffusivity)
+    r = tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active for _ in range(fields))
+    sums = tuple(jnp.sum(x, dtype=jnp.float64) for x in r)
+
+    @jax.jit
+    def cycle(levels: tuple[Level, ...], v: Vector) -> tuple[Vector, Array]:
+        v = cycled(op, levels, v, r, sums, shape)
+        left = residual(op, levels[0], v, r, shape.wrap)
+        return v, jnp.max(jnp.stack([jnp.linalg.norm(a) / jnp.linalg.norm(b) for a, b in zip(left, r, strict=True)]))
+
+    v, sizes = tuple(jnp.zeros_like(x) for x in r), [1.0]
+    for _ in range(cycles):
+        v, size = cycle(levels, v)
+        sizes.append(float(size))
+    return [b / a for a, b in pairwise(sizes)]

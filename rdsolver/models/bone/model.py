@@ -291,9 +291,10 @@ class BoneModel:
             "formation": total(s.w * j_ref).astype(dtype),
         }
 
-    def balanced(self, u: Fields, place: Place) -> Fields:
-        """Formation in step with resorption: R1 = R2 = B = j_ref, so that no cell of bone changes."""
-        return u | dict.fromkeys(("r1", "r2", "formation_signal"), place.reference["j_ref"] * place.active)
+    def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
+        """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref wherever w > 0)."""
+        j = self._resorption(u, p, place, self.refresh(u, p, place))
+        return u | dict.fromkeys(("r1", "r2", "formation_signal"), j)
 
     # --- what is watched --------------------------------------------------------------------------------------------
 
