@@ -96,25 +96,30 @@ def run(
 
 
 @app.command()
-def check(config: Annotated[Path, typer.Argument(metavar="CONFIG")], overrides: Overrides = None) -> None:
-    """Check a config and say what it was understood to be; nothing is run or written."""
+def check(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG")],
+    overrides: Overrides = None,
+    solver: Annotated[bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")] = False,
+) -> None:
+    """Check a config and say what it was understood to be and what it would take; nothing is run or written."""
     loaded = _load(config, overrides)
     problem = loaded.problem()
 
     from .progress import TerminalReporter
-    from .run import describe
+    from .run import describe, forecast, solver_report
 
     reporter = TerminalReporter()
     for warning in loaded.warnings:
         reporter.warn(warning)
-    for topic, text in describe(problem):
+    for topic, text in [*describe(problem), *forecast(problem)]:
         reporter.say(topic, text)
-    reporter.say("time", f"{problem.end:g} d, {len(problem.save)} saved times")
     for c in problem.changes:
         reporter.say("change", f"{c.parameter} x {c.factor:g} from {c.start:g} d{'' if c.end == float('inf') else f' until {c.end:g} d'}")
     for name in loaded.model.parameters:
         unit = loaded.rows[name].unit
         reporter.say("parameter", f"{name} = {problem.parameters[name]:g}{'' if unit == '1' else ' ' + unit}")
+    for topic, text in solver_report(problem) if solver else ():
+        reporter.say(topic, text)
 
 
 @app.command()

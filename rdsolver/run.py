@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import device as devices
-from .errors import InputError, RunError
+from .errors import InputError
 from .models.base import Field
 from .models.bone.model import BoneModel
 from .models.bone.parameters import parameters
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, estimate_size
-from .problem import Problem, check_memory, describe_doses
+from .problem import Problem, check_memory, describe_doses, memory_needed
 from .progress import Reporter, Silent
 from .provenance import collect
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 REPORT_EVERY = 0.2  # s between two words about progress
 FLUSH_EVERY = 2.0  # s between two writes of the series
 FILE = "run.h5"
+SOLVES_AT_START, SOLVES_A_JUMP = 40, 130  # stage solves measured on the demo and its variants (docs/numerics.md)
 
 
 def simulate(
@@ -57,22 +57,19 @@ def simulate(
     had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
     tell = reporter or Silent()
-    problem = _problem(config, section, device, precision)
+    problem = _problem(config, section, device, precision, tell)
     initial = _read_initial(problem)
     path = None if out is None else Path(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
-    for topic, text in describe(problem):
-        tell.say(topic, text)
-    with ExitStack() as stack:
-        name = stack.enter_context(devices.on(problem.solver.device))
-        check_memory(
-            problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, devices.free_memory(problem.solver.device)
-        )
-        writer = stack.enter_context(_writer(problem, path, force, name))
-        _describe_output(tell, problem, path)
-        run = _Running(problem, writer, tell, walltime)
-        run.go(initial)
+    with devices.on(problem.solver.device) as name:
+        free = devices.free_memory(problem.solver.device)
+        check_memory(problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, free)
+        with _writer(problem, path, force, name) as writer:
+            for topic, text in describe(problem):
+                tell.say(topic, text)
+            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem))}")
+            _Running(problem, writer, tell, walltime).go(initial)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -89,11 +86,66 @@ def describe(problem: Problem) -> list[tuple[str, str]]:
     ]
 
 
+def forecast(problem: Problem) -> list[tuple[str, str]]:
+    """What a run would take, before it is started: (topic, text) lines."""
+    grid, p = problem.section.grid, problem.parameters
+    fields, precision = len(_fields(problem)), problem.solver.precision
+    fastest = 4 * p["rankl_diffusivity"] * sum(1 / h**2 for h in grid.spacing)
+    slowest = p["turnover_speed"] * p["surface_reference"]
+    jumps = len({d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end})
+    free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
+    left = "" if free is None else f" of {_bytes(free)} free"
+    return [
+        ("cells", f"{grid.cells:,}, {int(problem.section.active.sum()):,} of them in the field of view"),
+        ("memory", f"about {_bytes(memory_needed(grid.cells, fields, precision))}{left}"),
+        ("file", f"{len(problem.save)} saved times, at most {_bytes(_file_size(problem))}"),
+        (
+            "stiffness",
+            f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d (bone turnover): a ratio of {fastest / slowest:.0e}",
+        ),
+        (
+            "work",
+            f"about {SOLVES_AT_START + SOLVES_A_JUMP * jumps} stage solves of {grid.cells * fields:,} unknowns (tr-bdf2, tolerance 1e-3)",
+        ),
+    ]
+
+
+def solver_report(problem: Problem) -> list[tuple[str, str]]:
+    """How the multigrid converges on this section: its baseline is found, then V-cycles are run on a stage of a step of 1 d."""
+    from .integrators.trbdf2 import GAMMA
+    from .simulation import Simulation
+
+    with devices.on(problem.solver.device):
+        simulation = Simulation(problem)
+        system = simulation.system_at_start()
+        sigma = np.asarray(1 / GAMMA, simulation.dtype)
+        found = system.contraction(np.float64(0), simulation.u, sigma)
+        cycles = {g.name: g.cycles for g in simulation.model.groups}
+    rows = [("baseline", f"found in {simulation.baseline_cycles} V-cycles")]
+    for name, factors in found.items():
+        used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
+        rows.append(
+            (
+                "multigrid",
+                f"{name}: {used:.2f} a V-cycle over the {cycles[name]} of a solve; cycle by cycle {' '.join(f'{x:.2f}' for x in factors)}",
+            )
+        )
+    return rows
+
+
 def _fields(problem: Problem) -> tuple[Field, ...]:
     return BoneModel(problem.agents).fields(problem.parameters)
 
 
-def _problem(config: Any, section: Any, device: str | None, precision: str | None) -> Problem:
+def _file_size(problem: Problem) -> int:
+    return estimate_size(problem.section.grid, _fields(problem), len(problem.save), problem.solver.precision, problem.output)
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
+
+
+def _problem(config: Any, section: Any, device: str | None, precision: str | None, tell: Reporter) -> Problem:
     if isinstance(config, Problem):
         if section is not None:
             raise InputError("simulate: a Problem brings its own section; give section= with a config.")
@@ -101,7 +153,10 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
     else:
         from .config import load_config
 
-        problem = (load_config(config) if isinstance(config, (str, Path)) else config).problem(section)
+        config = load_config(config) if isinstance(config, (str, Path)) else config
+        for warning in config.warnings:
+            tell.warn(warning)
+        problem = config.problem(section)
     solver = problem.solver
     if device is not None:
         solver = replace(solver, device=device)
@@ -175,12 +230,6 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> Ru
         title=problem.title,
         overwrite=force,
     )
-
-
-def _describe_output(tell: Reporter, problem: Problem, path: Path | None) -> None:
-    size = estimate_size(problem.section.grid, _fields(problem), len(problem.save), problem.solver.precision, problem.output)
-    unit, divisor = ("GB", 1e9) if size > 1e9 else ("MB", 1e6)
-    tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {size / divisor:.3g} {unit}")
 
 
 class _Running:
@@ -287,6 +336,3 @@ class _Running:
             f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
             f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}{closing}",
         )
-
-
-__all__ = ["RunError", "describe", "simulate"]

@@ -24,6 +24,7 @@ from .system import Fields, Forcing, System
 
 SHORTEST = 1e-9  # d; a step below it means that the equations cannot be followed
 MOST_REJECTIONS = 30  # in a row
+NOTICEABLE = 1e-2  # of the error norm: a solver's correction below it is round-off, and its contraction means nothing
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
@@ -131,6 +132,10 @@ class Simulation:
         times = {d.time for d in p.doses} | {t for c in p.changes for t in (c.start, c.end)}
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
+    def system_at_start(self) -> System:
+        """The system before the first event, for diagnosis."""
+        return self._between(0.0, self.events[0])
+
     def _between(self, begin: float, end: float) -> System:
         """The system from one event to the next: doses given, parameters changed."""
         for dose in self.problem.doses:
@@ -216,11 +221,10 @@ class Simulation:
             return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
 
     def _try(self, system: System, memory: Memory, dt: float) -> Trial:
-        trial = None
-        for trial in self.integrator.pieces(system, self.t, self.u, memory, dt, self.tol):
-            pass
-        assert trial is not None
-        self.totals.contraction = max(self.totals.contraction, trial.stats.get("molecules.contraction", 0.0))
+        *_, trial = self.integrator.pieces(system, self.t, self.u, memory, dt, self.tol)
+        assert trial is not None  # the last piece is the trial
+        if trial.unsolved > NOTICEABLE:
+            self.totals.contraction = max(self.totals.contraction, trial.stats["molecules.contraction"])
         return trial
 
     def _saved_between(self, system: System, memory: Memory, trial: Trial) -> tuple[list, float | None]:

@@ -86,23 +86,23 @@ _PLASMA = {
 # fmt: on
 
 _PLASMA_ROWS = (
-    ("molar_mass", "kDa", "molar mass", 1.0, 1000.0),
-    ("bioavailability", "1", "share of a subcutaneous dose that reaches plasma", 0.001, 1.0),
-    ("absorption", "1/d", "absorption from the subcutaneous depot", 0.01, 100.0),
-    ("central_volume", "mL/kg", "volume of plasma compartment", 10.0, 1000.0),
-    ("clearance", "mL/(kg d)", "linear clearance from plasma", 0.0, 1e4),
-    ("peripheral_volume_1", "mL/kg", "first peripheral volume (0: none)", 0.0, 1000.0),
-    ("peripheral_clearance_1", "mL/(kg d)", "exchange with the first peripheral volume", 0.0, 1e4),
-    ("peripheral_volume_2", "mL/kg", "second peripheral volume (0: none)", 0.0, 1000.0),
-    ("peripheral_clearance_2", "mL/(kg d)", "exchange with the second peripheral volume", 0.0, 1e4),
-    ("saturable_elimination", "ng/(kg d)", "largest rate of saturable elimination (0: none)", 0.0, 1e6),
-    ("saturable_constant", "ng/mL", "plasma level of half that rate", 0.1, 1e5),
+    ("molar_mass", "kDa", "molar mass", 1.0, 1000.0, 1e-3),
+    ("bioavailability", "1", "share of a subcutaneous dose that reaches plasma", 0.001, 1.0, 0.0),
+    ("absorption", "1/d", "absorption from the subcutaneous depot", 0.01, 100.0, 0.0),
+    ("central_volume", "mL/kg", "volume of the plasma compartment", 10.0, 1000.0, 1e-3),
+    ("clearance", "mL/(kg d)", "linear clearance from plasma", 0.0, 1e4, 0.0),
+    ("peripheral_volume_1", "mL/kg", "first peripheral volume (0: none)", 0.0, 1000.0, 0.0),
+    ("peripheral_clearance_1", "mL/(kg d)", "exchange with the first peripheral volume", 0.0, 1e4, 0.0),
+    ("peripheral_volume_2", "mL/kg", "second peripheral volume (0: none)", 0.0, 1000.0, 0.0),
+    ("peripheral_clearance_2", "mL/(kg d)", "exchange with the second peripheral volume", 0.0, 1e4, 0.0),
+    ("saturable_elimination", "ng/(kg d)", "largest rate of saturable elimination (0: none)", 0.0, 1e6, 0.0),
+    ("saturable_constant", "ng/mL", "plasma level of half that rate", 0.1, 1e5, 1e-6),
 )
 
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     values, source, mark = _PLASMA[binder.like]
     return tuple(
-        Parameter(f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, mark, low, high)
-        for value, (key, unit, meaning, low, high) in zip(values, _PLASMA_ROWS, strict=True)
+        Parameter(f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, mark, low, high, minimum=minimum)
+        for value, (key, unit, meaning, low, high, minimum) in zip(values, _PLASMA_ROWS, strict=True)
     )
