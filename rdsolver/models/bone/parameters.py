@@ -48,7 +48,7 @@ _CELLS = (
     Parameter("survival_least", 0.470, "1", "death at full RANK signal, relative to baseline", _PETERSON, "V", 0.0, 1.0, "Em"),
     Parameter("survival_exponent", 3.09, "1", "Hill exponent of survival in the occupancy", _PETERSON, "V", 1.0, 6.0, "g"),
     Parameter("activation_share", 0.2, "1", "share of resorption per osteoclast that follows the occupancy", "fitted to NTX after Fc-OPG (target T3)", "A", 0.0, 1.0, "e"),
-    Parameter("osteoclast_motility", 100.0, "um^2/d", "random motility of osteoclasts", "assumed", "A", 0.0, 1e4, "D_C"),
+    Parameter("osteoclast_motility", 25.0, "um^2/d", "random motility of osteoclasts", "assumed, so that over 95 % of them lie within 30 um of bone (DECISIONS.md)", "A", 0.0, 1e4, "D_C"),
     Parameter("osteoclast_scale", 5.0, "1/mm^3", "typical density of osteoclasts: tolerances are relative to it", "label counts; geometry", "U/A", 0.01, 1e4, "C0", minimum=1e-9),
     Parameter("osteoclast_limit", 2e4, "1/mm^3", "packing limit of osteoclasts", "geometry", "U/A", 100.0, 1e6, "Cmax", minimum=1e-6),
     Parameter("chemotaxis", 1000.0, "um^2/d", "drift up the gradient of the occupancy relative to baseline", "prototype", "A", 0.0, 1e5, "chi"),
@@ -59,7 +59,7 @@ _CELLS = (
 _MATRIX = (
     Parameter("smoothing_length", 15.0, "um", "standard deviation of the Gaussian that smooths bone before its surface is found", "definition", "A", 1.0, 100.0, "sigma", minimum=1e-3),
     Parameter("surface_reference", 3e-3, "1/um", "surface density at which w is about 1 (3 mm2 per mm3)", "definition", "A", 3e-4, 3e-2, "S_ref", minimum=1e-9),
-    Parameter("surface_cutoff", 0.02, "1", "surface measure below which there is no surface", "definition", "A", 0.0, 0.2),
+    Parameter("surface_cutoff", 0.5, "1", "surface measure below which there is no surface; ends the surface about 35 um from bone", "definition (DECISIONS.md)", "A", 0.0, 1.0),
     Parameter("turnover_speed", 0.045, "um/d", "speed of resorption, averaged over the surface, at baseline (25 % a year in humans)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.3),)),
     Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6),
     Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
