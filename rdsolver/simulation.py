@@ -246,7 +246,9 @@ class Simulation:
     # --- budgets ------------------------------------------------------------------------------------------------------
 
     def _held(self) -> dict[str, float]:
-        return {k: float(v) for k, v in _held(self._system, self.u).items()}
+        """The amount in each budget, summed over cells in float64 on the host."""
+        fields = self.model.budgets.items()
+        return {k: sum(float(np.sum(np.asarray(self.u[f]), dtype=float)) for f in members) for k, members in fields}
 
     def budgets(self) -> dict[str, dict[str, float]]:
         """For RANKL and each binder, in nmol (amounts over the section): held at start and end, what came in, what was lost,
@@ -272,5 +274,4 @@ def _start(system: System, t: float, u: Fields) -> Memory:
 
 
 _observe = jax.jit(System.observe)
-_held = jax.jit(System.held)
 _lowest = jax.jit(lambda system, u, tol: system.valid(u, tol)[1])

@@ -110,10 +110,6 @@ class System:
         inputs = self.forcing.at(t, self._dtype)
         return {k: v.astype(jnp.float64) for k, v in self.model.observe(u, self.p, self.place, self.refresh(u), inputs).items()}
 
-    def held(self, u: Fields) -> Numbers:
-        """The amount in each budget, summed over cells."""
-        return {k: sum((total(u[f]) for f in fields), jnp.zeros((), jnp.float64)) for k, fields in self.model.budgets.items()}
-
     def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
         """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
         cells = total(self.place.active)

@@ -2,8 +2,12 @@
 
 import jax
 import pytest
+from hypothesis import settings
 
 from rdsolver.device import use_cache
+
+settings.register_profile("rdsolver", deadline=None)  # a first call compiles
+settings.load_profile("rdsolver")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,144 @@
+"""What README.md and docs/ say, held against the code: links, commands, configs, and the table of parameters.
+
+python tests/test_docs.py    puts the present table of parameters into docs/model.md
+"""
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from rdsolver import load_config
+from rdsolver.cli import app
+from rdsolver.errors import InputError, RunError
+from rdsolver.models.bone.binders import LABELS, OPG, Binder, binder_parameters
+from rdsolver.models.bone.model import BoneModel
+from rdsolver.models.bone.parameters import parameters
+
+ROOT = Path(__file__).parent.parent
+README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
+AGENTS = ("rank_fc", "fc_opg", "denosumab", "soluble_rank")
+TABLE_COMMAND = ["params", "--markdown", *(word for a in AGENTS for word in ("--agent", a))]
+
+DRUGS = tuple(Binder(n, n, LABELS[n]) for n in AGENTS)
+ROWS = parameters(DRUGS)
+COMMANDS = typer.main.get_command(app).commands
+
+
+def table() -> str:
+    return CliRunner().invoke(app, TABLE_COMMAND).stdout
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def command_lines() -> list[list[str]]:
+    """The words of every `rdsolver ...` in a shell block of the README, continued lines joined, comments dropped."""
+    lines = [line for block in blocks(README, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [w[1:] for w in words if w and w[0] == "rdsolver"]
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub names them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# --- the model -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_parameters_is_the_present_one():
+    found = TABLE.search(MODEL.read_text(encoding="utf-8"))
+    assert found, "docs/model.md has lost its markers <!-- parameters --> and <!-- /parameters -->"
+    assert found[0] == table(), "the table in docs/model.md is out of date: run python tests/test_docs.py"
+
+
+def test_every_parameter_symbol_field_and_observable_is_described():
+    text = MODEL.read_text(encoding="utf-8")
+    prose = TABLE.sub("", text)
+    assert set(LABELS) == set(AGENTS)
+    assert [p.name for p in ROWS if not re.search(rf"\b{p.name}\b", text)] == []
+    of_binders = {p.name for b in (OPG, *DRUGS) for p in binder_parameters(b)}
+    assert [p.name for p in ROWS if p.name not in of_binders and f"`{p.name}`" not in prose] == []
+    assert sorted({p.symbol for p in ROWS if p.symbol and f"`{p.symbol}`" not in prose}) == []
+    model, values = BoneModel(DRUGS[:1]), {p.name: p.value for p in ROWS}
+    assert [f.name for f in model.fields(values) if f"`{f.name}`" not in prose] == []
+    assert [s.name for s in model.series if f"`{s.name.replace(AGENTS[0], '<drug>')}`" not in prose] == []
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    dead = []
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+# --- what the README tells a reader to type --------------------------------------------------------------------------
+
+
+def test_commands_and_their_options_exist():
+    lines = command_lines()
+    assert {words[0] for words in lines if not words[0].startswith("-")} == set(COMMANDS), "the README shows every command"
+    for words in lines:
+        if words[0].startswith("-"):
+            continue
+        known = {flag for p in COMMANDS[words[0]].params for flag in p.opts} | {"--help"}
+        assert {w for w in words[1:] if w.startswith("--")} <= known, words
+
+
+def test_configs_exist_and_take_the_overrides_shown():
+    for words in command_lines():
+        overrides = [value for flag, value in pairwise(words) if flag == "--set"]
+        for config in (w for w in words if re.fullmatch(r"configs/\S+\.toml", w)):
+            load_config(ROOT / config, overrides)
+
+
+def test_toml_is_part_of_a_config(tmp_path):
+    """A table of the README takes the place of the demo's, and the whole is a config without a warning."""
+    assert blocks(README, "toml")
+    for block in blocks(README, "toml"):
+        text = (ROOT / "configs" / "rank_fc_section_2d.toml").read_text(encoding="utf-8")
+        for header in re.findall(r"^\[.*?\]+", block, re.MULTILINE):
+            text = re.sub(rf"^{re.escape(header)}.*?(?=^\[|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
+        (tmp_path / "mine.toml").write_text(f"{text}\n{block}")
+        assert load_config(tmp_path / "mine.toml").warnings == []
+
+
+def test_python_parses_and_make_targets_exist():
+    assert blocks(README, "python")
+    for block in blocks(README, "python"):
+        ast.parse(block)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"\bmake (\w+)", "\n".join(blocks(README, "sh"))):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_exit_statuses_are_those_of_the_errors():
+    text = README.read_text(encoding="utf-8")
+    for status in (0, 1, InputError.exit_status, RunError.exit_status, 130):
+        assert re.search(rf"^\| {status} \|", text, re.MULTILINE), status
+
+
+if __name__ == "__main__":
+    MODEL.write_text(TABLE.sub(lambda _: table(), MODEL.read_text(encoding="utf-8")), encoding="utf-8")
