@@ -24,7 +24,7 @@ from .system import Fields, Forcing, System
 
 SHORTEST = 1e-9  # d; a step below it means that the equations cannot be followed
 MOST_REJECTIONS = 30  # in a row
-NOTICEABLE = 1e-2  # of the error norm: a solver's correction below it is round-off, and its contraction means nothing
+NOTICEABLE = 0.1  # of the error norm: a correction below it is near the round-off of float32, and its contraction means little
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 

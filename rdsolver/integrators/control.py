@@ -7,7 +7,7 @@ from math import isfinite
 
 from .base import Trial
 
-SAFETY, LEAST, MOST = 0.85, 0.2, 4.0
+SAFETY, LEAST, MOST = 0.8, 0.2, 4.0
 UNSOLVED = 0.5  # of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
 
 
@@ -23,7 +23,7 @@ class Verdict:
 def judge(trial: Trial, order: int) -> Verdict:
     """Accept a step whose error is at most 1 and whose state is finite, not negative and solved.
 
-    The next step is 0.85 err^(-1/(order+1)) times this one, between 0.2 and 4; a quarter after a failure.
+    The next step is 0.8 err^(-1/(order+1)) times this one, between 0.2 and 4; a quarter after a failure.
     """
     if not trial.finite or not isfinite(trial.error):
         return Verdict(False, trial.dt / 4, "not finite")
