@@ -17,6 +17,7 @@ from rdsolver import load_config
 from rdsolver.cli import app
 from rdsolver.errors import InputError, RunError
 from rdsolver.models.bone.binders import LABELS, OPG, Binder, binder_parameters
+from rdsolver.models.bone.matrix import EDGE
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
 
@@ -74,6 +75,17 @@ def test_every_parameter_symbol_field_and_observable_is_described():
     model, values = BoneModel(DRUGS[:1]), {p.name: p.value for p in ROWS}
     assert [f.name for f in model.fields(values) if f"`{f.name}`" not in prose] == []
     assert [s.name for s in model.series if f"`{s.name.replace(AGENTS[0], '<drug>')}`" not in prose] == []
+
+
+def test_numbers_in_the_equations_are_the_defaults():
+    text, values = MODEL.read_text(encoding="utf-8"), {p.name: p.value for p in ROWS}
+    named = {"S_ref": "surface_reference", "cut": "surface_cutoff", "mob": "bone_mobility", "hind": "bone_hindrance"}
+    for symbol, name in named.items():
+        found = re.search(rf"\b{symbol} = ([\d.e-]+)", text)
+        assert found, symbol
+        assert float(found[1]) == values[name], symbol
+    assert f"sigma ({values['smoothing_length']:g} um)" in text
+    assert f"min(1, b/{EDGE})" in text
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
