@@ -99,14 +99,14 @@ def _doses(config: Config) -> Iterator[Fault]:
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
             yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
-        late = [t for t in dose.schedule() if t > config.time.end]
+        late = [t for t in dose.schedule() if t >= config.time.end]
         if late:
             yield f"dose.{i}.at", _too_late("the dose", late[0], config)
 
 
 def _too_late(what: str, t: float, config: Config) -> str:
     end = config.time.end
-    return f'puts {what} at {t:g} d, after the end of the run. Allowed: 0 to {end:g} d; move it, or set time.end = "{t:g} d" or later.'
+    return f"puts {what} at {t:g} d, when the run is over. Allowed: 0 to {end:g} d, the end not included; move it, or set time.end later."
 
 
 def _output(config: Config) -> Iterator[Fault]:
@@ -123,7 +123,7 @@ def _changes(config: Config) -> Iterator[Fault]:
             yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
         elif reason := fixed(config, change.parameter):
             yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
-        if change.at > config.time.end:
+        if change.at >= config.time.end:
             yield f"change.{i}.at", _too_late("the change", change.at, config)
 
 

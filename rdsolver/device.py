@@ -20,13 +20,14 @@ def cache_folder() -> Path:
 def on(device: str) -> Iterator[str]:
     """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
 
-    The caller's own JAX settings are as before afterwards. Raises InputError when there is no such device.
+    Types and default device are the caller's own again afterwards. Where JAX has not started yet, a run on the CPU keeps
+    it from looking for GPUs in this process, since it would claim their memory. Raises InputError when there is no such device.
     """
     import jax
 
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
-        raise InputError(f'solver.device is "{device}". Allowed: "cpu", "gpu", or one of several GPUs such as "gpu:1".')
+        raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
     if kind == "cpu" and not jax.config.jax_platforms:
         jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
     use_cache()
@@ -38,7 +39,8 @@ def on(device: str) -> Iterator[str]:
     if index >= len(found):
         there = f"{len(found)} found" if found else "none found"
         raise InputError(
-            f'--device {device}: JAX sees no such device ({there}). Use --device cpu, or install JAX for your GPU: pip install "rdsolver[cuda13]".'
+            f"--device {device}: JAX sees no such device ({there}). Use --device cpu, or install JAX for your GPU, "
+            'in rdsolver\'s folder: pip install ".[cuda13]".'
         )
     with jax.enable_x64(True), jax.default_device(found[index]):
         yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"

@@ -75,6 +75,7 @@ class Simulation:
         self.totals = Totals()
         self.plasma = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
         self.t, self.budget = 0.0, {}
+        self._segment: tuple[float, dict[str, Plasma]] = (0.0, self.plasma)
         self._system = self._bare_system()
         if initial is None:
             self._find_baseline()

@@ -41,14 +41,31 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
     dtype = u["bone"].dtype
     tol = np.asarray(ENOUGH[str(dtype)], dtype)
     cycles = sum(g.cycles for g in system.model.groups)
-    change = before = np.inf
+    change, before, n = np.inf, np.inf, 0
     for n in range(1, MOST_ITERATIONS + 1):
-        system = with_reference(system, _reference(system, u))
+        reference = _reference(system, u)
+        system = with_reference(system, reference)
         found, _, _ = system.stage(np.float64(0), u, u, np.zeros((), dtype), tol)
         change = float(_change(system, u, found, tol))
+        if not np.isfinite([float(x) for x in (reference["theta0"], reference["jbar"])]).all():
+            break
         u = found
         # round-off may keep the change just above the goal: then it has stopped falling
         if change <= 1 or (change < 30 and change >= before):
-            return u, _reference(system, u), n * cycles
+            return u, _checked(_reference(system, u)), n * cycles
         before = change
-    raise RunError(f"the healthy baseline of the section was not found in {MOST_ITERATIONS} iterations (last change {change:g})")
+    raise RunError(
+        f"the healthy baseline of the section was not found in {n} iterations (last change {change:g} of round-off). "
+        "Look at the model.parameters that were changed: the healthy section must have a steady state."
+    )
+
+
+def _checked(reference: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """The reference, if it can be divided by."""
+    for name, what in (("theta0", "RANK occupancy"), ("jbar", "resorption")):
+        if not float(reference[name]) > 1e-12:
+            raise RunError(
+                f"the healthy baseline has no {what} ({name} is {float(reference[name]):.3g}), and everything is relative to it. "
+                "Give RANKL production, precursor supply and differentiation above 0; a disease that lacks one of them is a [[change]]."
+            )
+    return reference

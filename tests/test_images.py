@@ -438,10 +438,10 @@ def test_hdf5_datasets_are_listed(tmp_path):
     assert section_from_image(tmp_path / "a.h5", **flat(), dataset="raw/scan").record["dataset"] == "raw/scan"
 
 
-def test_without_simpleitk_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_simpleitk_it_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.nrrd").write_text("NRRD0004")
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    says(tmp_path / "a.nrrd", r'pip install "rdsolver\[images\]"')
+    says(tmp_path / "a.nrrd", r"pip install SimpleITK")
 
 
 # --- bad values

@@ -221,7 +221,7 @@ def _itk(path: Path, where: str) -> Image:
         import SimpleITK as sitk
     except ImportError as error:
         raise InputError(
-            f'{where}: reading it needs SimpleITK. Install it with: pip install "rdsolver[images]", or save the image as TIFF.'
+            f"{where}: reading it needs SimpleITK. Install it with: pip install SimpleITK, or save the image as TIFF."
         ) from error
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))

@@ -252,5 +252,5 @@ def _xarray() -> Any:
     try:
         import xarray
     except ImportError as e:
-        raise InputError("to_xarray() needs xarray, which is not installed. Install it with: pip install 'rdsolver[analysis]'.") from e
+        raise InputError("to_xarray() needs xarray, which is not installed. Install it with: pip install xarray h5netcdf.") from e
     return xarray

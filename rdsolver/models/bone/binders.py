@@ -86,7 +86,7 @@ _PLASMA = {
 # fmt: on
 
 _PLASMA_ROWS = (
-    ("molar_mass", "kDa", "molar mass", 1.0, 1000.0, 1e-3),
+    ("molar_mass", "kDa", "molar mass (general knowledge)", 1.0, 1000.0, 1e-3),
     ("bioavailability", "1", "share of a subcutaneous dose that reaches plasma", 0.001, 1.0, 0.0),
     ("absorption", "1/d", "absorption from the subcutaneous depot", 0.01, 100.0, 0.0),
     ("central_volume", "mL/kg", "volume of the plasma compartment", 10.0, 1000.0, 1e-3),
@@ -102,7 +102,10 @@ _PLASMA_ROWS = (
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     values, source, mark = _PLASMA[binder.like]
+    marks = {"molar_mass": "U"} if binder.like == "fc_opg" else {}  # the one number of its row that is not in the source
     return tuple(
-        Parameter(f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, mark, low, high, minimum=minimum)
+        Parameter(
+            f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, marks.get(key, mark), low, high, minimum=minimum
+        )
         for value, (key, unit, meaning, low, high, minimum) in zip(values, _PLASMA_ROWS, strict=True)
     )
