@@ -112,14 +112,16 @@ def forecast(problem: Problem) -> list[tuple[str, str]]:
 
 def solver_report(problem: Problem) -> list[tuple[str, str]]:
     """How the multigrid converges on this section: its baseline is found, then V-cycles are run on a stage of a step of 1 d."""
+    import jax.numpy as jnp
+
     from .integrators.trbdf2 import GAMMA
     from .simulation import Simulation
 
     with devices.on(problem.solver.device):
         simulation = Simulation(problem)
         system = simulation.system_at_start()
-        sigma = np.asarray(1 / GAMMA, simulation.dtype)
-        found = system.contraction(np.float64(0), simulation.u, sigma)
+        sigma = jnp.asarray(1 / GAMMA, simulation.dtype)
+        found = system.contraction(jnp.zeros(()), simulation.u, sigma)
         cycles = {g.name: g.cycles for g in simulation.model.groups}
     rows = [("baseline", f"found in {simulation.baseline_cycles} V-cycles")]
     for name, factors in found.items():

@@ -124,7 +124,8 @@ class Simulation:
         rows += [rows[0]] * (len(self.problem.agents) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
-        return Forcing(*(jnp.asarray(table[:, i], jnp.float64) for i in range(3)), self.model.inputs)
+        knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
+        return Forcing(knots, values, slopes, self.model.inputs)
 
     @property
     def events(self) -> list[float]:

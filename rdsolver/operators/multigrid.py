@@ -273,7 +273,7 @@ def solve(
     """
 
     def cycle(_: int, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
-        v, last, _ = state
+        v, last = state[:2]
         better = cycled(op, levels, v, r, r_sums, shape)
         now = size(tuple(b - a for a, b in zip(v, better, strict=True)))
         return better, now, now / last

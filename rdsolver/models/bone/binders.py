@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..base import Parameter
+from ..base import Mark, Parameter
 
 UM2_S = 86400.0  # um2/s in um2/d
 
@@ -58,7 +58,7 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
 
 
 # fmt: off
-_K_EFF = {
+_K_EFF: dict[str, tuple[float, str, Mark, float, float]] = {
     "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
     "fc_opg": (0.02, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
     "rank_fc": (0.1, "assumed, to be scanned 0.03 to 10 nM", "A", 0.03, 10.0),
@@ -77,7 +77,7 @@ _LN2 = 0.6931471805599453
 # kDa, bioavailability s.c., absorption 1/d, central mL/kg, clearance mL/(kg d),
 # peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant ng/mL.
 # fmt: off
-_PLASMA = {
+_PLASMA: dict[str, tuple[tuple[float, ...], str, Mark]] = {
     "fc_opg": ((90.0, 0.067, 0.0131 * 24, 2800 / 70, 168 * 24 / 70, 443 / 70, 15.5 * 24 / 70, 269 / 70, 3.02 * 24 / 70, 13300 * 24 / 70, 6.74), _ZIERHUT, "V"),
     "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
     "denosumab": ((149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0), _DENOSUMAB + "; volume is V/F", "V"),
@@ -102,7 +102,7 @@ _PLASMA_ROWS = (
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     values, source, mark = _PLASMA[binder.like]
-    marks = {"molar_mass": "U"} if binder.like == "fc_opg" else {}  # the one number of its row that is not in the source
+    marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}  # the one number of its row that is not in the source
     return tuple(
         Parameter(
             f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, marks.get(key, mark), low, high, minimum=minimum

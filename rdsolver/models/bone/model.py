@@ -274,7 +274,7 @@ class BoneModel:
         return {"theta0": one, "jbar": one, "k_res": 0 * one, "j_ref": jnp.ones_like(bone), "resorption": one, "formation": one}
 
     def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
-        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j where w > 0 else jbar, k_res = V0 S_ref/jbar."""
+        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w = 0), k_res = V0 S_ref/jbar."""
         s = self.refresh(u, p, place)
         dtype = u["bone"].dtype
         surface = total(s.w)
