@@ -28,7 +28,7 @@ def on(device: str) -> Iterator[str]:
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
         raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
-    if kind == "cpu" and not jax.config.read("jax_platforms"):
+    if kind == "cpu" and not jax.config.jax_platforms:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
     use_cache()
     try:
@@ -49,7 +49,7 @@ def on(device: str) -> Iterator[str]:
 def use_cache() -> None:
     import jax
 
-    if jax.config.read("jax_compilation_cache_dir") is None:  # a user's own choice stays
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]  # a user's own choice stays
         jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
