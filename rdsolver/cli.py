@@ -77,7 +77,10 @@ def run(
 
     from .figures.overview import overview
     from .progress import LogReporter, Tee, TerminalReporter
-    from .run import simulate
+    from .run import read_initial, simulate
+
+    for problem in problems:
+        read_initial(problem)
 
     for config, problem, folder in zip(loaded, problems, folders, strict=True):
         log = LogReporter(folder / "run.log")

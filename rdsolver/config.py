@@ -20,6 +20,7 @@ from . import config_checks, config_errors, config_file
 from .config_errors import Fault
 from .config_tables import (
     Agent,
+    Box,
     ChangeTable,
     DoseTable,
     Image,
@@ -41,7 +42,7 @@ from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import Dose
-from .problem import Change, Output, Problem, Solver
+from .problem import Change, Output, Problem, Solver, check_memory, host_memory
 from .units import number
 
 
@@ -105,8 +106,10 @@ class Config(Table):
         Raises InputError when the section cannot be made.
         """
         try:
+            if section is None and isinstance(self.section, Box):
+                check_memory(self.section.grid().cells, 9 + 2 * len(self.agents), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section)
-            _check_crop(self.output.crop, place.grid)
+            _check_window(self.output, place.grid)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
         fields = self.output.fields
@@ -219,7 +222,11 @@ def _given(section: Section | np.ndarray, table: Trabecular | Image | Slab) -> S
     return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"})
 
 
-def _check_crop(crop: list[list[int]] | None, grid: Grid) -> None:
+def _check_window(output: OutputTable, grid: Grid) -> None:
+    """Crop and stride leave at least two cells an axis."""
+    crop = output.crop
+    if output.stride >= min(grid.shape):
+        raise InputError(f"output.stride = {output.stride} leaves one cell of {min(grid.shape)} along an axis. Make it smaller.")
     if crop is None:
         return
     if len(crop) != grid.ndim or not all(len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)):

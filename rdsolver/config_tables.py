@@ -87,7 +87,7 @@ Duration = Annotated[float, Quantity("d", above=0)]
 
 
 def _names(value: Any) -> Any:
-    if value == "all" or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+    if value == "all" or (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
         return value
     raise _faults([("", f'= {shown(value)} is no list of names. Give "all", or a list such as ["rankl", "bone"].')])
 
@@ -151,7 +151,7 @@ class Trabecular(Box):
     """BV/TV."""
     trabecular_thickness: Length = 120.0
     """Mean thickness of the trabeculae, for example "120 um"."""
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Of the generator: the same seed gives the same bone."""
 
     def build(self) -> Section:
@@ -248,6 +248,8 @@ class DoseTable(Table):
     """How many doses, with `every`."""
 
     def faults(self) -> Iterator[Fault]:
+        if self.at == []:
+            yield "at", "= [] names no time. Give one or more, or leave this [[dose]] out."
         if self.every is None and self.at is None:
             yield "at", 'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d" with times = 3.'
         if (self.every is None) != (self.times is None):

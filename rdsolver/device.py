@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InputError
+from .problem import host_memory
 
 
 def cache_folder() -> Path:
@@ -57,12 +58,7 @@ def use_cache() -> None:
 def free_memory(device: str) -> int | None:
     """Bytes free on the device, None where it cannot be told."""
     if device == "cpu":
-        try:
-            with open("/proc/meminfo") as f:
-                rows = dict(line.split(":", 1) for line in f)
-            return int(rows["MemAvailable"].split()[0]) * 1024
-        except (OSError, KeyError, ValueError):
-            return None
+        return host_memory()
     import jax
 
     stats = jax.devices("gpu")[int(device.partition(":")[2] or 0)].memory_stats()

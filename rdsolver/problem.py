@@ -77,6 +77,16 @@ ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
 """Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs (docs/numerics.md)."""
 
 
+def host_memory() -> int | None:
+    """Bytes free on this machine, None where it does not say."""
+    try:
+        with open("/proc/meminfo") as f:
+            rows = dict(line.split(":", 1) for line in f)
+        return int(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
 def memory_needed(cells: int, fields: int, precision: str) -> int:
     """Estimate of the bytes a run takes at most."""
     return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)

@@ -111,11 +111,12 @@ class TerminalReporter:
 
 
 class LogReporter:
-    """Plain lines with the time of day, into a file beside the run: once the folder of the run is there, so that input that is
-    at fault leaves nothing behind."""
+    """Plain lines with the time of day, into a file beside the run: once a new run.h5 is there, so that a run that was refused
+    leaves no log and touches none that belongs to an earlier run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._before = self._run()
         self._file: TextIO | None = None
         self._waiting: list[str] = []
         self._marks = _Marks()
@@ -134,10 +135,18 @@ class LogReporter:
         if self._file is not None:
             self._file.close()
 
+    def _run(self) -> tuple[int, int] | None:
+        """What tells one run.h5 from another."""
+        try:
+            found = self._path.with_name("run.h5").stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def _line(self, text: str) -> None:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self._waiting.append(f"{now}  {text}\n")
-        if self._file is None and self._path.parent.is_dir():
+        if self._file is None and self._run() not in (None, self._before):
             self._file = self._path.open("w", encoding="utf-8", buffering=1)
         if self._file is not None:
             self._file.writelines(self._waiting)

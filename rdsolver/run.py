@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,20 +55,26 @@ def simulate(
     Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
     had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
+    from .simulation import Simulation
+
     tell = reporter or Silent()
     problem = _problem(config, section, device, precision, tell)
-    initial = _read_initial(problem)
+    initial = read_initial(problem)
     path = None if out is None else Path(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
     with devices.on(problem.solver.device) as name:
         free = devices.free_memory(problem.solver.device)
         check_memory(problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, free)
+        for topic, text in describe(problem):
+            tell.say(topic, text)
+        began = time.perf_counter()
+        simulation = Simulation(problem, initial)  # before the file is touched: a baseline that is not found costs no earlier run
+        cycles = simulation.baseline_cycles
         with _writer(problem, path, force, name) as writer:
-            for topic, text in describe(problem):
-                tell.say(topic, text)
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem))}")
-            _Running(problem, writer, tell, walltime).go(initial)
+            tell.say("baseline", f"found in {cycles} V-cycles" if cycles else f"from {problem.initial}")
+            _Running(problem, writer, tell, began, walltime).go(simulation)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -169,7 +174,7 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
     return replace(problem, solver=solver)
 
 
-def _read_initial(problem: Problem) -> dict[str, Any] | None:
+def read_initial(problem: Problem) -> dict[str, Any] | None:
     """State, reference and plasma of the run that this one goes on from, checked against the problem."""
     if problem.initial is None:
         return None
@@ -184,7 +189,8 @@ def _read_initial(problem: Problem) -> dict[str, Any] | None:
         reference["bone"], problem.section.bone * problem.section.active, atol=1e-6
     ):
         raise InputError(
-            f"{where} was made on another section (its grid is {reference['bone'].shape}, this one's {problem.section.grid.shape}). "
+            f"{where} was made on another section (its grid is {reference['bone'].shape}, this one's {problem.section.grid.shape}; "
+            "where they agree, the bone differs). "
             "A run goes on only on the section it started with: repeat its [section]."
         )
     missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
@@ -237,22 +243,16 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> Ru
 class _Running:
     """A run under way: what the simulation gives goes to the file and to the reporter."""
 
-    def __init__(self, problem: Problem, writer: RunWriter, tell: Reporter, walltime: float | None) -> None:
-        self.problem, self.writer, self.tell = problem, writer, tell
-        self.began = time.perf_counter()
-        self.deadline = float("inf") if walltime is None else self.began + walltime
+    def __init__(self, problem: Problem, writer: RunWriter, tell: Reporter, began: float, walltime: float | None) -> None:
+        self.problem, self.writer, self.tell, self.began = problem, writer, tell, began
+        self.deadline = float("inf") if walltime is None else began + walltime
         self.rows: list[dict[str, float]] = []
-        self.flushed = self.reported = self.began
+        self.flushed = self.reported = time.perf_counter()
         self.first: dict[str, float] = {}
         self.nadir: tuple[float, float] = (0.0, np.inf)
 
-    def go(self, initial: Mapping[str, Any] | None) -> None:
-        from .simulation import Simulation
-
-        simulation = None
+    def go(self, simulation: Simulation) -> None:
         try:
-            simulation = Simulation(self.problem, initial)
-            self._say_baseline(simulation)
             stopped = self._advance(simulation)
         except KeyboardInterrupt:
             self._close(simulation, "stopped", "interrupted")
@@ -294,11 +294,8 @@ class _Running:
             self.last, self.rows = self.rows[-1], []
         self.flushed = time.perf_counter()
 
-    def _close(self, simulation: Simulation | None, status: Any, message: str) -> None:
+    def _close(self, simulation: Simulation, status: Any, message: str) -> None:
         self._flush()
-        if simulation is None:
-            self.writer.finish(status, message)
-            return
         plasma = {f"plasma_{k}": p.amounts for k, p in simulation.plasma_now().items()}
         self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma})
         totals, budgets = simulation.totals, simulation.budgets()
@@ -316,10 +313,6 @@ class _Running:
                 "budgets": budgets,
             },
         )
-
-    def _say_baseline(self, simulation: Simulation) -> None:
-        found = f"found in {simulation.baseline_cycles} V-cycles" if simulation.baseline_cycles else f"from {self.problem.initial}"
-        self.tell.say("baseline", found)
 
     def _say_done(self, simulation: Simulation, message: str) -> None:
         t, seconds = simulation.totals, time.perf_counter() - self.began

@@ -175,7 +175,7 @@ def test_on_a_terminal_progress_is_overwritten():
     assert stream.getvalue().count("\r") == 3
 
 
-def test_a_log_starts_with_the_folder_of_its_run_and_holds_all(tmp_path):
+def test_a_log_starts_with_its_run_and_holds_all(tmp_path):
     path = tmp_path / "run" / "run.log"
     log = LogReporter(path)
     reporter = Tee(log, TerminalReporter(io.StringIO()))
@@ -183,8 +183,11 @@ def test_a_log_starts_with_the_folder_of_its_run_and_holds_all(tmp_path):
     assert not path.parent.exists()
     path.parent.mkdir()
     reporter.warn("odd")
+    assert not path.exists()
+    (path.parent / "run.h5").touch()
+    reporter.say("output", "run.h5")
     log.close()
-    first, second = path.read_text().splitlines()
+    first, second, _ = path.read_text().splitlines()
     assert first.endswith("section   small")
     assert second.endswith("warning   odd")
     assert first.startswith("20")

@@ -42,6 +42,13 @@ def config(tmp_path):
     return path
 
 
+def test_a_section_beyond_memory_is_refused_before_it_is_made(tmp_path):
+    path = tmp_path / "big.toml"
+    path.write_text('[section]\nkind = "slab"\nsize = ["10 m", "10 m"]\nspacing = "1 um"\nthickness = "10 um"\n[time]\nend = "1 d"\n')
+    with pytest.raises(InputError, match=r"big.toml: .*memory.*spacing"):
+        load_config(path).problem()
+
+
 def test_a_config_becomes_a_problem(config):
     p = load_config(config).problem()
     assert p.section.grid.shape == (8, 16)

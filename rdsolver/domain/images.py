@@ -292,6 +292,9 @@ def _denoise(rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float
         raise InputError(
             f'{key}.denoise is {rule!r}. Leave it out, or give "median", or the sigma of a Gaussian, for example denoise = "20 um".'
         )
+    widest = min(n * h for n, h in zip(grey.shape, edges, strict=True)) / 4
+    if rule > widest:
+        raise InputError(f"{key}.denoise is {rule:g} um. At most a quarter of the image's shortest edge, {widest:g} um, makes sense.")
     sigma = [rule / h for h in edges]
     weight = scipy.ndimage.gaussian_filter(inside.astype(np.float32), sigma)
     smooth = scipy.ndimage.gaussian_filter(np.where(inside, grey, 0).astype(np.float32), sigma)
