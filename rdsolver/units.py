@@ -52,7 +52,7 @@ _EXAMPLES = {
     "1/(nM d)": "864 1/(nM d)",
     "1/mm^3": "50 /mm^3",
     "kDa": "110 kDa",
-    "1": "0.25",
+    "1": "0.05",
 }
 
 _TEXT = re.compile(r"\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>.*?)\s*")
@@ -85,7 +85,7 @@ def number(value: Any, unit: str) -> float:
 def way_out(unit: str) -> str:
     """What may stand there, with an example."""
     if unit == "1":
-        return 'Give a number without a unit, for example 0.25 (or "25 %").'
+        return 'Give a number without a unit, for example 0.05 (or "5 %").'
     return f'Give a number, taken in {unit}, or text with a unit that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
 
 

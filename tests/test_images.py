@@ -451,6 +451,11 @@ FULL = np.full((8, 9), 200, np.uint8)
 HOLE = np.where(np.eye(8, 9) > 0, np.nan, 1.0)
 
 
+def test_a_blank_image_has_no_circle_to_find():
+    with pytest.raises(InputError, match=r"one grey value everywhere, 200"):
+        section_from_array(np.full((16, 16), 200, np.uint8), voxel=20.0, threshold="otsu", field_of_view="circle", thickness=20.0)
+
+
 @pytest.mark.parametrize(
     ("array", "options", "pattern"),
     [
