@@ -111,9 +111,10 @@ def section_from_array(
     edges = _lengths(voxel, array.ndim, f"{key}.voxel", VOXEL_RANGE)
     _check_thickness(thickness, array.ndim, key)
     part = _crop(crop, array.shape, key)
-    if field_of_view == "circle" and array.min() == array.max():  # no circle to find
+    if isinstance(field_of_view, str) and field_of_view == "circle" and array.min() == array.max():  # no circle to find
         raise InputError(
-            f"{key}.image{name} has one grey value everywhere, {array.flat[0]:g}: nothing tells bone from marrow. Give an image that shows both."
+            f"{key}.image{name} has one grey value everywhere, {array.flat[0]:g}: nothing tells bone from marrow. "
+            "Give an image that shows both."
         )
     inside, view = _field_of_view(field_of_view, array, edges, key)
     inside, grey = inside[part], array[part]
