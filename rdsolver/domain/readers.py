@@ -48,7 +48,8 @@ def read_image(path: Path, key: str, dataset: str | None = None) -> Image:
     where = f'{key} = "{path}"'
     if not path.exists():
         raise InputError(
-            f"{where}: there is no such file. A path in a config counts from the config's folder, one given by --set from the current folder: check its spelling."
+            f"{where}: there is no such file. A path in a config counts from the config's folder, "
+            "one given by --set from the current folder: check its spelling."
         )
     reader = _folder if path.is_dir() else next((r for end, r in READERS.items() if path.name.lower().endswith(end)), None)
     if reader is None:
