@@ -1,0 +1,1 @@
+"""Measurements, from a checkout. Timings live here, never in the tests."""
