@@ -170,7 +170,7 @@ class Simulation:
         began = time.perf_counter()
         ends = self.events
         system = self._between(0.0, ends[0])
-        memory = _start(system, self.t, self.u)
+        memory = start(system, np.float64(self.t), self.u)
         self.dt = self.integrator.start_dt
         yield self._opening(system, memory)
         for i, end in enumerate(ends):
@@ -269,10 +269,6 @@ class Simulation:
                 "imbalance": (change - came + lost) / through,
             }
         return out
-
-
-def _start(system: System, t: float, u: Fields) -> Memory:
-    return start(system, np.float64(t), u)
 
 
 _observe = jax.jit(System.observe)

@@ -26,6 +26,7 @@ import numpy as np
 from jax import Array, lax
 
 from .boundaries import Wrap, lower, upper
+from .reductions import total
 from .transport import Faces, diffusion, drift, own_diffusion, own_drift
 
 Vector = tuple[Array, ...]  # one array a field of the group
@@ -240,11 +241,11 @@ def constant_correction(op: Operator, local: dict[str, Array], v: Vector, r_sums
     r_sums: the summed right-hand sides *without* fluxes. Fluxes telescope, so only local terms are summed; in float32
     their round-off would show. Sums are float64. Returns v plus the constants, inside the field of view.
     """
-    cells = jnp.sum(local["active"], dtype=jnp.float64)
-    mean = {k: jnp.sum(c, dtype=jnp.float64) / cells for k, c in local.items()}
+    cells = total(local["active"])
+    mean = {k: total(c) / cells for k, c in local.items()}
     held = op.block.minus_jacobian(local, v)
     stored = op.sigma * local["active"]
-    missing = tuple(r - jnp.sum(stored * x + m, dtype=jnp.float64) for r, x, m in zip(r_sums, v, held, strict=True))
+    missing = tuple(r - total(stored * x + m) for r, x, m in zip(r_sums, v, held, strict=True))
     e = op.block.solve(mean, (op.sigma.astype(jnp.float64),) * len(v), tuple(m / cells for m in missing))
     return tuple(x + k.astype(x.dtype) * local["active"] for x, k in zip(v, e, strict=True))
 
@@ -292,7 +293,7 @@ def contraction(op: Operator, levels: tuple[Level, ...], shape: Shape, cycles: i
     rng = np.random.default_rng(0)
     fields = len(op.diffusivity)
     r = tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active for _ in range(fields))
-    sums = tuple(jnp.sum(x, dtype=jnp.float64) for x in r)
+    sums = tuple(total(x) for x in r)
 
     @jax.jit
     def cycle(levels: tuple[Level, ...], v: Vector) -> tuple[Vector, Array]:
