@@ -6,14 +6,22 @@ All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from .domain.borders import Border
+from .domain.grid import Grid
 from .domain.section import Section
 from .errors import InputError
 from .models.bone.binders import Binder
 from .models.bone.pharmacokinetics import Dose
+
+if TYPE_CHECKING:
+    from .models.pointwise import ReactionDiffusion
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Solver:
-    integrator: Literal["auto", "tr-bdf2", "rkc2"] = "auto"
+    integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
@@ -54,6 +62,7 @@ class Problem:
     parameters  a value for every row of models.bone.parameters.parameters(agents)
     end         d
     save        times of saved states, d, increasing, within [0, end]
+    borders     conditions where something passes; all else is closed
     initial     run.h5 of the run that this one goes on from
     config      the resolved input as JSON, kept in the output
     """
@@ -66,11 +75,40 @@ class Problem:
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
     changes: tuple[Change, ...] = ()
+    borders: tuple[Border, ...] = ()
     solver: Solver = field(default_factory=Solver)
     output: Output = field(default_factory=Output)
     initial: Path | None = None
     title: str = ""
     config: str = "{}"
+
+    @property
+    def grid(self) -> Grid:
+        return self.section.grid
+
+
+@dataclass(frozen=True, eq=False)
+class ModelProblem:
+    """Any model on a box, from a given state; times and lengths in the model's own units.
+
+    parameters  a value for each of the model's
+    initial     of each field a number or an array on the grid (a field left out starts at 0)
+    active      True in the cells that are solved (None: all); nothing passes into the others, except through borders
+    medium      relative mobility of each cell, in (0, 1] or any positive scale (None: 1)
+    arrays      further cell arrays that the model's rates read by name
+    """
+
+    model: ReactionDiffusion
+    grid: Grid
+    parameters: Mapping[str, float]
+    initial: Mapping[str, float | np.ndarray]
+    end: float
+    save: tuple[float, ...] = ()
+    active: np.ndarray | None = None
+    medium: np.ndarray | None = None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    borders: tuple[Border, ...] = ()
+    solver: Solver = field(default_factory=Solver)
 
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60

@@ -22,6 +22,7 @@ from .provenance import collect
 
 if TYPE_CHECKING:
     from .config import Config
+    from .course import BoneCourse
     from .domain.section import Section
     from .simulation import Chunk, Simulation
 
@@ -55,6 +56,7 @@ def simulate(
     Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
     had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
+    from .course import BoneCourse
     from .simulation import Simulation
 
     tell = reporter or Silent()
@@ -69,12 +71,12 @@ def simulate(
         for topic, text in describe(problem):
             tell.say(topic, text)
         began = time.perf_counter()
-        simulation = Simulation(problem, initial)  # before the file is touched: a baseline that is not found costs no earlier run
-        cycles = simulation.baseline_cycles
+        course = BoneCourse(problem, initial)  # before the file is touched: a baseline that is not found costs no earlier run
+        simulation, cycles = Simulation(problem, course), course.baseline_cycles
         with _writer(problem, path, force, name) as writer:
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem))}")
             tell.say("baseline", f"found in {cycles} V-cycles" if cycles else f"from {problem.initial}")
-            _Running(problem, writer, tell, began, walltime).go(simulation)
+            _Running(problem, writer, tell, began, walltime).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -119,16 +121,15 @@ def solver_report(problem: Problem) -> list[tuple[str, str]]:
     """How the multigrid converges on this section: its baseline is found, then V-cycles are run on a stage of a step of 1 d."""
     import jax.numpy as jnp
 
+    from .course import BoneCourse
     from .integrators.trbdf2 import GAMMA
-    from .simulation import Simulation
 
     with devices.on(problem.solver.device):
-        simulation = Simulation(problem)
-        system = simulation.system_at_start()
-        sigma = jnp.asarray(1 / GAMMA, simulation.dtype)
-        found = system.contraction(jnp.zeros(()), simulation.u, sigma)
-        cycles = {g.name: g.cycles for g in simulation.model.groups}
-    rows = [("baseline", f"found in {simulation.baseline_cycles} V-cycles")]
+        course = BoneCourse(problem)
+        system = course.between(0.0, course.events[0])
+        found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
+        cycles = {g.name: g.cycles for g in course.model.groups}
+    rows = [("baseline", f"found in {course.baseline_cycles} V-cycles")]
     for name, factors in found.items():
         used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
         rows.append(
@@ -251,22 +252,22 @@ class _Running:
         self.first: dict[str, float] = {}
         self.nadir: tuple[float, float] = (0.0, np.inf)
 
-    def go(self, simulation: Simulation) -> None:
+    def go(self, simulation: Simulation, course: BoneCourse) -> None:
+        self.writer.set_reference(course.reference)
         try:
             stopped = self._advance(simulation)
         except KeyboardInterrupt:
-            self._close(simulation, "stopped", "interrupted")
+            self._close(simulation, course, "stopped", "interrupted")
             raise
         except Exception as e:
-            self._close(simulation, "failed", str(e))
+            self._close(simulation, course, "failed", str(e))
             raise
         message = f"walltime reached at {simulation.t:g} d of {self.problem.end:g} d" if stopped else ""
-        self._close(simulation, "stopped" if stopped else "finished", message)
+        self._close(simulation, course, "stopped" if stopped else "finished", message)
         self._say_done(simulation, message)
 
     def _advance(self, simulation: Simulation) -> bool:
         """Until the end, or the wall time: then True."""
-        self.writer.set_reference(simulation.reference)
         for chunk in simulation.chunks():
             self._keep(chunk)
             now = time.perf_counter()
@@ -294,9 +295,9 @@ class _Running:
             self.last, self.rows = self.rows[-1], []
         self.flushed = time.perf_counter()
 
-    def _close(self, simulation: Simulation, status: Any, message: str) -> None:
+    def _close(self, simulation: Simulation, course: BoneCourse, status: Any, message: str) -> None:
         self._flush()
-        plasma = {f"plasma_{k}": p.amounts for k, p in simulation.plasma_now().items()}
+        plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(simulation.t).items()}
         self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma})
         totals, budgets = simulation.totals, simulation.budgets()
         self.writer.finish(
@@ -306,7 +307,7 @@ class _Running:
                 "steps": totals.steps,
                 "rejected": totals.rejected,
                 "stage_solves": totals.solves,
-                "baseline_v_cycles": simulation.baseline_cycles,
+                "baseline_v_cycles": course.baseline_cycles,
                 "worst_contraction": totals.contraction,
                 "ntx_nadir": self.nadir[1],
                 "ntx_nadir_time": self.nadir[0],

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from math import sqrt
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from . import steady
+from .course import Course, course_of
 from .errors import RunError
 from .integrators import INTEGRATORS
 from .integrators.base import Integrator, Memory, Trial, event, hermite, start
 from .integrators.control import clipped, judge
-from .models.bone.model import BoneModel
-from .models.bone.pharmacokinetics import Plasma
-from .operators import multigrid
-from .problem import Problem
-from .system import Fields, Forcing, System
+from .problem import ModelProblem, Problem
+from .system import Fields, System
 
-SHORTEST = 1e-9  # d; a step below it means that the equations cannot be followed
+SHORTEST = 1e-11  # of the run; a step below it means that the equations cannot be followed
 MOST_REJECTIONS = 30  # in a row
 NOTICEABLE = 0.1  # of the error norm: a correction below it is near the round-off of float32, and its contraction means little
-KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
 @dataclass(frozen=True)
@@ -59,106 +54,27 @@ class Totals:
 
 
 class Simulation:
-    """A run from its baseline to its end.
+    """A run from its start to its end: `chunks()` advances.
 
-    After construction the baseline is known (`reference`, `u`); `chunks()` then advances. Must be used inside device.on().
+    course      what it goes through; a bone course has found its baseline once this object exists
+    integrator  the one that is used, and `why` it was taken
+    Must be used inside device.on().
     """
 
-    def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None) -> None:
-        """initial: state, reference and plasma of another run (`[initial] from`)."""
-        self.problem = problem
+    def __init__(self, problem: Problem | ModelProblem, course: Course | None = None) -> None:
+        """course: default: the problem's own, from its start."""
+        self.problem, self.tol = problem, problem.solver.tolerance
+        self.course = course or course_of(problem)
+        self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
         self.dtype = np.dtype(problem.solver.precision)
-        self.model = BoneModel(problem.agents)
-        self.fields = self.model.fields(problem.parameters)
         self.integrator: Integrator = INTEGRATORS[problem.solver.integrator]()
-        self.tol = problem.solver.tolerance
         self.totals = Totals()
-        self.plasma = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
         self.t, self.budget = 0.0, {}
-        self._segment: tuple[float, dict[str, Plasma]] = (0.0, self.plasma)
-        self._system = self._bare_system()
-        if initial is None:
-            self._find_baseline()
-        else:
-            self._continue_from(initial)
         self.held_at_start = self._held()
-
-    # --- setting up ---------------------------------------------------------------------------------------------------
-
-    def _numbers(self, t: float) -> dict[str, jax.Array]:
-        """Parameters in force right after time t."""
-        values = dict(self.problem.parameters)
-        for c in self.problem.changes:
-            if c.start <= t < c.end:
-                values[c.parameter] *= c.factor
-        return {k: jnp.asarray(v, self.dtype) for k, v in values.items()}
-
-    def _bare_system(self) -> System:
-        section, model, values = self.problem.section, self.model, self.problem.parameters
-        active = jnp.asarray(section.active, self.dtype)
-        place = model.prepare(section.grid, active, values, model.blank_reference(active))
-        shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
-        scale = {f.name: jnp.asarray(f.scale, self.dtype) for f in self.fields}
-        return System(model, shape, place, self._numbers(-1.0), self._curves({}, 0.0, 1.0), scale)
-
-    def _find_baseline(self) -> None:
-        section, model = self.problem.section, self.model
-        system = replace(self._system, p=model.healthy(self._system.p))
-        bone = jnp.asarray(section.bone * section.active, self.dtype)
-        u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
-        self._system = steady.with_reference(self._system, reference)
-        self.u = model.balanced(u, system.p, self._system.place)
-
-    def _continue_from(self, initial: Mapping[str, Any]) -> None:
-        state, reference = initial["state"], initial["reference"]
-        self._system = steady.with_reference(self._system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
-        zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
-        self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
-        for name, amounts in initial["plasma"].items():
-            self.plasma[name].amounts = np.asarray(amounts, float)
-        self.baseline_cycles = 0
-
-    def _curves(self, plasma: Mapping[str, Plasma], begin: float, end: float) -> Forcing:
-        """The drugs in plasma between two events; moves the compartments on."""
-        rows = [p.advance(begin, end) for p in plasma.values()] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
-        rows += [rows[0]] * (len(self.problem.agents) - len(rows))
-        size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
-        table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
-        knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
-        return Forcing(knots, values, slopes, self.model.inputs)
-
-    @property
-    def events(self) -> list[float]:
-        """Times at which the right-hand side jumps, and the end."""
-        p = self.problem
-        times = {d.time for d in p.doses} | {t for c in p.changes for t in (c.start, c.end)}
-        return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def system_at_start(self) -> System:
         """The system before the first event, for diagnosis."""
-        return self._between(0.0, self.events[0])
-
-    def _between(self, begin: float, end: float) -> System:
-        """The system from one event to the next: doses given, parameters changed."""
-        for dose in self.problem.doses:
-            if dose.time == begin:
-                self.plasma[dose.agent].give(dose)
-        self._segment = begin, {k: replace(p) for k, p in self.plasma.items()}
-        return replace(self._system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
-
-    def plasma_now(self) -> dict[str, Plasma]:
-        """The drugs in plasma at the present time, from which another run goes on; a dose due now is not in it."""
-        begin, plasma = self._segment
-        for p in plasma.values():
-            if self.t > begin:
-                p.advance(begin, self.t)
-        return plasma
-
-    @property
-    def reference(self) -> dict[str, np.ndarray]:
-        """Of the healthy baseline, with the bone it belongs to."""
-        found = {k: np.asarray(v, float) for k, v in self._system.place.reference.items()}
-        return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}
+        return self.course.between(0.0, self.course.events[0])
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -168,10 +84,10 @@ class Simulation:
         Raises RunError when no acceptable step is found; the last chunk given is then the last good state.
         """
         began = time.perf_counter()
-        ends = self.events
-        system = self._between(0.0, ends[0])
+        ends = self.course.events
+        system = self.course.between(0.0, ends[0])
         memory = start(system, np.float64(self.t), self.u)
-        self.dt = self.integrator.start_dt
+        self.dt = self.first_step(system, memory)
         yield self._opening(system, memory)
         for i, end in enumerate(ends):
             while self.t < end:
@@ -184,10 +100,17 @@ class Simulation:
                     self.budget[k] = self.budget.get(k, 0.0) + float(v)
                 yield Chunk(self.t, trial.dt, self.u, memory, {k: float(v) for k, v in trial.observed.items()}, saved, stats)
             if i + 1 < len(ends):
-                after = self._between(end, ends[i + 1])
+                after = self.course.between(end, ends[i + 1])
                 memory = event(system, after, np.float64(end), self.u, memory)
-                self.dt = min(self.dt, self.integrator.start_dt)
+                self.dt = min(self.dt, self.first_step(after, memory))
                 system = after
+
+    def first_step(self, system: System, memory: Memory) -> float:
+        """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
+        if self.model.first_step is not None:
+            return self.model.first_step
+        fastest = float(_norm(system, memory.f, self.u, np.ones((), self.dtype)))
+        return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
 
     def _opening(self, system: System, memory: Memory) -> Chunk:
         observed = {k: float(v) for k, v in _observe(system, np.float64(self.t), self.u).items()}
@@ -200,7 +123,7 @@ class Simulation:
         bound = self.integrator.largest_dt(system, self.t, self.u)
         while True:
             dt = clipped(min(self.dt, bound), landing - self.t)
-            if dt < SHORTEST or rejections > MOST_REJECTIONS:
+            if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
                 raise RunError(
                     f"the step at {self.t:g} d fell to {dt:.2g} d after {rejections} rejections in a row: {reason}. "
                     "The state before it is kept. Look at the parameters that make it this fast, or raise solver.tolerance."
@@ -226,7 +149,7 @@ class Simulation:
         *_, trial = self.integrator.pieces(system, self.t, self.u, memory, dt, self.tol)
         assert trial is not None  # the last piece is the trial
         if trial.unsolved > NOTICEABLE:
-            self.totals.contraction = max(self.totals.contraction, trial.stats["molecules.contraction"])
+            self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))
         return trial
 
     def _saved_between(self, system: System, memory: Memory, trial: Trial) -> tuple[list, float | None]:
@@ -253,9 +176,9 @@ class Simulation:
         return {k: sum(float(np.sum(np.asarray(self.u[f]), dtype=float)) for f in members) for k, members in fields}
 
     def budgets(self) -> dict[str, dict[str, float]]:
-        """For RANKL and each binder, in nmol (amounts over the section): held at start and end, what came in, what was lost,
+        """Of each budget of the model, in nmol (nM in um3; amounts over the section): held at start and end, what came in, what was lost,
         and the imbalance relative to what passed through."""
-        unit = self.problem.section.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
+        unit = self.problem.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
         out, now = {}, self._held()
         for name in self.model.budgets if self.budget else ():
             came, lost = self.budget[f"{name}.source"], self.budget[f"{name}.loss"]
@@ -272,4 +195,5 @@ class Simulation:
 
 
 _observe = jax.jit(System.observe)
+_norm = jax.jit(System.norm)
 _lowest = jax.jit(lambda system, u, tol: system.valid(u, tol)[1])

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from .errors import RunError
+from .models.bone.model import BoneModel
 from .system import Fields, System
 
 ENOUGH = {"float32": 4e-6, "float64": 2e-12}  # relative size of the last corrections
@@ -20,6 +21,7 @@ MOST_ITERATIONS = 80
 
 @jax.jit
 def _reference(system: System, u: Fields) -> dict[str, jax.Array]:
+    assert isinstance(system.model, BoneModel)  # the only one with a baseline
     return system.model.reference(u, system.p, system.place)
 
 

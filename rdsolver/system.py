@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .models.base import Group
-from .models.bone.model import BoneModel
+from .models.base import Group, Model
 from .operators import multigrid
+from .operators.borders import Edge, exchange
+from .operators.boundaries import Wrap
 from .operators.reductions import mean_square, total
 from .operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
@@ -34,6 +35,12 @@ class Forcing:
     slopes: Array
     names: tuple[str, ...]
 
+    @staticmethod
+    def none() -> Forcing:
+        """Nothing but the time."""
+        empty = jnp.zeros((0, 2), jnp.float64)
+        return Forcing(empty, empty, empty, ())
+
     def at(self, t: Array, dtype: Any) -> Numbers:
         """Each input at time t (d)."""
         out = {}
@@ -48,10 +55,19 @@ class Forcing:
         return out
 
 
+@dataclass(frozen=True)
+class Box:
+    """A box in which every field diffuses at a constant rate, without mask, drift or open border."""
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    wrap: Wrap
+
+
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["place", "p", "forcing", "scale"],
-    meta_fields=["model", "shape"],
+    data_fields=["place", "p", "forcing", "scale", "edges"],
+    meta_fields=["model", "shape", "signed"],
 )
 @dataclass(frozen=True)
 class System:
@@ -62,28 +78,42 @@ class System:
     p              parameters, numbers of the run's precision
     forcing        inputs between two events
     scale          of each field, its typical size: tolerances are relative to it
+    edges          borders that let something through
+    signed         fields that may be negative
     """
 
-    model: BoneModel
+    model: Model
     shape: multigrid.Shape
     place: Any
     p: Numbers
     forcing: Forcing
     scale: Numbers
+    edges: tuple[Edge, ...] = ()
+    signed: tuple[str, ...] = ()
 
     @property
     def _dtype(self) -> Any:
         return self.place.active.dtype
 
+    @property
+    def box(self) -> Box | None:
+        """The box, where there is nothing else: what methods that diagonalise diffusion need."""
+        if not self.place.uniform or self.edges:
+            return None
+        return Box(self.place.active.shape, self.place.spacing, self.place.wrap)
+
     def refresh(self, u: Fields) -> Any:
         """What follows the slow fields."""
         return self.model.refresh(u, self.p, self.place)
 
+    def inputs(self, t: Array) -> Numbers:
+        """What drives the model from outside at time t, the time itself included."""
+        return self.forcing.at(t, self._dtype) | {"time": jnp.asarray(t).astype(self._dtype)}
+
     def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
         """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step (default: from u)."""
         aux = self.refresh(u) if aux is None else aux
-        inputs = self.forcing.at(t, self._dtype)
-        out = self.model.reaction(u, self.p, self.place, aux, inputs)
+        out = self.local_rates(t, u, aux)
         wrap = self.place.wrap
         drifting = self.model.drift(u, self.p, self.place, aux)
         for name in self.model.diffusivity(self.p):
@@ -93,22 +123,51 @@ class System:
             out[name] = out[name] + drift(u[name], v, wrap)
         return out
 
+    def local_rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+        """Its pointwise part: the reaction, and the exchange with borders."""
+        aux = self.refresh(u) if aux is None else aux
+        out = self.model.reaction(u, self.p, self.place, aux, self.inputs(t))
+        for name, (loss, source) in self._exchanges(aux).items():
+            out[name] = out[name] + source - loss * u[name]
+        return out
+
+    def diffusivities(self) -> Numbers:
+        """Of each field that diffuses."""
+        return {name: d for name, (d, _) in self.model.diffusivity(self.p).items()}
+
+    def _exchanges(self, aux: Any) -> dict[str, tuple[Array, Array]]:
+        """Of each field with a border that lets something through: (loss, source) of the cells beside it."""
+        moving, out = self.model.diffusivity(self.p), {}
+        for name in dict.fromkeys(e.field for e in self.edges):
+            d, medium = moving[name]
+            edges = [e for e in self.edges if e.field == name]
+            out[name] = exchange(edges, d, aux.mobility[medium], self.place.spacing)
+        return out
+
     def _moves(self, name: str, aux: Any, drifting: dict[str, Faces]) -> tuple[Array, Faces]:
         """How a field diffuses: diffusivity and face coefficients (where it drifts, 1 and fitted ones)."""
-        d, medium = self.model.diffusivity(self.p)[name]
+        moving = self.model.diffusivity(self.p)
+        if name not in moving:
+            return jnp.zeros((), self._dtype), next(iter(aux.media.values()))
+        d, medium = moving[name]
         if name not in drifting:
             return d, aux.media[medium]
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
     def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
-        """What enters and leaves each budget, per day."""
+        """What enters and leaves each budget, per unit of time. What passes a border counts net, as a source."""
         aux = self.refresh(u) if aux is None else aux
-        both = self.model.flows(u, self.p, self.place, aux, self.forcing.at(t, self._dtype))
-        return {f"{k}.{side}": x.astype(jnp.float64) for k, pair in both.items() for side, x in zip(("source", "loss"), pair, strict=True)}
+        both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
+        out = {f"{k}.{side}": x.astype(jnp.float64) for k, pair in both.items() for side, x in zip(("source", "loss"), pair, strict=True)}
+        passing = {name: total(source - loss * u[name]) for name, (loss, source) in self._exchanges(aux).items()}
+        for budget, members in self.model.budgets.items():
+            for name in passing.keys() & set(members):
+                out[f"{budget}.source"] += passing[name]
+        return out
 
     def observe(self, t: Array, u: Fields) -> Numbers:
-        inputs = self.forcing.at(t, self._dtype)
-        return {k: v.astype(jnp.float64) for k, v in self.model.observe(u, self.p, self.place, self.refresh(u), inputs).items()}
+        seen = self.model.observe(u, self.p, self.place, self.refresh(u), self.inputs(t))
+        return {k: v.astype(jnp.float64) for k, v in seen.items()}
 
     def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
         """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
@@ -119,19 +178,20 @@ class System:
     def valid(self, u: Fields, tol: Array) -> tuple[Array, Array]:
         """(all finite, lowest value over the tolerance of its field: -1 and below is a negative density)."""
         finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
-        lowest = jnp.stack([jnp.min(x) / (tol * self.scale[k]) for k, x in u.items()]).min()
-        return finite, lowest.astype(jnp.float64)
+        lowest = [jnp.min(x) / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed]
+        return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
 
-    def bounds(self, u: Fields) -> tuple[Array, Array]:
-        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/d; Gershgorin's circles."""
+    def bounds(self, u: Fields, t: Array | float = 0.0) -> tuple[Array, Array]:
+        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time; Gershgorin's circles."""
         aux = self.refresh(u)
         wrap = self.shape.wrap
         moving = [2 * d * jnp.max(own_diffusion(aux.media[m], wrap)) for d, m in self.model.diffusivity(self.p).values()]
         leaving = [jnp.max(own_drift(v, wrap)) for v in self.model.drift(u, self.p, self.place, aux).values()]
+        beside = [jnp.max(loss) for loss, _ in self._exchanges(aux).values()]
         none = jnp.zeros((), self._dtype)
         fastest = jnp.max(jnp.stack([none, *leaving]))
-        pointwise = self.model.reaction_bound(u, self.p, self.place, aux)
-        return jnp.max(jnp.stack([none, *moving])) + 2 * fastest + pointwise, fastest
+        pointwise = self.model.reaction_bound(u, self.p, self.place, aux, self.inputs(jnp.asarray(t)))
+        return jnp.max(jnp.stack([none, *moving])) + 2 * fastest + pointwise + jnp.max(jnp.stack([none, *beside])), fastest
 
     # --- one implicit stage -------------------------------------------------------------------------------------------
 
@@ -168,8 +228,7 @@ class System:
     ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, multigrid.Vector]:
         """Newton's equations of a group at u: operator, levels, residual, and the residual summed without fluxes."""
         wrap, names = self.shape.wrap, group.fields
-        inputs = self.forcing.at(t, self._dtype)
-        local_rates = self.model.reaction(u, self.p, self.place, aux, inputs)
+        local_rates = self.local_rates(t, u, aux)
         drifting = self.model.drift(u, self.p, self.place, aux) if len(names) == 1 else {}
         carried = drifting.get(names[0])
         ways = [self._moves(name, aux, drifting) for name in names]
@@ -181,7 +240,7 @@ class System:
             local.append(here)
             right.append(here + moved if carried is None else here + moved + drift(u[name], carried, wrap))
 
-        block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux)
+        block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux, self.inputs(t))
         op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
         levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap), self.shape)
         return op, levels, tuple(right), tuple(total(x) for x in local)

@@ -59,7 +59,7 @@ def test_the_block_is_the_jacobian_of_the_reaction():
             continue
         if group.name == "osteoclasts":  # crowding is taken from the predicted osteoclasts, so its derivative is left out
             p = p | {"osteoclast_limit": jnp.asarray(1e30)}
-        block, local = model.linearise(group.name, u, p, place, aux)
+        block, local = model.linearise(group.name, u, p, place, aux, inputs)
         v = tuple(jnp.asarray(rng.normal(size=(8, 8))) for _ in group.fields)
 
         def react(w, group=group, p=p):

@@ -183,7 +183,7 @@ def test_second_order_with_fixed_work(integrator, steps):
         simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 0.0),), end=2.0, tolerance=1e-5))
         for _ in simulation.chunks():
             pass
-        system, u0 = simulation._between(2.0, 6.0), simulation.u
+        system, u0 = simulation.course.between(2.0, 6.0), simulation.u
 
         def integrate(n):
             u, t, memory = u0, 2.0, start(system, np.float64(2.0), u0)

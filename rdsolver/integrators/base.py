@@ -61,8 +61,6 @@ class Trial:
 class Integrator(Protocol):
     name: ClassVar[str]
     order: ClassVar[int]
-    start_dt: ClassVar[float]
-    """Largest first step after a start or an event, d."""
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Bound on the step (drift, number of stages), d; inf for none."""

@@ -71,8 +71,8 @@ def _bounds(system: System, u: Fields) -> Array:
 
 @jax.jit
 def _begin(system: System, t: Array, u: Fields, f: Fields, dt: Array) -> tuple[Any, Fields]:
-    bone_ahead = u | {"bone": u["bone"] + (dt / 2).astype(u["bone"].dtype) * f["bone"]}
-    aux = system.refresh(bone_ahead)
+    ahead = u | {k: u[k] + (dt / 2).astype(u[k].dtype) * f[k] for k in system.model.slow}
+    aux = system.refresh(ahead)
     return aux, system.rates(t, u, aux)
 
 
@@ -109,7 +109,6 @@ def _finish(system: System, t: Array, u: Fields, f0: Fields, aux: Any, z: Fields
 class RKC2:
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
-    start_dt: ClassVar[float] = 0.02
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Drift is stable while it empties no cell in a step; stages are capped."""

@@ -63,7 +63,6 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
 class TRBDF2:
     name: ClassVar[str] = "tr-bdf2"
     order: ClassVar[int] = 2
-    start_dt: ClassVar[float] = 0.02
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from ..operators.multigrid import Block
+    from ..operators.transport import Faces
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
 """Provenance: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge."""
@@ -13,13 +20,15 @@ Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
 class Field:
     """One spatial unknown.
 
-    scale: its typical size, in `unit`; tolerances are relative to it.
+    scale: its typical size, in `unit`; tolerances are relative to it. signed: it may be negative; anything else is a density,
+    and a step that makes it negative is not accepted.
     """
 
     name: str
     unit: str
     scale: float
     label: str
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,3 +79,80 @@ class Group:
     solve: Literal["transport", "pointwise"]
     cycles: int = 0
     medium: str = ""
+
+
+class Model(Protocol):
+    """What a system asks of a model. Arrays are on the cells of the grid; `p` holds the parameters as numbers, `place` what is
+    fixed in a run (it has `active`, `wrap` and `spacing`), `aux` what follows slow fields (it has `media` and `mobility`).
+
+    name         short, for messages
+    time_unit    unit of time of all its rates
+    first_step   largest first step after a start or an event; None: estimated from the rates
+    slow         fields that `refresh` reads; an explicit step freezes what follows them at its middle
+    groups       the cascade of an implicit stage, in order
+    inputs       numbers that drive it from outside; "time" is always among them
+    budgets      name: fields whose sum is conserved but for sources and losses
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def time_unit(self) -> str: ...
+    @property
+    def first_step(self) -> float | None: ...
+    @property
+    def slow(self) -> tuple[str, ...]: ...
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def series(self) -> tuple[Series, ...]: ...
+    @property
+    def budgets(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        """The unknowns; their scales may depend on the parameters."""
+        ...
+
+    def refresh(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
+        """aux: media (of each medium its face coefficients), mobility (the same per cell), and what else follows slow fields."""
+        ...
+
+    def reaction(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> dict[str, Array]:
+        """The pointwise part of du/dt, all fields."""
+        ...
+
+    def diffusivity(self, p: dict[str, Array], /) -> dict[str, tuple[Array, str]]:
+        """Of each field that diffuses: its diffusivity, and the medium it moves in."""
+        ...
+
+    def drift(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, /) -> dict[str, Faces]:
+        """Of each field that drifts: velocity at the faces over the spacing, 1/time."""
+        ...
+
+    def linearise(
+        self, group: str, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+    ) -> tuple[Block, dict[str, Array]]:
+        """The pointwise Jacobian of a transport group at u: a block and its cell-wise coefficients."""
+        ...
+
+    def pointwise(
+        self, group: str, u: dict[str, Array], psi: dict[str, Array], sigma: Array, p: dict[str, Array], place: Any, aux: Any, /
+    ) -> dict[str, Array]:
+        """A pointwise group of a stage, in closed form: σ (u - ψ) = reaction."""
+        ...
+
+    def reaction_bound(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> Array:
+        """An upper bound of the spectral radius of the reaction's Jacobian, 1/time."""
+        ...
+
+    def observe(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> dict[str, Array]:
+        """The series."""
+        ...
+
+    def flows(
+        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+    ) -> dict[str, tuple[Array, Array]]:
+        """Of each budget what enters and what is lost, summed over cells, per time."""
+        ...

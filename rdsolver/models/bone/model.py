@@ -7,8 +7,9 @@ Concentrations nM, densities 1/mm3, lengths um, times d.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,7 @@ class Place:
     openings   1 at faces that anything may pass
     norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone surface
     edge       grad (G * active), for the same reason, 1/um
+    uniform    no box of constant diffusion: bone hinders it
     reference  of the healthy baseline: theta0, jbar, k_res (numbers), j_ref (a field), resorption and formation (sums)
     """
 
@@ -53,14 +55,16 @@ class Place:
     spacing: tuple[float, ...]
     wrap: Wrap
     taps: Taps
+    uniform: ClassVar[bool] = False
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "carrier"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "mobility", "carrier"], meta_fields=[])
 @dataclass(frozen=True)
 class Surface:
     """What follows the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and molecules.
 
     media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells
+    mobility the same of each cell, relative
     carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
     """
 
@@ -68,6 +72,7 @@ class Surface:
     kap: Array
     marrow: Array
     media: dict[str, Faces]
+    mobility: dict[str, Array]
     carrier: Faces
 
 
@@ -76,7 +81,10 @@ class BoneModel:
     """The default model, with any number of drugs that bind RANKL."""
 
     agents: tuple[Binder, ...] = ()
-    name = "bone"
+    name: str = field(default="bone", init=False)
+    time_unit: str = field(default="d", init=False)
+    first_step: float | None = field(default=0.02, init=False)
+    slow: tuple[str, ...] = field(default=("bone",), init=False)
 
     @property
     def binders(self) -> tuple[Binder, ...]:
@@ -155,12 +163,10 @@ class BoneModel:
         kap = w / (w + 1)
         mobility = 1 - smoothed + p["bone_mobility"] * smoothed
         hindrance = 1 - bone + p["bone_hindrance"] * bone
-        media = {
-            name: face_diffusion(cells, place.openings, place.spacing, place.wrap)
-            for name, cells in (("marrow", hindrance), ("cells", mobility))
-        }
+        mobilities = {"marrow": hindrance, "cells": mobility}
+        media = {name: face_diffusion(cells, place.openings, place.spacing, place.wrap) for name, cells in mobilities.items()}
         carrier = tuple(between(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h) for a, h in enumerate(place.spacing))
-        return Surface(w, kap, (1 - bone) * place.active, media, carrier)
+        return Surface(w, kap, (1 - bone) * place.active, media, mobilities, carrier)
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
@@ -212,7 +218,7 @@ class BoneModel:
         """N = k_res w [-j + B^m j_ref^(1-m)], 1/d."""
         return place.reference["k_res"] * s.w * (self._formation(u, p, place) - self._resorption(u, p, place, s))
 
-    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
         rankl = jnp.maximum(u["rankl"], 0)
         bound = p["rankl_loss"] + p["vessel_exchange"]
@@ -237,7 +243,7 @@ class BoneModel:
         speeds = (drift_speed(p, difference(relative, a, place.wrap) / h) for a, h in enumerate(place.spacing))
         return {"osteoclasts": tuple(v * c for v, c in zip(speeds, s.carrier, strict=True))}
 
-    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Surface) -> tuple[Block, dict[str, Array]]:
+    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of a transport group at u (concentrations clipped at 0, so that it stays an M-matrix)."""
         local = {"active": place.active}
         if group == "molecules":

@@ -1,0 +1,168 @@
+"""What a run goes through: where it starts, its events, and the system in force from one event to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import steady
+from .models.base import Field, Model
+from .models.bone.model import BoneModel
+from .models.bone.pharmacokinetics import Plasma
+from .operators import borders, multigrid
+from .problem import ModelProblem, Problem
+from .system import Fields, Forcing, System
+
+KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
+
+
+class Course(Protocol):
+    """u: the state at time 0; events: increasing times after 0 at which the right-hand side jumps, the end among them."""
+
+    @property
+    def model(self) -> Model: ...
+    @property
+    def fields(self) -> tuple[Field, ...]: ...
+    @property
+    def u(self) -> Fields: ...
+    @property
+    def events(self) -> list[float]: ...
+
+    def between(self, begin: float, end: float) -> System:
+        """The system from one event to the next. Must be called in order of time."""
+        ...
+
+
+def course_of(problem: Problem | ModelProblem) -> Course:
+    return BoneCourse(problem) if isinstance(problem, Problem) else PlainCourse(problem)
+
+
+def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
+    return {f.name: jnp.asarray(f.scale, dtype) for f in fields}
+
+
+class PlainCourse:
+    """Any model from a given state, without events."""
+
+    def __init__(self, problem: ModelProblem) -> None:
+        p, grid = problem, problem.grid
+        dtype = np.dtype(p.solver.precision)
+        self.problem, self.model = p, p.model
+        self.fields = p.model.fields(p.parameters)
+        active = np.ones(grid.shape, bool) if p.active is None else p.active
+        here = jnp.asarray(active, dtype)
+        place = p.model.prepare(grid, here, p.medium, p.arrays)
+        edges = tuple(borders.edge(b, grid, active, dtype) for b in p.borders)
+        self.system = System(
+            p.model,
+            multigrid.Shape.of(grid.shape, grid.spacing, place.wrap),
+            place,
+            {k: jnp.asarray(v, dtype) for k, v in p.parameters.items()},
+            Forcing.none(),
+            _scales(self.fields, dtype),
+            edges,
+            tuple(f.name for f in self.fields if f.signed),
+        )
+        self.u = {f.name: jnp.broadcast_to(jnp.asarray(p.initial.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
+
+    @property
+    def events(self) -> list[float]:
+        return [self.problem.end]
+
+    def between(self, begin: float, end: float) -> System:
+        return self.system
+
+
+class BoneCourse:
+    """A bone section from its healthy baseline, or from the end of another run; doses and changes of parameters on the way.
+
+    initial: state, reference and plasma of that other run. baseline_cycles: V-cycles that the baseline took.
+    """
+
+    def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None) -> None:
+        self.problem = problem
+        self.dtype = np.dtype(problem.solver.precision)
+        self.model = BoneModel(problem.agents)
+        self.fields = self.model.fields(problem.parameters)
+        self.plasma = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
+        self._segment: tuple[float, dict[str, Plasma]] = (0.0, self.plasma)
+        self._system = self._bare_system()
+        if initial is None:
+            self._find_baseline()
+        else:
+            self._continue_from(initial)
+
+    def _numbers(self, t: float) -> dict[str, jax.Array]:
+        """Parameters in force right after time t."""
+        values = dict(self.problem.parameters)
+        for c in self.problem.changes:
+            if c.start <= t < c.end:
+                values[c.parameter] *= c.factor
+        return {k: jnp.asarray(v, self.dtype) for k, v in values.items()}
+
+    def _bare_system(self) -> System:
+        section, model, values = self.problem.section, self.model, self.problem.parameters
+        active = jnp.asarray(section.active, self.dtype)
+        place = model.prepare(section.grid, active, values, model.blank_reference(active))
+        shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
+        edges = tuple(borders.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders)
+        return System(model, shape, place, self._numbers(-1.0), self._curves({}, 0.0, 1.0), _scales(self.fields, self.dtype), edges)
+
+    def _find_baseline(self) -> None:
+        section, model = self.problem.section, self.model
+        system = replace(self._system, p=model.healthy(self._system.p))
+        bone = jnp.asarray(section.bone * section.active, self.dtype)
+        u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
+        self._system = steady.with_reference(self._system, reference)
+        self.u = model.balanced(u, system.p, self._system.place)
+
+    def _continue_from(self, initial: Mapping[str, Any]) -> None:
+        state, reference = initial["state"], initial["reference"]
+        self._system = steady.with_reference(self._system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
+        zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
+        self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
+        for name, amounts in initial["plasma"].items():
+            self.plasma[name].amounts = np.asarray(amounts, float)
+        self.baseline_cycles = 0
+
+    def _curves(self, plasma: Mapping[str, Plasma], begin: float, end: float) -> Forcing:
+        """The drugs in plasma between two events; moves the compartments on."""
+        rows = [p.advance(begin, end) for p in plasma.values()] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
+        rows += [rows[0]] * (len(self.problem.agents) - len(rows))
+        size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
+        table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
+        knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
+        return Forcing(knots, values, slopes, self.model.inputs)
+
+    @property
+    def events(self) -> list[float]:
+        p = self.problem
+        times = {d.time for d in p.doses} | {t for c in p.changes for t in (c.start, c.end)}
+        return sorted(t for t in times | {p.end} if 0 < t <= p.end)
+
+    def between(self, begin: float, end: float) -> System:
+        """The system from one event to the next: doses given, parameters changed."""
+        for dose in self.problem.doses:
+            if dose.time == begin:
+                self.plasma[dose.agent].give(dose)
+        self._segment = begin, {k: replace(p) for k, p in self.plasma.items()}
+        return replace(self._system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
+
+    def plasma_at(self, t: float) -> dict[str, Plasma]:
+        """The drugs in plasma at the present time t, from which another run goes on; a dose due now is not in it."""
+        begin, plasma = self._segment
+        for p in plasma.values():
+            if t > begin:
+                p.advance(begin, t)
+        return plasma
+
+    @property
+    def reference(self) -> dict[str, np.ndarray]:
+        """Of the healthy baseline, with the bone it belongs to."""
+        found = {k: np.asarray(v, float) for k, v in self._system.place.reference.items()}
+        return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}

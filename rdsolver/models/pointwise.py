@@ -1,0 +1,147 @@
+"""Any reaction-diffusion model from its pointwise rates: no line of solver code.
+
+    du_i/dt = div(D_i m grad u_i) + R_i(u, t, x)
+
+The implicit stage couples all fields of a cell; their block is the Jacobian of the rates, by `jax.jacfwd`.
+
+    gray_scott = ReactionDiffusion(
+        "Gray-Scott",
+        unknowns=(Field("u", "1", 1.0, "substrate"), Field("v", "1", 0.3, "activator")),
+        rates=lambda u, p, at: {
+            "u": -u["u"] * u["v"] ** 2 + p["feed"] * (1 - u["u"]),
+            "v": u["u"] * u["v"] ** 2 - (p["feed"] + p["kill"]) * u["v"],
+        },
+        moves={"u": "u_diffusivity", "v": "v_diffusivity"},
+    )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..domain.grid import Grid
+from ..operators.blocks import Dense
+from ..operators.boundaries import Wrap
+from ..operators.multigrid import Block
+from ..operators.reductions import total
+from ..operators.transport import Faces, face_diffusion, open_faces
+from .base import Field, Group, Series
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+Rates = Callable[[Fields, Numbers, dict[str, Array]], Fields]
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["active", "media", "mobility", "arrays"],
+    meta_fields=["spacing", "wrap", "uniform"],
+)
+@dataclass(frozen=True)
+class Place:
+    """active: 1 where the model lives; media, mobility: of the one medium "cells", per face (1/um²) and per cell; arrays: cell
+    arrays that the rates read; uniform: a box of constant mobility without mask."""
+
+    active: Array
+    media: dict[str, Faces]
+    mobility: dict[str, Array]
+    arrays: dict[str, Array]
+    spacing: tuple[float, ...]
+    wrap: Wrap
+    uniform: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ReactionDiffusion:
+    """A model given by its rates; implements models.base.Model.
+
+    unknowns    its fields
+    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem,
+                all on the cells; any pointwise JAX expression
+    moves       of each field that diffuses, the parameter that holds its diffusivity
+    cycles      V-cycles a stage
+    first_step  largest first step (None: estimated)
+    """
+
+    name: str
+    unknowns: tuple[Field, ...]
+    rates: Rates
+    moves: Mapping[str, str]
+    time_unit: str = "d"
+    cycles: int = 2
+    first_step: float | None = None
+    inputs: tuple[str, ...] = ()
+    slow: tuple[str, ...] = ()
+    budgets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        return self.unknowns
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return tuple(Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (Group("fields", tuple(f.name for f in self.unknowns), "transport", self.cycles, "cells"),)
+
+    def prepare(self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> Place:
+        wrap = tuple(b == "periodic" for b in grid.borders)
+        mobility = active if medium is None else jnp.asarray(medium, active.dtype) * active
+        media = {"cells": face_diffusion(mobility, open_faces(active, wrap), grid.spacing, wrap)}
+        given = {k: jnp.broadcast_to(jnp.asarray(v, active.dtype), grid.shape) for k, v in arrays.items()}
+        uniform = medium is None and bool(np.all(active))
+        return Place(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
+
+    def refresh(self, u: Fields, p: Numbers, place: Place) -> Place:
+        """Nothing moves: the place itself."""
+        return place
+
+    def reaction(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Fields:
+        found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
+        return {name: found[name] * place.active for name in u}
+
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+        return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}
+
+    def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
+        return {}
+
+    def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> list[list[Array]]:
+        """J_ik = ∂R_i/∂u_k in every cell: the rates are pointwise, so one shift of a whole field differentiates all its cells."""
+
+        def shifted(s: Array) -> Fields:
+            return self.reaction({k: x + s[i] for i, (k, x) in enumerate(u.items())}, p, place, place, inputs)
+
+        columns = jax.jacfwd(shifted)(jnp.zeros(len(u), place.active.dtype))
+        return [[columns[name][..., k] for k in range(len(u))] for name in u]
+
+    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
+        jacobian = self._jacobian(u, p, place, inputs)
+        entries = {f"j_{i}_{k}": -x for i, row in enumerate(jacobian) for k, x in enumerate(row)}
+        return Dense(len(u)), entries | {"active": place.active}
+
+    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, aux: Any) -> Fields:
+        raise NotImplementedError("a model of pointwise rates has no group of its own closed form")
+
+    def reaction_bound(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Array:
+        """Gershgorin: the largest row sum of |J|, each field in units of its scale."""
+        scale = [f.scale for f in self.unknowns]
+        jacobian = self._jacobian(u, p, place, inputs)
+        rows = [sum(jnp.abs(x) * (scale[k] / scale[i]) for k, x in enumerate(row)) for i, row in enumerate(jacobian)]
+        return jnp.max(jnp.stack([jnp.max(r) for r in rows]))
+
+    def observe(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Numbers:
+        cells = total(place.active)
+        return {f"mean_{name}": total(x * place.active) / cells for name, x in u.items()}
+
+    def flows(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
+        return {}

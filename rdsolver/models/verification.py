@@ -1,0 +1,81 @@
+"""Models with known answers, and models others use to compare solvers."""
+
+from __future__ import annotations
+
+import numpy as np
+from jax import Array
+
+from ..domain.grid import Grid
+from .base import Field
+from .pointwise import Fields, Numbers, ReactionDiffusion
+
+
+def _decay(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    return {"u": at["source"] - p["loss"] * u["u"]}
+
+
+DECAY = ReactionDiffusion("diffusion and decay", (Field("u", "1", 1.0, "u", signed=True),), _decay, {"u": "diffusivity"})
+"""du/dt = D lap u - d u + s(x): cosine modes decay at d + D k²; a source in a plane falls off over √(D/d). Array: source."""
+
+
+def _fisher(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    return {"u": p["growth"] * u["u"] * (1 - u["u"])}
+
+
+FISHER = ReactionDiffusion("Fisher", (Field("u", "1", 1.0, "density"),), _fisher, {"u": "diffusivity"})
+"""du/dt = D lap u + r u (1 - u): fronts advance at 2 √(r D) (Fisher 1937, Ann. Eugen. 7:355, eq. 8)."""
+
+
+def _gray_scott(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    made = u["u"] * u["v"] ** 2
+    return {"u": p["feed"] * (1 - u["u"]) - made, "v": made - (p["feed"] + p["kill"]) * u["v"]}
+
+
+GRAY_SCOTT = ReactionDiffusion(
+    "Gray-Scott",
+    (Field("u", "1", 1.0, "substrate"), Field("v", "1", 0.3, "activator")),
+    _gray_scott,
+    {"u": "u_diffusivity", "v": "v_diffusivity"},
+)
+"""du/dt = Du lap u - u v² + F (1 - u), dv/dt = Dv lap v + u v² - (F + k) v (Pearson 1993, Science 261:189)."""
+
+
+def _decoy(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    net = p["kon"] * u["rankl"] * u["opg"] - p["koff"] * u["bound"]
+    return {
+        "rankl": at["rankl_source"] - net - p["rankl_loss"] * u["rankl"],
+        "opg": at["opg_source"] - net - p["opg_loss"] * u["opg"],
+        "bound": net - p["bound_loss"] * u["bound"],
+    }
+
+
+DECOY = ReactionDiffusion(
+    "decoy binding",
+    (Field("rankl", "nM", 1.0, "RANKL"), Field("opg", "nM", 1.0, "OPG"), Field("bound", "nM", 1.0, "RANKL bound to OPG")),
+    _decoy,
+    {"rankl": "rankl_diffusivity", "opg": "opg_diffusivity", "bound": "bound_diffusivity"},
+    time_unit="s",
+)
+"""The benchmark of solvers: L + O <-> X on a box, sources in two balls (um, s, nM). Arrays: rankl_source, opg_source."""
+
+DECOY_VALUES = {
+    "rankl_diffusivity": 30.0,
+    "opg_diffusivity": 25.0,
+    "bound_diffusivity": 18.0,
+    "kon": 1e-3,
+    "koff": 1e-4,
+    "rankl_loss": 2e-4,
+    "opg_loss": 1e-4,
+    "bound_loss": 1e-4,
+}
+
+
+def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
+    """2e-3 nM/s of RANKL in a ball of radius 0.2 box around 0.35 box, 1e-3 of OPG in one of 0.25 around 0.65 (all coordinates)."""
+    size = grid.shape[0] * grid.spacing[0]
+    places = np.meshgrid(*(grid.centres(a) for a in range(grid.ndim)), indexing="ij")
+
+    def ball(centre: float, radius: float) -> np.ndarray:
+        return np.sum([(x - centre * size) ** 2 for x in places], axis=0) < (radius * size) ** 2
+
+    return {"rankl_source": 2e-3 * ball(0.35, 0.2), "opg_source": 1e-3 * ball(0.65, 0.25)}
