@@ -110,6 +110,7 @@ class Config(Table):
                 check_memory(self.section.grid().cells, 9 + 2 * len(self.agents), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section)
             _check_window(self.output, place.grid)
+            solver = Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
         fields = self.output.fields
@@ -123,7 +124,7 @@ class Config(Table):
             agents=self.agents,
             doses=tuple(sorted((Dose(d.agent, d.amount, d.route, t) for d in self.dose for t in d.schedule()), key=lambda dose: dose.time)),
             changes=tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change),
-            solver=Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision),
+            solver=solver,
             output=Output(None if fields == "all" else tuple(fields), self.output.stride, crop),
             initial=Path(self.initial.from_) if self.initial else None,
             title=self.title,

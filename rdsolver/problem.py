@@ -37,12 +37,24 @@ class Change:
     end: float = float("inf")
 
 
+LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}  # round-off of a step, relative to the scales, with a digit to spare
+MOST_TOLERANCE = 0.1
+
+
 @dataclass(frozen=True)
 class Solver:
     integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
+
+    def __post_init__(self) -> None:
+        if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:
+            raise InputError(
+                f"solver.tolerance = {self.tolerance:g} in {self.precision} is out of reach. "
+                f"Allowed: {LEAST_TOLERANCE[self.precision]:g} to {MOST_TOLERANCE:g}"
+                + (f'; below it, down to {LEAST_TOLERANCE["float64"]:g}, with precision = "float64".' if self.precision == "float32" else ".")
+            )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from .course import Course, course_of
+from .diagnosis import culprit
 from .errors import RunError
 from .integrators import INTEGRATORS
 from .integrators.base import Integrator, Memory, Trial, event, hermite, start
@@ -119,15 +120,12 @@ class Simulation:
 
     def _step(self, system: System, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
         """Try until a step is accepted, with the saved times it passed."""
-        landing, rejections, reason = end, 0, ""
+        landing, rejections, reason, trial = end, 0, "", None
         bound = self.integrator.largest_dt(system, self.t, self.u)
         while True:
             dt = clipped(min(self.dt, bound), landing - self.t)
             if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
-                raise RunError(
-                    f"the step at {self.t:g} d fell to {dt:.2g} d after {rejections} rejections in a row: {reason}. "
-                    "The state before it is kept. Look at the parameters that make it this fast, or raise solver.tolerance."
-                )
+                raise RunError(self._failure(dt, bound, rejections, reason, memory, trial))
             trial = self._try(system, memory, dt)
             verdict = judge(trial, self.integrator.order)
             self.totals.solves += int(trial.stats["stages"])
@@ -144,6 +142,22 @@ class Simulation:
             # a step shortened to land says nothing against the longer one
             self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
             return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
+
+    def _failure(self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None) -> str:
+        """What happened, when, in which field and cell, and what to change."""
+        unit = self.model.time_unit
+        if bound < SHORTEST * self.problem.end:
+            return (
+                f"at {self.t:g} {unit} {self.integrator.name} may step no further than {bound:.2g} {unit}: its number of stages or a drift "
+                'sets this bound. The state before it is kept. Use solver.integrator = "tr-bdf2", or look at diffusivities and drift.'
+            )
+        tried, slopes = ({k: np.asarray(x, float) for k, x in fields.items()} for fields in (trial.u if trial else self.u, memory.f))
+        why = f" after {rejections} rejections in a row: {reason}" if rejections else ""
+        return (
+            f"the step at {self.t:g} {unit} fell to {dt:.2g} {unit}{why}; "
+            f"{culprit(self.fields, self.problem.grid, tried, slopes)}. "
+            "The state before it is kept. Look at the parameters that act there, or raise solver.tolerance."
+        )
 
     def _try(self, system: System, memory: Memory, dt: float) -> Trial:
         *_, trial = self.integrator.pieces(system, self.t, self.u, memory, dt, self.tol)

@@ -76,6 +76,14 @@ class Surface:
     carrier: Faces
 
 
+@partial(jax.jit, static_argnums=(1, 2))
+def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[Array, ...]]:
+    """openings, norm and edge of a Place."""
+    covered = smooth(active, taps, wrap)
+    norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
+    return open_faces(active, wrap), norm, smooth_slopes(active, taps, wrap)
+
+
 @dataclass(frozen=True)
 class BoneModel:
     """The default model, with any number of drugs that bind RANKL."""
@@ -147,10 +155,8 @@ class BoneModel:
     def prepare(self, grid: Grid, active: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
         wrap = tuple(b == "periodic" for b in grid.borders)
         taps = gaussian_taps(values["smoothing_length"], grid.spacing)
-        covered = smooth(active, taps, wrap)
-        norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
-        edge = smooth_slopes(active, taps, wrap)
-        return Place(active, open_faces(active, wrap), norm, edge, reference, grid.spacing, wrap, taps)
+        openings, norm, edge = _fixed(active, taps, wrap)
+        return Place(active, openings, norm, edge, reference, grid.spacing, wrap, taps)
 
     def refresh(self, u: Fields, p: Numbers, place: Place) -> Surface:
         """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D = (1-b) + h b."""
@@ -170,9 +176,9 @@ class BoneModel:
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
-        start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         typical = {"rankl": "rankl_scale", "opg": "opg_scale", "precursors": "precursor_scale", "osteoclasts": "osteoclast_scale"}
-        return start | {name: values[scale] * active for name, scale in typical.items()} | {"bone": bone}
+        start = {f.name: values.get(typical.get(f.name, ""), 0.0) * active for f in self.fields(values)}
+        return start | {"bone": bone}
 
     # --- rates ------------------------------------------------------------------------------------------------------
 
@@ -297,6 +303,7 @@ class BoneModel:
             "formation": total(s.w * j_ref).astype(dtype),
         }
 
+    @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
         """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref wherever w > 0)."""
         j = self._resorption(u, p, place, self.refresh(u, p, place))
