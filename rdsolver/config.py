@@ -20,6 +20,7 @@ from . import config_checks, config_errors, config_file
 from .config_errors import Fault
 from .config_tables import (
     Agent,
+    BorderTable,
     Box,
     ChangeTable,
     DoseTable,
@@ -61,6 +62,8 @@ class Config(Table):
     """[[dose]]: what is given, and when."""
     change: list[ChangeTable] = Field(default_factory=list)
     """[[change]]: parameters that change in time."""
+    border: list[BorderTable] = Field(default_factory=list)
+    """[[border]]: sides that let something through."""
     initial: Initial | None = None
     """[initial]: a run to go on from."""
     time: TimeTable
@@ -110,6 +113,9 @@ class Config(Table):
                 check_memory(self.section.grid().cells, 9 + 2 * len(self.agents), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section)
             _check_window(self.output, place.grid)
+            borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
+            for b in borders:
+                b.contact(place.grid, place.active)  # raises for a side that the section does not have
             solver = Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
@@ -124,6 +130,7 @@ class Config(Table):
             agents=self.agents,
             doses=tuple(sorted((Dose(d.agent, d.amount, d.route, t) for d in self.dose for t in d.schedule()), key=lambda dose: dose.time)),
             changes=tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change),
+            borders=borders,
             solver=solver,
             output=Output(None if fields == "all" else tuple(fields), self.output.stride, crop),
             initial=Path(self.initial.from_) if self.initial else None,

@@ -33,6 +33,7 @@ def faults(config: Config) -> Iterator[Fault]:
     first = [*_agents(config), *_parameters(config)]
     yield from first
     yield from _doses(config)
+    yield from _borders(config)
     yield from _output(config)
     changes = [*_changes(config)]
     yield from changes
@@ -53,6 +54,37 @@ def field_names(config: Config) -> tuple[str, ...]:
     """What may be saved."""
     drugs = (name for a in config.agents for name in (a.name, a.complex))
     return (*CYTOKINES, *drugs, *CELLS)
+
+
+def moving(config: Config) -> dict[str, str]:
+    """What can pass a border, with its unit: the fields that diffuse."""
+    names = field_names(config)
+    return {n: "nM" for n in names if n not in CELLS} | dict.fromkeys(CELLS[:2], "1/mm^3")
+
+
+def _borders(config: Config) -> Iterator[Fault]:
+    allowed = moving(config)
+    for i, border in enumerate(config.border):
+        if border.field not in allowed:
+            yield f"border.{i}.field", f"= {shown(border.field)} {unknown('field that diffuses', border.field, allowed)}"
+            continue
+        if config.section.borders == "periodic":
+            yield f"border.{i}.side", '= "' + border.side + '" has no end: section.borders is "periodic". Make it "no-flux".'
+        if border.field in [b.field for b in config.border[:i] if b.side == border.side]:
+            yield f"border.{i}.side", f'= "{border.side}" has a condition on {border.field} already. Leave one of them out.'
+        for key, value, unit in (("value", border.value, allowed[border.field]), ("flux", border.flux, f"{allowed[border.field]} um/d")):
+            if value is None:
+                continue
+            try:
+                found = number(value, unit)
+            except ValueError as error:
+                yield f"border.{i}.{key}", str(error)
+            else:
+                if found < 0:
+                    yield (
+                        f"border.{i}.{key}",
+                        f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
+                    )
 
 
 def _agents(config: Config) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from .config_errors import Fault, shown
+from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.section import Section, slab
 from .units import number, way_out
@@ -279,6 +280,39 @@ class ChangeTable(Table):
     def faults(self) -> Iterator[Fault]:
         if self.until is not None and self.until <= self.at:
             yield "until", f"= {self.until:g} d is not after at = {self.at:g} d. Give a later time, or none for a change that stays."
+
+
+class BorderTable(Table):
+    field: str
+    """What passes, for example "rankl"."""
+    side: Literal["x-low", "x-high", "y-low", "y-high", "z-low", "z-high"]
+    """Where: the low or the high end of an axis."""
+    value: float | str | None = None
+    """Held at that side, for example "0.01 nM"; with `exchange`, what lies beyond it."""
+    exchange: Annotated[float | None, Quantity("um/d", above=0)] = None
+    """Speed of the exchange with `value` beyond the side, for example "100 um/d" (default: none, the value holds at the side)."""
+    flux: float | str | None = None
+    """What enters instead, for example "5 nM um/d"."""
+
+    def faults(self) -> Iterator[Fault]:
+        if (self.value is None) == (self.flux is None):
+            both = "is given, and flux too" if self.flux is not None else "is missing"
+            yield "value", f'{both}. Give one: value = "0.01 nM" (held at the side, or beyond it with exchange), or flux = "5 nM um/d".'
+        if self.exchange is not None and self.value is None:
+            yield "value", 'is missing: an exchange needs what lies beyond the side, for example value = "0 nM".'
+
+    def border(self, unit: str) -> Border:
+        axis, _, side = self.side.partition("-")
+        kind = "flux" if self.flux is not None else "value" if self.exchange is None else "exchange"
+        return Border(
+            self.field,
+            kind,
+            axis,
+            "low" if side == "low" else "high",
+            value=0.0 if self.value is None else number(self.value, unit),
+            exchange=self.exchange or 0.0,
+            flux=0.0 if self.flux is None else number(self.flux, f"{unit} um/d"),
+        )
 
 
 class Initial(Table):

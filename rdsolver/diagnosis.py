@@ -22,10 +22,12 @@ def culprit(fields: tuple[Field, ...], grid: Grid, tried: Mapping[str, np.ndarra
     depth = {f.name: float(tried[f.name].min()) / f.scale for f in fields if not f.signed}
     lowest = min(depth, key=lambda k: depth[k], default="")
     if lowest and depth[lowest] < 0:
-        return f"{lowest} is lowest, {tried[lowest].min():.3g} {_unit(fields, lowest)}, {_at(grid, tried[lowest] == tried[lowest].min())}"
+        least = tried[lowest].min()
+        return f"{lowest} is lowest, {least:.3g} {_unit(fields, lowest)}, {_at(grid, tried[lowest] == least)}"
     rate = {f.name: np.abs(slopes[f.name]) / (f.scale + np.abs(tried[f.name])) for f in fields}
     fastest = max(rate, key=lambda k: float(rate[k].max()))
-    return f"{fastest} changes fastest, {rate[fastest].max():.3g} of its size per unit of time, {_at(grid, rate[fastest] == rate[fastest].max())}"
+    most = rate[fastest].max()
+    return f"{fastest} changes fastest, {most:.3g} of its size per unit of time, {_at(grid, rate[fastest] == most)}"
 
 
 def _unit(fields: tuple[Field, ...], name: str) -> str:

@@ -50,10 +50,10 @@ class Solver:
 
     def __post_init__(self) -> None:
         if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:
+            least = LEAST_TOLERANCE[self.precision]
+            more = f' (down to {LEAST_TOLERANCE["float64"]:g} with precision = "float64").' if self.precision == "float32" else "."
             raise InputError(
-                f"solver.tolerance = {self.tolerance:g} in {self.precision} is out of reach. "
-                f"Allowed: {LEAST_TOLERANCE[self.precision]:g} to {MOST_TOLERANCE:g}"
-                + (f'; below it, down to {LEAST_TOLERANCE["float64"]:g}, with precision = "float64".' if self.precision == "float32" else ".")
+                f"solver.tolerance = {self.tolerance:g} in {self.precision} is out of reach. Allowed: {least:g} to {MOST_TOLERANCE:g}{more}"
             )
 
 

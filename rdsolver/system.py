@@ -242,7 +242,9 @@ class System:
 
         block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux, self.inputs(t))
         op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
-        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap), self.shape)
+        open_to = self._exchanges(aux)
+        held = tuple(open_to[n][0] if n in open_to else jnp.zeros_like(u[n]) for n in names) if open_to.keys() & set(names) else None
+        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap, held), self.shape)
         return op, levels, tuple(right), tuple(total(x) for x in local)
 
     def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:

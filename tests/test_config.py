@@ -143,6 +143,7 @@ def test_unusual_values_earn_a_warning(config):
     assert "1 to 100000" in warning
 
 
+LEFT = ("border.0.field=rankl", "border.0.side=x-low")
 BAD = {
     "unknown key": (["section.spcing=10"], ["section.spcing", "Did you mean spacing", "slab_thickness"]),
     "unknown table": (["sections.x=1"], ["sections", "Did you mean section", "output"]),
@@ -200,6 +201,42 @@ BAD = {
     "tolerance zero": (["solver.tolerance=0"], ["solver.tolerance", "above 0"]),
     "unknown precision": (["solver.precision=half"], ["solver.precision", '"half"', "float32", "float64"]),
     "unknown integrator": (["solver.integrator=euler"], ["solver.integrator", '"euler"', "tr-bdf2", "rkc2"]),
+    "border of what stays": (
+        ["border.0.field=bone", "border.0.side=x-low", "border.0.value=1"],
+        ["border.0.field", '"bone"', "diffuses", "osteoclasts"],
+    ),
+    "border without side": (["border.0.field=rankl", "border.0.value=1"], ["border.0.side is missing"]),
+    "border on no side": (["border.0.field=rankl", "border.0.side=left", "border.0.value=1"], ["border.0.side", '"left"', "x-low"]),
+    "border of nothing": ([*LEFT], ["border.0.value is missing", "flux"]),
+    "border of two kinds": (
+        [*LEFT, "border.0.value=1", "border.0.flux=1"],
+        ["border.0.value", "flux too"],
+    ),
+    "border in another unit": ([*LEFT, "border.0.value=3 um"], ["border.0.value", '"3 um"', "nM"]),
+    "flux in another unit": (
+        [*LEFT, "border.0.flux=3 nM/d"],
+        ["border.0.flux", '"3 nM/d"', "nM um/d"],
+    ),
+    "negative border": ([*LEFT, "border.0.value=-1"], ["border.0.value", "-1", "at least 0"]),
+    "exchange with nothing": (
+        [*LEFT, "border.0.flux=1", "border.0.exchange=1"],
+        ["border.0.value is missing", "exchange"],
+    ),
+    "border of a periodic box": (
+        [*LEFT, "border.0.value=1", "section.borders=periodic"],
+        ["border.0.side", "periodic", "no-flux"],
+    ),
+    "border twice": (
+        [
+            "border.0.field=rankl",
+            "border.0.side=x-low",
+            "border.0.value=1",
+            "border.1.field=rankl",
+            "border.1.side=x-low",
+            "border.1.flux=1",
+        ],
+        ["border.1.side", "rankl", "already"],
+    ),
     "stride zero": (["output.stride=0"], ["output.stride", "0"]),
     "value for a table": (["time=3"], ["time = 3", "[time]"]),
     "text for a number": (["section.seed=1.5", "section.kind=trabecular"], ["section.seed", "1.5", "integer"]),

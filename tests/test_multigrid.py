@@ -11,6 +11,7 @@ from rdsolver.domain.trabeculae import trabecular
 from rdsolver.models.bone.binding import Loss, binding
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.operators import multigrid
+from rdsolver.operators.blocks import Dense
 from rdsolver.operators.transport import face_diffusion, open_faces
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -35,10 +36,27 @@ def test_a_cell_is_solved_exactly():
     n = 1 + 2 * len(binders)
     diagonal = tuple(jnp.asarray(10 ** rng.uniform(-1, 4, (6, 7))) for _ in range(n))
     r = tuple(jnp.asarray(rng.normal(size=(6, 7))) for _ in range(n))
-    x = block.solve(local, diagonal, r)
+    x = block.solve(block.factor(local, diagonal), r)
     back = block.minus_jacobian(local, x)
     for i in range(n):
         assert np.allclose(diagonal[i] * x[i] + back[i], r[i], rtol=1e-9, atol=1e-9)
+
+
+def test_a_dense_block_equals_the_arrow():
+    """Built from the entries of an arrow, the general block applies and solves the same."""
+    _, binders, block, local = binding_case((6, 7))
+    n, rng = 1 + 2 * len(binders), np.random.default_rng(4)
+    unit = [tuple(jnp.full((6, 7), float(i == k)) for i in range(n)) for k in range(n)]
+    columns = [block.minus_jacobian(local, e) for e in unit]
+    entries = {f"j_{i}_{k}": columns[k][i] for i in range(n) for k in range(n) if bool(jnp.any(columns[k][i]))}
+    dense, diagonal = Dense(n), tuple(jnp.asarray(10 ** rng.uniform(-1, 4, (6, 7))) for _ in range(n))
+    v = tuple(jnp.asarray(rng.normal(size=(6, 7))) for _ in range(n))
+    assert len(entries) < n * n  # an arrow: entries left out are zero
+    for got, want in zip(dense.minus_jacobian(entries, v), block.minus_jacobian(local, v), strict=True):
+        assert np.allclose(got, want, rtol=1e-12, atol=1e-12)
+    solved = (b.solve(b.factor(c, diagonal), v) for b, c in ((dense, entries), (block, local)))
+    for got, want in zip(*solved, strict=True):
+        assert np.allclose(got, want, rtol=1e-9, atol=1e-12)
 
 
 def test_the_block_is_the_jacobian_of_the_reaction():

@@ -293,3 +293,18 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(tmp_path):
 def test_x64_is_as_the_caller_left_it():
     simulate(problem(square(24), end=0.5)).close()
     assert jnp.zeros(1).dtype == jnp.float32
+
+
+def test_open_borders_are_in_the_baseline_and_in_the_budgets():
+    """RANKL held at one side, OPG exchanged at another: nothing changes untreated, and what passes is counted."""
+    from rdsolver.domain.borders import Border
+
+    borders = (Border("rankl", "value", "x", "low", value=0.05), Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0))
+    dose = (Dose("fc_opg", 1.0, "sc", 1.0),)
+    quiet, chunks = run(problem(square(24), borders=borders, end=2.0))
+    assert np.allclose(series(chunks)["ntx"], 1, atol=1e-6)
+    assert state(quiet)["rankl"][:, 0].min() > 5 * np.median(state(quiet)["rankl"][:, -1])
+    treated, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0))
+    assert {abs(b["imbalance"]) < 1e-12 for b in treated.budgets().values()} == {True}
+    explicit, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0, integrator="rkc2", tolerance=1e-4))
+    assert max(errors(state(treated), state(explicit), treated).values()) < 5e-3

@@ -1,40 +1,79 @@
-"""The general cell block of multigrid: n fields coupled by any Jacobian."""
+"""The pointwise part of an implicit group: what a cell's small linear system is, and how it is solved."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 import jax
-from jax import Array
+import jax.numpy as jnp
+from jax import Array, lax
 
-Vector = tuple[Array, ...]
+Vector = tuple[Array, ...]  # one array a field of the group
+Local = dict[str, Array]  # cell-wise coefficients
+
+
+class Block(Protocol):
+    """The pointwise part of a group: a pytree of numbers, acting with cell-wise coefficients `local`.
+
+    `local["active"]` (1 inside the field of view) is always there; every coefficient is 0 outside it, and on coarser
+    levels a mean.
+    """
+
+    def minus_jacobian(self, local: Local, v: Vector) -> Vector:
+        """-J v in each cell."""
+        ...
+
+    def factor(self, local: Local, diagonal: Vector) -> Any:
+        """What `solve` needs of diagonal - J, so that a solution takes no division: once a level and stage."""
+        ...
+
+    def solve(self, factors: Any, r: Vector) -> Vector:
+        """x with (diagonal - J) x = r in each cell."""
+        ...
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["n"])
 @dataclass(frozen=True)
 class Dense:
-    """-J of n fields with cell-wise entries local["j_i_k"]; solved by elimination without pivoting (diagonals dominate for small steps)."""
+    """Block of any reaction between n fields, given by its Jacobian in every cell.
+
+    local["j_i_k"]: entry (i, k) of -J, 1/d; entries left out are zero.
+    """
 
     n: int
 
-    def _entries(self, local: dict[str, Array]) -> list[list[Array]]:
-        return [[local[f"j_{i}_{k}"] for k in range(self.n)] for i in range(self.n)]
+    def minus_jacobian(self, local: Local, v: Vector) -> Vector:
+        def row(i: int) -> Array:
+            terms = [local[f"j_{i}_{k}"] * v[k] for k in range(self.n) if f"j_{i}_{k}" in local]
+            return sum(terms[1:], terms[0]) if terms else jnp.zeros_like(v[i])
 
-    def minus_jacobian(self, local: dict[str, Array], v: Vector) -> Vector:
-        return tuple(sum((a * x for a, x in zip(row[1:], v[1:], strict=True)), row[0] * v[0]) for row in self._entries(local))
+        return tuple(row(i) for i in range(self.n))
 
-    def solve(self, local: dict[str, Array], diagonal: Vector, r: Vector) -> Vector:
-        a = self._entries(local)
-        for i, d in enumerate(diagonal):
-            a[i][i] = a[i][i] + d
-        x = list(r)
-        for k in range(self.n):
-            for i in range(k + 1, self.n):
-                factor = a[i][k] / a[k][k]
-                x[i] = x[i] - factor * x[k]
-                for j in range(k + 1, self.n):
-                    a[i][j] = a[i][j] - factor * a[k][j]
-        for i in reversed(range(self.n)):
-            x[i] = (x[i] - sum(a[i][k] * x[k] for k in range(i + 1, self.n))) / a[i][i]
-        return tuple(x)
+    def factor(self, local: Local, diagonal: Vector) -> Array:
+        """The inverse in each cell, (n, n, *cells)."""
+        zero = jnp.zeros_like(diagonal[0])
+        rows = [[local.get(f"j_{i}_{k}", zero) + (diagonal[i] if i == k else 0) for k in range(self.n)] for i in range(self.n)]
+        return inverse(jnp.stack([jnp.stack(row) for row in rows]))
+
+    def solve(self, factors: Array, r: Vector) -> Vector:
+        return tuple(sum((factors[i, k] * r[k] for k in range(1, self.n)), factors[i, 0] * r[0]) for i in range(self.n))
+
+
+def inverse(m: Array) -> Array:
+    """Inverse of the n x n matrix of each cell, by Gauss-Jordan elimination without pivoting.
+
+    m: (n, n, *cells). Stable where the diagonal leads, as it does in a step that resolves the reaction.
+    """
+    n = m.shape[0]
+    at = jnp.arange(n).reshape(n, *(1,) * (m.ndim - 2))
+
+    def eliminate(k: Array, m: Array) -> Array:
+        here = at == k
+        row = jnp.where(here, 1, m[k]) / m[k, k]
+        column = jnp.where(here, 0, m[:, k])
+        rest = jnp.where(here[None], 0, m) - column[:, None] * row[None]
+        return jnp.where(here[:, None], row[None], rest)
+
+    return lax.fori_loop(0, n, eliminate, m)

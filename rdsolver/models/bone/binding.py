@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ...operators.blocks import Local, Vector
 from .binders import Binder
 
 Numbers = dict[str, Array]
@@ -44,7 +45,7 @@ class Binding:
     free_loss: tuple[Array, ...]
     exchange: tuple[Array, ...]
 
-    def _arms(self, local: dict[str, Array]):
+    def _arms(self, local: Local):
         """For each binder: association seen by RANKL (kon A), by the binder (kon L), and the loss of the free binder."""
         for i, kon in enumerate(self.kon):
             yield (
@@ -53,7 +54,7 @@ class Binding:
                 self.free_loss[i] * local["active"] + self.exchange[i] * local["marrow"],
             )
 
-    def minus_jacobian(self, local: dict[str, Array], v: tuple[Array, ...]) -> tuple[Array, ...]:
+    def minus_jacobian(self, local: Local, v: Vector) -> Vector:
         n = len(self.kon)
         hub, free, bound = v[0], v[1 : 1 + n], v[1 + n :]
         lost = self.loss * local["active"]
@@ -64,26 +65,33 @@ class Binding:
             *(lost * y - b for y, b in zip(bound, net, strict=True)),
         )
 
-    def _koff(self, local: dict[str, Array]) -> list[Array]:
+    def _koff(self, local: Local) -> list[Array]:
         return [k * local["active"] for k in self.koff]
 
-    def solve(self, local: dict[str, Array], diagonal: tuple[Array, ...], r: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Eliminate the arms, then RANKL. The pivot D_L + Σ kon A D_A D_Q / E is a sum of positive terms: no cancellation.
+    def factor(self, local: Local, diagonal: Vector) -> tuple[Vector, ...]:
+        """Eliminate the arms, then RANKL, in terms of each arm's net binding s = kon L A - koff Q + kon A L (perturbations).
 
-        E = D_A D_Q + D_A koff + kon L D_Q, with D the diagonals without binding.
+        With D the diagonals without binding: s = g (kon L r_A/D_A - koff r_Q/D_Q + kon A L), g = 1/(1 + kon L/D_A + koff/D_Q),
+        and RANKL's pivot is D_L + Σ g kon A. Sums of positive terms: no cancellation.
         """
         n = len(self.kon)
         lost = self.loss * local["active"]
-        pivot, right, arms = diagonal[0] + lost, r[0], []
+        pivot, arms = diagonal[0] + lost, []
         for i, ((a, c, d), k) in enumerate(zip(self._arms(local), self._koff(local), strict=True)):
-            dA, dQ, rA, rQ = diagonal[1 + i] + d, diagonal[1 + n + i] + lost, r[1 + i], r[1 + n + i]
-            inverse = 1 / (dA * dQ + dA * k + c * dQ)
-            pivot = pivot + a * dA * dQ * inverse
-            right = right - (c * dQ * rA - k * dA * rQ) * inverse
-            arms.append((a, c, k, dA, dQ, rA, rQ, inverse))
-        hub = right / pivot
-        free = tuple(((dQ + k) * rA + k * rQ - a * dQ * hub) * e for a, c, k, dA, dQ, rA, rQ, e in arms)
-        bound = tuple(((dA + c) * rQ + c * rA + a * dA * hub) * e for a, c, k, dA, dQ, rA, rQ, e in arms)
+            free, bound = 1 / (diagonal[1 + i] + d), 1 / (diagonal[1 + n + i] + lost)
+            g = 1 / (1 + c * free + k * bound)
+            pivot = pivot + g * a
+            arms.append((g * c * free, g * k * bound, g * a, free, bound))
+        return (1 / pivot,), *arms
+
+    def solve(self, factors: tuple[Vector, ...], r: Vector) -> Vector:
+        n = len(self.kon)
+        (pivot,), *arms = factors
+        own = [c * x - k * y for (c, k, *_), x, y in zip(arms, r[1 : 1 + n], r[1 + n :], strict=True)]
+        hub = (r[0] - sum(own)) * pivot
+        net = [s + a * hub for s, (_, _, a, *_) in zip(own, arms, strict=True)]
+        free = ((x - s) * inverse for x, s, (*_, inverse, _) in zip(r[1 : 1 + n], net, arms, strict=True))
+        bound = ((y + s) * inverse for y, s, (*_, inverse) in zip(r[1 + n :], net, arms, strict=True))
         return (hub, *free, *bound)
 
 
@@ -92,11 +100,14 @@ class Binding:
 class Loss:
     """Block of a single field lost at local["loss"], 1/d."""
 
-    def minus_jacobian(self, local: dict[str, Array], v: tuple[Array, ...]) -> tuple[Array, ...]:
+    def minus_jacobian(self, local: Local, v: Vector) -> Vector:
         return (local["loss"] * v[0],)
 
-    def solve(self, local: dict[str, Array], diagonal: tuple[Array, ...], r: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (r[0] / (diagonal[0] + local["loss"]),)
+    def factor(self, local: Local, diagonal: Vector) -> Array:
+        return 1 / (diagonal[0] + local["loss"])
+
+    def solve(self, factors: Array, r: Vector) -> Vector:
+        return (factors * r[0],)
 
 
 def binding(p: Numbers, binders: tuple[Binder, ...]) -> Binding:

@@ -1,0 +1,189 @@
+"""The levels of a multigrid hierarchy: coefficients on each, and how values pass between them.
+
+Mean of children down, linear interpolation up; a coarse face blends the mean of the fine faces on it with the series of
+faces between the coarse centres; coefficients of the reaction are the mean of the children. Inactive cells carry zero
+coefficients and zero faces; odd sizes are padded with inactive cells; an axis is coarsened only while its cells are the
+finest, so that anisotropic cells become isotropic, and down to a single cell in a thin section.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from .apart import apart
+from .blocks import Local, Vector
+from .boundaries import Wrap, lower, upper
+from .transport import Faces
+
+COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
+SERIES = 0.45  # 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
+HELD = 0.5  # of the mean of the children: a border half a cell away conducts as 1/h², in a share of the cells that goes as h
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["c", "local", "w", "held", "factors"], meta_fields=[])
+@dataclass(frozen=True)
+class Level:
+    """One grid of the hierarchy; face arrays hold both ends of their axis, face k below cell k.
+
+    c        face coefficients of the medium, 1/um²
+    local    cell-wise coefficients of the block
+    w        drift velocity at the faces over the spacing, 1/d (None: no drift)
+    held     of each field, exchange of a cell with a value given at a border, 1/d (None: no such border)
+    factors  the cell block, ready to be solved (Block.factor)
+    """
+
+    c: Faces
+    local: Local
+    w: Faces | None
+    held: Vector | None
+    factors: Any = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The hierarchy, static: which axes wrap, and which axes are halved between one level and the next."""
+
+    wrap: Wrap
+    halved: tuple[tuple[bool, ...], ...]
+
+    @staticmethod
+    def of(cells: tuple[int, ...], spacing: tuple[float, ...], wrap: Wrap) -> Shape:
+        n, h, halved = list(cells), list(spacing), []
+        while max(n) > COARSEST[len(cells)]:
+            can = [k > 1 and not (w and k % 2) for k, w in zip(n, wrap, strict=True)]
+            if not any(can):
+                break
+            finest = min(x for x, c in zip(h, can, strict=True) if c)
+            now = tuple(c and x < 1.5 * finest for x, c in zip(h, can, strict=True))
+            halved.append(now)
+            n = [(k + 1) // 2 if half else k for k, half in zip(n, now, strict=True)]
+            h = [2 * x if half else x for x, half in zip(h, now, strict=True)]
+        return Shape(wrap, tuple(halved))
+
+
+def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | None = None) -> Level:
+    """The finest level, from the faces between cells (boundaries.py)."""
+    return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held)
+
+
+def _padded(u: Array, axis: int, below: int, above: int) -> Array:
+    """With so many zeros at the ends of an axis."""
+    config = [(0, 0, 0)] * u.ndim
+    config[axis] = (below, above, 0)
+    return lax.pad(u, jnp.zeros((), u.dtype), config)
+
+
+def _part(u: Array, axis: int, start: int, stop: int) -> Array:
+    return lax.slice_in_dim(u, start, stop, axis=axis)
+
+
+def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
+    """From the faces between cells to those below and above every cell: n + 1 along their axis."""
+    return tuple(
+        lax.concatenate([_part(f, a, f.shape[a] - 1, f.shape[a]), f], a) if wrap[a] else _padded(f, a, 1, 1) for a, f in enumerate(faces)
+    )
+
+
+def _between(faces: Array, axis: int, wrap: Wrap) -> Array:
+    """Back to the faces between cells."""
+    return _part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
+
+
+def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
+    """For each axis the neighbours of every cell, below and above; 0 beyond a closed end.
+
+    Padded once for all axes: a third to a half of the time of a pad an axis on two CPU cores.
+    """
+    wide = lax.pad(u, jnp.zeros((), u.dtype), [(0 if w else 1, 0 if w else 1, 0) for w in wrap])
+    for a, periodic in enumerate(wrap):
+        if periodic:
+            wide = lax.concatenate([_part(wide, a, u.shape[a] - 1, u.shape[a]), wide, _part(wide, a, 0, 1)], a)
+
+    def shifted(axis: int, by: int) -> Array:
+        start = [1 + by if a == axis else 1 for a in range(u.ndim)]
+        return lax.slice(wide, start, [s + n for s, n in zip(start, u.shape, strict=True)])
+
+    return tuple((shifted(a, -1), shifted(a, 1)) for a in range(u.ndim))
+
+
+def sides(faces: Array, axis: int) -> tuple[Array, Array]:
+    """Of every cell, the value on its lower and on its upper face."""
+    n = faces.shape[axis] - 1
+    return _part(faces, axis, 0, n), _part(faces, axis, 1, n + 1)
+
+
+def _alternate(u: Array, axis: int, start: int) -> Array:
+    return lax.slice_in_dim(u, start, u.shape[axis], stride=2, axis=axis)
+
+
+def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
+    for a, half in enumerate(halved):
+        if half:
+            u = _padded(u, a, 0, u.shape[a] % 2)
+            u = 0.5 * (_alternate(u, a, 0) + _alternate(u, a, 1))
+    return u
+
+
+def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int) -> Faces:
+    """Mean of the fine faces on a coarse face; values carry 1/h^power along their own axis (2: diffusion, 1: drift).
+
+    A coarse diffusion face lies between two coarse centres, with half a fine step through each of the inner faces: it is
+    the blend SERIES of that series with the faces on it alone.
+    """
+    out = []
+    for a, f in enumerate(faces):
+        f = children_mean(_between(f, a, wrap), tuple(half and b != a for b, half in enumerate(halved)))
+        if halved[a]:
+            on_it = _alternate(f, a, 1)
+            if power == 2:
+                inner = _alternate(f, a, 0)
+                inner = _padded(inner, a, 0, on_it.shape[a] + (not wrap[a]) - inner.shape[a])
+                below, above = lower(inner, a, wrap), upper(inner, a, wrap)
+                closed = on_it * below * above == 0
+                series = 1 / (0.5 / jnp.where(closed, 1, on_it) + 0.25 / jnp.where(closed, 1, below) + 0.25 / jnp.where(closed, 1, above))
+                on_it = SERIES * jnp.where(closed, 0, series) + (1 - SERIES) * on_it
+            f = on_it * 0.5**power
+        out.append(f)
+    return _with_ends(tuple(out), wrap)
+
+
+@apart("halved", "wrap")
+def _coarser(fine: Level, halved: tuple[bool, ...], wrap: Wrap) -> Level:
+    c = _coarse_faces(fine.c, halved, wrap, 2)
+    w = None if fine.w is None else _coarse_faces(fine.w, halved, wrap, 1)
+    local = {k: children_mean(v, halved) for k, v in fine.local.items()}
+    held = None if fine.held is None else tuple(HELD * children_mean(h, halved) for h in fine.held)
+    return Level(c, local, w, held)
+
+
+def hierarchy(finest: Level, shape: Shape) -> tuple[Level, ...]:
+    levels = [finest]
+    for halved in shape.halved:
+        levels.append(_coarser(levels[-1], halved, shape.wrap))
+    return tuple(levels)
+
+
+def interpolate(u: Array, cells: tuple[int, ...], halved: tuple[bool, ...], wrap: Wrap) -> Array:
+    """Linear interpolation between coarse centres (weights 3/4, 1/4); constant beyond the last centre.
+
+    The contiguous axis first, while there is little of it: interleaving it is slow on a CPU.
+    """
+    for a in reversed(range(u.ndim)):
+        if not halved[a]:
+            continue
+        last = u.shape[a] - 1
+        if wrap[a]:
+            below, above = jnp.roll(u, 1, a), jnp.roll(u, -1, a)
+        else:
+            below = lax.concatenate([_part(u, a, 0, 1), _part(u, a, 0, last)], a)
+            above = lax.concatenate([_part(u, a, 1, last + 1), _part(u, a, last, last + 1)], a)
+        even, odd = 0.75 * u + 0.25 * below, 0.75 * u + 0.25 * above
+        u = jnp.stack([even, odd], axis=a + 1).reshape(*u.shape[:a], 2 * u.shape[a], *u.shape[a + 1 :])
+        u = _part(u, a, 0, cells[a])
+    return u
