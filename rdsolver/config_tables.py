@@ -348,7 +348,7 @@ class TimeTable(Table):
 
 class SolverTable(Table):
     integrator: Literal["auto", "tr-bdf2", "rkc2"] = "auto"
-    """tr-bdf2 is implicit and what auto takes; rkc2 is the explicit check."""
+    """tr-bdf2 is implicit, rkc2 explicit; auto takes the one whose predicted work is least, and says which."""
     tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
     """Of each step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"

@@ -32,6 +32,10 @@ class Course(Protocol):
     def u(self) -> Fields: ...
     @property
     def events(self) -> list[float]: ...
+    @property
+    def system(self) -> System:
+        """Before any event, for estimates."""
+        ...
 
     def between(self, begin: float, end: float) -> System:
         """The system from one event to the next. Must be called in order of time."""
@@ -91,7 +95,7 @@ class BoneCourse:
         self.fields = self.model.fields(problem.parameters)
         self.plasma = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
         self._segment: tuple[float, dict[str, Plasma]] = (0.0, self.plasma)
-        self._system = self._bare_system()
+        self.system = self._bare_system()
         if initial is None:
             self._find_baseline()
         else:
@@ -115,15 +119,15 @@ class BoneCourse:
 
     def _find_baseline(self) -> None:
         section, model = self.problem.section, self.model
-        system = replace(self._system, p=model.healthy(self._system.p))
+        system = replace(self.system, p=model.healthy(self.system.p))
         bone = jnp.asarray(section.bone * section.active, self.dtype)
         u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
-        self._system = steady.with_reference(self._system, reference)
-        self.u = model.balanced(u, system.p, self._system.place)
+        self.system = steady.with_reference(self.system, reference)
+        self.u = model.balanced(u, system.p, self.system.place)
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]
-        self._system = steady.with_reference(self._system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
+        self.system = steady.with_reference(self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
         self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
         for name, amounts in initial["plasma"].items():
@@ -151,7 +155,7 @@ class BoneCourse:
             if dose.time == begin:
                 self.plasma[dose.agent].give(dose)
         self._segment = begin, {k: replace(p) for k, p in self.plasma.items()}
-        return replace(self._system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
+        return replace(self.system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
 
     def plasma_at(self, t: float) -> dict[str, Plasma]:
         """The drugs in plasma at the present time t, from which another run goes on; a dose due now is not in it."""
@@ -164,5 +168,5 @@ class BoneCourse:
     @property
     def reference(self) -> dict[str, np.ndarray]:
         """Of the healthy baseline, with the bone it belongs to."""
-        found = {k: np.asarray(v, float) for k, v in self._system.place.reference.items()}
+        found = {k: np.asarray(v, float) for k, v in self.system.place.reference.items()}
         return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}

@@ -73,8 +73,10 @@ def simulate(
         began = time.perf_counter()
         course = BoneCourse(problem, initial)  # before the file is touched: a baseline that is not found costs no earlier run
         simulation, cycles = Simulation(problem, course), course.baseline_cycles
-        with _writer(problem, path, force, name) as writer:
+        with _writer(problem, path, force, name, simulation) as writer:
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem))}")
+            if problem.solver.integrator == "auto":
+                tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             tell.say("baseline", f"found in {cycles} V-cycles" if cycles else f"from {problem.initial}")
             _Running(problem, writer, tell, began, walltime).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
@@ -85,11 +87,10 @@ def describe(problem: Problem) -> list[tuple[str, str]]:
     s = problem.solver
     kind = problem.section.record.get("kind", "")
     doses = describe_doses(problem) or "no drug"
-    name = {"auto": "tr-bdf2"}.get(s.integrator, s.integrator)
     return [
         ("section", f"{kind} {problem.section.describe()}".strip()),
         ("model", f"bone ({problem.preset}): {len(_fields(problem))} fields; {doses}"),
-        ("solver", f"{name}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
+        ("solver", f"{s.integrator}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
     ]
 
 
@@ -204,7 +205,7 @@ def read_initial(problem: Problem) -> dict[str, Any] | None:
     return {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names}}
 
 
-def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> RunWriter:
+def _writer(problem: Problem, path: Path | None, force: bool, device: str, simulation: Simulation) -> RunWriter:
     section, values = problem.section, problem.parameters
     table = [
         {
@@ -222,7 +223,8 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str) -> Ru
         "config": problem.config,
         "parameters": table,
         "section": section.record,
-        "integrator": problem.solver.integrator,
+        "integrator": simulation.integrator.name,
+        "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
         "doses": [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in problem.doses],
         "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in problem.agents],

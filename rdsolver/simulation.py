@@ -13,8 +13,8 @@ import numpy as np
 from .course import Course, course_of
 from .diagnosis import culprit
 from .errors import RunError
-from .integrators import INTEGRATORS
-from .integrators.base import Integrator, Memory, Trial, event, hermite, start
+from .integrators import choose
+from .integrators.base import Memory, Trial, event, hermite, start
 from .integrators.control import clipped, judge
 from .problem import ModelProblem, Problem
 from .system import Fields, System
@@ -68,7 +68,7 @@ class Simulation:
         self.course = course or course_of(problem)
         self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
         self.dtype = np.dtype(problem.solver.precision)
-        self.integrator: Integrator = INTEGRATORS[problem.solver.integrator]()
+        self.integrator, self.why = choose(problem.solver, self.course.system, self.u, problem.end, len(self.course.events))
         self.totals = Totals()
         self.t, self.budget = 0.0, {}
         self.held_at_start = self._held()
@@ -167,7 +167,8 @@ class Simulation:
         return trial
 
     def _saved_between(self, system: System, memory: Memory, trial: Trial) -> tuple[list, float | None]:
-        """States at the saved times in (t, t + dt], by the Hermite interpolant; or the first time where it is negative."""
+        """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or the first time where
+        a density is negative."""
         saved = []
         for when in self.problem.save:
             if not self.t < when <= trial.t:
@@ -175,8 +176,11 @@ class Simulation:
             if when == trial.t:
                 saved.append((when, jax.device_get(trial.u)))
                 continue
-            share = np.float64((when - self.t) / trial.dt)
-            state = hermite(self.u, memory.f, trial.u, trial.memory.f, np.float64(trial.dt), share)
+            if self.integrator.dense:
+                share = np.float64((when - self.t) / trial.dt)
+                state = hermite(self.u, memory.f, trial.u, trial.memory.f, np.float64(trial.dt), share)
+            else:
+                state = self._try(system, memory, when - self.t).u
             if float(_lowest(system, state, np.asarray(self.tol, self.dtype))) < -1:
                 return [], when
             saved.append((when, jax.device_get(state)))

@@ -1,8 +1,8 @@
 """How in time: integrators and step control."""
 
+from .choice import INTEGRATORS, choose
+from .etd import ETDRK2, ETDRK4
 from .rkc import RKC2
 from .trbdf2 import TRBDF2
 
-INTEGRATORS = {"auto": TRBDF2, "tr-bdf2": TRBDF2, "rkc2": RKC2}
-
-__all__ = ["INTEGRATORS", "RKC2", "TRBDF2"]
+__all__ = ["ETDRK2", "ETDRK4", "INTEGRATORS", "RKC2", "TRBDF2", "choose"]

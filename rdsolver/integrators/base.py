@@ -61,6 +61,9 @@ class Trial:
 class Integrator(Protocol):
     name: ClassVar[str]
     order: ClassVar[int]
+    """Of the error estimate, which the steps follow."""
+    dense: ClassVar[bool]
+    """A cubic Hermite through a step is as good as the step; else a state inside it costs a step of its own."""
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Bound on the step (drift, number of stages), d; inf for none."""

@@ -1,15 +1,20 @@
 """RKC2: stabilised explicit Runge-Kutta-Chebyshev of order 2. Any model, no solver: the independent check.
 
 s stages reach dt with dt ρ <= β(s) ~ 2/3 (s² - 1), ρ the spectral radius. Stages carry z = y - y(t), so that float32
-keeps its digits over hundreds of stages. What follows the slow fields (surface, mobility) is frozen over a step at the
-bone extrapolated to its middle, and the slope at the start is evaluated again with it.
+keeps its digits over hundreds of stages. What follows the slow fields (surface, mobility) is too dear for every stage:
+it is kept from the start of a step, and its effect on the rates at the start grows in proportion to time.
 
-Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.10; error estimate 2.11.
+Error estimate: a third difference of stage values. Every stage is itself of second order at its own time c_j dt, and its
+polynomial stays within [-1, 1] where the method is stable, so stiff modes enter the estimate with their own size. The
+textbook's 0.8 (y0 - y1) + 0.4 dt (f0 + f1) multiplies them, and the round-off in them, by dt ρ.
+
+Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.10.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, sqrt
 from typing import Any, ClassVar
@@ -19,25 +24,46 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..errors import RunError
 from ..system import Fields, System
 from .base import Memory, Trial
 
 EPSILON = 2 / 13  # damping
-MOST_STAGES = 1000
-PIECE = 64  # stages between two chances to report or to stop
+FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
+PIECE = 64  # stages between two chances to report or to stop; even
 ROWS = MOST_STAGES + 1
+COURANT = 0.8  # share of a cell that drift may take out of it in a step; with 1, steps of 5 and 7 stages are not stable
+CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The method with s stages.
+
+    table    rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves every s
+    inner    the two stages inside the step that the error estimate looks at
+    weights  of z at these two and at the last stage in the estimate
+    """
+
+    table: np.ndarray
+    inner: tuple[int, int]
+    weights: np.ndarray
 
 
 @lru_cache(maxsize=256)
-def coefficients(s: int) -> np.ndarray:
-    """Rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves every s."""
+def scheme(s: int) -> Scheme:
+    """The stages' polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x) = 1 + c_j x + c_j² x²/2 + (cubic) x³ + ..
+
+    The weights take 1, x and x² out and leave the x³ that the last stage lacks: at least three stages of second order, so s > 3.
+    """
     w0 = 1 + EPSILON / s**2
-    T, dT, d2T = np.zeros(s + 1), np.zeros(s + 1), np.zeros(s + 1)
+    T, dT, d2T, d3T = np.zeros((4, s + 1))
     T[0], T[1], dT[1] = 1, w0, 1
     for j in range(2, s + 1):
         T[j] = 2 * w0 * T[j - 1] - T[j - 2]
         dT[j] = 2 * T[j - 1] + 2 * w0 * dT[j - 1] - dT[j - 2]
         d2T[j] = 4 * dT[j - 1] + 2 * w0 * d2T[j - 1] - d2T[j - 2]
+        d3T[j] = 6 * d2T[j - 1] + 2 * w0 * d3T[j - 1] - d3T[j - 2]
     w1 = dT[s] / d2T[s]
     b = np.empty(s + 1)
     b[2:] = d2T[2:] / dT[2:] ** 2
@@ -51,11 +77,16 @@ def coefficients(s: int) -> np.ndarray:
     j = np.arange(2, s + 1)
     weight = 2 * b[j] * w1 / b[j - 1]
     table[2 : s + 1] = np.stack([2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, -a[j - 1] * weight, c[j]], axis=1)
-    return table
+    inner = ceil(s / 2), int(0.866 * s)  # c near 1/4 and 3/4: the smallest weights
+    cubic = b * w1**3 * d3T / 6
+    at = [*inner, s]
+    weights = np.linalg.solve(np.stack([c[at], c[at] ** 2, cubic[at]]), [0, 0, CAUTION * (1 / 6 - cubic[s])])
+    return Scheme(table, inner, weights)
 
 
 def stages_for(dt: float, radius: float) -> int:
-    return max(2, ceil(1 + sqrt(1 + 1.54 * dt * radius)))
+    """The least odd number of stages that holds dt."""
+    return max(FEWEST_STAGES, 2 * ceil(sqrt(1 + 1.54 * dt * radius) / 2) + 1)
 
 
 def longest(stages: int, radius: float) -> float:
@@ -63,43 +94,68 @@ def longest(stages: int, radius: float) -> float:
     return ((stages - 1) ** 2 - 1) / (1.54 * radius)
 
 
-@jax.jit
-def _bounds(system: System, u: Fields) -> Array:
-    """(spectral radius, largest rate of leaving a cell by drift), 1/d."""
-    return jnp.stack(system.bounds(u))
+def longest_step(radius: float, leaving: float) -> float:
+    """The largest dt at all: held by MOST_STAGES stages, and no cell emptied by drift."""
+    return min(longest(MOST_STAGES, radius), COURANT / leaving if leaving > 0 else float("inf"))
 
 
 @jax.jit
-def _begin(system: System, t: Array, u: Fields, f: Fields, dt: Array) -> tuple[Any, Fields]:
-    ahead = u | {k: u[k] + (dt / 2).astype(u[k].dtype) * f[k] for k in system.model.slow}
-    aux = system.refresh(ahead)
-    return aux, system.rates(t, u, aux)
+def bounds(system: System, t: Array, u: Fields) -> Array:
+    """(spectral radius, largest rate of leaving a cell by drift), per unit of time."""
+    return jnp.stack(system.bounds(u, t))
+
+
+Kept = tuple[Any, Fields, Fields | None]
+"""Over a step: what follows the slow fields at its start, the slope there, and how much that slope turns as they move on
+(None: nothing follows them)."""
+
+
+@jax.jit
+def _begin(system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Array) -> tuple[Kept, Fields, Fields]:
+    """What is kept over a step, and z of stages 1 and 0."""
+    dtype = system.place.active.dtype
+    turn = None
+    if system.model.slow:
+        ahead = u | {k: u[k] + dt.astype(dtype) * f0[k] for k in system.model.slow}
+        f = system.rates(t, u, system.refresh(ahead))
+        turn = {k: f[k] - f0[k] for k in u}
+    h = first.astype(dtype)
+    return (system.refresh(u), f0, turn), {k: h * x for k, x in f0.items()}, {k: jnp.zeros_like(x) for k, x in u.items()}
 
 
 @jax.jit
 def _advance(
-    system: System, t: Array, u: Fields, f0: Fields, aux: Any, z: Fields, older: Fields, dt: Array, table: Array, span: Array
+    system: System, t: Array, u: Fields, kept: Kept, z: Fields, older: Fields, dt: Array, table: Array, start: Array, pairs: Array
 ) -> tuple[Fields, Fields]:
-    """Stages span[0] .. span[1] - 1 of a step: z of the last and of the one before."""
+    """2 `pairs` stages from stage `start` on: z of the last and of the one before.
+
+    In pairs XLA writes each z over the one two stages older; stage by stage it copies every field three times.
+    """
     dtype = system.place.active.dtype
+    aux, f0, turn = kept
 
-    def stage(i: Array, state: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
+    def stage(i: Array, now: Fields, before: Fields) -> Fields:
+        row, c = table[i], table[i - 1, 4]
+        mu, nu, weight, beginning, turned = (x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt, row[2] * dt * c))
+        f = system.rates(t + c * dt, {k: u[k] + now[k] for k in u}, aux)
+        z = {k: mu * now[k] + nu * before[k] + weight * f[k] + beginning * f0[k] for k in u}
+        return z if turn is None else {k: z[k] + turned * turn[k] for k in u}
+
+    def pair(n: Array, state: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
         now, before = state
-        row = table[i]
-        mu, nu, weight, start = (x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt))
-        f = system.rates(t + table[i - 1, 4] * dt, {k: u[k] + now[k] for k in u}, aux)
-        return {k: mu * now[k] + nu * before[k] + weight * f[k] + start * f0[k] for k in u}, now
+        i = start + 2 * n
+        then = stage(i, now, before)
+        return stage(i + 1, then, now), then
 
-    return jax.lax.fori_loop(span[0], span[1], stage, (z, older))
+    return jax.lax.fori_loop(0, pairs, pair, (z, older))
 
 
 @jax.jit
-def _finish(system: System, t: Array, u: Fields, f0: Fields, aux: Any, z: Fields, dt: Array, tol: Array):
-    dtype = system.place.active.dtype
-    end = {k: u[k] + z[k] for k in u}
-    f = system.rates(t, end, aux)
-    h = dt.astype(dtype)
-    error = {k: jnp.asarray(-0.8, dtype) * z[k] + jnp.asarray(0.4, dtype) * h * (f0[k] + f[k]) for k in u}
+def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Array):
+    """The end of the step, its slope (the first of the next step), the verdict, and the observables."""
+    first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
+    end = {k: u[k] + seen[2][k] for k in u}
+    error = {k: first * seen[0][k] + second * seen[1][k] + last * seen[2][k] for k in u}
     norm = system.norm(error, end, tol)
     finite, lowest = system.valid(end, tol)
     verdict = jnp.stack([norm, finite.astype(norm.dtype), lowest])
@@ -109,26 +165,47 @@ def _finish(system: System, t: Array, u: Fields, f0: Fields, aux: Any, z: Fields
 class RKC2:
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
+    dense: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
+
+    def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
+        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept."""
+        known = self._known
+        if known is None or known[0] is not system or known[1] != t or known[2] is not u:
+            radius, leaving = (float(x) for x in bounds(system, np.float64(t), u))
+            self._known = known = system, t, u, (radius, leaving)
+        return known[3]
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        """Drift is stable while it empties no cell in a step; stages are capped."""
-        radius, leaving = (float(x) for x in _bounds(system, u))
-        return min(longest(MOST_STAGES, radius), 1 / leaving if leaving > 0 else float("inf"))
+        """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""
+        return longest_step(*self._limits(system, t, u))
 
     def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
-        radius = float(_bounds(system, u)[0])
-        stages = min(stages_for(dt, radius), MOST_STAGES)
-        table, h, now = coefficients(stages), np.float64(dt), np.float64(t)
-        aux, f0 = _begin(system, now, u, memory.f, h)
+        """Raises RunError for a step that MOST_STAGES stages do not hold: it would be unstable."""
+        radius, _ = self._limits(system, t, u)
+        most = longest(MOST_STAGES, radius)
+        if not dt <= most * (1 + 1e-12):
+            raise RunError(
+                f"rkc2: a step of {dt:.3g} at {t:g} needs more than {MOST_STAGES} stages (spectral radius {radius:.3g}); "
+                f"{most:.3g} is the longest that is stable. Take shorter steps, or another integrator."
+            )
+        s = min(stages_for(dt, radius), MOST_STAGES)
+        method, h, now = scheme(s), np.float64(dt), np.float64(t)
+        kept, z, older = _begin(system, now, u, memory.f, h, method.table[1, 2] * h)
         yield None
-        first = np.asarray(table[1, 2] * dt, system.place.active.dtype)
-        z, older = {k: first * f0[k] for k in u}, {k: jnp.zeros_like(x) for k, x in u.items()}
-        for i in range(2, stages + 1, PIECE):
-            span = np.array([i, min(i + PIECE, stages + 1)])
-            z, older = _advance(system, now, u, f0, aux, z, older, h, table, span)
-            yield None
+        last, found = 1, {}
+        for stop in sorted({j + 1 - j % 2 for j in (*method.inner, s)}):
+            while last < stop:
+                pairs = min(stop - last, PIECE) // 2
+                z, older = _advance(system, now, u, kept, z, older, h, method.table, np.int64(last + 1), np.int64(pairs))
+                last += 2 * pairs
+                yield None
+            found |= {last: z, last - 1: older}
+        seen = tuple(found[j] for j in (*method.inner, s))
         tolerance = np.asarray(tol, system.place.active.dtype)
-        new, f, verdict, observed = _finish(system, np.float64(t + dt), u, f0, aux, z, h, tolerance)
+        new, f, verdict, observed = _finish(system, np.float64(t + dt), u, seen, method.weights, tolerance)
         verdict, observed = jax.device_get((verdict, observed))
         yield Trial(
             t=t + dt,
@@ -141,5 +218,5 @@ class RKC2:
             finite=bool(verdict[1]),
             lowest=float(verdict[2]),
             unsolved=0.0,
-            stats={"stages": stages + 1},
+            stats={"stages": s + 1 if system.model.slow else s},
         )

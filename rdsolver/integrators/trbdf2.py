@@ -63,6 +63,7 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
 class TRBDF2:
     name: ClassVar[str] = "tr-bdf2"
     order: ClassVar[int] = 2
+    dense: ClassVar[bool] = True
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")

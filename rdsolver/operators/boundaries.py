@@ -57,6 +57,35 @@ def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
     return _part(all_faces, axis, 1, n + 1) - _part(all_faces, axis, 0, n)
 
 
+def surrounded(u: Array, wrap: Wrap) -> Array:
+    """u with one more cell at both ends of every axis: 0 at closed ends, continued where the axis wraps."""
+    wide = lax.pad(u, jnp.zeros((), u.dtype), [(0, 0, 0) if w else (1, 1, 0) for w in wrap])
+    for axis in (a for a, w in enumerate(wrap) if w):
+        n = u.shape[axis]
+        wide = lax.concatenate([_part(wide, axis, n - 1, n), wide, _part(wide, axis, 0, 1)], axis)
+    return wide
+
+
+def lines(wide: Array, axis: int) -> Array:
+    """Of a surrounded array, the lines along an axis: one more cell at both ends of that axis alone."""
+    for other in range(wide.ndim):
+        if other != axis:
+            wide = _part(wide, other, 1, wide.shape[other] - 1)
+    return wide
+
+
+def with_ends(faces: Array, axis: int, wrap: Wrap) -> Array:
+    """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis wraps."""
+    n = faces.shape[axis]
+    return lax.concatenate([_part(faces, axis, n - 1, n), faces], axis) if wrap[axis] else _widened(faces, axis, 1, 1)
+
+
+def rise(u: Array, axis: int) -> Array:
+    """Each entry minus the one before it."""
+    n = u.shape[axis]
+    return _part(u, axis, 1, n) - _part(u, axis, 0, n - 1)
+
+
 def beyond(u: Array, axis: int, cells: int, wrap: Wrap) -> Array:
     """u with `cells` more at both ends of an axis: mirrored at a closed end, continued where the axis wraps.
 

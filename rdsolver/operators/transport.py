@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .boundaries import Wrap, beyond, difference, face_above, face_below, gain, lower, upper
+from .boundaries import Wrap, beyond, face_above, face_below, gain, lines, lower, rise, surrounded, upper, with_ends
 
 Faces = tuple[Array, ...]  # one face array an axis (boundaries.py)
 
@@ -37,8 +37,13 @@ def face_diffusion(mobility: Array, openings: Faces, spacing: Sequence[float], w
 
 
 def diffusion(u: Array, c: Faces, wrap: Wrap) -> Array:
-    """Σ over axes of c₊ (u₊ - u) - c₋ (u - u₋): div(c grad u) on the cells, second order, conservative."""
-    return sum(gain(c[a] * difference(u, a, wrap), a, wrap) for a in range(u.ndim))  # pyright: ignore[reportReturnType]
+    """Σ over axes of c₊ (u₊ - u) - c₋ (u - u₋): div(c grad u) on the cells, second order, conservative.
+
+    XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of each axis.
+    """
+    wide = surrounded(u, wrap)
+    fluxes = (with_ends(c[a], a, wrap) * rise(lines(wide, a), a) for a in range(u.ndim))
+    return sum(rise(flux, a) for a, flux in enumerate(fluxes))  # pyright: ignore[reportReturnType]
 
 
 def own_diffusion(c: Faces, wrap: Wrap) -> Array:
