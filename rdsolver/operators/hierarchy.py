@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from .apart import apart
@@ -23,7 +24,8 @@ from .transport import Faces
 
 COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
 SERIES = 0.45  # 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
-HELD = 0.5  # of the mean of the children: a border half a cell away conducts as 1/h², in a share of the cells that goes as h
+CHEAP = 8  # a level with so many times fewer cells than the finest is visited twice a cycle: 0.33 for 0.44 on the bone model
+HELD = 0.7  # of the mean of the children: 0.5 is right beside a flat side, 1 around a small hole (docs/numerics.md)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["c", "local", "w", "held", "factors"], meta_fields=[])
@@ -51,6 +53,7 @@ class Shape:
 
     wrap: Wrap
     halved: tuple[tuple[bool, ...], ...]
+    twice: int = 0  # the level that is solved by two cycles instead of one; 0: none
 
     @staticmethod
     def of(cells: tuple[int, ...], spacing: tuple[float, ...], wrap: Wrap) -> Shape:
@@ -64,7 +67,12 @@ class Shape:
             halved.append(now)
             n = [(k + 1) // 2 if half else k for k, half in zip(n, now, strict=True)]
             h = [2 * x if half else x for x, half in zip(h, now, strict=True)]
-        return Shape(wrap, tuple(halved))
+        fewer = np.cumprod([2 ** sum(now) for now in halved])
+        return Shape(wrap, tuple(halved), 1 + int(np.searchsorted(fewer, CHEAP)) if halved and fewer[-1] >= CHEAP else 0)
+
+    def below(self) -> Shape:
+        """Without its finest level."""
+        return Shape(self.wrap, self.halved[1:], max(self.twice - 1, 0))
 
 
 def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | None = None) -> Level:

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from . import krylov
 from .apart import apart
 from .blocks import Block, Local, Vector
 from .boundaries import Wrap
@@ -43,11 +44,6 @@ class Operator:
     sigma: Array
     diffusivity: Vector
     block: Block
-
-
-def factored(op: Operator, levels: tuple[Level, ...]) -> tuple[Level, ...]:
-    """The levels with their cell blocks ready to be solved."""
-    return tuple(replace(lv, factors=_factors(op, lv)) for lv in levels)
 
 
 @apart()
@@ -101,14 +97,20 @@ def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
     return tuple(b - a for a, b in zip(apply(op, lv, v, wrap), r, strict=True))
 
 
-def _jacobi(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
-    """Every cell solved with its neighbours as they are."""
-    return op.block.solve(lv.factors, tuple(b + _moved(lv, d, x, wrap, own=False) for b, d, x in zip(r, op.diffusivity, v, strict=True)))
-
-
 @apart("wrap")
+def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
+    """r and what the neighbours bring. Apart from the solution of the cells, in which every field would evaluate it again."""
+    return tuple(b + _moved(lv, d, x, wrap, own=False) for b, d, x in zip(r, op.diffusivity, v, strict=True))
+
+
+@apart()
+def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Array) -> Vector:
+    return tuple(x + weight * (z - x) for x, z in zip(v, op.block.solve(lv.factors, right), strict=True))
+
+
 def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Array, wrap: Wrap) -> Vector:
-    return tuple(x + weight * (z - x) for x, z in zip(v, _jacobi(op, lv, v, r, wrap), strict=True))
+    """Block Jacobi: every cell solved with its neighbours as they are."""
+    return _relaxed(op, lv, v, _brought(op, lv, v, r, wrap), weight)
 
 
 @apart()
@@ -151,7 +153,7 @@ def _coarsest(op: Operator, lv: Level, r: Vector, wrap: Wrap) -> Vector:
 
     def sweep(k: Array, state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
         v, step = state
-        solved = _jacobi(op, lv, v, r, wrap)
+        solved = op.block.solve(lv.factors, _brought(op, lv, v, r, wrap))
         step = tuple(table[k, 0] * p + table[k, 1] * (z - x) for p, z, x in zip(step, solved, v, strict=True))
         return _add(v, 1.0, step), step
 
@@ -168,31 +170,67 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
     halved, (first, second) = shape.halved[0], (jnp.asarray(w, r[0].dtype) for w in WEIGHTS[r[0].ndim])
     v = _begun(op, lv, r, first) if v is None else _smoothed(op, lv, v, r, first, wrap)
     v = _smoothed(op, lv, v, r, second, wrap)
-    below = v_cycle(op, levels[1:], None, _down(op, lv, v, r, wrap, halved), Shape(wrap, shape.halved[1:]))
+    down, coarser = _down(op, lv, v, r, wrap, halved), shape.below()
+    if shape.twice == 1:
+        below = lax.fori_loop(0, 2, lambda _, x: v_cycle(op, levels[1:], x, down, coarser), tuple(jnp.zeros_like(x) for x in down))
+    else:
+        below = v_cycle(op, levels[1:], None, down, coarser)
     v = _up(v, below, wrap, halved)
     for weight in (first, second):
         v = _smoothed(op, lv, v, r, weight, wrap)
     return v
 
 
-def _constants(op: Operator, lv: Level, r_sums: Vector) -> Callable[[Vector], Vector]:
-    """Adds one constant a field that closes the budgets: after it the summed equations hold exactly (Galerkin).
+def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
+    """Active cells, and the factored system of the summed equations for one constant a field. float64."""
+    cells = total(lv.local["active"])
+    mean = {k: total(c) / cells for k, c in lv.local.items()}
+    held = (0.0,) * len(op.diffusivity) if lv.held is None else tuple(total(h) / cells for h in lv.held)
+    return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
+
+
+def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Vector) -> Vector:
+    """v plus the constant of each field, inside the field of view, with which the summed equations hold exactly (Galerkin).
 
     r_sums: the summed right-hand sides *without* fluxes between cells. Those telescope, so only the rest is summed; in
-    float32 their round-off would show. Sums are float64. Returns v plus the constants, inside the field of view.
+    float32 their round-off would show.
     """
-    active = lv.local["active"]
-    cells = total(active)
-    mean = {k: total(c) / cells for k, c in lv.local.items()}
-    held = (0.0,) * len(r_sums) if lv.held is None else tuple(total(h) / cells for h in lv.held)
-    factors = op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
+    active, (cells, factors) = lv.local["active"], whole
+    missing = tuple((r - total(k)) / cells for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True))
+    constants = op.block.solve(factors, missing)
+    return tuple(x + k.astype(x.dtype) * active for x, k in zip(v, constants, strict=True))
 
-    def closed(v: Vector) -> Vector:
-        missing = tuple((r - total(k)) / cells for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True))
-        constants = op.block.solve(factors, missing)
-        return tuple(x + k.astype(x.dtype) * active for x, k in zip(v, constants, strict=True))
 
-    return closed
+@dataclass(frozen=True)
+class _Solver:
+    """What the cycles of one solution share."""
+
+    op: Operator
+    levels: tuple[Level, ...]
+    shape: Shape
+    whole: tuple[Array, Any]
+
+    @staticmethod
+    def of(op: Operator, levels: tuple[Level, ...], shape: Shape) -> _Solver:
+        return _Solver(op, tuple(replace(lv, factors=_factors(op, lv)) for lv in levels), shape, _whole(op, levels[0]))
+
+    def improved(self, v: Vector | None, r: Vector, r_sums: Vector) -> Vector:
+        """One V-cycle and the constant correction."""
+        found = v_cycle(self.op, self.levels, v, r, self.shape)
+        inside = tuple(jnp.where(self.levels[0].local["active"] == 0, 0, x) for x in found)
+        return self.closed(inside, r_sums)
+
+    def closed(self, v: Vector, r_sums: Vector) -> Vector:
+        return _closed(self.op, self.levels[0], self.whole, v, r_sums)
+
+    def iterated(self, now: krylov.Progress, scales: Vector) -> krylov.Progress:
+        """One iteration of conjugate residuals with `improved` as preconditioner."""
+        return krylov.step(
+            now,
+            lambda v: apply(self.op, self.levels[0], v, self.shape.wrap),
+            lambda r: self.improved(None, r, tuple(total(x) for x in r)),
+            scales,
+        )
 
 
 def solve(
@@ -203,49 +241,64 @@ def solve(
     shape: Shape,
     cycles: int | Array,
     size: Callable[[Vector], Array],
+    scales: Vector | None = None,
 ) -> tuple[Vector, Array, Array]:
     """`cycles` V-cycles, each with the constant correction. Work is fixed by `cycles` alone; one cycle is traced.
 
-    size: the error norm of a correction. Returns the solution, the size of the last cycle's correction, and its
-    ratio to the one before (the contraction seen; nan after a single cycle).
+    r_sums: the summed right-hand sides without fluxes between cells; size: the error norm of a correction.
+    scales: typical size of each equation; given, every cycle is an iteration of conjugate residuals with the V-cycle as
+    preconditioner (krylov.py), for contrasts and masks on which V-cycles alone are slow.
+    Returns the solution, the size of the last cycle's correction, and its ratio to the one before (the contraction seen;
+    nan after a single cycle).
     """
-    levels = factored(op, levels)
-    constants = _constants(op, levels[0], r_sums)
+    solver = _Solver.of(op, levels, shape)
+
+    def watched(before: Vector, after: Vector, last: Array) -> tuple[Array, Array]:
+        now = size(tuple(b - a for a, b in zip(before, after, strict=True)))
+        return now, now / last
 
     def cycle(_: int, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
         v, last = state[:2]
-        better = constants(_masked(v_cycle(op, levels, v, r, shape), levels[0]))
-        now = size(tuple(b - a for a, b in zip(v, better, strict=True)))
-        return better, now, now / last
+        better = solver.improved(v, r, r_sums)
+        return better, *watched(v, better, last)
 
-    zero = tuple(jnp.zeros_like(x) for x in r)
     nan = jnp.asarray(jnp.nan, jnp.float64)
-    return lax.fori_loop(0, cycles, cycle, (zero, nan, nan))
+    if scales is None:
+        return lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), nan, nan))
+
+    def iteration(_: int, state: tuple[krylov.Progress, Array, Array]) -> tuple[krylov.Progress, Array, Array]:
+        now, last = state[:2]
+        after = solver.iterated(now, scales)
+        return after, *watched(now.v, after.v, last)
+
+    found, last, ratio = lax.fori_loop(0, cycles, iteration, (krylov.begin(r), nan, nan))
+    return solver.closed(found.v, r_sums), last, ratio
 
 
-def _masked(v: Vector, lv: Level) -> Vector:
-    return tuple(jnp.where(lv.local["active"] == 0, 0, x) for x in v)
-
-
-def contraction(op: Operator, levels: tuple[Level, ...], shape: Shape, cycles: int) -> list[float]:
-    """Factors by which the residual falls in each of `cycles` V-cycles, with constant correction, from a random right-hand side.
+def contraction(
+    op: Operator, levels: tuple[Level, ...], shape: Shape, cycles: int, scales: Vector | None = None, r: Vector | None = None
+) -> list[float]:
+    """Factors by which the residual falls in each of `cycles` V-cycles; scales as for `solve`; r: default random.
 
     Of each field's residual relative to where it began, the worst field. For diagnosis, not for a step.
     """
     active = levels[0].local["active"]
     rng = np.random.default_rng(0)
-    levels = factored(op, levels)
-    r = tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active for _ in op.diffusivity)
+    units = (1.0,) * len(op.diffusivity) if scales is None else scales
+    right = tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active * s for s in units) if r is None else r
 
     @jax.jit
-    def cycle(levels: tuple[Level, ...], v: Vector) -> tuple[Vector, Array]:
-        constants = _constants(op, levels[0], tuple(total(x) for x in r))
-        v = constants(_masked(v_cycle(op, levels, v, r, shape), levels[0]))
-        left = residual(op, levels[0], v, r, shape.wrap)
-        return v, jnp.max(jnp.stack([jnp.linalg.norm(a) / jnp.linalg.norm(b) for a, b in zip(left, r, strict=True)]))
+    def cycle(op: Operator, levels: tuple[Level, ...], now: krylov.Progress) -> tuple[krylov.Progress, Array]:
+        solver = _Solver.of(op, levels, shape)
+        if scales is None:
+            now = replace(now, v=solver.improved(now.v, right, tuple(total(x) for x in right)))
+        else:
+            now = solver.iterated(now, scales)
+        left = residual(op, levels[0], now.v, right, shape.wrap)
+        return now, jnp.max(jnp.stack([jnp.linalg.norm(a) / jnp.linalg.norm(b) for a, b in zip(left, right, strict=True)]))
 
-    v, sizes = tuple(jnp.zeros_like(x) for x in r), [1.0]
+    now, sizes = krylov.begin(right), [1.0]
     for _ in range(cycles):
-        v, size = cycle(levels, v)
+        now, size = cycle(op, levels, now)
         sizes.append(float(size))
     return [b / a for a, b in pairwise(sizes)]

@@ -1,0 +1,1 @@
+"""Can it be believed: studies of the solver against known answers."""
