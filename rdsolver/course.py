@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import steady
+from . import plan, steady
 from .models.base import Field, Model
 from .models.bone.model import BoneModel
 from .models.bone.pharmacokinetics import Plasma
 from .operators import borders, multigrid
+from .operators.reductions import Pockets
 from .problem import ModelProblem, Problem
 from .system import Fields, Forcing, System
 
@@ -71,6 +72,8 @@ class PlainCourse:
             _scales(self.fields, dtype),
             edges,
             tuple(f.name for f in self.fields if f.signed),
+            Pockets.of(active, place.wrap),
+            plan.least(p.model.groups),
         )
         self.u = {f.name: jnp.broadcast_to(jnp.asarray(p.initial.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
 
@@ -115,7 +118,17 @@ class BoneCourse:
         place = model.prepare(section.grid, active, values, model.blank_reference(active))
         shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
         edges = tuple(borders.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders)
-        return System(model, shape, place, self._numbers(-1.0), self._curves({}, 0.0, 1.0), _scales(self.fields, self.dtype), edges)
+        return System(
+            model,
+            shape,
+            place,
+            self._numbers(-1.0),
+            self._curves({}, 0.0, 1.0),
+            _scales(self.fields, self.dtype),
+            edges,
+            pockets=Pockets.of(section.active, place.wrap),
+            cycles=plan.least(model.groups),
+        )
 
     def _find_baseline(self) -> None:
         section, model = self.problem.section, self.model

@@ -10,12 +10,13 @@ from math import sqrt
 import jax
 import numpy as np
 
+from . import plan
 from .course import Course, course_of
 from .diagnosis import culprit
 from .errors import RunError
 from .integrators import choose
 from .integrators.base import Memory, Trial, event, hermite, start
-from .integrators.control import clipped, judge
+from .integrators.control import UNSOLVED, clipped, judge
 from .problem import ModelProblem, Problem
 from .system import Fields, System
 
@@ -86,13 +87,13 @@ class Simulation:
         """
         began = time.perf_counter()
         ends = self.course.events
-        system = self.course.between(0.0, ends[0])
-        memory = start(system, np.float64(self.t), self.u)
-        self.dt = self.first_step(system, memory)
-        yield self._opening(system, memory)
+        self.system = self.course.between(0.0, ends[0])
+        memory = start(self.system, np.float64(self.t), self.u)
+        self.dt = self.first_step(self.system, memory)
+        yield self._opening(memory)
         for i, end in enumerate(ends):
             while self.t < end:
-                trial, saved, stats = self._step(system, memory, end)
+                trial, saved, stats = self._step(memory, end)
                 self.u, memory, self.t = trial.u, trial.memory, trial.t
                 self.totals.steps += 1
                 self.totals.seconds = time.perf_counter() - began
@@ -101,10 +102,10 @@ class Simulation:
                     self.budget[k] = self.budget.get(k, 0.0) + float(v)
                 yield Chunk(self.t, trial.dt, self.u, memory, {k: float(v) for k, v in trial.observed.items()}, saved, stats)
             if i + 1 < len(ends):
-                after = self.course.between(end, ends[i + 1])
-                memory = event(system, after, np.float64(end), self.u, memory)
+                after = plan.carried(self.system, self.course.between(end, ends[i + 1]))
+                memory = event(self.system, after, np.float64(end), self.u, memory)
                 self.dt = min(self.dt, self.first_step(after, memory))
-                system = after
+                self.system = after
 
     def first_step(self, system: System, memory: Memory) -> float:
         """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
@@ -113,34 +114,41 @@ class Simulation:
         fastest = float(_norm(system, memory.f, self.u, np.ones((), self.dtype)))
         return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
 
-    def _opening(self, system: System, memory: Memory) -> Chunk:
-        observed = {k: float(v) for k, v in _observe(system, np.float64(self.t), self.u).items()}
+    def _opening(self, memory: Memory) -> Chunk:
+        observed = {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
         saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
         return Chunk(self.t, 0.0, self.u, memory, observed, saved, {})
 
-    def _step(self, system: System, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
+    def _step(self, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
         """Try until a step is accepted, with the saved times it passed."""
         landing, rejections, reason, trial = end, 0, "", None
-        bound = self.integrator.largest_dt(system, self.t, self.u)
+        bound = self.integrator.largest_dt(self.system, self.t, self.u)
         while True:
             dt = clipped(min(self.dt, bound), landing - self.t)
             if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
                 raise RunError(self._failure(dt, bound, rejections, reason, memory, trial))
-            trial = self._try(system, memory, dt)
+            trial = self._try(memory, dt)
             verdict = judge(trial, self.integrator.order)
             self.totals.solves += int(trial.stats["stages"])
             if not verdict.accept:
-                rejections, self.dt, reason = rejections + 1, verdict.dt, verdict.reason
+                rejections, reason = rejections + 1, verdict.reason
                 self.totals.rejected += 1
+                better = plan.more(self.system, trial.stats) if trial.finite and trial.unsolved > UNSOLVED else None
+                if better is None:
+                    self.dt = verdict.dt
+                else:  # the same step, better solved
+                    self.system = better
                 continue
             if dt == landing - self.t:
                 trial = replace(trial, t=landing)  # not t + dt: landings are exact
-            saved, early = self._saved_between(system, memory, trial)
+            saved, early = self._saved_between(memory, trial)
             if early is not None:
                 landing = early  # the interpolant fell below zero there: land on it instead
                 continue
             # a step shortened to land says nothing against the longer one
             self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
+            if trial.unsolved:
+                self.system = plan.fewer(self.system, trial.stats)
             return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
 
     def _failure(self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None) -> str:
@@ -159,14 +167,14 @@ class Simulation:
             "The state before it is kept. Look at the parameters that act there, or raise solver.tolerance."
         )
 
-    def _try(self, system: System, memory: Memory, dt: float) -> Trial:
-        *_, trial = self.integrator.pieces(system, self.t, self.u, memory, dt, self.tol)
+    def _try(self, memory: Memory, dt: float) -> Trial:
+        *_, trial = self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol)
         assert trial is not None  # the last piece is the trial
         if trial.unsolved > NOTICEABLE:
             self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))
         return trial
 
-    def _saved_between(self, system: System, memory: Memory, trial: Trial) -> tuple[list, float | None]:
+    def _saved_between(self, memory: Memory, trial: Trial) -> tuple[list, float | None]:
         """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or the first time where
         a density is negative."""
         saved = []
@@ -180,8 +188,8 @@ class Simulation:
                 share = np.float64((when - self.t) / trial.dt)
                 state = hermite(self.u, memory.f, trial.u, trial.memory.f, np.float64(trial.dt), share)
             else:
-                state = self._try(system, memory, when - self.t).u
-            if float(_lowest(system, state, np.asarray(self.tol, self.dtype))) < -1:
+                state = self._try(memory, when - self.t).u
+            if float(_lowest(self.system, state, np.asarray(self.tol, self.dtype))) < -1:
                 return [], when
             saved.append((when, jax.device_get(state)))
         return saved, None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .models.base import Group, Model
 from .operators import multigrid
 from .operators.borders import Edge, exchange
 from .operators.boundaries import Wrap
-from .operators.reductions import mean_square, total
+from .operators.reductions import Pockets, mean_square, sums, total
 from .operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
 Fields = dict[str, Array]
@@ -66,8 +67,8 @@ class Box:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["place", "p", "forcing", "scale", "edges"],
-    meta_fields=["model", "shape", "signed"],
+    data_fields=["place", "p", "forcing", "scale", "edges", "pockets", "cycles"],
+    meta_fields=["model", "shape", "signed", "krylov"],
 )
 @dataclass(frozen=True)
 class System:
@@ -80,6 +81,9 @@ class System:
     scale          of each field, its typical size: tolerances are relative to it
     edges          borders that let something through
     signed         fields that may be negative
+    pockets        regions that nothing passes between (None: one)
+    cycles         V-cycles of each transport group where they differ from the model's; krylov: groups that are accelerated.
+                   The host's plan, changed between steps: the work inside a step is fixed
     """
 
     model: Model
@@ -90,6 +94,9 @@ class System:
     scale: Numbers
     edges: tuple[Edge, ...] = ()
     signed: tuple[str, ...] = ()
+    pockets: Pockets | None = None
+    cycles: dict[str, np.int32] = field(default_factory=dict)
+    krylov: tuple[str, ...] = ()
 
     @property
     def _dtype(self) -> Any:
@@ -220,7 +227,8 @@ class System:
             return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
 
         problem = self._linear(group, t, u, psi, sigma, aux)
-        change, last, contraction = multigrid.solve(*problem, self.shape, group.cycles, size)
+        scales = tuple(self.scale[n] for n in group.fields) if group.name in self.krylov else None
+        change, last, contraction = multigrid.solve(*problem, self.shape, self.cycles[group.name], size, scales)
         return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
 
     def _linear(
@@ -244,8 +252,8 @@ class System:
         op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
         open_to = self._exchanges(aux)
         held = tuple(open_to[n][0] if n in open_to else jnp.zeros_like(u[n]) for n in names) if open_to.keys() & set(names) else None
-        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap, held), self.shape)
-        return op, levels, tuple(right), tuple(total(x) for x in local)
+        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap, held, self.pockets), self.shape)
+        return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
 
     def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:
         """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this σ."""

@@ -1,17 +1,22 @@
 """Any model from its rates: what the bone model needs by hand comes from differentiation."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import state
 
-from rdsolver import device
+from rdsolver import device, plan
+from rdsolver.course import PlainCourse
 from rdsolver.domain.borders import Border
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DECAY, DECOY, DECOY_VALUES, GRAY_SCOTT, decoy_sources
+from rdsolver.operators import multigrid
+from rdsolver.operators.reductions import Pockets
 from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation import Simulation
 
@@ -127,3 +132,46 @@ def test_the_bound_holds_the_jacobian():
         cells = [np.array([[-b / 100, -a / 100], [40, -1]]) for a, b in zip(np.ravel(u["a"]), np.ravel(u["b"]), strict=True)]
     worst = max(np.abs(np.linalg.eigvals(c)).max() for c in cells)
     assert worst <= bound <= 100 * worst
+
+
+def test_pockets_are_found_through_faces_and_around():
+    active = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 1], [0, 1, 0, 0]], bool)
+    with device.on("cpu"):
+        open_, wrapped = Pockets.of(active, (False, False)), Pockets.of(active, (False, True))
+        assert Pockets.of(np.ones((4, 4), bool), (False, False)) is None
+    assert open_ is not None
+    assert wrapped is not None
+    assert (open_.count, wrapped.count) == (5, 3)
+    label = np.asarray(wrapped.label)
+    assert label[0, 0] == label[0, 1] == label[0, 3]
+    assert label[2, 0] == label[2, 3] != label[3, 1]
+    assert (label[~active] == wrapped.count).all()
+    assert set(label[active]) == {0, 1, 2}
+
+
+def test_the_plan_gives_more_work_where_the_solver_is_slow_and_takes_it_back():
+    model = DECOY
+    with device.on("cpu"):
+        course = PlainCourse(ModelProblem(model, GRID, DECOY_VALUES, {}, 1.0, arrays=decoy_sources(GRID)))
+        system = course.system
+    assert system.cycles == {"fields": 2}
+    slow = plan.more(system, {"fields": 4.0, "fields.contraction": 0.7})
+    assert slow is not None
+    assert slow.krylov == ("fields",)
+    assert 4.0 * 0.7 ** (slow.cycles["fields"] - 2) <= plan.AIM
+    assert plan.more(system, {"fields": 4.0, "fields.contraction": 1.3}) is None  # more of it does not help
+    assert plan.more(replace(system, cycles={"fields": np.int32(plan.MOST_CYCLES)}), {"fields": 4.0, "fields.contraction": 0.3}) is None
+    easy = plan.fewer(slow, {"fields": 1e-4, "fields.contraction": 0.7})
+    assert easy.cycles["fields"] == slow.cycles["fields"] - 1
+    assert plan.fewer(system, {"fields": 0.0, "fields.contraction": 0.1}) is system
+
+
+def test_a_hard_section_is_solved_with_more_cycles_not_with_shorter_steps(monkeypatch):
+    """With one weak V-cycle a stage is not solved at the first try; the plan changes, the steps and the answer do not."""
+    grid, values, start = gray_scott_start()
+    want, _ = run(GRAY_SCOTT, values, start, 60.0, "tr-bdf2", 1e-4, grid)
+    monkeypatch.setattr(multigrid, "WEIGHTS", {2: (0.05, 0.05)})
+    got, _ = run(replace(GRAY_SCOTT, name="Gray-Scott, badly smoothed"), values, start, 60.0, "tr-bdf2", 1e-4, grid)
+    assert got.system.cycles["fields"] > 2
+    assert got.totals.steps < 1.3 * want.totals.steps
+    assert far(state(got), state(want)) < 1e-3

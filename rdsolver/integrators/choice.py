@@ -1,6 +1,6 @@
 """Which integrator "auto" is: the one whose predicted work is least, counted in sweeps of the right-hand side.
 
-A run takes about N = 10 (1e-3/tolerance)^(1/3) steps from event to event with a method of order 2. A step of rkc2 is s + 3
+A run takes about N = 20 (1e-3/tolerance)^(1/3) steps from event to event with a method of order 2. A step of rkc2 is s + 3
 sweeps, s its stages; a stage of tr-bdf2 costs some STAGE sweeps whatever the step; etdrk4 knows its own (etd.cost).
 Only ratios matter, and not much: near a tie both are as good. Measured in docs/numerics.md.
 """
@@ -21,7 +21,7 @@ from .rkc import RKC2
 from .trbdf2 import TRBDF2
 
 INTEGRATORS: dict[str, type[Integrator]] = {i.name: i for i in (TRBDF2, RKC2, ETDRK2, ETDRK4)}
-STEPS = 10  # from event to event at tolerance 1e-3
+STEPS = 20  # from event to event at tolerance 1e-3
 STAGE = 20  # sweeps that an implicit stage costs; 8 (bone model) to 30 (three fields in 2D) were measured
 
 

@@ -18,6 +18,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _on_cpu() -> bool:
+    """Whether what is traced now will run on a CPU. A GPU fuses otherwise, and takes no calls."""
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
+
+
 def apart(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function of arrays on its own wherever it is called; `static` names its arguments that are no arrays."""
 
@@ -31,6 +37,8 @@ def apart(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not _on_cpu():
+                return function(*args, **kwargs)
             with set_xla_metadata(inlineable="false"):
                 return compiled(*args, **kwargs)
 

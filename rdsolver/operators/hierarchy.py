@@ -20,6 +20,7 @@ from jax import Array, lax
 from .apart import apart
 from .blocks import Local, Vector
 from .boundaries import Wrap, lower, upper
+from .reductions import Pockets
 from .transport import Faces
 
 COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
@@ -28,7 +29,7 @@ CHEAP = 8  # a level with so many times fewer cells than the finest is visited t
 HELD = 0.7  # of the mean of the children: 0.5 is right beside a flat side, 1 around a small hole (docs/numerics.md)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["c", "local", "w", "held", "factors"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["c", "local", "w", "held", "pockets", "factors"], meta_fields=[])
 @dataclass(frozen=True)
 class Level:
     """One grid of the hierarchy; face arrays hold both ends of their axis, face k below cell k.
@@ -37,6 +38,7 @@ class Level:
     local    cell-wise coefficients of the block
     w        drift velocity at the faces over the spacing, 1/d (None: no drift)
     held     of each field, exchange of a cell with a value given at a border, 1/d (None: no such border)
+    pockets  on the finest level, regions that nothing passes between (None: one)
     factors  the cell block, ready to be solved (Block.factor)
     """
 
@@ -44,6 +46,7 @@ class Level:
     local: Local
     w: Faces | None
     held: Vector | None
+    pockets: Pockets | None = None
     factors: Any = None
 
 
@@ -75,9 +78,9 @@ class Shape:
         return Shape(self.wrap, self.halved[1:], max(self.twice - 1, 0))
 
 
-def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | None = None) -> Level:
+def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | None = None, pockets: Pockets | None = None) -> Level:
     """The finest level, from the faces between cells (boundaries.py)."""
-    return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held)
+    return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held, pockets)
 
 
 def _padded(u: Array, axis: int, below: int, above: int) -> Array:

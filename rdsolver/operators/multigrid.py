@@ -28,7 +28,7 @@ from .apart import apart
 from .blocks import Block, Local, Vector
 from .boundaries import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
-from .reductions import total
+from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
 
@@ -182,23 +182,23 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
 
 
 def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
-    """Active cells, and the factored system of the summed equations for one constant a field. float64."""
-    cells = total(lv.local["active"])
-    mean = {k: total(c) / cells for k, c in lv.local.items()}
-    held = (0.0,) * len(op.diffusivity) if lv.held is None else tuple(total(h) / cells for h in lv.held)
+    """Active cells, and the factored system of the summed equations for one constant a field and pocket. float64."""
+    cells = sums(lv.local["active"], lv.pockets)
+    mean = {k: sums(c, lv.pockets) / cells for k, c in lv.local.items()}
+    held = (0.0,) * len(op.diffusivity) if lv.held is None else tuple(sums(h, lv.pockets) / cells for h in lv.held)
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
 
 def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Vector) -> Vector:
-    """v plus the constant of each field, inside the field of view, with which the summed equations hold exactly (Galerkin).
+    """v plus the constant of each field in each pocket with which the equations summed over it hold exactly (Galerkin).
 
     r_sums: the summed right-hand sides *without* fluxes between cells. Those telescope, so only the rest is summed; in
     float32 their round-off would show.
     """
     active, (cells, factors) = lv.local["active"], whole
-    missing = tuple((r - total(k)) / cells for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True))
+    missing = tuple((r - sums(k, lv.pockets)) / cells for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True))
     constants = op.block.solve(factors, missing)
-    return tuple(x + k.astype(x.dtype) * active for x, k in zip(v, constants, strict=True))
+    return tuple(x + spread(k, lv.pockets).astype(x.dtype) * active for x, k in zip(v, constants, strict=True))
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class _Solver:
         return krylov.step(
             now,
             lambda v: apply(self.op, self.levels[0], v, self.shape.wrap),
-            lambda r: self.improved(None, r, tuple(total(x) for x in r)),
+            lambda r: self.improved(None, r, tuple(sums(x, self.levels[0].pockets) for x in r)),
             scales,
         )
 
@@ -239,13 +239,13 @@ def solve(
     r: Vector,
     r_sums: Vector,
     shape: Shape,
-    cycles: int | Array,
+    cycles: int | np.int32 | Array,
     size: Callable[[Vector], Array],
     scales: Vector | None = None,
 ) -> tuple[Vector, Array, Array]:
     """`cycles` V-cycles, each with the constant correction. Work is fixed by `cycles` alone; one cycle is traced.
 
-    r_sums: the summed right-hand sides without fluxes between cells; size: the error norm of a correction.
+    r_sums: the right-hand sides without fluxes between cells, summed (reductions.sums); size: the error norm of a correction.
     scales: typical size of each equation; given, every cycle is an iteration of conjugate residuals with the V-cycle as
     preconditioner (krylov.py), for contrasts and masks on which V-cycles alone are slow.
     Returns the solution, the size of the last cycle's correction, and its ratio to the one before (the contraction seen;
@@ -291,7 +291,7 @@ def contraction(
     def cycle(op: Operator, levels: tuple[Level, ...], now: krylov.Progress) -> tuple[krylov.Progress, Array]:
         solver = _Solver.of(op, levels, shape)
         if scales is None:
-            now = replace(now, v=solver.improved(now.v, right, tuple(total(x) for x in right)))
+            now = replace(now, v=solver.improved(now.v, right, tuple(sums(x, levels[0].pockets) for x in right)))
         else:
             now = solver.iterated(now, scales)
         left = residual(op, levels[0], now.v, right, shape.wrap)

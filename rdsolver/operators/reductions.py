@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from scipy import ndimage
+
+from .boundaries import Wrap
 
 _STEP = 2.0**20
 _CLIP = 1e4
@@ -12,6 +20,46 @@ _CLIP = 1e4
 def total(u: Array) -> Array:
     """Sum over all cells in float64 (callers mask: what is outside the field of view is zero)."""
     return jnp.sum(u, dtype=jnp.float64)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["label"], meta_fields=["count"])
+@dataclass(frozen=True)
+class Pockets:
+    """Regions that nothing passes between: of each cell its number, from 0; `count` where it is not active."""
+
+    label: Array
+    count: int
+
+    @staticmethod
+    def of(active: np.ndarray, wrap: Wrap) -> Pockets | None:
+        """Of a mask, through faces and around periodic axes; None where there is only one."""
+        label = np.zeros(active.shape, int)
+        ndimage.label(active, output=label)
+        for a, periodic in enumerate(wrap):
+            if not periodic:
+                continue
+            for k in range(label.take(0, a).size):  # what meets across the ends is one
+                one, other = label.take(0, a).flat[k], label.take(-1, a).flat[k]
+                if one and other:
+                    label[label == other] = one
+        numbers = [n for n in np.unique(label) if n]
+        if len(numbers) == 1:
+            return None
+        order = np.full(label.max() + 1, len(numbers))
+        order[numbers] = np.arange(len(numbers))
+        return Pockets(jnp.asarray(order[label], jnp.int32), len(numbers))
+
+
+def sums(u: Array, pockets: Pockets | None) -> Array:
+    """Like total; with pockets one sum of each, (count,)."""
+    if pockets is None:
+        return total(u)
+    return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[: pockets.count]
+
+
+def spread(numbers: Array, pockets: Pockets | None) -> Array:
+    """A number of each pocket to its cells (0 outside); a single number stays one."""
+    return numbers if pockets is None else jnp.append(numbers, 0)[pockets.label]
 
 
 def mean_square(e: Array, cells: Array) -> Array:

@@ -21,6 +21,7 @@ from ..domain.trabeculae import trabecular
 from ..models.bone.binding import Binding
 from ..operators import multigrid
 from ..operators.blocks import Block, Dense, Local, Vector
+from ..operators.reductions import Pockets
 from ..operators.transport import face_diffusion, open_faces
 
 CYCLES, FIRST = 10, 4  # cycles run, and those not counted in the asymptotic factor
@@ -95,7 +96,7 @@ class Case:
             held = tuple(x * k for x in d)
         op = multigrid.Operator(jnp.asarray(self.sigma, self.precision), d, block)
         shape = multigrid.Shape.of(self.shape, self.spacing, wrap)
-        levels = multigrid.hierarchy(multigrid.level(c, local | {"active": inside}, None, wrap, held), shape)
+        levels = multigrid.hierarchy(multigrid.level(c, local | {"active": inside}, None, wrap, held, Pockets.of(active, wrap)), shape)
         return op, levels, shape, tuple(jnp.asarray(s, self.precision) for s in scales)
 
     def _block(self, active: np.ndarray, bone: np.ndarray) -> tuple[Block, Local, tuple[float, ...], tuple[float, ...]]:
@@ -171,7 +172,11 @@ CASES = (
     Case("Krylov: contrast 1000, binders 2", 12, contrast=1000.0, sigma=3.4, group="binding", binders=2, krylov=True),
     Case("Krylov: impermeable bone", 12, mask="impermeable", krylov=True, quick=True),
     Case("Krylov: impermeable bone, 3D", 12, **BLOCK, mask="impermeable", krylov=True),
-    Case("Krylov: impermeable bone, long step", 12, sigma=1.0, mask="impermeable", krylov=True),
+    *(
+        Case(f"Krylov: impermeable bone, {s:g} /d", 12, sigma=s, mask="impermeable", krylov=True, quick=s == 0.01)
+        for s in (1.0, 0.3, 0.1, 0.01)
+    ),
+    Case("Krylov: contrast 1000, 1 /d", 12, sigma=1.0, contrast=1000.0, krylov=True),
     Case("Krylov: impermeable bone, decoy", 12, mask="impermeable", group="decoy", krylov=True),
     Case("Krylov: impermeable bone, binders 2", 12, sigma=3.4, mask="impermeable", group="binding", binders=2, krylov=True),
     Case("Krylov: impermeable bone, float32", 12, mask="impermeable", precision="float32", krylov=True),
