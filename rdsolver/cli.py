@@ -203,6 +203,33 @@ def plot(
 
 
 @app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="The set that takes under a minute instead of some minutes.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the table as JSON.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the figures (default, in a checkout: docs/verification).")
+    ] = None,
+) -> None:
+    """Check the solver against known answers: orders, exact cases, invariants. Exit status 1 when one is missed."""
+    import json
+
+    from .studies.verify import Table, figures_folder
+    from .studies.verify import verify as studies
+    from .studies.verify_figures import draw
+
+    folder = figures or figures_folder()
+    table = Table(typer.echo)
+    rows, curves = studies(quick, table)
+    table.end()
+    if json_file is not None:
+        _write(json_file, json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False) + "\n")
+    for path in draw(curves, folder) if folder else ():
+        typer.echo(str(path))
+    if not all(row.passed for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
     configs = {path.stem: path for path in sorted(_examples().glob("*.toml"))}
@@ -263,6 +290,13 @@ def _folders(configs: Sequence[Path], out: Path | None, force: bool) -> list[Pat
         if (folder / "run.h5").exists() and not force:
             raise InputError(f"{folder / 'run.h5'} exists already. Choose another folder with --out, or overwrite it with --force.")
     return folders
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another file.") from e
 
 
 def _run_file(path: Path) -> Path:

@@ -132,7 +132,9 @@ class BoneCourse:
 
     def _find_baseline(self) -> None:
         section, model = self.problem.section, self.model
-        system = replace(self.system, p=model.healthy(self.system.p))
+        drugs = {name for a in model.agents for name in (a.name, a.complex)}
+        closed = tuple(e for e in self.system.edges if e.field not in drugs)  # the healthy section has no drug
+        system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
         bone = jnp.asarray(section.bone * section.active, self.dtype)
         u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
         self.system = steady.with_reference(self.system, reference)

@@ -32,6 +32,7 @@ class Chunk:
     saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
     stats     of the step: error, solver contraction, rejections before it
+    plan      the linear solver's, for the next step: V-cycles of each group, and the groups that are accelerated
     """
 
     t: float
@@ -41,6 +42,7 @@ class Chunk:
     observed: dict[str, float]
     saved: list[tuple[float, dict[str, np.ndarray]]]
     stats: dict[str, float]
+    plan: tuple[dict[str, int], tuple[str, ...]]
 
 
 @dataclass
@@ -100,7 +102,7 @@ class Simulation:
                 self.totals.first = self.totals.first or self.totals.seconds
                 for k, v in trial.passed.items():
                     self.budget[k] = self.budget.get(k, 0.0) + float(v)
-                yield Chunk(self.t, trial.dt, self.u, memory, {k: float(v) for k, v in trial.observed.items()}, saved, stats)
+                yield Chunk(self.t, trial.dt, self.u, memory, {k: float(v) for k, v in trial.observed.items()}, saved, stats, self._plan)
             if i + 1 < len(ends):
                 after = plan.carried(self.system, self.course.between(end, ends[i + 1]))
                 memory = event(self.system, after, np.float64(end), self.u, memory)
@@ -117,7 +119,11 @@ class Simulation:
     def _opening(self, memory: Memory) -> Chunk:
         observed = {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
         saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
-        return Chunk(self.t, 0.0, self.u, memory, observed, saved, {})
+        return Chunk(self.t, 0.0, self.u, memory, observed, saved, {}, self._plan)
+
+    @property
+    def _plan(self) -> tuple[dict[str, int], tuple[str, ...]]:
+        return {name: int(n) for name, n in self.system.cycles.items()}, self.system.krylov
 
     def _step(self, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
         """Try until a step is accepted, with the saved times it passed."""

@@ -8,6 +8,7 @@ from problems import SPACING, Dose, errors, problem, replace, run, series, squar
 from scipy.interpolate import CubicSpline
 
 from rdsolver import device, simulate
+from rdsolver.domain.borders import Border
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import Section, slab
 from rdsolver.domain.trabeculae import trabecular
@@ -300,8 +301,6 @@ def test_x64_is_as_the_caller_left_it():
 
 def test_open_borders_are_in_the_baseline_and_in_the_budgets():
     """RANKL held at one side, OPG exchanged at another: nothing changes untreated, and what passes is counted."""
-    from rdsolver.domain.borders import Border
-
     borders = (Border("rankl", "value", "x", "low", value=0.05), Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0))
     dose = (Dose("fc_opg", 1.0, "sc", 1.0),)
     quiet, chunks = run(problem(square(24), borders=borders, end=2.0))
@@ -311,3 +310,13 @@ def test_open_borders_are_in_the_baseline_and_in_the_budgets():
     assert {abs(b["imbalance"]) < 1e-12 for b in treated.budgets().values()} == {True}
     explicit, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0, integrator="rkc2", tolerance=1e-4))
     assert max(errors(state(treated), state(explicit), treated).values()) < 5e-3
+
+
+def test_a_border_on_a_drug_waits_for_the_run():
+    """The healthy section has no drug, whatever a side lets in; then it comes in through that side."""
+    entry = (Border("fc_opg", "exchange", "y", "high", value=10.0, exchange=1e4),)
+    simulation, chunks = run(problem(square(24), agents=("fc_opg",), borders=entry, end=0.5))
+    assert series(chunks)["tissue_fc_opg"][0] == 0
+    drug = state(simulation)["fc_opg"]
+    assert drug[-1].mean() > 2 * drug[0].mean() > 0
+    assert all(abs(b["imbalance"]) < 1e-12 for b in simulation.budgets().values())

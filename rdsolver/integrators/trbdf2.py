@@ -97,6 +97,6 @@ class TRBDF2:
             error=float(verdict[0]),
             finite=bool(verdict[1]),
             lowest=float(verdict[2]),
-            unsolved=max(float(r[g]) for r in reports for g, n in system.cycles.items() if n > 1),
+            unsolved=max((float(r[g]) for r in reports for g, n in system.cycles.items() if n > 1), default=0.0),
             stats={"stages": 2} | {k: float(max(r[k] for r in reports)) for k in reports[0]},
         )

@@ -65,7 +65,7 @@ class ReactionDiffusion:
 
     unknowns    its fields
     rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem,
-                all on the cells; any pointwise JAX expression
+                all on the cells; any pointwise JAX expression. Densities (fields not `signed`) are never negative in it
     moves       of each field that diffuses, the parameter that holds its diffusivity
     cycles      V-cycles a stage
     first_step  largest first step (None: estimated)
@@ -105,7 +105,18 @@ class ReactionDiffusion:
         """Nothing moves: the place itself."""
         return place
 
+    def _densities(self, u: Fields) -> Fields:
+        """What the rates see: a density that the solver left below zero, within its tolerance, counts as 0.
+
+        Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of any size.
+        """
+        signed = {f.name for f in self.unknowns if f.signed}
+        return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
+
     def reaction(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Fields:
+        return self._rates(self._densities(u), p, place, inputs)
+
+    def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
         return {name: found[name] * place.active for name in u}
 
@@ -119,8 +130,9 @@ class ReactionDiffusion:
         """J_ik = ∂R_i/∂u_k in every cell: the rates are pointwise, so one shift of a whole field differentiates all its cells."""
 
         def shifted(s: Array) -> Fields:
-            return self.reaction({k: x + s[i] for i, (k, x) in enumerate(u.items())}, p, place, place, inputs)
+            return self._rates({k: x + s[i] for i, (k, x) in enumerate(seen.items())}, p, place, inputs)
 
+        seen = self._densities(u)
         columns = jax.jacfwd(shifted)(jnp.zeros(len(u), place.active.dtype))
         return [[columns[name][..., k] for k in range(len(u))] for name in u]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from ..domain.grid import Grid
+from ..operators.boundaries import lower
+from ..operators.transport import Faces
 from .base import Field
-from .pointwise import Fields, Numbers, ReactionDiffusion
+from .pointwise import Fields, Numbers, Place, ReactionDiffusion
 
 
 def _decay(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
@@ -79,3 +82,34 @@ def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
         return np.sum([(x - centre * size) ** 2 for x in places], axis=0) < (radius * size) ** 2
 
     return {"rankl_source": 2e-3 * ball(0.35, 0.2), "opg_source": 1e-3 * ball(0.65, 0.25)}
+
+
+def _stiff(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    # on the grid, div(D grad mode) = -decay mode exactly, so that all error is error in time
+    swing, turning = jnp.cos(p["frequency"] * at["time"]), -p["frequency"] * jnp.sin(p["frequency"] * at["time"])
+    wanted = 1 + 0.5 * swing * at["mode"]
+    moved = 0.5 * (turning + p["decay"] * swing) * at["mode"]
+    off = u["u"] - wanted
+    return {"u": moved - p["stiffness"] * (off + off**3)}
+
+
+STIFF = ReactionDiffusion("stiff relaxation", (Field("u", "1", 1.0, "u", signed=True),), _stiff, {"u": "diffusivity"}, first_step=1e-3)
+"""du/dt = D lap u - λ (e + e³) + ∂φ/∂t - D lap φ with e = u - φ, φ = 1 + cos(ω t) mode/2: the solution is φ for any λ
+(Prothero & Robinson 1974, Math. Comp. 28:145, eq. 1.5, made nonlinear and spatial). Array: mode, an eigenvector of diffusion on the
+grid, to its rate `decay`."""
+
+
+class Carried(ReactionDiffusion):
+    """One field in a given flow. Arrays "flow_0", "flow_1" ..: velocity over spacing on the upper face of each cell, 1/time."""
+
+    def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
+        name = self.unknowns[0].name
+        return {name: tuple(lower(place.arrays[f"flow_{a}"], a, place.wrap) for a in range(place.active.ndim))}
+
+
+def _still(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+    return {k: 0 * x for k, x in u.items()}
+
+
+CARRIED = Carried("a density in a flow", (Field("c", "1", 1.0, "density"),), _still, {"c": "diffusivity"}, first_step=1e-3)
+"""dc/dt = div(D grad c) - div(v c): where div v = 0 no value leaves the range it started in."""

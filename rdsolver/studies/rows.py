@@ -1,0 +1,73 @@
+"""What a study says: rows of a table, and curves for the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One expectation and what came out. expected: in words, e.g. ">= 1.9"; "report": no bound is claimed."""
+
+    study: str
+    expected: str
+    observed: float
+    passed: bool
+
+    def as_json(self) -> dict[str, str | float | bool | None]:
+        return {
+            "study": self.study,
+            "expected": self.expected,
+            "observed": self.observed if isfinite(self.observed) else None,
+            "pass": self.passed,
+        }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a panel. style: "points" (measured, joined), "line" (theory)."""
+
+    panel: str
+    label: str
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    style: str = "points"
+
+
+Study = Callable[[bool], Iterator[Row | Curve]]  # of quick
+
+
+def at_least(study: str, bound: float, observed: float) -> Row:
+    return Row(study, f">= {bound:.3g}", float(observed), bool(observed >= bound))
+
+
+def at_most(study: str, bound: float, observed: float) -> Row:
+    return Row(study, f"<= {bound:.3g}", float(observed), bool(observed <= bound))
+
+
+def report(study: str, observed: float, about: str = "") -> Row:
+    """A figure given as it is; it fails only where it is no number."""
+    return Row(study, f"report{about and f' ({about})'}", float(observed), isfinite(observed))
+
+
+def order(steps: Sequence[float], errors: Sequence[float]) -> float:
+    """Slope of log error against log step, by least squares."""
+    return float(np.polyfit(np.log(steps), np.log(np.maximum(errors, 1e-300)), 1)[0])
+
+
+def worst(values: Iterable[float]) -> float:
+    """The largest; NaN if there is one, which Python's max would pass over."""
+    return float(np.max(list(values)))
+
+
+def lowest(values: Iterable[float]) -> float:
+    """The smallest; NaN if there is one."""
+    return float(np.min(list(values)))
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x))))

@@ -1,0 +1,60 @@
+"""How studies run problems: to saved times, by fixed steps, and from what a step left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+
+from ..integrators import INTEGRATORS
+from ..integrators.base import Integrator, Memory, Trial, start
+from ..problem import ModelProblem, Problem, Solver
+from ..simulation import Simulation
+from ..system import Fields, System
+from .rows import rms, worst
+
+State = dict[str, np.ndarray]
+
+
+def names(system: System | None = None) -> list[str]:
+    """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a plain box)."""
+    return [n for n in INTEGRATORS if n != "auto" and (system is None or system.box is not None or not n.startswith("etd"))]
+
+
+def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:
+    return Solver(integrator, tolerance, "float64")  # pyright: ignore[reportArgumentType]
+
+
+def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
+    """The states at the saved times."""
+    return [(t, u) for chunk in Simulation(problem).chunks() for t, u in chunk.saved]
+
+
+def one_step(integrator: Integrator, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Trial:
+    *_, trial = integrator.pieces(system, t, u, memory, dt, tol)
+    assert trial is not None  # the last piece is the trial
+    return trial
+
+
+def replay(integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float) -> list[Trial]:
+    """These steps, one after another, whatever their error."""
+    memory, trials = start(system, np.float64(t), u), []
+    for dt in steps:
+        trials.append(one_step(integrator, system, t, u, memory, dt, tol))
+        t, u, memory = trials[-1].t, trials[-1].u, trials[-1].memory
+    return trials
+
+
+def arrays(u: Mapping[str, jax.Array]) -> State:
+    return {k: np.asarray(v, float) for k, v in u.items()}
+
+
+def distance(got: Mapping[str, jax.Array | np.ndarray], want: Mapping[str, jax.Array | np.ndarray], scale: Mapping[str, float]) -> float:
+    """Largest over the fields of the relative L2 distance, floored at 1e-2 of the field's scale."""
+
+    def off(k: str) -> float:
+        w = np.asarray(want[k], float)
+        return rms(np.asarray(got[k], float) - w) / max(rms(w), 1e-2 * scale[k])
+
+    return worst(off(k) for k in want)
