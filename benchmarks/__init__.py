@@ -1,1 +1,1 @@
-"""Measurements, from a checkout. Timings live here, never in the tests."""
+"""Benchmarks: `python -m benchmarks MODE` from a checkout. README.md here says how to read them."""

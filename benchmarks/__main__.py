@@ -1,0 +1,41 @@
+"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io. README.md says how to read them."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from . import measure
+from .reference import DEFAULT
+
+MODES = {
+    "copy": "memory bandwidth of a JAX copy",
+    "step": "a sweep, a V-cycle and an implicit stage as a fraction of that copy; fusions and copies in the compiled loop",
+    "simulate": "a whole run of a config, compilation apart",
+    "workprecision": "error against time over tolerances and integrators",
+    "peers": "W1 and W2 side by side with other solvers and with hand-written floors",
+    "io": "what the run file costs the solver",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    modes = top.add_subparsers(dest="mode", required=True, metavar="MODE")
+    for name, text in MODES.items():
+        one = modes.add_parser(name, help=text, description=text)
+        import_module(f".modes.{name}", __package__).arguments(one)
+        one.add_argument("--json", type=Path, metavar="FILE", help="where the figures go (default: benchmarks/results/)")
+        one.add_argument("--cache", type=Path, default=DEFAULT, metavar="FOLDER", help="where references are kept")
+    return top
+
+
+def main(argv: list[str] | None = None) -> None:
+    a = parser().parse_args(argv)
+    results = import_module(f".modes.{a.mode}", __package__).main(a)
+    device = measure.device_name(getattr(a, "device", None) or "cpu")
+    print(f"\nwritten to {measure.write(a.mode, results, a.json, device)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""W3: the bone model on a generated section, 60 days, one dose, as plain problem objects (no pydantic, no pint).
+
+128^2 cells of 10 um are the demo's section; 256^2 the same at 5 um; 64^3 a block of 1280 um at 20 um.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from rdsolver.domain.grid import Grid
+from rdsolver.domain.section import Section
+from rdsolver.domain.trabeculae import trabecular
+from rdsolver.models.bone.binders import LABELS, Binder
+from rdsolver.models.bone.parameters import parameters
+from rdsolver.models.bone.pharmacokinetics import Dose
+from rdsolver.problem import Problem, Solver
+from rdsolver.simulation import Simulation
+
+SIZE = 1280.0  # um, of the box, on every axis
+FRACTION, THICKNESS, SEED = 0.25, 120.0, 1
+DOSE = Dose("rank_fc", 3.0, "sc", 20.0)
+END = 60.0  # d
+FLOOR = 1e-2  # of a field's scale: an error is relative to this at least
+
+
+@lru_cache(maxsize=4)
+def section(cells: int, ndim: int) -> Section:
+    """The box of SIZE with so many cells along each axis; small ones get a smaller box of the same cells."""
+    spacing = max(SIZE / cells, 5.0) if cells >= 48 else 20.0
+    thickness = min(THICKNESS, cells * spacing / 4)
+    grid = Grid((cells,) * ndim, (spacing,) * ndim, thickness=10.0 if ndim == 2 else None)
+    return trabecular(grid, FRACTION, thickness, SEED)
+
+
+def problem(cells: int, ndim: int, solver: Solver, end: float = END) -> Problem:
+    """W3 on cells^ndim; with an end before the dose of day 20, the dose is given after a third of it."""
+    binders = (Binder("rank_fc", "rank_fc", LABELS["rank_fc"]),)
+    values = {p.name: p.default("human") for p in parameters(binders)}
+    dose = DOSE if end > DOSE.time else replace(DOSE, time=end / 3)
+    return Problem(section(cells, ndim), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver)
+
+
+@dataclass
+class Found:
+    """times, ntx: of every accepted step; fields: at the end."""
+
+    times: np.ndarray
+    ntx: np.ndarray
+    fields: dict[str, np.ndarray]
+    scales: dict[str, float]
+
+    def errors(self, want: Found) -> dict[str, float | str]:
+        """Worst difference in NTX(t), worst field at the end (relative L2, floored), and its name."""
+        each = {k: _size(self.fields[k] - want.fields[k]) / max(_size(want.fields[k]), FLOOR * self.scales[k]) for k in want.fields}
+        worst = max(each, key=lambda k: each[k])
+        ntx = float(np.abs(np.interp(self.times, want.times, want.ntx) - self.ntx).max())
+        return {"error_ntx": ntx, "error_end": each[worst], "worst_field": worst}
+
+
+def _size(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def run(p: Problem) -> tuple[Simulation, Found]:
+    """The simulation after its end, and what is compared. Inside device.on()."""
+    simulation = Simulation(p)
+    rows = np.array([(c.t, c.observed["ntx"]) for c in simulation.chunks()])
+    fields = {k: np.asarray(v, float) for k, v in simulation.u.items()}
+    return simulation, Found(rows[:, 0], rows[:, 1], fields, {f.name: f.scale for f in simulation.fields})
+
+
+def parse(name: str) -> tuple[int, int]:
+    """Cells and axes of w3-128 or w3-64-3d. Raises ValueError for any other form."""
+    found = re.fullmatch(r"w3-(\d+)(-3d)?", name)
+    if not found:
+        raise ValueError(f'case "{name}" is not known: w3-N for N x N cells, w3-N-3d for N x N x N')
+    return int(found[1]), 3 if found[2] else 2

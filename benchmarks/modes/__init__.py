@@ -1,0 +1,1 @@
+"""One module a mode: arguments(parser), main(arguments) -> rows."""
