@@ -1,7 +1,7 @@
 """Which integrator "auto" is: the one whose predicted work is least, counted in sweeps of the right-hand side.
 
-A run takes about N = 20 (1e-3/tolerance)^(1/3) steps from event to event with a method of order 2. A step of rkc2 is s + 3
-sweeps, s its stages; a stage of tr-bdf2 costs some STAGE sweeps whatever the step; etdrk4 knows its own (etd.cost).
+A run takes about N = 25 + 10 (1e-3/tolerance)^(1/3) steps from event to event with a method of order 2. A step of rkc2 is s + 3
+sweeps, s its stages; a stage of tr-bdf2 costs its V-cycles whatever the step, CYCLE sweeps each; etdrk4 knows its own (etd.cost).
 Only ratios matter, and not much: near a tie both are as good. Measured in docs/numerics.md.
 """
 
@@ -21,8 +21,8 @@ from .rkc import RKC2
 from .trbdf2 import TRBDF2
 
 INTEGRATORS: dict[str, type[Integrator]] = {i.name: i for i in (TRBDF2, RKC2, ETDRK2, ETDRK4)}
-STEPS = 20  # from event to event at tolerance 1e-3
-STAGE = 20  # sweeps that an implicit stage costs; 8 (bone model) to 30 (three fields in 2D) were measured
+STEPS = 25, 10  # from event to event: growing from the first step, and at tolerance 1e-3
+CYCLE = 20  # sweeps that a V-cycle of all fields costs; 22 to 24 were measured on three fields, some 10 on the bone model
 
 
 def choose(solver: Solver, system: System, u: Fields, span: float, segments: int) -> tuple[Integrator, str]:
@@ -45,10 +45,11 @@ def choose(solver: Solver, system: System, u: Fields, span: float, segments: int
 
 def predicted(system: System, u: Fields, span: float, segments: int, tolerance: float) -> dict[str, float]:
     """Sweeps of each integrator that applies."""
-    steps = STEPS * segments * (1e-3 / tolerance) ** (1 / 3)
+    steps = segments * (STEPS[0] + STEPS[1] * (1e-3 / tolerance) ** (1 / 3))
     radius, leaving = (float(x) for x in rkc.bounds(system, jnp.zeros(()), u))
     explicit = max(steps, ceil(span / rkc.longest_step(radius, leaving)))
-    costs = {TRBDF2.name: steps * 2 * STAGE, RKC2.name: explicit * (rkc.stages_for(span / explicit, radius) + 3)}
+    cycles = sum(int(system.cycles[g.name]) * len(g.fields) for g in system.model.groups if g.solve == "transport") / len(u)
+    costs = {TRBDF2.name: steps * 2 * cycles * CYCLE, RKC2.name: explicit * (rkc.stages_for(span / explicit, radius) + 3)}
     if system.box is not None:
         costs[ETDRK4.name] = etd.cost(system, 0.0, u, span, tolerance)
     return costs
