@@ -139,7 +139,8 @@ class Simulation:
             if not verdict.accept:
                 rejections, reason = rejections + 1, verdict.reason
                 self.totals.rejected += 1
-                better = plan.more(self.system, trial.stats) if trial.finite and trial.unsolved > UNSOLVED else None
+                unsolved = trial.finite and trial.error <= 1 and trial.unsolved > UNSOLVED
+                better = plan.more(self.system, trial.stats) if unsolved else None
                 if better is None:
                     self.dt = verdict.dt
                 else:  # the same step, better solved
@@ -176,7 +177,7 @@ class Simulation:
     def _try(self, memory: Memory, dt: float) -> Trial:
         *_, trial = self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol)
         assert trial is not None  # the last piece is the trial
-        if trial.unsolved > NOTICEABLE:
+        if trial.unsolved > NOTICEABLE and trial.error <= 1:
             self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))
         return trial
 
