@@ -14,17 +14,17 @@ import numpy as np
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import Section
 from rdsolver.domain.trabeculae import trabecular
-from rdsolver.models.bone.binders import LABELS, Binder
+from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.problem import Problem, Solver
 from rdsolver.simulation import Simulation
+from rdsolver.studies.runs import errors
 
 SIZE = 1280.0  # um, of the box, on every axis
 FRACTION, THICKNESS, SEED = 0.25, 120.0, 1
 DOSE = Dose("rank_fc", 3.0, "sc", 20.0)
 END = 60.0  # d
-FLOOR = 1e-2  # of a field's scale: an error is relative to this at least
 
 
 @lru_cache(maxsize=4)
@@ -38,7 +38,7 @@ def section(cells: int, ndim: int) -> Section:
 
 def problem(cells: int, ndim: int, solver: Solver, end: float = END) -> Problem:
     """W3 on cells^ndim; with an end before the dose of day 20, the dose is given after a third of it."""
-    binders = (Binder("rank_fc", "rank_fc", LABELS["rank_fc"]),)
+    binders = (drug("rank_fc"),)
     values = {p.name: p.default("human") for p in parameters(binders)}
     dose = DOSE if end > DOSE.time else replace(DOSE, time=end / 3)
     return Problem(section(cells, ndim), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver)
@@ -55,14 +55,10 @@ class Found:
 
     def errors(self, want: Found) -> dict[str, float | str]:
         """Worst difference in NTX(t), worst field at the end (relative L2, floored), and its name."""
-        each = {k: _size(self.fields[k] - want.fields[k]) / max(_size(want.fields[k]), FLOOR * self.scales[k]) for k in want.fields}
+        each = errors(self.fields, want.fields, self.scales)
         worst = max(each, key=lambda k: each[k])
         ntx = float(np.abs(np.interp(self.times, want.times, want.ntx) - self.ntx).max())
         return {"error_ntx": ntx, "error_end": each[worst], "worst_field": worst}
-
-
-def _size(x: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(x))))
 
 
 def run(p: Problem) -> tuple[Simulation, Found]:

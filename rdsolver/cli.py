@@ -167,13 +167,13 @@ def _row(p: Parameter, preset: str) -> tuple[str, ...]:
 
 
 def _parameters(preset: str, agents: Sequence[str]) -> tuple[Parameter, ...]:
-    from .models.bone.binders import LABELS, Binder
+    from .models.bone.binders import LABELS, drug
     from .models.bone.parameters import PRESETS, parameters
 
     for kind, name, allowed in (("--preset", preset, PRESETS), *(("--agent", a, LABELS) for a in agents)):
         if name not in allowed:
             raise InputError(f"{kind} {name} is not known. Allowed: {', '.join(allowed)}.")
-    return parameters(tuple(Binder(a, a, LABELS[a]) for a in dict.fromkeys(agents)))
+    return parameters(tuple(map(drug, dict.fromkeys(agents))))
 
 
 @app.command()

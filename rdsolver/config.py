@@ -40,7 +40,7 @@ from .domain.grid import Grid
 from .domain.section import Section
 from .errors import InputError
 from .models.base import Parameter
-from .models.bone.binders import LABELS, Binder
+from .models.bone.binders import LABELS, Binder, drug
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import Dose
 from .problem import Change, Output, Problem, Solver, check_memory, host_memory
@@ -172,7 +172,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors: quantities are numbers or text, each with its internal unit."""
     tree = Config.model_json_schema(by_alias=True)
-    rows = parameters(tuple(Binder(n, n, label) for n, label in LABELS.items()))
+    rows = parameters(tuple(map(drug, LABELS)))
     by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}
     tree["$defs"]["Model"]["properties"]["parameters"]["properties"] = by_name
     _tell_units(tree)

@@ -70,10 +70,10 @@ class PlainCourse:
             {k: jnp.asarray(v, dtype) for k, v in p.parameters.items()},
             Forcing.none(),
             _scales(self.fields, dtype),
+            plan.least(p.model.groups),
             edges,
             tuple(f.name for f in self.fields if f.signed),
             Pockets.of(active, place.wrap),
-            plan.least(p.model.groups),
         )
         self.u = {f.name: jnp.broadcast_to(jnp.asarray(p.initial.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
 
@@ -125,9 +125,9 @@ class BoneCourse:
             self._numbers(-1.0),
             self._curves({}, 0.0, 1.0),
             _scales(self.fields, self.dtype),
+            plan.least(model.groups),
             edges,
             pockets=Pockets.of(section.active, place.wrap),
-            cycles=plan.least(model.groups),
         )
 
     def _find_baseline(self) -> None:

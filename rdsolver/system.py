@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,7 @@ class Box:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["place", "p", "forcing", "scale", "edges", "pockets", "cycles"],
+    data_fields=["place", "p", "forcing", "scale", "cycles", "edges", "pockets"],
     meta_fields=["model", "shape", "signed", "krylov"],
 )
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class System:
     edges          borders that let something through
     signed         fields that may be negative
     pockets        regions that nothing passes between (None: one)
-    cycles         V-cycles of each transport group where they differ from the model's; krylov: groups that are accelerated.
+    cycles         V-cycles of each transport group; krylov: groups that are accelerated.
                    The host's plan, changed between steps: the work inside a step is fixed
     """
 
@@ -93,10 +93,10 @@ class System:
     p: Numbers
     forcing: Forcing
     scale: Numbers
+    cycles: dict[str, np.int32]
     edges: tuple[Edge, ...] = ()
     signed: tuple[str, ...] = ()
     pockets: Pockets | None = None
-    cycles: dict[str, np.int32] = field(default_factory=dict)
     krylov: tuple[str, ...] = ()
 
     @property

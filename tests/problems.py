@@ -10,16 +10,13 @@ from rdsolver import device
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import Section
 from rdsolver.domain.trabeculae import trabecular
-from rdsolver.models.bone.binders import LABELS, Binder
+from rdsolver.models.bone.binders import Binder, drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.problem import Problem, Solver
+from rdsolver.studies import runs
 
 SPACING = 20.0
-
-
-def drug(name: str) -> Binder:
-    return Binder(name, name, LABELS[name])
 
 
 def values(agents: tuple[Binder, ...] = (), preset: str = "human", **changed: float) -> dict[str, float]:
@@ -46,7 +43,7 @@ def problem(
     **rest,
 ) -> Problem:
     """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs and doses."""
-    binders = tuple(drug(a) for a in agents)
+    binders = tuple(map(drug, agents))
     section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
     return Problem(
         section,
@@ -82,12 +79,12 @@ def state(simulation) -> dict[str, np.ndarray]:
 
 def errors(got: dict[str, np.ndarray], want: dict[str, np.ndarray], simulation) -> dict[str, float]:
     """Relative L2 distance of each field, floored at 1e-2 of its scale."""
-    scale = {f.name: f.scale for f in simulation.fields}
-
-    def size(x: np.ndarray) -> float:
-        return float(np.sqrt(np.mean(x**2)))
-
-    return {k: size(got[k] - want[k]) / max(size(want[k]), 1e-2 * scale[k]) for k in want}
+    return runs.errors(got, want, {f.name: f.scale for f in simulation.fields})
 
 
-__all__ = ["Dose", "drug", "errors", "problem", "replace", "run", "series", "square", "state", "values"]
+def fixed_steps(integrator, system, begin: float, u, end: float, n: int) -> dict[str, np.ndarray]:
+    """The state after n equal steps of an integrator from u, whatever their error."""
+    return runs.arrays(runs.replay(integrator, system, begin, u, [(end - begin) / n] * n, 1e-3)[-1].u)
+
+
+__all__ = ["Dose", "drug", "errors", "fixed_steps", "problem", "replace", "run", "series", "square", "state", "values"]

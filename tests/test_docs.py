@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from rdsolver import load_config
 from rdsolver.cli import app
 from rdsolver.errors import InputError, RunError
-from rdsolver.models.bone.binders import LABELS, OPG, Binder, binder_parameters
+from rdsolver.models.bone.binders import LABELS, OPG, binder_parameters, drug
 from rdsolver.models.bone.matrix import EDGE
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
@@ -28,7 +28,7 @@ TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.
 AGENTS = ("rank_fc", "fc_opg", "denosumab", "soluble_rank")
 TABLE_COMMAND = ["params", "--markdown", *(word for a in AGENTS for word in ("--agent", a))]
 
-DRUGS = tuple(Binder(n, n, LABELS[n]) for n in AGENTS)
+DRUGS = tuple(map(drug, AGENTS))
 ROWS = parameters(DRUGS)
 COMMANDS = typer.main.get_command(app).commands
 

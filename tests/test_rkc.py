@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import Dose, errors, problem, replace, run, series, square, state
+from problems import Dose, errors, fixed_steps, problem, replace, run, series, square, state
 
 from rdsolver import device
 from rdsolver.domain.grid import Grid
@@ -92,17 +92,9 @@ def test_second_order_in_every_field():
         simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 0.0),), end=2.0, tolerance=1e-5))
         for _ in simulation.chunks():
             pass
-        system, u0, integrator = simulation.course.between(2.0, 4.0), simulation.u, RKC2()
-
-        def integrate(n):
-            u, t, memory = u0, 2.0, start(system, np.float64(2.0), u0)
-            for _ in range(n):
-                *_, trial = integrator.pieces(system, t, u, memory, 2.0 / n, 1e-3)
-                u, t, memory = trial.u, trial.t, trial.memory
-            return {k: np.asarray(v) for k, v in u.items()}
-
-        reference = integrate(256)
-        coarse, fine = (errors(integrate(n), reference, simulation) for n in (16, 32))
+        begin = RKC2(), simulation.course.between(2.0, 4.0), 2.0, simulation.u
+        reference = fixed_steps(*begin, 4.0, 256)
+        coarse, fine = (errors(fixed_steps(*begin, 4.0, n), reference, simulation) for n in (16, 32))
     for name, error in coarse.items():
         assert np.log2(error / fine[name]) > 1.7, name
 

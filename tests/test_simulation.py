@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problems import SPACING, Dose, errors, problem, replace, run, series, square, state
+from problems import SPACING, Dose, errors, fixed_steps, problem, replace, run, series, square, state
 from scipy.interpolate import CubicSpline
 
 from rdsolver import device, simulate
@@ -14,7 +14,6 @@ from rdsolver.domain.section import Section, slab
 from rdsolver.domain.trabeculae import trabecular
 from rdsolver.errors import InputError
 from rdsolver.integrators import RKC2, TRBDF2
-from rdsolver.integrators.base import start
 from rdsolver.integrators.control import clipped
 from rdsolver.models.bone import model as bone_model
 from rdsolver.problem import Change
@@ -187,17 +186,9 @@ def test_second_order_with_fixed_work(integrator, steps):
         simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 0.0),), end=2.0, tolerance=1e-5))
         for _ in simulation.chunks():
             pass
-        system, u0 = simulation.course.between(2.0, 6.0), simulation.u
-
-        def integrate(n):
-            u, t, memory = u0, 2.0, start(system, np.float64(2.0), u0)
-            for _ in range(n):
-                *_, trial = integrator.pieces(system, t, u, memory, 4.0 / n, 1e-3)
-                u, t, memory = trial.u, trial.t, trial.memory
-            return {k: np.asarray(v) for k, v in u.items()}
-
-        reference = integrate(256)
-        coarse, fine = (errors(integrate(n), reference, simulation) for n in steps)
+        begin = integrator, simulation.course.between(2.0, 6.0), 2.0, simulation.u
+        reference = fixed_steps(*begin, 6.0, 256)
+        coarse, fine = (errors(fixed_steps(*begin, 6.0, n), reference, simulation) for n in steps)
     for name in ("osteoclasts", "precursors", "bone", "formation_signal", "r1", "r2"):
         assert np.log2(coarse[name] / fine[name]) > 1.85, name
 

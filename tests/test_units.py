@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdsolver.errors import InputError
-from rdsolver.models.bone.binders import LABELS, Binder
+from rdsolver.models.bone.binders import LABELS, drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.units import quantity
 
-ROWS = parameters(tuple(Binder(name, name, label) for name, label in LABELS.items()))
+ROWS = parameters(tuple(map(drug, LABELS)))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from jax import Array
 
 from ..errors import RunError
 from ..system import Fields, System
-from .base import Memory, Trial
+from .base import Memory, Trial, explicit, verdict
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
@@ -156,10 +156,7 @@ def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fie
     first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
     end = {k: u[k] + seen[2][k] for k in u}
     error = {k: first * seen[0][k] + second * seen[1][k] + last * seen[2][k] for k in u}
-    norm = system.norm(error, end, tol)
-    finite, lowest = system.valid(end, tol)
-    verdict = jnp.stack([norm, finite.astype(norm.dtype), lowest])
-    return end, system.rates(t, end), verdict, system.observe(t, end)
+    return end, system.rates(t, end), verdict(system, error, end, tol), system.observe(t, end)
 
 
 class RKC2:
@@ -205,18 +202,5 @@ class RKC2:
             found |= {last: z, last - 1: older}
         seen = tuple(found[j] for j in (*method.inner, s))
         tolerance = np.asarray(tol, system.place.active.dtype)
-        new, f, verdict, observed = _finish(system, np.float64(t + dt), u, seen, method.weights, tolerance)
-        verdict, observed = jax.device_get((verdict, observed))
-        yield Trial(
-            t=t + dt,
-            dt=dt,
-            u=new,
-            memory=Memory(f, {}, f, float("inf")),
-            observed=observed,
-            passed={},  # fluxes and binding cancel in every stage; counting what passes would cost a third of a sweep
-            error=float(verdict[0]),
-            finite=bool(verdict[1]),
-            lowest=float(verdict[2]),
-            unsolved=0.0,
-            stats={"stages": s + 1 if system.model.slow else s},
-        )
+        new, f, *found = _finish(system, np.float64(t + dt), u, seen, method.weights, tolerance)
+        yield explicit(t + dt, dt, new, f, (found[0], found[1]), s + 1 if system.model.slow else s)

@@ -22,7 +22,7 @@ import numpy as np
 from jax import Array
 
 from ..system import Fields, Sums, System
-from .base import Memory, Trial
+from .base import Memory, Trial, verdict
 
 GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
@@ -54,10 +54,8 @@ def _slope(found: Fields, psi: Fields, sigma: Array) -> Fields:
 def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flows: tuple[Sums, ...], dt: Array, tol: Array):
     """Error in the norm, validity, observables at the end, and what passed through the budgets."""
     error = _sum(jnp.asarray(ERROR_WEIGHTS) * dt, slopes)
-    norm = system.norm(error, u, tol)
-    finite, lowest = system.valid(u, tol)
     passed = {k: dt * sum(w * f[k] for w, f in zip(WEIGHTS, flows, strict=True)) for k in flows[0]}
-    return jnp.stack([norm, finite.astype(norm.dtype), lowest]), system.observe(t, u), passed
+    return verdict(system, error, u, tol), system.observe(t, u), passed
 
 
 class TRBDF2:
@@ -85,8 +83,8 @@ class TRBDF2:
             flows.append(passing)
             reports.append(report)
             yield None
-        verdict, observed, passed = _finish(system, np.float64(t + dt), new, tuple(slopes), tuple(flows), np.float64(dt), tolerance)
-        verdict, observed, passed, reports = jax.device_get((verdict, observed, passed, reports))
+        judged, observed, passed = _finish(system, np.float64(t + dt), new, tuple(slopes), tuple(flows), np.float64(dt), tolerance)
+        judged, observed, passed, reports = jax.device_get((judged, observed, passed, reports))
         yield Trial(
             t=t + dt,
             dt=dt,
@@ -94,9 +92,9 @@ class TRBDF2:
             memory=Memory(slopes[2], flows[2], slopes[1], (1 - MIDDLE) * dt),
             observed=observed,
             passed=passed,
-            error=float(verdict[0]),
-            finite=bool(verdict[1]),
-            lowest=float(verdict[2]),
+            error=float(judged[0]),
+            finite=bool(judged[1]),
+            lowest=float(judged[2]),
             unsolved=max((float(r[g]) for r in reports for g, n in system.cycles.items() if n > 1), default=0.0),
             stats={"stages": 2} | {k: float(max(r[k] for r in reports)) for k in reports[0]},
         )

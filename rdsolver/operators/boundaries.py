@@ -13,18 +13,18 @@ from jax import Array, lax
 Wrap = tuple[bool, ...]  # an entry an axis: True where it is periodic
 
 
-def _part(u: Array, axis: int, start: int, stop: int) -> Array:
+def part(u: Array, axis: int, start: int, stop: int) -> Array:
     return lax.slice_in_dim(u, start, stop, axis=axis)
 
 
 def lower(u: Array, axis: int, wrap: Wrap) -> Array:
     """The cell below each face."""
-    return u if wrap[axis] else _part(u, axis, 0, u.shape[axis] - 1)
+    return u if wrap[axis] else part(u, axis, 0, u.shape[axis] - 1)
 
 
 def upper(u: Array, axis: int, wrap: Wrap) -> Array:
     """The cell above each face."""
-    return jnp.roll(u, -1, axis) if wrap[axis] else _part(u, axis, 1, u.shape[axis])
+    return jnp.roll(u, -1, axis) if wrap[axis] else part(u, axis, 1, u.shape[axis])
 
 
 def difference(u: Array, axis: int, wrap: Wrap) -> Array:
@@ -32,7 +32,7 @@ def difference(u: Array, axis: int, wrap: Wrap) -> Array:
     return upper(u, axis, wrap) - lower(u, axis, wrap)
 
 
-def _widened(faces: Array, axis: int, below: int, above: int) -> Array:
+def widened(faces: Array, axis: int, below: int, above: int) -> Array:
     config = [(0, 0, 0)] * faces.ndim
     config[axis] = (below, above, 0)
     return lax.pad(faces, jnp.zeros((), faces.dtype), config)
@@ -40,12 +40,12 @@ def _widened(faces: Array, axis: int, below: int, above: int) -> Array:
 
 def face_above(faces: Array, axis: int, wrap: Wrap) -> Array:
     """For each cell, the value on its upper face; 0 at a closed end."""
-    return faces if wrap[axis] else _widened(faces, axis, 0, 1)
+    return faces if wrap[axis] else widened(faces, axis, 0, 1)
 
 
 def face_below(faces: Array, axis: int, wrap: Wrap) -> Array:
     """For each cell, the value on its lower face; 0 at a closed end."""
-    return jnp.roll(faces, 1, axis) if wrap[axis] else _widened(faces, axis, 1, 0)
+    return jnp.roll(faces, 1, axis) if wrap[axis] else widened(faces, axis, 1, 0)
 
 
 def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
@@ -53,8 +53,8 @@ def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
     if wrap[axis]:
         return faces - jnp.roll(faces, 1, axis)
     n = faces.shape[axis] + 1
-    all_faces = _widened(faces, axis, 1, 1)  # padded once and differenced: XLA on a CPU stores every pad it meets
-    return _part(all_faces, axis, 1, n + 1) - _part(all_faces, axis, 0, n)
+    all_faces = widened(faces, axis, 1, 1)  # padded once and differenced: XLA on a CPU stores every pad it meets
+    return part(all_faces, axis, 1, n + 1) - part(all_faces, axis, 0, n)
 
 
 def surrounded(u: Array, wrap: Wrap) -> Array:
@@ -62,7 +62,7 @@ def surrounded(u: Array, wrap: Wrap) -> Array:
     wide = lax.pad(u, jnp.zeros((), u.dtype), [(0, 0, 0) if w else (1, 1, 0) for w in wrap])
     for axis in (a for a, w in enumerate(wrap) if w):
         n = u.shape[axis]
-        wide = lax.concatenate([_part(wide, axis, n - 1, n), wide, _part(wide, axis, 0, 1)], axis)
+        wide = lax.concatenate([part(wide, axis, n - 1, n), wide, part(wide, axis, 0, 1)], axis)
     return wide
 
 
@@ -70,20 +70,20 @@ def lines(wide: Array, axis: int) -> Array:
     """Of a surrounded array, the lines along an axis: one more cell at both ends of that axis alone."""
     for other in range(wide.ndim):
         if other != axis:
-            wide = _part(wide, other, 1, wide.shape[other] - 1)
+            wide = part(wide, other, 1, wide.shape[other] - 1)
     return wide
 
 
 def with_ends(faces: Array, axis: int, wrap: Wrap) -> Array:
     """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis wraps."""
     n = faces.shape[axis]
-    return lax.concatenate([_part(faces, axis, n - 1, n), faces], axis) if wrap[axis] else _widened(faces, axis, 1, 1)
+    return lax.concatenate([part(faces, axis, n - 1, n), faces], axis) if wrap[axis] else widened(faces, axis, 1, 1)
 
 
 def rise(u: Array, axis: int) -> Array:
     """Each entry minus the one before it."""
     n = u.shape[axis]
-    return _part(u, axis, 1, n) - _part(u, axis, 0, n - 1)
+    return part(u, axis, 1, n) - part(u, axis, 0, n - 1)
 
 
 def beyond(u: Array, axis: int, cells: int, wrap: Wrap) -> Array:

@@ -19,7 +19,7 @@ from jax import Array, lax
 
 from .apart import apart
 from .blocks import Local, Vector
-from .boundaries import Wrap, lower, upper
+from .boundaries import Wrap, lower, part, surrounded, upper, widened, with_ends
 from .reductions import Pockets
 from .transport import Faces
 
@@ -83,27 +83,14 @@ def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | No
     return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held, pockets)
 
 
-def _padded(u: Array, axis: int, below: int, above: int) -> Array:
-    """With so many zeros at the ends of an axis."""
-    config = [(0, 0, 0)] * u.ndim
-    config[axis] = (below, above, 0)
-    return lax.pad(u, jnp.zeros((), u.dtype), config)
-
-
-def _part(u: Array, axis: int, start: int, stop: int) -> Array:
-    return lax.slice_in_dim(u, start, stop, axis=axis)
-
-
 def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
     """From the faces between cells to those below and above every cell: n + 1 along their axis."""
-    return tuple(
-        lax.concatenate([_part(f, a, f.shape[a] - 1, f.shape[a]), f], a) if wrap[a] else _padded(f, a, 1, 1) for a, f in enumerate(faces)
-    )
+    return tuple(with_ends(f, a, wrap) for a, f in enumerate(faces))
 
 
 def _between(faces: Array, axis: int, wrap: Wrap) -> Array:
     """Back to the faces between cells."""
-    return _part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
+    return part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
 
 
 def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
@@ -111,10 +98,7 @@ def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
 
     Padded once for all axes: a third to a half of the time of a pad an axis on two CPU cores.
     """
-    wide = lax.pad(u, jnp.zeros((), u.dtype), [(0 if w else 1, 0 if w else 1, 0) for w in wrap])
-    for a, periodic in enumerate(wrap):
-        if periodic:
-            wide = lax.concatenate([_part(wide, a, u.shape[a] - 1, u.shape[a]), wide, _part(wide, a, 0, 1)], a)
+    wide = surrounded(u, wrap)
 
     def shifted(axis: int, by: int) -> Array:
         start = [1 + by if a == axis else 1 for a in range(u.ndim)]
@@ -126,7 +110,7 @@ def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
 def sides(faces: Array, axis: int) -> tuple[Array, Array]:
     """Of every cell, the value on its lower and on its upper face."""
     n = faces.shape[axis] - 1
-    return _part(faces, axis, 0, n), _part(faces, axis, 1, n + 1)
+    return part(faces, axis, 0, n), part(faces, axis, 1, n + 1)
 
 
 def _alternate(u: Array, axis: int, start: int) -> Array:
@@ -136,7 +120,7 @@ def _alternate(u: Array, axis: int, start: int) -> Array:
 def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
     for a, half in enumerate(halved):
         if half:
-            u = _padded(u, a, 0, u.shape[a] % 2)
+            u = widened(u, a, 0, u.shape[a] % 2)
             u = 0.5 * (_alternate(u, a, 0) + _alternate(u, a, 1))
     return u
 
@@ -154,7 +138,7 @@ def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int
             on_it = _alternate(f, a, 1)
             if power == 2:
                 inner = _alternate(f, a, 0)
-                inner = _padded(inner, a, 0, on_it.shape[a] + (not wrap[a]) - inner.shape[a])
+                inner = widened(inner, a, 0, on_it.shape[a] + (not wrap[a]) - inner.shape[a])
                 below, above = lower(inner, a, wrap), upper(inner, a, wrap)
                 closed = on_it * below * above == 0
                 series = 1 / (0.5 / jnp.where(closed, 1, on_it) + 0.25 / jnp.where(closed, 1, below) + 0.25 / jnp.where(closed, 1, above))
@@ -192,9 +176,9 @@ def interpolate(u: Array, cells: tuple[int, ...], halved: tuple[bool, ...], wrap
         if wrap[a]:
             below, above = jnp.roll(u, 1, a), jnp.roll(u, -1, a)
         else:
-            below = lax.concatenate([_part(u, a, 0, 1), _part(u, a, 0, last)], a)
-            above = lax.concatenate([_part(u, a, 1, last + 1), _part(u, a, last, last + 1)], a)
+            below = lax.concatenate([part(u, a, 0, 1), part(u, a, 0, last)], a)
+            above = lax.concatenate([part(u, a, 1, last + 1), part(u, a, last, last + 1)], a)
         even, odd = 0.75 * u + 0.25 * below, 0.75 * u + 0.25 * above
         u = jnp.stack([even, odd], axis=a + 1).reshape(*u.shape[:a], 2 * u.shape[a], *u.shape[a + 1 :])
-        u = _part(u, a, 0, cells[a])
+        u = part(u, a, 0, cells[a])
     return u

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from .boundaries import Wrap
 
@@ -34,20 +36,15 @@ class Pockets:
     def of(active: np.ndarray, wrap: Wrap) -> Pockets | None:
         """Of a mask, through faces and around periodic axes; None where there is only one."""
         label = np.zeros(active.shape, int)
-        ndimage.label(active, output=label)
-        for a, periodic in enumerate(wrap):
-            if not periodic:
-                continue
-            for k in range(label.take(0, a).size):  # what meets across the ends is one
-                one, other = label.take(0, a).flat[k], label.take(-1, a).flat[k]
-                if one and other:
-                    label[label == other] = one
-        numbers = [n for n in np.unique(label) if n]
-        if len(numbers) == 1:
+        count = ndimage.label(active, output=label)
+        ends = [[label.take(k, a).ravel() for k in (0, -1)] for a, periodic in enumerate(wrap) if periodic]
+        meet = np.concatenate([np.zeros((2, 0), int), *map(np.stack, ends)], axis=1)
+        meet = meet[:, (meet > 0).all(axis=0)]  # what meets across the ends is one
+        graph = coo_array((np.ones(meet.shape[1]), tuple(meet - 1)), (count, count))
+        pockets, number = connected_components(graph, directed=False)
+        if pockets == 1:
             return None
-        order = np.full(label.max() + 1, len(numbers))
-        order[numbers] = np.arange(len(numbers))
-        return Pockets(jnp.asarray(order[label], jnp.int32), len(numbers))
+        return Pockets(jnp.asarray(np.append(pockets, number)[label], jnp.int32), pockets)
 
 
 def sums(u: Array, pockets: Pockets | None) -> Array:

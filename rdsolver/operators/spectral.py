@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .boundaries import Wrap
+from .boundaries import Wrap, part
 
 FOLDED = 100  # cells; on a shorter axis the fold costs more than it saves
 
@@ -78,7 +78,7 @@ def forward(u: Array, basis: Basis) -> Array:
             u = _product(axis.modes[0], u, a)
             continue
         n = u.shape[a]
-        low, middle, high = _part(u, a, 0, n // 2), _part(u, a, n // 2, n - n // 2), jnp.flip(_part(u, a, n - n // 2, n), a)
+        low, middle, high = part(u, a, 0, n // 2), part(u, a, n // 2, n - n // 2), jnp.flip(part(u, a, n - n // 2, n), a)
         even = jnp.concatenate([low + high, middle], a)
         u = jnp.concatenate([_product(axis.modes[0], even, a), _product(axis.modes[1], low - high, a)], a)
     return u
@@ -91,15 +91,11 @@ def inverse(v: Array, basis: Basis) -> Array:
             v = _product(axis.modes[0].T, v, a)
             continue
         n = v.shape[a]
-        even = _product(axis.modes[0].T, _part(v, a, 0, n - n // 2), a)
-        odd = _product(axis.modes[1].T, _part(v, a, n - n // 2, n), a)
-        both, middle = _part(even, a, 0, n // 2), _part(even, a, n // 2, n - n // 2)
+        even = _product(axis.modes[0].T, part(v, a, 0, n - n // 2), a)
+        odd = _product(axis.modes[1].T, part(v, a, n - n // 2, n), a)
+        both, middle = part(even, a, 0, n // 2), part(even, a, n // 2, n - n // 2)
         v = jnp.concatenate([both + odd, middle, jnp.flip(both - odd, a)], a)
     return v
-
-
-def _part(u: Array, axis: int, start: int, stop: int) -> Array:
-    return lax.slice_in_dim(u, start, stop, axis=axis)
 
 
 def _product(matrix: Array, u: Array, axis: int) -> Array:

@@ -10,7 +10,7 @@ from ..domain.borders import Border
 from ..domain.grid import Grid
 from ..domain.section import Section
 from ..domain.trabeculae import trabecular
-from ..models.bone.binders import LABELS, Binder
+from ..models.bone.binders import drug
 from ..models.bone.parameters import parameters
 from ..models.bone.pharmacokinetics import Dose
 from ..problem import Change, Problem, Solver
@@ -50,7 +50,7 @@ def dosed(
     borders: tuple[Border, ...] = (),
 ) -> Problem:
     """3 mg/kg of each drug on day 0; surge: factor on RANKL production from day 0."""
-    binders = tuple(Binder(a, a, LABELS[a]) for a in agents)
+    binders = tuple(map(drug, agents))
     values = {p.name: p.default("human") for p in parameters(binders)} | dict(changed or {})
     return Problem(
         place,

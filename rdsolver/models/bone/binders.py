@@ -39,6 +39,11 @@ LABELS = {"rank_fc": "RANK-Fc", "fc_opg": "Fc-OPG", "denosumab": "denosumab", "s
 """The drugs that come as presets."""
 
 
+def drug(name: str) -> Binder:
+    """A preset under its own name."""
+    return Binder(name, name, LABELS[name])
+
+
 def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
     """The parameters of one binder, named after it."""
     b, label = binder.name, binder.label

@@ -177,8 +177,8 @@ class BoneModel:
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
         typical = {"rankl": "rankl_scale", "opg": "opg_scale", "precursors": "precursor_scale", "osteoclasts": "osteoclast_scale"}
-        start = {f.name: values.get(typical.get(f.name, ""), 0.0) * active for f in self.fields(values)}
-        return start | {"bone": bone}
+        start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
+        return start | {name: values[scale] * active for name, scale in typical.items()} | {"bone": bone}
 
     # --- rates ------------------------------------------------------------------------------------------------------
 
