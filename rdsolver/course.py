@@ -96,8 +96,7 @@ class BoneCourse:
         self.dtype = np.dtype(problem.solver.precision)
         self.model = BoneModel(problem.agents)
         self.fields = self.model.fields(problem.parameters)
-        self.plasma = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
-        self._segment: tuple[float, dict[str, Plasma]] = (0.0, self.plasma)
+        self._plasma = {0.0: {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}}  # before the doses of each time known
         self.system = self._bare_system()
         if initial is None:
             self._find_baseline()
@@ -146,11 +145,11 @@ class BoneCourse:
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
         self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
         for name, amounts in initial["plasma"].items():
-            self.plasma[name].amounts = np.asarray(amounts, float)
+            self._plasma[0.0][name].amounts = np.asarray(amounts, float)
         self.baseline_cycles = 0
 
     def _curves(self, plasma: Mapping[str, Plasma], begin: float, end: float) -> Forcing:
-        """The drugs in plasma between two events; moves the compartments on."""
+        """The drugs in plasma between two events; moves them on."""
         rows = [p.advance(begin, end) for p in plasma.values()] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
         rows += [rows[0]] * (len(self.problem.agents) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
@@ -165,19 +164,28 @@ class BoneCourse:
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def between(self, begin: float, end: float) -> System:
-        """The system from one event to the next: doses given, parameters changed."""
+        """The system from one event to the next: doses given, parameters changed. The same however often it is asked for."""
+        plasma = self._dosed(begin)
+        forcing = self._curves(plasma, begin, end)
+        self._plasma[end] = plasma
+        return replace(self.system, p=self._numbers(begin), forcing=forcing)
+
+    def _dosed(self, t: float) -> dict[str, Plasma]:
+        """The drugs in plasma right after the doses of time t."""
+        plasma = self.plasma_at(t)
         for dose in self.problem.doses:
-            if dose.time == begin:
-                self.plasma[dose.agent].give(dose)
-        self._segment = begin, {k: replace(p) for k, p in self.plasma.items()}
-        return replace(self.system, p=self._numbers(begin), forcing=self._curves(self.plasma, begin, end))
+            if dose.time == t:
+                plasma[dose.agent].give(dose)
+        return plasma
 
     def plasma_at(self, t: float) -> dict[str, Plasma]:
-        """The drugs in plasma at the present time t, from which another run goes on; a dose due now is not in it."""
-        begin, plasma = self._segment
+        """The drugs in plasma at time t, from which another run goes on; a dose due then is not in it."""
+        if t in self._plasma:
+            return {k: replace(p) for k, p in self._plasma[t].items()}
+        begin = max(known for known in self._plasma if known < t)
+        plasma = self._dosed(begin)
         for p in plasma.values():
-            if t > begin:
-                p.advance(begin, t)
+            p.advance(begin, t)
         return plasma
 
     @property

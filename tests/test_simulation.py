@@ -139,6 +139,19 @@ def test_the_two_integrators_agree_within_tolerance(dosed, tight):
     assert np.abs(np.interp(a["time"], b["time"], b["ntx"]) - a["ntx"]).max() < 1e-3
 
 
+def test_a_dose_is_given_once_however_often_the_course_is_asked():
+    p = problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "iv", 0.0), Dose("fc_opg", 1.0, "sc", 2.0)), end=4.0)
+    with device.on("cpu"):
+        course = Simulation(p).course
+        first, again = ((course.between(0.0, 2.0), course.between(2.0, 4.0)) for _ in range(2))
+        for one, other in zip(first, again, strict=True):
+            assert np.array_equal(one.forcing.values, other.forcing.values)
+        inside = course.plasma_at(1.0)["fc_opg"]  # between two events
+        inside.advance(1.0, 2.0)
+        np.testing.assert_allclose(inside.amounts, course.plasma_at(2.0)["fc_opg"].amounts, rtol=1e-4)
+        assert np.array_equal(course.plasma_at(1.0)["fc_opg"].amounts, course.plasma_at(1.0)["fc_opg"].amounts)
+
+
 def test_states_saved_between_steps_are_within_tolerance(dosed, tight):
     """The Hermite interpolant against steps that land: each field within 2 tolerances of scale + size."""
     simulation, chunks = dosed
