@@ -152,5 +152,11 @@ def test_exit_statuses_are_those_of_the_errors():
         assert re.search(rf"^\| {status} \|", text, re.MULTILINE), status
 
 
+def test_the_map_names_every_module():
+    named = set(re.findall(r"`(?:\w+/)?(\w+)(?:\.py)?`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    modules = {p.stem for p in (ROOT / "rdsolver").rglob("*.py")} - {"__init__"}
+    assert {m for m in modules if not m.startswith("verify_")} <= named
+
+
 if __name__ == "__main__":
     MODEL.write_text(TABLE.sub(lambda _: table(), MODEL.read_text(encoding="utf-8")), encoding="utf-8")

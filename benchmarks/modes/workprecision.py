@@ -1,7 +1,8 @@
 """workprecision: error against time over tolerances and integrators, for W1, W2, W3 and a config; for W3 CVODE as well.
 
-W1 and W2: against the references of `peers`. W3 and configs: against rkc2 in float64 at a tight tolerance, which is kept in the
-cache; errors are the worst difference in NTX(t) and the worst field at the end (relative L2, floored at 1e-2 of its scale).
+W1 and W2: against the references of `peers`. W3 and configs: against rkc2 in float64 at a tight tolerance, or what --reference-by
+names; it is kept in the cache. Errors are the worst difference in NTX(t) and the worst field at the end (relative L2, floored at
+1e-2 of its scale).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--integrator", action="append", help="ours, or cvode, cvode-dct for W3 and configs (default: tr-bdf2 rkc2)")
     parser.add_argument("--precision", action="append", choices=("float64", "float32"))
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-2, 1e-3, 1e-4])
-    parser.add_argument("--reference", type=float, default=2e-5, help="tolerance of the rkc2 reference of W3 and configs")
+    parser.add_argument("--reference", type=float, default=2e-5, help="tolerance of the reference of W3 and configs")
+    parser.add_argument("--reference-by", default="rkc2", help="integrator of that reference; it shares its method with one of the rows")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of a config")
     parser.add_argument("--end", type=float, default=bone.END, help="d, of W3")
     parser.add_argument("--repeats", type=int, default=3)
@@ -101,7 +103,8 @@ def _bone(name: str, a: argparse.Namespace) -> Iterator[Row]:
 
         return replace(load_config(name, a.set).problem(), solver=solver, save=())
 
-    want = kept(a.cache, f"{name} {a.end} {a.reference} {a.set}", lambda: bone.run(problem(Solver("rkc2", a.reference, "float64")))[1])
+    of = f"{name} {a.end} {a.reference} {a.reference_by} {a.set}"
+    want = kept(a.cache, of, lambda: bone.run(problem(Solver(a.reference_by, a.reference, "float64")))[1])
     for integrator in a.integrator or ("tr-bdf2", "rkc2"):
         for precision in ("float64",) if "cvode" in integrator else a.precision or ("float64", "float32"):
             head = {"integrator": integrator, "precision": precision}
