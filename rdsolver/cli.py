@@ -139,13 +139,16 @@ def schema() -> None:
 def params(
     preset: Annotated[str, typer.Option(help="Whose numbers: human or mouse.")] = "human",
     agents: Agents = None,
+    tumour: Annotated[str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.")] = None,
+    bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
+    membrane: Annotated[bool, typer.Option("--membrane", help="Those of RANKL on membranes too.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")] = False,
 ) -> None:
     """Show every parameter with value, unit, meaning, source, mark and plausible range.
 
     Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge.
     """
-    rows = [_row(p, preset) for p in _parameters(preset, agents or [])]
+    rows = [_row(p, preset, tumour or "") for p in _parameters(preset, agents or [], tumour, bisphosphonate, membrane)]
     if markdown:
         lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
         typer.echo("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines))
@@ -162,18 +165,19 @@ def params(
 COLUMNS = ("name", "value", "unit", "meaning", "source", "mark", "range")
 
 
-def _row(p: Parameter, preset: str) -> tuple[str, ...]:
-    return (p.name, f"{p.default(preset):.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
+def _row(p: Parameter, *presets: str) -> tuple[str, ...]:
+    return (p.name, f"{p.default(*presets):.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
 
 
-def _parameters(preset: str, agents: Sequence[str]) -> tuple[Parameter, ...]:
+def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosphonate: bool, membrane: bool) -> tuple[Parameter, ...]:
     from .models.bone.binders import LABELS, drug
-    from .models.bone.parameters import PRESETS, parameters
+    from .models.bone.parameters import PRESETS, TUMOURS, parameters
 
-    for kind, name, allowed in (("--preset", preset, PRESETS), *(("--agent", a, LABELS) for a in agents)):
+    asked = [("--preset", preset, PRESETS), *(("--agent", a, LABELS) for a in agents)]
+    for kind, name, allowed in (*asked, *((("--tumour", tumour, TUMOURS),) if tumour else ())):
         if name not in allowed:
             raise InputError(f"{kind} {name} is not known. Allowed: {', '.join(allowed)}.")
-    return parameters(tuple(map(drug, dict.fromkeys(agents))))
+    return parameters(tuple(map(drug, dict.fromkeys(agents))), tumour is not None, bisphosphonate, membrane)
 
 
 @app.command()

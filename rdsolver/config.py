@@ -33,6 +33,7 @@ from .config_tables import (
     Table,
     TimeTable,
     Trabecular,
+    TumourTable,
     json_quantity,
     listed,
 )
@@ -42,7 +43,7 @@ from .errors import InputError
 from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
 from .models.bone.parameters import parameters
-from .models.bone.pharmacokinetics import Dose
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
 from .problem import Change, Output, Problem, Solver, check_memory, host_memory
 from .units import number
 
@@ -62,6 +63,8 @@ class Config(Table):
     """[[dose]]: what is given, and when."""
     change: list[ChangeTable] = Field(default_factory=list)
     """[[change]]: parameters that change in time."""
+    tumour: TumourTable | None = None
+    """[tumour]: where it begins, on day 0."""
     border: list[BorderTable] = Field(default_factory=list)
     """[[border]]: sides that let something through."""
     initial: Initial | None = None
@@ -86,16 +89,22 @@ class Config(Table):
         binders = ((name, declared.get(name) or Agent(name=name)) for name in names)
         return tuple(Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS)
 
+    @property
+    def bisphosphonate(self) -> bool:
+        """Whether one is given, or declared."""
+        return BISPHOSPHONATE in {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
+
     @cached_property
     def rows(self) -> dict[str, Parameter]:
         """The parameters of this run, by name."""
-        return {p.name: p for p in parameters(self.agents)}
+        parts = {"tumour": self.tumour is not None, "bisphosphonate": self.bisphosphonate, "membrane": self.model.membrane_rankl}
+        return {p.name: p for p in parameters(self.agents, **parts)}
 
     @cached_property
     def values(self) -> dict[str, float]:
         """A value for every parameter, in its unit: the file's, or else the preset's."""
-        given = self.model.parameters
-        return {name: number(given[name], p.unit) if name in given else p.default(self.model.preset) for name, p in self.rows.items()}
+        given, presets = self.model.parameters, (self.model.preset, *((self.tumour.kind,) if self.tumour else ()))
+        return {name: number(given[name], p.unit) if name in given else p.default(*presets) for name, p in self.rows.items()}
 
     @property
     def warnings(self) -> list[str]:
@@ -110,12 +119,14 @@ class Config(Table):
         """
         try:
             if section is None and isinstance(self.section, Box):
-                check_memory(self.section.grid().cells, 9 + 2 * len(self.agents), self.solver.precision, host_memory())
+                check_memory(self.section.grid().cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section)
             _check_window(self.output, place.grid)
             borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
             for b in borders:
                 b.contact(place.grid, place.active)  # raises for a side that the section does not have
+            if self.tumour:
+                self.tumour.nests_at_start().planted(place)  # raises for a nest that has no place
             solver = Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
@@ -128,8 +139,12 @@ class Config(Table):
             save=tuple(self.time.saved()),
             preset=self.model.preset,
             agents=self.agents,
-            doses=tuple(sorted((Dose(d.agent, d.amount, d.route, t) for d in self.dose for t in d.schedule()), key=lambda dose: dose.time)),
+            doses=self._doses(None),
+            treatments=tuple(Treatment(size, self._doses(size)) for size in dict.fromkeys(d.lesion for d in self.dose) if size is not None),
             changes=tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change),
+            bisphosphonate=self.bisphosphonate,
+            membrane=self.model.membrane_rankl,
+            tumour=self.tumour.nests_at_start() if self.tumour else None,
             borders=borders,
             solver=solver,
             output=Output(None if fields == "all" else tuple(fields), self.output.stride, crop),
@@ -138,11 +153,17 @@ class Config(Table):
             config=json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
         )
 
+    def _doses(self, lesion: float | None) -> tuple[Dose, ...]:
+        """Those that wait for a lesion of this size; None: for none."""
+        doses = (Dose(d.agent, d.amount, d.route, t) for d in self.dose if d.lesion == lesion for t in d.schedule())
+        return tuple(sorted(doses, key=lambda dose: dose.time))
+
     def resolved(self, section: Section | None = None) -> dict[str, Any]:
         """The config with all defaults filled in, in internal units: itself a config, unless the section came from Python."""
         tables = self.model_dump(by_alias=True, exclude_none=True)
         tables["model"]["parameters"] = self.values
         tables["agent"] = [{"name": a.name, "like": a.like, "label": a.label} for a in self.agents]
+        tables["agent"] += [{"name": BISPHOSPHONATE}] if self.bisphosphonate else []
         for table, dose in zip(tables["dose"], self.dose, strict=True):
             table["at"] = dose.schedule()
             for key in ("every", "times"):
@@ -172,7 +193,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors: quantities are numbers or text, each with its internal unit."""
     tree = Config.model_json_schema(by_alias=True)
-    rows = parameters(tuple(map(drug, LABELS)))
+    rows = parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True)
     by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}
     tree["$defs"]["Model"]["properties"]["parameters"]["properties"] = by_name
     _tell_units(tree)
@@ -190,7 +211,14 @@ def _tell_units(node: Any) -> None:
 
 
 _LISTS: dict[str, type[Table]] = {"agent": Agent, "dose": DoseTable, "change": ChangeTable}
-_TABLES: dict[str, type[Table]] = {"model": Model, "initial": Initial, "time": TimeTable, "solver": SolverTable, "output": OutputTable}
+_TABLES: dict[str, type[Table]] = {
+    "model": Model,
+    "initial": Initial,
+    "tumour": TumourTable,
+    "time": TimeTable,
+    "solver": SolverTable,
+    "output": OutputTable,
+}
 _SECTIONS: dict[str, type[Table]] = {"trabecular": Trabecular, "image": Image, "slab": Slab}
 
 

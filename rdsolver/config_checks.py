@@ -9,6 +9,7 @@ from .config_errors import Fault, shown, unknown
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import parameters
+from .models.bone.pharmacokinetics import BISPHOSPHONATE
 from .units import number
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 CYTOKINES = ("rankl", "opg", "rankl_opg")
 CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
+TUMOUR = ("tumour", "pthrp", "tgf_beta")
+TUMOUR_ROWS = {p.name for p in parameters(tumour=True)} - {p.name for p in parameters()}
 
 FIXED = {
     "smoothing_length": "defines the bone surface",
@@ -53,13 +56,15 @@ def warnings(config: Config) -> Iterator[Fault]:
 def field_names(config: Config) -> tuple[str, ...]:
     """What may be saved."""
     drugs = (name for a in config.agents for name in (a.name, a.complex))
-    return (*CYTOKINES, *drugs, *CELLS)
+    membrane = ("rankl_membrane",) if config.model.membrane_rankl else ()
+    return (*CYTOKINES, *drugs, *CELLS, *membrane, *(TUMOUR if config.tumour else ()))
 
 
 def moving(config: Config) -> dict[str, str]:
     """What can pass a border, with its unit: the fields that diffuse."""
     names = field_names(config)
-    return {n: "nM" for n in names if n not in CELLS} | dict.fromkeys(CELLS[:2], "1/mm^3")
+    units = {n: "nM" for n in names if n not in (*CELLS, *TUMOUR, "rankl_membrane")} | dict.fromkeys(CELLS[:2], "1/mm^3")
+    return units | {n: "1" for n in TUMOUR if n in names}
 
 
 def _borders(config: Config) -> Iterator[Fault]:
@@ -88,10 +93,12 @@ def _borders(config: Config) -> Iterator[Fault]:
 
 
 def _agents(config: Config) -> Iterator[Fault]:
-    own = {p.name for p in parameters()}
-    seen: set[str] = {*CYTOKINES, *CELLS}
+    own = {p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True)}
+    seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane"}
     for i, agent in enumerate(config.agent):
         like = agent.like or agent.name
+        if like == BISPHOSPHONATE == agent.name:
+            continue
         if like not in LABELS:
             key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
             yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
@@ -106,7 +113,9 @@ def _parameters(config: Config) -> Iterator[Fault]:
         key = f"model.parameters.{name}"
         row = config.rows.get(name)
         drug = next((d for d in LABELS if name.startswith(f"{d}_")), None)
-        if row is None and drug and drug not in {a.name for a in config.agents}:
+        if row is None and name in TUMOUR_ROWS:
+            yield key, "belongs to a tumour, and this run has none. Plant one: [tumour] with nests = 1."
+        elif row is None and drug and drug not in {a.name for a in config.agents}:
             yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
         elif row is None:
             yield key, unknown("parameter", name, config.rows)
@@ -126,7 +135,7 @@ def _least(row: Parameter) -> str:
 
 
 def _doses(config: Config) -> Iterator[Fault]:
-    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS]))
+    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
     for i, dose in enumerate(config.dose):
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
@@ -167,6 +176,8 @@ def fixed(config: Config, name: str) -> str:
     """Why a parameter cannot change in time; empty when it can: it is a rate or a property of the tissue."""
     if name.endswith("_scale"):
         return "is the size that tolerances are relative to"
+    if name in ("bisphosphonate_dose", "bisphosphonate_release"):
+        return "shapes what is on bone, which is solved ahead of the run"
     for a in config.agents:
         if name in {p.name for p in binder_parameters(a)} - {f"{a.name}_{t}" for t in TISSUE}:
             return "shapes the plasma curve, which is solved ahead of the run"

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from .config_errors import Fault, shown
 from .domain.borders import Border
 from .domain.grid import Grid
+from .domain.nests import Nests
 from .domain.section import Section, slab
 from .units import number, way_out
 
@@ -219,6 +220,8 @@ class Model(Table):
     """The model."""
     preset: Literal["human", "mouse"] = "human"
     """Whose numbers are the defaults."""
+    membrane_rankl: bool = False
+    """Whether part of RANKL stays on the membranes of the cells that make it, until it is shed."""
     parameters: dict[str, Any] = {}
     """Any row of `rdsolver params`, for example rankl_loss = "10.13 /d"."""
 
@@ -247,11 +250,13 @@ class DoseTable(Table):
     """Interval of a repeated dose, for example every = "28 d", times = 3."""
     times: int | None = Field(None, ge=1, le=10_000)
     """How many doses, with `every`."""
+    lesion: Annotated[float | None, Quantity("mm^2", above=0)] = None
+    """Wait until the lesion is so large, for example "0.05 mm^2": at and every then count from that day."""
 
     def faults(self) -> Iterator[Fault]:
         if self.at == []:
             yield "at", "= [] names no time. Give one or more, or leave this [[dose]] out."
-        if self.every is None and self.at is None:
+        if self.every is None and self.at is None and self.lesion is None:
             yield "at", 'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d" with times = 3.'
         if (self.every is None) != (self.times is None):
             key = "times" if self.times is None else "every"
@@ -260,11 +265,11 @@ class DoseTable(Table):
             yield "at", f"= {self.at} is a list, and every is given too. Give the list alone, or the first time with every and times."
 
     def schedule(self) -> list[float]:
-        """When it is given, d."""
+        """When it is given, d; counted from the day of the lesion it waits for, if it does."""
         if self.every is not None and self.times is not None:
             first = self.at if isinstance(self.at, float) else 0.0
             return [first + i * self.every for i in range(self.times)]
-        return listed(self.at)
+        return [0.0] if self.at is None else listed(self.at)
 
 
 class ChangeTable(Table):
@@ -313,6 +318,31 @@ class BorderTable(Table):
             exchange=self.exchange or 0.0,
             flux=0.0 if self.flux is None else number(self.flux, f"{unit} um/d"),
         )
+
+
+class TumourTable(Table):
+    kind: Literal["metastasis", "myeloma"] = "metastasis"
+    """Whose numbers are the defaults."""
+    at: list[list[Length]] | None = None
+    """Centres of nests, y and x (z, y and x in a block) from the corner of the section, for example [["640 um", "640 um"]]."""
+    nests: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many more are planted at random places in marrow."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Of those places: the same seed gives the same ones."""
+    radius: Length = 60.0
+    """Of a nest, for example "60 um"."""
+    density: Annotated[float, Quantity("1", above=0, most=1)] = 0.5
+    """Share of the marrow that tumour cells take in a nest."""
+    spread: Annotated[float, Quantity("1", least=0, most=1)] = 0.0
+    """The same in marrow outside nests, for example 0.01."""
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.at and not self.nests and not self.spread:
+            yield "nests", 'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or spread = 0.01.'
+
+    def nests_at_start(self) -> Nests:
+        at = tuple(tuple(centre) for centre in self.at or ())
+        return Nests(at, self.nests, self.radius, self.density, self.spread, self.seed)
 
 
 class Initial(Table):

@@ -11,14 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import plan, steady
+from .domain.nests import Nests
 from .models.base import Field, Model
+from .models.bone import calcium
 from .models.bone.model import BoneModel
-from .models.bone.pharmacokinetics import Plasma
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Plasma
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
 from .problem import ModelProblem, Problem
 from .system import Fields, Forcing, System
 
+Drug = Plasma | Bisphosphonate
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
@@ -40,6 +43,11 @@ class Course(Protocol):
 
     def between(self, begin: float, end: float) -> System:
         """The system from one event to the next. Must be called in order of time."""
+        ...
+
+    def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
+        """The observables at t, after an accepted step of so many days, with what follows from them outside the tissue. May add
+        an event at t."""
         ...
 
 
@@ -84,6 +92,9 @@ class PlainCourse:
     def between(self, begin: float, end: float) -> System:
         return self.system
 
+    def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
+        return observed
+
 
 class BoneCourse:
     """A bone section from its healthy baseline, or from the end of another run; doses and changes of parameters on the way.
@@ -94,27 +105,37 @@ class BoneCourse:
     def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None) -> None:
         self.problem = problem
         self.dtype = np.dtype(problem.solver.precision)
-        self.model = BoneModel(problem.agents)
+        self.model = BoneModel(**problem.parts)
         self.fields = self.model.fields(problem.parameters)
-        self._plasma = {0.0: {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}}  # before the doses of each time known
+        drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
+        if problem.bisphosphonate:
+            drugs[BISPHOSPHONATE] = Bisphosphonate(problem.parameters)
+        self._drugs = {0.0: drugs}  # before the doses of each time known
+        self.doses, self._waiting = list(problem.doses), list(problem.treatments)
         self.system = self._bare_system()
         if initial is None:
             self._find_baseline()
         else:
             self._continue_from(initial)
+        if problem.tumour is not None:
+            self._plant(problem.tumour, initial or {})
 
-    def _numbers(self, t: float) -> dict[str, jax.Array]:
-        """Parameters in force right after time t."""
+    def _in_force(self, t: float) -> dict[str, float]:
+        """Parameters right after time t."""
         values = dict(self.problem.parameters)
         for c in self.problem.changes:
             if c.start <= t < c.end:
                 values[c.parameter] *= c.factor
-        return {k: jnp.asarray(v, self.dtype) for k, v in values.items()}
+        return values
+
+    def _numbers(self, t: float) -> dict[str, jax.Array]:
+        return {k: jnp.asarray(v, self.dtype) for k, v in self._in_force(t).items()}
 
     def _bare_system(self) -> System:
         section, model, values = self.problem.section, self.model, self.problem.parameters
         active = jnp.asarray(section.active, self.dtype)
-        place = model.prepare(section.grid, active, values, model.blank_reference(active))
+        bone = jnp.asarray(section.bone * section.active, self.dtype)
+        place = model.prepare(section.grid, active, bone, values, model.blank_reference(active))
         shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
         edges = tuple(borders.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders)
         return System(
@@ -130,12 +151,12 @@ class BoneCourse:
         )
 
     def _find_baseline(self) -> None:
-        section, model = self.problem.section, self.model
+        model = self.model
         drugs = {name for a in model.agents for name in (a.name, a.complex)}
         closed = tuple(e for e in self.system.edges if e.field not in drugs)  # the healthy section has no drug
         system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
-        bone = jnp.asarray(section.bone * section.active, self.dtype)
-        u, reference, self.baseline_cycles = steady.baseline(system, model.initial(bone, system.place.active, self.problem.parameters))
+        place = system.place
+        u, reference, self.baseline_cycles = steady.baseline(system, model.initial(place.bone, place.active, self.problem.parameters))
         self.system = steady.with_reference(self.system, reference)
         self.u = model.balanced(u, system.p, self.system.place)
 
@@ -145,13 +166,20 @@ class BoneCourse:
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
         self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
         for name, amounts in initial["plasma"].items():
-            self._plasma[0.0][name].amounts = np.asarray(amounts, float)
+            self._drugs[0.0][name].amounts = np.asarray(amounts, float)
         self.baseline_cycles = 0
 
-    def _curves(self, plasma: Mapping[str, Plasma], begin: float, end: float) -> Forcing:
+    def _plant(self, nests: Nests, initial: Mapping[str, Any]) -> None:
+        """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
+        if "tumour" not in initial.get("state", ()):
+            self.u |= {"tumour": jnp.asarray(nests.planted(self.problem.section), self.dtype)}
+        self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self._in_force(0.0))
+        self._bone: float | None = None  # BV/TV after the step before
+
+    def _curves(self, plasma: Mapping[str, Drug], begin: float, end: float) -> Forcing:
         """The drugs in plasma between two events; moves them on."""
         rows = [p.advance(begin, end) for p in plasma.values()] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
-        rows += [rows[0]] * (len(self.problem.agents) - len(rows))
+        rows += [rows[0]] * (len(self.model.inputs) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
         knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
@@ -160,33 +188,50 @@ class BoneCourse:
     @property
     def events(self) -> list[float]:
         p = self.problem
-        times = {d.time for d in p.doses} | {t for c in p.changes for t in (c.start, c.end)}
+        times = {d.time for d in self.doses} | {t for c in p.changes for t in (c.start, c.end)}
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def between(self, begin: float, end: float) -> System:
         """The system from one event to the next: doses given, parameters changed. The same however often it is asked for."""
+        self._drugs.setdefault(begin, self.plasma_at(begin))
         plasma = self._dosed(begin)
         forcing = self._curves(plasma, begin, end)
-        self._plasma[end] = plasma
+        self._drugs[end] = plasma
         return replace(self.system, p=self._numbers(begin), forcing=forcing)
 
-    def _dosed(self, t: float) -> dict[str, Plasma]:
+    def _dosed(self, t: float) -> dict[str, Drug]:
         """The drugs in plasma right after the doses of time t."""
         plasma = self.plasma_at(t)
-        for dose in self.problem.doses:
+        for dose in self.doses:
             if dose.time == t:
                 plasma[dose.agent].give(dose)
         return plasma
 
-    def plasma_at(self, t: float) -> dict[str, Plasma]:
+    def plasma_at(self, t: float) -> dict[str, Drug]:
         """The drugs in plasma at time t, from which another run goes on; a dose due then is not in it."""
-        if t in self._plasma:
-            return {k: replace(p) for k, p in self._plasma[t].items()}
-        begin = max(known for known in self._plasma if known < t)
+        if t in self._drugs:
+            return {k: replace(p) for k, p in self._drugs[t].items()}
+        begin = max(known for known in self._drugs if known < t)
         plasma = self._dosed(begin)
         for p in plasma.values():
             p.advance(begin, t)
         return plasma
+
+    def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
+        """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its end. A lesion that is
+        large enough starts the treatments that wait for it."""
+        for treatment in [w for w in self._waiting if observed["lesion_area"] >= w.lesion]:
+            self._waiting.remove(treatment)
+            self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
+        if not self.model.tumour:
+            return observed
+        p, bone = self._in_force(t - days), observed["bone_volume_fraction"]
+        if days > 0 and self._bone is not None:
+            lost = (self._bone - bone) / days / self.problem.section.bone_volume_fraction
+            release = p["skeleton_calcium"] * p["skeleton_share"] * lost
+            self.calcium = calcium.later(self.calcium, days, release, observed["mean_pthrp"], p)
+        self._bone = bone
+        return observed | {"serum_calcium": self.calcium}
 
     @property
     def reference(self) -> dict[str, np.ndarray]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .domain.borders import Border
 from .domain.grid import Grid
+from .domain.nests import Nests
 from .domain.section import Section
 from .errors import InputError
+from .models.base import Parameter
 from .models.bone.binders import Binder
-from .models.bone.pharmacokinetics import Dose
+from .models.bone.parameters import parameters
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
 
 if TYPE_CHECKING:
     from .models.pointwise import ReactionDiffusion
@@ -71,9 +74,12 @@ class Problem:
     """Everything that one run needs.
 
     agents      the drugs whose fields the run carries
-    parameters  a value for every row of models.bone.parameters.parameters(agents)
+    treatments  doses that wait for a lesion
+    parameters  a value for each of `rows`
     end         d
     save        times of saved states, d, increasing, within [0, end]
+    bisphosphonate  whether one may be given; membrane: whether part of RANKL stays on cells
+    tumour      where it begins, on day 0; None: there is none, and the run carries no field of it
     borders     conditions where something passes; all else is closed
     initial     run.h5 of the run that this one goes on from
     config      the resolved input as JSON, kept in the output
@@ -86,7 +92,11 @@ class Problem:
     preset: str = "human"
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
     changes: tuple[Change, ...] = ()
+    bisphosphonate: bool = False
+    membrane: bool = False
+    tumour: Nests | None = None
     borders: tuple[Border, ...] = ()
     solver: Solver = field(default_factory=Solver)
     output: Output = field(default_factory=Output)
@@ -97,6 +107,17 @@ class Problem:
     @property
     def grid(self) -> Grid:
         return self.section.grid
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the model has beside bone, RANKL and OPG: the arguments of BoneModel and of parameters()."""
+        parts = {"tumour": self.tumour is not None, "bisphosphonate": self.bisphosphonate, "membrane": self.membrane}
+        return {"agents": self.agents} | parts
+
+    @property
+    def rows(self) -> tuple[Parameter, ...]:
+        """What the run's parameters are."""
+        return parameters(**self.parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +175,12 @@ def check_memory(cells: int, fields: int, precision: str, free: int | None) -> N
 
 def describe_doses(problem: Problem) -> str:
     """The doses in words, e.g. "RANK-Fc 3 mg/kg sc at 20 d"."""
-    labels = {a.name: a.label for a in problem.agents}
-    groups: dict[tuple[str, float, str], list[float]] = {}
-    for d in problem.doses:
-        groups.setdefault((d.agent, d.amount, d.route), []).append(d.time)
+    labels = {a.name: a.label for a in problem.agents} | {BISPHOSPHONATE: BISPHOSPHONATE}
+    groups: dict[tuple[str, float, str, str], list[float]] = {}
+    for since, doses in (("", problem.doses), *((f" after a lesion of {t.lesion:g} mm2", t.doses) for t in problem.treatments)):
+        for d in doses:
+            groups.setdefault((d.agent, d.amount, d.route, since), []).append(d.time)
     return "; ".join(
-        f"{labels[agent]} {amount:g} mg/kg {route} at {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d"
-        for (agent, amount, route), times in groups.items()
+        f"{labels[agent]} {amount:g} mg/kg {route} at {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d{since}"
+        for (agent, amount, route, since), times in groups.items()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from . import device as devices
 from .errors import InputError
 from .models.base import Field
 from .models.bone.model import BoneModel
-from .models.bone.parameters import parameters
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, estimate_size
 from .problem import Problem, check_memory, describe_doses, memory_needed
@@ -90,6 +91,7 @@ def describe(problem: Problem) -> list[tuple[str, str]]:
     return [
         ("section", f"{kind} {problem.section.describe()}".strip()),
         ("model", f"bone ({problem.preset}): {len(_fields(problem))} fields; {doses}"),
+        *(() if problem.tumour is None else (("tumour", problem.tumour.describe()),)),
         ("solver", f"{s.integrator}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
     ]
 
@@ -142,8 +144,12 @@ def solver_report(problem: Problem) -> list[tuple[str, str]]:
     return rows
 
 
+def _model(problem: Problem) -> BoneModel:
+    return BoneModel(**problem.parts)
+
+
 def _fields(problem: Problem) -> tuple[Field, ...]:
-    return BoneModel(problem.agents).fields(problem.parameters)
+    return _model(problem).fields(problem.parameters)
 
 
 def _file_size(problem: Problem) -> int:
@@ -202,7 +208,8 @@ def read_initial(problem: Problem) -> dict[str, Any] | None:
             "Declare the drug, so that it is not lost: [[agent]] with its name and like."
         )
     plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
-    return {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names}}
+    found = {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names or k == BISPHOSPHONATE}}
+    return found | ({"serum_calcium": float(state["serum_calcium"])} if "serum_calcium" in state else {})
 
 
 def _writer(problem: Problem, path: Path | None, force: bool, device: str, simulation: Simulation) -> RunWriter:
@@ -217,7 +224,7 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str, simul
             "source": p.source,
             "mark": p.mark,
         }
-        for p in parameters(problem.agents)
+        for p in problem.rows
     ]
     meta = collect(device, problem.solver.precision, section.record.get("seed")) | {
         "config": problem.config,
@@ -226,14 +233,14 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str, simul
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
-        "doses": [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in problem.doses],
+        "doses": _doses(problem.doses),
         "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in problem.agents],
     }
     return RunWriter(
         path,
         section.grid,
         _fields(problem),
-        BoneModel(problem.agents).series,
+        simulation.model.series,
         active=section.active,
         dtype=problem.solver.precision,
         selection=problem.output,
@@ -241,6 +248,10 @@ def _writer(problem: Problem, path: Path | None, force: bool, device: str, simul
         title=problem.title,
         overwrite=force,
     )
+
+
+def _doses(doses: Sequence[Dose]) -> list[dict[str, Any]]:
+    return [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in doses]
 
 
 class _Running:
@@ -300,7 +311,9 @@ class _Running:
     def _close(self, simulation: Simulation, course: BoneCourse, status: Any, message: str) -> None:
         self._flush()
         plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(simulation.t).items()}
-        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma})
+        serum = {"serum_calcium": course.calcium} if self.problem.tumour is not None else {}
+        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma, **serum})
+        self.writer.note("doses", _doses(course.doses))  # those that waited for a lesion among them
         totals, budgets = simulation.totals, simulation.budgets()
         self.writer.finish(
             status,

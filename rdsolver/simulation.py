@@ -88,12 +88,12 @@ class Simulation:
         Raises RunError when no acceptable step is found; the last chunk given is then the last good state.
         """
         began = time.perf_counter()
-        ends = self.course.events
-        self.system = self.course.between(0.0, ends[0])
+        end = self._next_event()
+        self.system = self.course.between(self.t, end)
         memory = start(self.system, np.float64(self.t), self.u)
         self.dt = self.first_step(self.system, memory)
         yield self._opening(memory)
-        for i, end in enumerate(ends):
+        while self.t < self.problem.end:
             while self.t < end:
                 trial, saved, stats = self._step(memory, end)
                 self.u, memory, self.t = trial.u, trial.memory, trial.t
@@ -102,12 +102,19 @@ class Simulation:
                 self.totals.first = self.totals.first or self.totals.seconds
                 for k, v in trial.passed.items():
                     self.budget[k] = self.budget.get(k, 0.0) + float(v)
-                yield Chunk(self.t, trial.dt, self.u, memory, {k: float(v) for k, v in trial.observed.items()}, saved, stats, self._plan)
-            if i + 1 < len(ends):
-                after = plan.carried(self.system, self.course.between(end, ends[i + 1]))
-                memory = event(self.system, after, np.float64(end), self.u, memory)
+                observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
+                yield Chunk(self.t, trial.dt, self.u, memory, observed, saved, stats, self._plan)
+                if self.t in self.course.events:  # one that was not foreseen
+                    break
+            if self.t < self.problem.end:
+                end = self._next_event()
+                after = plan.carried(self.system, self.course.between(self.t, end))
+                memory = event(self.system, after, np.float64(self.t), self.u, memory)
                 self.dt = min(self.dt, self.first_step(after, memory))
                 self.system = after
+
+    def _next_event(self) -> float:
+        return min(t for t in self.course.events if t > self.t)
 
     def first_step(self, system: System, memory: Memory) -> float:
         """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
@@ -117,7 +124,7 @@ class Simulation:
         return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
 
     def _opening(self, memory: Memory) -> Chunk:
-        observed = {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
+        observed = self.course.watched(self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()})
         saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
         return Chunk(self.t, 0.0, self.u, memory, observed, saved, {}, self._plan)
 

@@ -158,7 +158,7 @@ class System:
         if name not in moving:
             return jnp.zeros((), self._dtype), next(iter(aux.media.values()))
         d, medium = moving[name]
-        if name not in drifting:
+        if name not in drifting or name in self.model.fitted:
             return d, aux.media[medium]
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 

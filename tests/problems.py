@@ -45,16 +45,14 @@ def problem(
     """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs and doses."""
     binders = tuple(map(drug, agents))
     section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
-    return Problem(
-        section,
-        values(binders, preset, **(changed or {})),
-        end,
-        (0.0, end) if save is None else save,
+    p = Problem(section, {}, end, (), agents=binders, **rest)
+    return replace(
+        p,
+        parameters={row.name: row.default(preset) for row in p.rows} | (changed or {}),
+        save=(0.0, end) if save is None else save,
         preset=preset,
-        agents=binders,
         doses=doses,
         solver=Solver(integrator, tolerance, precision),
-        **rest,
     )
 
 

@@ -25,11 +25,20 @@ ROOT = Path(__file__).parent.parent
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
-AGENTS = ("rank_fc", "fc_opg", "denosumab", "soluble_rank")
-TABLE_COMMAND = ["params", "--markdown", *(word for a in AGENTS for word in ("--agent", a))]
+AGENTS = ("rank_fc", "fc_opg", "native_opg", "denosumab", "soluble_rank")
+PARTS = {"tumour": True, "bisphosphonate": True, "membrane": True}
+TABLE_COMMAND = [
+    "params",
+    "--markdown",
+    *(word for a in AGENTS for word in ("--agent", a)),
+    "--tumour",
+    "metastasis",
+    "--bisphosphonate",
+    "--membrane",
+]
 
 DRUGS = tuple(map(drug, AGENTS))
-ROWS = parameters(DRUGS)
+ROWS = parameters(DRUGS, **PARTS)
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -72,7 +81,7 @@ def test_every_parameter_symbol_field_and_observable_is_described():
     of_binders = {p.name for b in (OPG, *DRUGS) for p in binder_parameters(b)}
     assert [p.name for p in ROWS if p.name not in of_binders and f"`{p.name}`" not in prose] == []
     assert sorted({p.symbol for p in ROWS if p.symbol and f"`{p.symbol}`" not in prose}) == []
-    model, values = BoneModel(DRUGS[:1]), {p.name: p.value for p in ROWS}
+    model, values = BoneModel(DRUGS[:1], **PARTS), {p.name: p.value for p in ROWS}
     assert [f.name for f in model.fields(values) if f"`{f.name}`" not in prose] == []
     assert [s.name for s in model.series if f"`{s.name.replace(AGENTS[0], '<drug>')}`" not in prose] == []
 

@@ -65,7 +65,7 @@ def test_the_block_is_the_jacobian_of_the_reaction():
     vals = values(AGENTS)
     p = {k: jnp.asarray(v) for k, v in vals.items()}
     section = trabecular(Grid((8, 8), (75.0, 75.0), thickness=10.0), 0.3, 150.0, 1)
-    place = model.prepare(grid, jnp.ones((8, 8)), vals, model.blank_reference(jnp.ones((8, 8))))
+    place = model.prepare(grid, jnp.ones((8, 8)), jnp.asarray(section.bone), vals, model.blank_reference(jnp.ones((8, 8))))
     rng = np.random.default_rng(2)
     u = {k: jnp.asarray(rng.random((8, 8))) * f.scale for k, f in ((f.name, f) for f in model.fields(vals))} | {
         "bone": jnp.asarray(section.bone)

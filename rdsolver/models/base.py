@@ -60,8 +60,11 @@ class Parameter:
     minimum: float = 0.0
     presets: tuple[tuple[str, float], ...] = ()
 
-    def default(self, preset: str) -> float:
-        return dict(self.presets).get(preset, self.value)
+    def default(self, *presets: str) -> float:
+        """The value of the last of these presets that has one of its own."""
+        values = dict(self.presets)
+        own = [values[name] for name in presets if name in values]
+        return own[-1] if own else self.value
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Model(Protocol):
     time_unit    unit of time of all its rates
     first_step   largest first step after a start or an event; None: estimated from the rates
     slow         fields that `refresh` reads; an explicit step freezes what follows them at its middle
+    fitted       drifting fields whose diffusion goes with their drift as it stands; all others are fitted exponentially
     groups       the cascade of an implicit stage, in order
     inputs       numbers that drive it from outside; "time" is always among them
     budgets      name: fields whose sum is conserved but for sources and losses
@@ -102,6 +106,8 @@ class Model(Protocol):
     def first_step(self) -> float | None: ...
     @property
     def slow(self) -> tuple[str, ...]: ...
+    @property
+    def fitted(self) -> tuple[str, ...]: ...
     @property
     def groups(self) -> tuple[Group, ...]: ...
     @property

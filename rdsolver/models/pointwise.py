@@ -80,6 +80,7 @@ class ReactionDiffusion:
     first_step: float | None = None
     inputs: tuple[str, ...] = ()
     slow: tuple[str, ...] = ()
+    fitted: tuple[str, ...] = ()
     budgets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:

@@ -74,6 +74,8 @@ def put(group: h5py.Group, name: str, value: Any) -> None:
     else:
         is_text = isinstance(value, str)
         content = value if is_text else json.dumps(value, default=lambda o: o.tolist() if hasattr(o, "tolist") else str(o))
+        if name in group:
+            del group[name]
         node = group.create_dataset(name, data=text(content), track_order=True)
         set_text(node, media_type="text/plain" if is_text else "application/json")
 

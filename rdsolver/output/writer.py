@@ -144,6 +144,11 @@ class RunWriter:
             for key, value in attrs.items():
                 group.attrs[key] = np.asarray(value)
 
+    def note(self, name: str, value: Any) -> None:
+        """Set one entry of meta (JSON-able) anew."""
+        with self._writing(0):
+            layout.put(self._meta, name, value)
+
     def finish(
         self,
         status: Literal["finished", "stopped", "failed"] = "finished",

@@ -35,7 +35,13 @@ class Binder:
 
 OPG = Binder("opg", "opg", "OPG", drug=False)
 
-LABELS = {"rank_fc": "RANK-Fc", "fc_opg": "Fc-OPG", "denosumab": "denosumab", "soluble_rank": "soluble RANK"}
+LABELS = {
+    "rank_fc": "RANK-Fc",
+    "fc_opg": "Fc-OPG",
+    "native_opg": "native OPG",
+    "soluble_rank": "soluble RANK",
+    "denosumab": "denosumab",
+}
 """The drugs that come as presets."""
 
 
@@ -48,7 +54,7 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
     """The parameters of one binder, named after it."""
     b, label = binder.name, binder.label
     K, K_source, K_mark, K_low, K_high = _K_EFF[binder.like]
-    opg = binder.like == "opg"
+    opg = binder.like in ("opg", "native_opg")
     # fmt: off
     common = (
         Parameter(f"{b}_diffusivity", (9 if opg else 7) * UM2_S, "um^2/d", f"diffusivity of free {label} in marrow", "Stokes scaling from RANKL, Bishop et al. 2024", "C", 1 * UM2_S, 100 * UM2_S, f"D_{b}"),
@@ -66,6 +72,7 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
 _K_EFF: dict[str, tuple[float, str, Mark, float, float]] = {
     "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
     "fc_opg": (0.02, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
+    "native_opg": (0.03, "as endogenous OPG", "A", 0.003, 10.0),
     "rank_fc": (0.1, "assumed, to be scanned 0.03 to 10 nM", "A", 0.03, 10.0),
     "denosumab": (0.25, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
     "soluble_rank": (15.0, "500 times the OPG family, Nelson 2012", "C/U", 1.0, 100.0),
@@ -86,6 +93,7 @@ _PLASMA: dict[str, tuple[tuple[float, ...], str, Mark]] = {
     "fc_opg": ((90.0, 0.067, 0.0131 * 24, 2800 / 70, 168 * 24 / 70, 443 / 70, 15.5 * 24 / 70, 269 / 70, 3.02 * 24 / 70, 13300 * 24 / 70, 6.74), _ZIERHUT, "V"),
     "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
     "denosumab": ((149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0), _DENOSUMAB + "; volume is V/F", "V"),
+    "native_opg": ((120.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
     "soluble_rank": ((30.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
 }
 # fmt: on

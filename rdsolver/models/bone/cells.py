@@ -33,6 +33,11 @@ def death(p: Numbers, u: Array) -> Array:
     return p["osteoclast_death"] * (most - (most - least) * h / (h + h50))
 
 
+def poisoned(p: Numbers, bound: Array) -> Array:
+    """1 + E_Z Z/(1 + Z): death of osteoclasts under a bisphosphonate, relative; Z in standard doses on bone."""
+    return 1 + p["bisphosphonate_effect"] * bound / (1 + bound)
+
+
 def activation(p: Numbers, u: Array) -> Array:
     """a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
     e = p["activation_share"]
