@@ -124,12 +124,13 @@ def _nearest(times: np.ndarray, t: float) -> int:
 
 def _rows(run: Run) -> list[str]:
     """The fields that are drawn; any that was saved, where neither osteoclasts nor RANKL were."""
-    return [name for name in ("osteoclasts", "rankl") if name in run] or list(run)[:1]
+    return [name for name in ("tumour", "osteoclasts", "rankl") if name in run] or list(run)[:1]
 
 
 def _most_active(run: Run, index: int) -> tuple[int, ...]:
     """The cell with most osteoclasts (or most of what was saved instead) at a saved time."""
-    field = np.nan_to_num(run[_rows(run)[0]][index], nan=-1)
+    name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
+    field = np.nan_to_num(run[name][index], nan=-1)
     return tuple(int(k) for k in np.unravel_index(np.argmax(field), run.shape))
 
 
@@ -190,7 +191,7 @@ def _draw_maps(figure: FigureBase, run: Run, shown: Sequence[Moment], rows: Sequ
         values = np.concatenate([plane[np.isfinite(plane)] for planes in fields for plane in planes])
         factor, unit = style.in_print(run[name].unit, float(values.max(initial=0)))
         norm = _norm(name, factor * values)
-        colours = style.CELL_MAP if name == "osteoclasts" else style.FIELD_MAP
+        colours = {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP}.get(name, style.FIELD_MAP)
         for ax, planes, bone in zip(row, fields, bones, strict=True):
             for part, plane, shape in zip(slices, planes, bone, strict=True):
                 _draw_bone(ax, part, shape, outlined=name != "bone")
@@ -208,9 +209,9 @@ def _draw_maps(figure: FigureBase, run: Run, shown: Sequence[Moment], rows: Sequ
 
 
 def _norm(name: str, values: np.ndarray) -> Normalize:
-    """One scale for all moments: from zero for cells; for a concentration its range, logarithmic where a drug takes it down by decades."""
+    """One scale for all moments: from zero for cells and tumour; for a concentration its range, logarithmic where it falls by decades."""
     hi = float(values.max(initial=0))
-    if name == "osteoclasts":
+    if name in ("osteoclasts", "tumour"):
         return Normalize(0, hi or 1)
     lo = max(float(values.min(initial=hi)), 1e-5 * hi)
     if style.spans_decades(lo, hi):

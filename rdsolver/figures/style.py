@@ -42,23 +42,25 @@ RC: dict[Any, Any] = {
 INK, QUIET, FAINT = "#222222", "#767676", "#d9d9d9"
 MARROW, BONE, OUTLINE = "#f8f6f2", "#bcb8b2", "#ffffff"
 RESORPTION, FORMATION, RANKL, OCCUPANCY = "#a3195b", "#8a6d00", "#1f7a74", "#767676"
+TUMOUR, CALCIUM = "#3d4e6c", "#5b5ea6"
 DRUGS = ("#2f6db3", "#c8551b", "#6a4c9c", "#3b7d2e")
 
 BONE_MAP = LinearSegmentedColormap.from_list("marrow to bone", [MARROW, BONE]).with_extremes(bad=(0, 0, 0, 0))
 FIELD_MAP = matplotlib.colormaps["viridis"].with_extremes(bad=(0, 0, 0, 0))
 
-_UNITS = {"1": "", "1/mm^3": "mm⁻³", "1/mm^2": "mm⁻²", "um": "µm"}
+_UNITS = {"1": "", "1/mm^3": "mm⁻³", "1/mm^2": "mm⁻²", "mm^2": "mm²", "um": "µm"}
 _FINER = {"nM": "pM"}
 
 
-def _veil() -> Colormap:
-    """Dark where there is much (magma, perceptually uniform), transparent where there is nothing, so that bone shows through."""
-    colours = matplotlib.colormaps["magma_r"](np.linspace(0.12, 0.88, 256))
+def _veil(name: str) -> Colormap:
+    """Dark where there is much (perceptually uniform), transparent where there is nothing, so that bone shows through."""
+    colours = matplotlib.colormaps[name](np.linspace(0.12, 0.88, 256))
     colours[:, 3] = np.clip(np.linspace(0, 2.5, 256), 0, 0.95)
     return ListedColormap(colours, "veil").with_extremes(bad=(0, 0, 0, 0))
 
 
-CELL_MAP = _veil()
+CELL_MAP = _veil("magma_r")
+TUMOUR_MAP = _veil("cividis_r")
 
 
 def checked(path: Path) -> Path:

@@ -24,6 +24,7 @@ EDGE_HEIGHT = 0.45  # inches: the time axis
 ROW_HEIGHT = 0.14  # inches: a line of text above the panels
 DRUG_DECADES = 4  # what is 10^4 times below the peak does nothing any more
 _BACKED = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
+GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))  # hypercalcaemia, mmol/L, from where each begins
 QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
 
 
@@ -41,11 +42,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close around the lines."""
+    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close around the lines.
+    marks: levels with a name."""
 
     label: str
     lines: tuple[Line, ...]
     scale: Literal["zero", "log", "auto", "close"]
+    marks: tuple[tuple[str, float], ...] = ()
 
 
 class Course(NamedTuple):
@@ -115,7 +118,11 @@ def panels(run: Run) -> list[Panel]:
         _single(run, "osteoclast_number", "osteoclasts", style.RESORPTION, "zero"),
         Panel("bone turnover\n(relative to\nbaseline)", tuple(turnover), "zero"),
         _single(run, "bone_volume_fraction", "BV/TV", style.INK, "close"),
+        _single(run, "tumour_burden", "tumour", style.TUMOUR, "zero"),
+        *([_single(run, "lesion_area", "lesion", style.RESORPTION, "zero")] if "tumour_burden" in series else []),
+        _single(run, "serum_calcium", "serum calcium", style.CALCIUM, "close", GRADES),
     ]
+
     return [p for p in found if p.lines] or [_single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
 
 
@@ -132,12 +139,18 @@ def _drug_panel(run: Run) -> Panel:
     return Panel(f"{name}\n({unit})", tuple(lines), "log")
 
 
-def _single(run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"]) -> Panel:
+def _single(
+    run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"], marks: tuple[tuple[str, float], ...] = ()
+) -> Panel:
     """One observable on its own; fractions of volume in per cent."""
     if name not in run.series:
         return Panel("", (), scale)
-    factor, unit = (100, "%") if name == "bone_volume_fraction" else style.in_print(run.series.unit(name), float(run.series[name].max()))
-    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale)
+    factor, unit = (
+        (100, "%")
+        if name in ("bone_volume_fraction", "tumour_burden")
+        else style.in_print(run.series.unit(name), float(run.series[name].max()))
+    )
+    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale, marks)
 
 
 def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
@@ -150,6 +163,11 @@ def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
         values = np.where(line.values > 0, line.values, np.nan) if ax.get_yscale() == "log" else line.values
         ax.plot(time, values, **line.look, marker="o" if len(time) == 1 else "", markersize=3, clip_on=len(time) > 1)
     _label_lines(ax, panel.lines)
+    low, high = ax.get_ylim()
+    for name, level in panel.marks:
+        if low < level < high:
+            ax.axhline(level, color=style.QUIET, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+            ax.text(1.012, level, name, transform=ax.get_yaxis_transform(), color=style.QUIET, va="center", fontsize=7)
 
 
 def _set_scale(ax: Axes, panel: Panel) -> None:
