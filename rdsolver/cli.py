@@ -234,6 +234,31 @@ def verify(
 
 
 @app.command()
+def validate(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="64 x 64 cells of 20 um and one seed, instead of 128 x 128 of 10 um and two.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the targets as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")] = None,
+) -> None:
+    """Hold the model against published targets, met or not. Exit status 1 when one is missed."""
+    import json
+
+    from .studies import validate as studies
+
+    found = studies.validate(quick, lambda target: typer.echo(studies.line(target)))
+    missed = sum(not t.passed for t in found)
+    typer.echo(f"{len(found)} figures: {'all within their bands' if not missed else f'{missed} missed'}")
+    typer.echo(studies.CONFLICTS)
+    if json_file is not None:
+        _write(json_file, json.dumps([studies.as_json(t) for t in found], indent=2, ensure_ascii=False) + "\n")
+    if html_file is not None:
+        _write(html_file, studies.as_html(found))
+    if missed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
     configs = {path.stem: path for path in sorted(_examples().glob("*.toml"))}

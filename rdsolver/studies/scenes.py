@@ -1,0 +1,119 @@
+"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and without drugs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from ..domain.grid import Grid
+from ..domain.nests import Nests
+from ..domain.section import Section
+from ..domain.trabeculae import trabecular
+from ..models.bone.binders import drug
+from ..models.bone.parameters import parameters
+from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
+from ..problem import Change, Problem, Solver
+from ..simulation import Simulation
+
+SIZE = 1280.0  # um
+FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One run, by what a target changes in it. Hashable, so that targets share runs.
+
+    place: "section", or "bone" with a nest; changed: parameters; changes: in time.
+    """
+
+    end: float
+    preset: str = "human"
+    doses: tuple[Dose, ...] = ()
+    tumour: Nests | None = None
+    kind: str = "metastasis"
+    changed: tuple[tuple[str, float], ...] = ()
+    changes: tuple[Change, ...] = ()
+    thickness: float = THICKNESS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Series over time, and the state at the end."""
+
+    series: dict[str, np.ndarray]
+    state: dict[str, np.ndarray]
+    section: Section
+
+    def at(self, name: str, day: float) -> float:
+        return float(np.interp(day, self.series["time"], self.series[name]))
+
+    @cached_property
+    def start(self) -> dict[str, float]:
+        return {k: float(v[0]) for k, v in self.series.items()}
+
+    def end(self, name: str) -> float:
+        return float(self.series[name][-1])
+
+    def relative(self, name: str) -> np.ndarray:
+        """Over its start."""
+        return self.series[name] / self.series[name][0]
+
+    def near_tumour(self, name: str) -> float:
+        """Mean of a field where there is tumour, at the end."""
+        weight = np.maximum(self.state["tumour"], 0)
+        return float((weight * self.state[name]).sum() / max(weight.sum(), 1e-30))
+
+
+class Stage:
+    """Where scenes are run: the size of the section and its seed."""
+
+    def __init__(self, quick: bool, seed: int) -> None:
+        self.quick, self.seed = quick, seed
+        self.spacing = 20.0 if quick else 10.0
+        self._found: dict[Scene, Outcome] = {}
+
+    def __call__(self, scene: Scene) -> Outcome:
+        if scene not in self._found:
+            self._found[scene] = self._run(scene)
+        return self._found[scene]
+
+    def _section(self, thickness: float) -> Section:
+        n = round(SIZE / self.spacing)
+        return _section(n, self.spacing, thickness, self.seed)
+
+    def _run(self, scene: Scene) -> Outcome:
+        section = self._section(scene.thickness)
+        agents = tuple(drug(name) for name in dict.fromkeys(d.agent for d in scene.doses) if name != BISPHOSPHONATE)
+        bisphosphonate = any(d.agent == BISPHOSPHONATE for d in scene.doses)
+        rows = parameters(agents, tumour=scene.tumour is not None, bisphosphonate=bisphosphonate)
+        values = {p.name: p.default(scene.preset, scene.kind) for p in rows} | dict(scene.changed)
+        problem = Problem(
+            section,
+            values,
+            scene.end,
+            (),
+            preset=scene.preset,
+            agents=agents,
+            doses=scene.doses,
+            changes=scene.changes,
+            bisphosphonate=bisphosphonate,
+            tumour=scene.tumour,
+            solver=Solver("tr-bdf2"),
+        )
+        simulation, rows_of = Simulation(problem), []
+        for chunk in simulation.chunks():
+            rows_of.append({"time": chunk.t} | chunk.observed)
+        series = {k: np.array([r[k] for r in rows_of]) for k in rows_of[0]}
+        return Outcome(series, {k: np.asarray(v, float) for k, v in simulation.u.items()}, section)
+
+
+@lru_cache(maxsize=8)
+def _section(n: int, spacing: float, thickness: float, seed: int) -> Section:
+    return trabecular(Grid((n, n), (spacing, spacing), thickness=10.0), FRACTION, thickness, seed)
+
+
+def every(agent: str, amount: float, days: float, end: float, begin: float = 0.0) -> tuple[Dose, ...]:
+    """Doses under the skin at an interval."""
+    return tuple(Dose(agent, amount, "sc", float(t)) for t in np.arange(begin, end - 1e-9, days))
