@@ -19,7 +19,7 @@ State = dict[str, np.ndarray]
 
 def names(system: System | None = None) -> list[str]:
     """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a plain box)."""
-    return [n for n in INTEGRATORS if (system is None or system.box is not None or not n.startswith("etd"))]
+    return [n for n in INTEGRATORS if system is None or system.box is not None or not n.startswith("etd")]
 
 
 def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..models.bone.parameters import parameters
 from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from ..problem import Change, Problem, Solver
 from ..simulation import Simulation
+from .runs import State, arrays
 
 SIZE = 1280.0  # um
 FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
@@ -25,7 +26,7 @@ FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thi
 class Scene:
     """One run, by what a target changes in it. Hashable, so that targets share runs.
 
-    place: "section", or "bone" with a nest; changed: parameters; changes: in time.
+    kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
     """
 
     end: float
@@ -43,15 +44,10 @@ class Outcome:
     """Series over time, and the state at the end."""
 
     series: dict[str, np.ndarray]
-    state: dict[str, np.ndarray]
-    section: Section
+    state: State
 
     def at(self, name: str, day: float) -> float:
         return float(np.interp(day, self.series["time"], self.series[name]))
-
-    @cached_property
-    def start(self) -> dict[str, float]:
-        return {k: float(v[0]) for k, v in self.series.items()}
 
     def end(self, name: str) -> float:
         return float(self.series[name][-1])
@@ -79,18 +75,13 @@ class Stage:
             self._found[scene] = self._run(scene)
         return self._found[scene]
 
-    def _section(self, thickness: float) -> Section:
-        n = round(SIZE / self.spacing)
-        return _section(n, self.spacing, thickness, self.seed)
-
     def _run(self, scene: Scene) -> Outcome:
-        section = self._section(scene.thickness)
         agents = tuple(drug(name) for name in dict.fromkeys(d.agent for d in scene.doses) if name != BISPHOSPHONATE)
         bisphosphonate = any(d.agent == BISPHOSPHONATE for d in scene.doses)
         rows = parameters(agents, tumour=scene.tumour is not None, bisphosphonate=bisphosphonate)
         values = {p.name: p.default(scene.preset, scene.kind) for p in rows} | dict(scene.changed)
         problem = Problem(
-            section,
+            _section(self.spacing, scene.thickness, self.seed),
             values,
             scene.end,
             (),
@@ -102,15 +93,14 @@ class Stage:
             tumour=scene.tumour,
             solver=Solver("tr-bdf2"),
         )
-        simulation, rows_of = Simulation(problem), []
-        for chunk in simulation.chunks():
-            rows_of.append({"time": chunk.t} | chunk.observed)
-        series = {k: np.array([r[k] for r in rows_of]) for k in rows_of[0]}
-        return Outcome(series, {k: np.asarray(v, float) for k, v in simulation.u.items()}, section)
+        simulation = Simulation(problem)
+        found = [{"time": chunk.t} | chunk.observed for chunk in simulation.chunks()]
+        return Outcome({k: np.array([r[k] for r in found]) for k in found[0]}, arrays(simulation.u))
 
 
 @lru_cache(maxsize=8)
-def _section(n: int, spacing: float, thickness: float, seed: int) -> Section:
+def _section(spacing: float, thickness: float, seed: int) -> Section:
+    n = round(SIZE / spacing)
     return trabecular(Grid((n, n), (spacing, spacing), thickness=10.0), FRACTION, thickness, seed)
 
 

@@ -33,7 +33,7 @@ def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
 
 def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[str, float]) -> float:
     """Serum calcium after so many days of constant release (mmol/d), mmol/L."""
-    healthy = steady(0.0, 0.0, p)
+    healthy = steady(0.0, 0.0, p) if release < 0 else calcium
 
     def rate(_: float, y: np.ndarray) -> list[float]:
         ca = float(y[0])

@@ -22,12 +22,12 @@ from ..base import Field, Group
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
 
-NAMES = ("tumour", "pthrp", "tgf_beta")
 FIELDS = (
     Field("tumour", "1", 1.0, "tumour, fraction of the volume"),
     Field("pthrp", "1", 1.0, "PTHrP, relative"),
     Field("tgf_beta", "1", 1.0, "TGF-beta set free from bone, relative"),
 )
+NAMES = tuple(f.name for f in FIELDS)
 BEFORE = (Group("tumour", ("tumour",), "transport", 2, "tumour"), Group("pthrp", ("pthrp",), "transport", 1, "marrow"))
 """In the cascade ahead of RANKL, which follows them."""
 AFTER = (Group("tgf_beta", ("tgf_beta",), "transport", 1, "marrow"),)
