@@ -97,8 +97,8 @@ class Config(Table):
     @cached_property
     def rows(self) -> dict[str, Parameter]:
         """The parameters of this run, by name."""
-        parts = {"tumour": self.tumour is not None, "bisphosphonate": self.bisphosphonate, "membrane": self.model.membrane_rankl}
-        return {p.name: p for p in parameters(self.agents, **parts)}
+        found = parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.model.membrane_rankl)
+        return {p.name: p for p in found}
 
     @cached_property
     def values(self) -> dict[str, float]:

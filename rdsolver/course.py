@@ -14,8 +14,10 @@ from . import plan, steady
 from .domain.nests import Nests
 from .models.base import Field, Model
 from .models.bone import calcium
+from .models.bone.extension import NOTHING, Extension
 from .models.bone.model import BoneModel
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Plasma
+from .models.bone.tissue import TissueModel
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
 from .problem import ModelProblem, Problem
@@ -53,6 +55,13 @@ class Course(Protocol):
 
 def course_of(problem: Problem | ModelProblem) -> Course:
     return BoneCourse(problem) if isinstance(problem, Problem) else PlainCourse(problem)
+
+
+def model_of(problem: Problem) -> BoneModel | TissueModel:
+    p = problem
+    if p.tissue != "bone":
+        return TissueModel(p.agents, p.membrane, p.tissue)
+    return BoneModel(p.agents, p.membrane, p.tumour is not None, p.bisphosphonate, p.extension or NOTHING)
 
 
 def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
@@ -105,7 +114,7 @@ class BoneCourse:
     def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None) -> None:
         self.problem = problem
         self.dtype = np.dtype(problem.solver.precision)
-        self.model = BoneModel(**problem.parts)
+        self.model = model_of(problem)
         self.fields = self.model.fields(problem.parameters)
         drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
         if problem.bisphosphonate:
@@ -113,6 +122,7 @@ class BoneCourse:
         self._drugs = {0.0: drugs}  # before the doses of each time known
         self.doses, self._waiting = list(problem.doses), list(problem.treatments)
         self.system = self._bare_system()
+        self._check_extension()
         if initial is None:
             self._find_baseline()
         else:
@@ -158,13 +168,34 @@ class BoneCourse:
         place = system.place
         u, reference, self.baseline_cycles = steady.baseline(system, model.initial(place.bone, place.active, self.problem.parameters))
         self.system = steady.with_reference(self.system, reference)
-        self.u = model.balanced(u, system.p, self.system.place)
+        self.u = self._extended(model.balanced(u, system.p, self.system.place))
+
+    @property
+    def _extension(self) -> Extension:
+        return self.model.extension if isinstance(self.model, BoneModel) else NOTHING
+
+    def _check_extension(self) -> None:
+        """Raises InputError when its rates cannot be used, before anything is computed."""
+        s, model = self.system, self.model
+        if isinstance(model, BoneModel) and model.extension is not NOTHING:
+            u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
+            at = model.seen_by_extension(u, s.p, s.place, s.refresh(u), s.inputs(jnp.zeros(())))
+            molecules = (f.name for f in model.molecules(self.problem.parameters))
+            model.extension.check(u, s.p, at, (*molecules, "precursors", "osteoclasts"))
+
+    def _extended(self, u: Fields) -> Fields:
+        """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
+        if self._extension.healthy:
+            return u
+        marrow = (1 - self.system.place.bone) * self.system.place.active
+        return u | {name: self._extension.start.get(name, 0.0) * marrow for name in self._extension.names}
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]
         self.system = steady.with_reference(self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
-        self.u = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
+        begun = self._extended(dict.fromkeys((f.name for f in self.fields), zero))
+        self.u = {k: jnp.asarray(state[k], self.dtype) if k in state else x for k, x in begun.items()}
         for name, amounts in initial["plasma"].items():
             self._drugs[0.0][name].amounts = np.asarray(amounts, float)
         self.baseline_cycles = 0
@@ -223,7 +254,7 @@ class BoneCourse:
         for treatment in [w for w in self._waiting if observed["lesion_area"] >= w.lesion]:
             self._waiting.remove(treatment)
             self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
-        if not self.model.tumour:
+        if self.problem.tumour is None:
             return observed
         p, bone = self._in_force(t - days), observed["bone_volume_fraction"]
         if days > 0 and self._bone is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
 
 if TYPE_CHECKING:
+    from .models.bone.extension import Extension
     from .models.pointwise import ReactionDiffusion
 
 
@@ -73,6 +74,8 @@ class Output:
 class Problem:
     """Everything that one run needs.
 
+    tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target tissue
+    extension   what is added to the bone model
     agents      the drugs whose fields the run carries
     treatments  doses that wait for a lesion
     parameters  a value for each of `rows`
@@ -90,6 +93,8 @@ class Problem:
     end: float
     save: tuple[float, ...]
     preset: str = "human"
+    tissue: str = "bone"
+    extension: Extension | None = None
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
     treatments: tuple[Treatment, ...] = ()
@@ -109,15 +114,10 @@ class Problem:
         return self.section.grid
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the model has beside bone, RANKL and OPG: the arguments of BoneModel and of parameters()."""
-        parts = {"tumour": self.tumour is not None, "bisphosphonate": self.bisphosphonate, "membrane": self.membrane}
-        return {"agents": self.agents} | parts
-
-    @property
     def rows(self) -> tuple[Parameter, ...]:
         """What the run's parameters are."""
-        return parameters(**self.parts)
+        added = self.extension.rows if self.extension else ()
+        return parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import device as devices
+from .course import model_of
 from .errors import InputError
 from .models.base import Field
-from .models.bone.model import BoneModel
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, estimate_size
@@ -144,12 +144,8 @@ def solver_report(problem: Problem) -> list[tuple[str, str]]:
     return rows
 
 
-def _model(problem: Problem) -> BoneModel:
-    return BoneModel(**problem.parts)
-
-
 def _fields(problem: Problem) -> tuple[Field, ...]:
-    return _model(problem).fields(problem.parameters)
+    return model_of(problem).fields(problem.parameters)
 
 
 def _file_size(problem: Problem) -> int:

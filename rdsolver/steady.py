@@ -13,15 +13,17 @@ import numpy as np
 
 from .errors import RunError
 from .models.bone.model import BoneModel
+from .models.bone.tissue import TissueModel
 from .system import Fields, System
 
 ENOUGH = {"float32": 4e-6, "float64": 2e-12}  # relative size of the last corrections
 MOST_ITERATIONS = 80
+BASES = {"theta0": "RANK occupancy", "jbar": "resorption"}  # what all else is relative to
 
 
 @jax.jit
 def _reference(system: System, u: Fields) -> dict[str, jax.Array]:
-    assert isinstance(system.model, BoneModel)  # the only one with a baseline
+    assert isinstance(system.model, BoneModel | TissueModel)  # those that have a baseline
     return system.model.reference(u, system.p, system.place)
 
 
@@ -40,7 +42,7 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
     system: of the healthy section (model.healthy), any reference; u: a first guess, with the bone.
     Raises RunError when it does not converge.
     """
-    dtype = u["bone"].dtype
+    dtype = system.place.active.dtype
     tol = np.asarray(ENOUGH[str(dtype)], dtype)
     cycles = sum(g.cycles for g in system.model.groups)
     change, before, n = np.inf, np.inf, 0
@@ -49,7 +51,7 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
         system = with_reference(system, reference)
         found, _, _ = system.stage(np.float64(0), u, u, np.zeros((), dtype), tol)
         change = float(_change(system, u, found, tol))
-        if not np.isfinite([float(x) for x in (reference["theta0"], reference["jbar"])]).all():
+        if not np.isfinite([float(reference[name]) for name in BASES if name in reference]).all():
             break
         u = found
         # round-off may keep the change just above the goal: then it has stopped falling
@@ -64,8 +66,8 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
 
 def _checked(reference: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """The reference, if it can be divided by."""
-    for name, what in (("theta0", "RANK occupancy"), ("jbar", "resorption")):
-        if not float(reference[name]) > 1e-12:
+    for name, what in BASES.items():
+        if name in reference and not float(reference[name]) > 1e-12:
             raise RunError(
                 f"the healthy baseline has no {what} ({name} is {float(reference[name]):.3g}), and everything is relative to it. "
                 "Give RANKL production, precursor supply and differentiation above 0; a disease that lacks one of them is a [[change]]."

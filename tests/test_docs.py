@@ -20,6 +20,7 @@ from rdsolver.models.bone.binders import LABELS, OPG, binder_parameters, drug
 from rdsolver.models.bone.matrix import EDGE
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
+from rdsolver.models.bone.tissue import TISSUES, TissueModel
 
 ROOT = Path(__file__).parent.parent
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
@@ -84,6 +85,19 @@ def test_every_parameter_symbol_field_and_observable_is_described():
     model, values = BoneModel(DRUGS[:1], **PARTS), {p.name: p.value for p in ROWS}
     assert [f.name for f in model.fields(values) if f"`{f.name}`" not in prose] == []
     assert [s.name for s in model.series if f"`{s.name.replace(AGENTS[0], '<drug>')}`" not in prose] == []
+
+
+def test_tissues_beyond_bone_are_described():
+    text = MODEL.read_text(encoding="utf-8")
+    of_bone = {p.name for p in parameters()}
+    for p in parameters(tissue="artery"):
+        if p.name not in of_bone:
+            symbol = f"`{p.symbol}`" if p.symbol else "q"
+            values = " | ".join(f"{p.default(name):g}" for name in TISSUES)
+            assert f"| `{p.name}` | {symbol} | {values} | {p.unit} |" in text
+    model = TissueModel((), tissue="artery")
+    assert [f.name for f in model.fields({p.name: p.value for p in parameters(tissue="artery")}) if f"`{f.name}`" not in text] == []
+    assert [s.name for s in model.series if f"`{s.name}`" not in text] == []
 
 
 def test_numbers_in_the_equations_are_the_defaults():

@@ -16,6 +16,8 @@ from rdsolver.errors import InputError
 from rdsolver.integrators import RKC2, TRBDF2
 from rdsolver.integrators.control import clipped
 from rdsolver.models.bone import model as bone_model
+from rdsolver.models.bone.binders import OPG
+from rdsolver.models.bone.binding import binding_rate
 from rdsolver.problem import Change
 from rdsolver.simulation import Simulation
 
@@ -116,7 +118,7 @@ def test_one_wrong_sign_in_the_binding_breaks_the_budgets(monkeypatch):
 
     def wrong(self, u, p, place, s, inputs):
         out = reaction(self, u, p, place, s, inputs)
-        net = bone_model.binding_rate(p, bone_model.OPG, u["rankl"], u["opg"], u["rankl_opg"])
+        net = binding_rate(p, OPG, u["rankl"], u["opg"], u["rankl_opg"])
         return out | {"opg": out["opg"] + 2 * net}
 
     monkeypatch.setattr(bone_model.BoneModel, "reaction", wrong)

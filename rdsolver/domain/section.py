@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .grid import Grid
+from .places import ball, scattered, size
 
 
 @dataclass(frozen=True)
@@ -75,3 +76,28 @@ def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
     shape[axis] = -1
     bone = np.broadcast_to(fraction.reshape(shape), grid.shape).copy()
     return Section(grid, bone, np.ones(grid.shape, bool), {"kind": "slab", "thickness": t, "axis": grid.axes[axis]})
+
+
+def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1) -> Section:
+    """Round target tissue other than bone: vessels and ducts cut across, or nodules where the wall is the radius; balls in 3D.
+
+    radius  outer, um; wall: thickness, um. One ring lies in the middle, several at random, 2.5 radii apart, whole within the section.
+    Raises InputError when there is no room for so many.
+    """
+    edges = size(grid)
+    if count == 1:
+        centres = [tuple(e / 2 for e in edges)]
+    else:
+        centres = scattered(
+            grid, count, 2.5 * radius, seed, lambda at: all(radius <= x <= e - radius for x, e in zip(at, edges, strict=True))
+        )
+    if len(centres) < count or 2 * radius > min(edges):
+        found = len(centres) if 2 * radius <= min(edges) else 0
+        raise InputError(
+            f"section: there is room for {found} of {count} rings of radius {radius:g} um. Take fewer, smaller ones, or a larger box."
+        )
+    share = np.zeros(grid.shape)
+    for centre in centres:
+        share = np.maximum(share, ball(grid, centre, radius) - (ball(grid, centre, radius - wall) if wall < radius else 0))
+    record = {"kind": "rings", "radius": radius, "wall": wall, "count": count, "seed": seed}
+    return Section(grid, share, np.ones(grid.shape, bool), record)

@@ -40,6 +40,17 @@ Numbers = dict[str, Array]
 Rates = Callable[[Fields, Numbers, dict[str, Array]], Fields]
 
 
+def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Array]]:
+    """Of each rate ∂R/∂u_k in every cell, k through the fields in order: rates are pointwise, so one shift of a whole field is one
+    column of all cells."""
+
+    def shifted(s: Array) -> Fields:
+        return rates({k: x + s[i] for i, (k, x) in enumerate(u.items())})
+
+    columns = jax.jacfwd(shifted)(jnp.zeros(len(u), next(iter(u.values())).dtype))
+    return {name: [column[..., k] for k in range(len(u))] for name, column in columns.items()}
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["active", "media", "mobility", "arrays"],
@@ -128,14 +139,8 @@ class ReactionDiffusion:
         return {}
 
     def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> list[list[Array]]:
-        """J_ik = ∂R_i/∂u_k in every cell: the rates are pointwise, so one shift of a whole field differentiates all its cells."""
-
-        def shifted(s: Array) -> Fields:
-            return self._rates({k: x + s[i] for i, (k, x) in enumerate(seen.items())}, p, place, inputs)
-
-        seen = self._densities(u)
-        columns = jax.jacfwd(shifted)(jnp.zeros(len(u), place.active.dtype))
-        return [[columns[name][..., k] for k in range(len(u))] for name in u]
+        rows = cell_jacobian(lambda v: self._rates(v, p, place, inputs), self._densities(u))
+        return [rows[name] for name in u]
 
     def linearise(self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
         jacobian = self._jacobian(u, p, place, inputs)

@@ -38,8 +38,11 @@ _CYTOKINES = (
     Parameter("tissue_plasma_ratio", 0.5, "1", "free drug in tissue over plasma at balance", "assumed", "A", 0.05, 1.0, "phi"),
 )
 
-_CELLS = (
+_RANK = (
     Parameter("rank_K", 0.0293, "nM", "effective constant of RANKL with RANK on cells", f"{_LEMAIRE}; {_PIVONKA}", "V", 0.001, 10.0, "K_R", minimum=1e-9),
+)
+
+_CELLS = (
     Parameter("differentiation", 0.016, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0", "A", 1e-3, 1.0, "p0"),
     Parameter("differentiation_exponent", 2.0, "1", "Hill exponent of differentiation in the occupancy", "assumed", "A", 1.0, 4.0, "n"),
     Parameter("precursor_supply", 1.6, "1/(mm^3 d)", "supply of committed precursors where w is 1", "order of P0 precursor_loss / w", "A", 0.01, 100.0, "s_P"),
@@ -110,13 +113,26 @@ _BISPHOSPHONATE = (
     Parameter("bisphosphonate_release", 0.6931471805599453 / 150, "1/d", "release from bone (half-life 150 d)", "shape: 10.3389/fbioe.2022.940620", "A", 1e-4, 0.1, "k_rel"),
     Parameter("bisphosphonate_effect", 4.0, "1", "rise of the death of osteoclasts at most", "shape: 10.3389/fbioe.2022.940620", "A", 0.0, 100.0, "E_Z"),
 )
+
+_RESPONSE = (
+    Parameter("response_rate", 0.02, "1/d", "response of target tissue at full RANK occupancy", "assumed; demonstration", "A", 0.0, 10.0, "k_c", presets=(("lymph_node", 0.1), ("mammary", 0.1))),
+    Parameter("response_loss", 0.0, "1/d", "its reversal (0: calcification stays)", "assumed; demonstration", "A", 0.0, 10.0, "k_d", presets=(("lymph_node", 0.05), ("mammary", 0.05))),
+    Parameter("response_half", 5.0, "1", "occupancy of half the rate, relative to the healthy baseline", "assumed; demonstration", "A", 0.1, 100.0, "theta50", minimum=1e-6, presets=(("lymph_node", 1.0), ("mammary", 3.0))),
+    Parameter("response_exponent", 4.0, "1", "Hill exponent of the response in the occupancy", "assumed; demonstration", "A", 1.0, 8.0),
+)
 # fmt: on
 
 
 def parameters(
-    agents: tuple[Binder, ...] = (), tumour: bool = False, bisphosphonate: bool = False, membrane: bool = False
+    agents: tuple[Binder, ...] = (),
+    tumour: bool = False,
+    bisphosphonate: bool = False,
+    membrane: bool = False,
+    tissue: str = "bone",
+    extension: tuple[Parameter, ...] = (),
 ) -> tuple[Parameter, ...]:
-    """All parameters of the bone model with these drugs, and with what else is asked for."""
+    """All parameters of the model of a tissue with these drugs, and with what else is asked for."""
     binders = (p for b in (OPG, *agents) for p in binder_parameters(b))
+    cells = (*_CELLS, *_MATRIX) if tissue == "bone" else _RESPONSE
     optional = ((_MEMBRANE, membrane), (_BISPHOSPHONATE, bisphosphonate), (_TUMOUR, tumour))
-    return (*_CYTOKINES, *binders, *_CELLS, *_MATRIX, *(row for rows, present in optional if present for row in rows))
+    return (*_CYTOKINES, *binders, *_RANK, *cells, *(row for rows, present in optional if present for row in rows), *extension)

@@ -1,0 +1,133 @@
+"""What a user adds to the bone model without touching it: fields, binders of RANKL made in the tissue, rates added to its own.
+
+du/dt = div(D m grad u) + R(u, p, at)       each field of its own
+dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursors and osteoclasts, where R names them
+
+t_cells = Extension(
+    "T cells",
+    unknowns=(Field("t_cells", "1/mm^3", 100.0, "T cells"),),
+    parameters=(Parameter("t_cell_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0, 0.1),),
+    rates=lambda u, p, at: {"t_cells": 0 * u["t_cells"], "rankl": p["t_cell_rate"] * u["t_cells"]},
+    start={"t_cells": 50.0},
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ...errors import InputError
+from ...operators.blocks import Dense
+from ..base import Field, Group, Parameter, Series
+from ..pointwise import cell_jacobian
+from .binders import Binder, binder_parameters
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """An addition to the bone model.
+
+    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model what is added to theirs.
+                u all fields, none below 0 unless signed; p parameters; at: "surface" (w), "marrow" (1 - b), "occupancy" (θ/θ0),
+                "active" and "time". Any pointwise JAX expression
+    unknowns    its own fields
+    parameters  its own numbers
+    moves       of each own field that diffuses, the parameter that holds its diffusivity, um²/d
+    medium      what it moves in: "marrow", hindered in bone as molecules are, or "cells"
+    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands in `rates`
+    start       of own fields in marrow on day 0 (default 0)
+    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without it, and `extension`,
+                a parameter of its own, says what share of its rates acts on the model
+
+    What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any source, and a loss of up to
+    the rates of the field itself. What binds RANKL fast belongs into `binders`.
+    """
+
+    name: str
+    rates: Callable[[Fields, Numbers, Numbers], Fields]
+    unknowns: tuple[Field, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    moves: Mapping[str, str] = field(default_factory=dict)
+    medium: Literal["marrow", "cells"] = "marrow"
+    binders: tuple[Binder, ...] = ()
+    start: Mapping[str, float] = field(default_factory=dict)
+    healthy: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.unknowns)
+
+    @property
+    def rows(self) -> tuple[Parameter, ...]:
+        """Its parameters, its binders' and its own switch among them."""
+        switch = Parameter(
+            "extension", 1.0, "1", f"share of {self.name} that acts on the model (healthy baseline: 0)", "definition", "A", 0.0, 1.0
+        )
+        bound = (p for b in self.binders for p in binder_parameters(b))
+        return (*bound, *self.parameters, *(() if self.healthy else (switch,)))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (Group("extension", self.names, "transport", 2, self.medium),) if self.unknowns else ()
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return tuple(Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
+
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+        return {name: (p[parameter], self.medium) for name, parameter in self.moves.items()}
+
+    def _share(self, p: Numbers) -> Array | float:
+        return 1.0 if self.healthy else p["extension"]
+
+    def _seen(self, u: Fields) -> Fields:
+        """Densities that the solver left below zero, within its tolerance, count as none."""
+        signed = {f.name for f in self.unknowns if f.signed}
+        return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
+
+    def added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
+        """Its rates, of its own fields and of the model's, 0 outside the field of view. Where none of it acts its own fields go."""
+        share, found = self._share(p), self.rates(self._seen(u), p, at)
+        own = {name: jnp.where(share > 0, found[name], -u[name]) for name in self.names}
+        return {k: own.get(k, share * x) * at["active"] for k, x in found.items()}
+
+    def linearise(self, u: Fields, p: Numbers, at: Numbers) -> tuple[Dense, Fields]:
+        """The pointwise Jacobian of its own fields."""
+        own = {name: u[name] for name in self.names}
+        rows = cell_jacobian(lambda v: {k: x for k, x in self.added(u | v, p, at).items() if k in own}, own)
+        entries = {f"j_{i}_{k}": -x for i, name in enumerate(own) for k, x in enumerate(rows[name])}
+        return Dense(len(own)), entries | {"active": at["active"]}
+
+    def bound(self, u: Fields, p: Numbers, at: Numbers, scale: Mapping[str, float]) -> Array:
+        """The largest row sum of |J| of all it adds, each field in units of its scale, 1/d."""
+        rows = cell_jacobian(lambda v: self.added(v, p, at), u)
+        sums = [sum(jnp.abs(x) * (scale[k] / scale[name]) for k, x in zip(u, row, strict=True)) for name, row in rows.items()]
+        return jnp.max(jnp.stack([jnp.zeros((), at["active"].dtype), *(jnp.max(x) for x in sums)]))
+
+    def check(self, u: Fields, p: Numbers, at: Numbers, open_to: tuple[str, ...]) -> None:
+        """Raises InputError when the rates fail on such a state, miss a field of its own, or name one that nothing can be added to."""
+        try:
+            found = jax.eval_shape(lambda: self.rates(u, p, at))
+        except Exception as error:
+            raise InputError(f"extension {self.name}: its rates stop with {type(error).__name__}: {error}") from error
+        if missing := [n for n in self.names if n not in found]:
+            raise InputError(f"extension {self.name}: its rates give none of {', '.join(missing)}. Every field of its own needs one.")
+        allowed = (*self.names, *open_to)
+        if others := [n for n in found if n not in allowed]:
+            raise InputError(f"extension {self.name}: its rates name {', '.join(others)}. Rates may be given of {', '.join(allowed)}.")
+        shape = at["active"].shape
+        for name, x in found.items():
+            if jnp.broadcast_shapes(x.shape, shape) != shape:
+                raise InputError(f"extension {self.name}: the rate of {name} has shape {x.shape}, the section {shape}.")
+
+
+NOTHING = Extension("nothing", lambda u, p, at: {}, healthy=True)

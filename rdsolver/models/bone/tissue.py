@@ -1,0 +1,141 @@
+"""Beyond bone: the same transport and binding in another tissue, with target cells of its own and one simple, stated response.
+
+    S_L = S_L0 r_L W,  S_OPG = S_O0 r_O [f_s W + 1 - f_s]           W: the share of the volume that is target tissue, fixed
+    dK/dt = k_c W θ⁴/(θ50⁴ + θ⁴) (1 - K) - k_d K                     θ50 = 5 θ0 in the artery
+
+Artery: K is the calcified share of the wall and k_d = 0 (arteries calcify without OPG: Bucay 1998, 10.1101/gad.12.9.1260; RANKL, OPG
+and the vessel wall: 10.1007/s00198-007-0509-7). Lymph node and mammary gland: K is the share of target cells that respond, one generic
+responder for both. Demonstrations, not predictions: no number of the response was fitted to anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ...domain.grid import Grid
+from ...operators.multigrid import Block
+from ...operators.reductions import total
+from ...operators.transport import Faces, face_diffusion, open_faces
+from ..base import Field, Group, Series
+from .cells import hill
+from .cytokines import Cytokines
+from .place import Place
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+
+TISSUES = {
+    "artery": "calcified share of the wall",
+    "lymph_node": "responding share of the node",
+    "mammary": "responding share of the gland",
+}
+"""Of each tissue what its response is."""
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
+@dataclass(frozen=True)
+class Medium:
+    """w: target tissue W; marrow: where molecules and drugs are, all of the field of view; media, mobility: "marrow"."""
+
+    w: Array
+    marrow: Array
+    media: dict[str, Faces]
+    mobility: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class TissueModel(Cytokines):
+    """RANKL, OPG and drugs in a tissue that is not bone. tissue: one of TISSUES."""
+
+    tissue: str = "artery"
+    name: str = field(default="tissue", init=False)
+    slow: tuple[str, ...] = field(default=(), init=False)
+    fitted: tuple[str, ...] = field(default=(), init=False)
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        response = Field("response", "1", 1.0, TISSUES[self.tissue])
+        return (*self.molecules(values), response, *self.on_membranes(values))
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return (
+            Series("mean_response", "1", TISSUES[self.tissue]),
+            Series("mean_free_rankl", "nM", "free RANKL in the tissue"),
+            Series("mean_occupancy", "1", "RANK occupancy in the tissue"),
+            *self.drug_series,
+        )
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (*self.signals, Group("response", ("response",), "pointwise"))
+
+    def prepare(self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+        wrap = tuple(b == "periodic" for b in grid.borders)
+        return Place(active, open_faces(active, wrap), active, (), bone, reference, grid.spacing, wrap, ())
+
+    def refresh(self, u: Fields, p: Numbers, place: Place) -> Medium:
+        """Nothing hinders molecules, and W does not change."""
+        media = {"marrow": face_diffusion(place.active, place.openings, place.spacing, place.wrap)}
+        return Medium(place.bone, place.active, media, {"marrow": place.active})
+
+    def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
+        """A guess from which the baseline is found."""
+        start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
+        return start | {"rankl": values["rankl_scale"] * active, "opg": values["opg_scale"] * active}
+
+    def _driven(self, u: Fields, p: Numbers, place: Place) -> Array:
+        """k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
+        h = hill(self.relative_occupancy(u, p, place) / p["response_half"], p["response_exponent"])
+        return p["response_rate"] * place.bone * h / (1 + h)
+
+    def reaction(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Fields:
+        driven = self._driven(u, p, place)
+        out = self.signalling(u, p, place, s, inputs)
+        return out | {"response": driven * (1 - u["response"]) - p["response_loss"] * u["response"]}
+
+    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Array:
+        """A bound on the eigenvalues of the reaction, 1/d."""
+        return jnp.maximum(self.signalling_bound(u, p), 2 * (p["response_rate"] + p["response_loss"]))
+
+    def drift(self, u: Fields, p: Numbers, place: Place, s: Medium) -> dict[str, Faces]:
+        return {}
+
+    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
+        return self.linearised_binding(u, p, place, s)
+
+    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Medium) -> Fields:
+        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response stays."""
+        if group == "membrane":
+            return self.kept_on_membranes(u, psi, sigma, p, s)
+        driven, rate = self._driven(u, p, place), sigma + p["response_loss"]
+        moved = (sigma * psi["response"] + driven) / jnp.where(sigma > 0, rate + driven, 1)
+        return {"response": jnp.where(sigma > 0, moved, psi["response"])}
+
+    def blank_reference(self, bone: Array) -> dict[str, Array]:
+        return {"theta0": jnp.ones((), bone.dtype)}
+
+    def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
+        """From the steady state: θ0 = Σ W θ/Σ W."""
+        return {"theta0": (total(place.bone * self.occupancy(u, p)) / total(place.bone)).astype(place.bone.dtype)}
+
+    @partial(jax.jit, static_argnums=0)
+    def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
+        """The response in balance where it has a loss; none where it has not, as it would be complete."""
+        driven, loss = self._driven(u, p, place), p["response_loss"]
+        return u | {"response": jnp.where(loss > 0, driven / jnp.where(loss > 0, driven + loss, 1), 0)}
+
+    def observe(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Numbers:
+        """Of the target tissue: mean response and occupancy; mean free RANKL; each drug in plasma and tissue."""
+        target = total(s.w)
+        out = {
+            "mean_response": total(s.w * u["response"]) / target,
+            "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
+            "mean_occupancy": total(s.w * self.occupancy(u, p)) / target,
+        }
+        return out | self.drugs_seen(u, s, inputs)

@@ -1,0 +1,105 @@
+"""What a user adds to the bone model: a cell type, a source, a binder made in the tissue."""
+
+import numpy as np
+import pytest
+from problems import errors, fixed_steps, problem, replace, run, series, square, state
+
+from rdsolver import device
+from rdsolver.errors import InputError
+from rdsolver.integrators import TRBDF2
+from rdsolver.models.base import Field, Parameter
+from rdsolver.models.bone.binders import Binder
+from rdsolver.models.bone.extension import Extension
+from rdsolver.simulation import Simulation
+
+T_CELLS = Extension(
+    "T cells",
+    unknowns=(Field("t_cells", "1/mm^3", 100.0, "T cells"),),
+    parameters=(
+        Parameter("t_cell_rankl_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0, 0.1),
+        Parameter("t_cell_growth", 0.1, "1/d", "growth of T cells", "assumed", "A", 0.0, 1.0),
+        Parameter("t_cell_motility", 200.0, "um^2/d", "motility of T cells", "assumed", "A", 0.0, 1e4),
+    ),
+    rates=lambda u, p, at: {
+        "t_cells": p["t_cell_growth"] * u["t_cells"] * (1 - u["t_cells"] / 200),
+        "rankl": p["t_cell_rankl_rate"] * u["t_cells"],
+    },
+    moves={"t_cells": "t_cell_motility"},
+    medium="cells",
+    start={"t_cells": 50.0},
+)
+SECOND = Binder("decoy", "opg", "second decoy", drug=False)
+DECOY = Extension(
+    "a second decoy",
+    binders=(SECOND,),
+    parameters=(Parameter("decoy_production", 2.4, "nM/d", "its production in marrow", "assumed", "A", 0.0, 100.0),),
+    rates=lambda u, p, at: {"decoy": p["decoy_production"] * at["marrow"]},
+)
+
+
+def extended(added, n=24, end=10.0, **changed):
+    return problem(square(n), end=end, tolerance=1e-4, extension=added, changed=changed)
+
+
+def seen(p, name):
+    """An observable over a run."""
+    return series(run(p)[1])[name]
+
+
+def test_cells_of_their_own_grow_move_and_make_rankl():
+    plain = seen(problem(square(24)), "mean_free_rankl")
+    simulation, chunks = run(extended(T_CELLS))
+    rankl = series(chunks)["mean_free_rankl"]
+    assert rankl[0] == pytest.approx(plain[0], rel=1e-6)  # the same baseline
+    assert rankl[-1] > 1.05 * plain[-1]
+    logistic = 200 / (1 + 3 * np.exp(-0.1 * 10.0))
+    cells = state(simulation)["t_cells"]
+    assert cells.max() == pytest.approx(logistic, rel=0.05)
+    assert cells.min() < cells.max() / 1.5  # they began in marrow alone
+
+
+def test_the_switch_turns_it_off():
+    simulation, chunks = run(extended(T_CELLS, extension=0.0))
+    assert series(chunks)["osteoclast_number"][-1] == pytest.approx(seen(problem(square(24)), "osteoclast_number")[-1], rel=1e-6)
+    assert np.abs(state(simulation)["t_cells"]).max() < 0.1
+
+
+def test_what_is_added_counts_in_the_budgets():
+    with device.on("cpu"):
+        for added in (T_CELLS, DECOY):
+            simulation = Simulation(extended(added, end=4.0))
+            for _ in simulation.chunks():
+                pass
+            for name, found in simulation.budgets().items():
+                assert abs(found["imbalance"]) < 1e-9, name
+
+
+def test_a_binder_made_in_the_tissue_is_one_more_decoy():
+    free, still = (seen(extended(replace(DECOY, healthy=healthy)), "mean_free_rankl") for healthy in (False, True))
+    assert free[-1] < 0.8 * free[0]
+    assert still[0] == pytest.approx(free[-1], rel=0.02)  # part of the healthy section: what the other one comes to
+    assert np.ptp(still) < 1e-6 * still[0]
+
+
+def test_second_order_with_what_it_adds():
+    with device.on("cpu"):
+        simulation, _ = run(extended(T_CELLS, end=4.0))  # past the jump of day 0
+        system = simulation.course.between(0.0, 4.0)
+        exact, *coarse = (fixed_steps(TRBDF2(), system, 0.0, simulation.u, 4.0, n) for n in (256, 8, 16, 32))
+    found = [max(errors(u, exact, simulation).values()) for u in coarse]
+    assert found[0] / found[1] > 3.2
+    assert found[1] / found[2] > 3.2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"rates": lambda u, p, at: {"rankl": u["t_cells"]}}, "give none of t_cells"),
+        ({"rates": lambda u, p, at: {"t_cells": u["t_cells"], "bone": u["bone"]}}, "name bone. Rates may be given of t_cells, rankl"),
+        ({"rates": lambda u, p, at: {"t_cells": u["b_cells"]}}, "stop with KeyError"),
+        ({"rates": lambda u, p, at: {"t_cells": u["t_cells"][None]}}, "has shape"),
+    ],
+)
+def test_rates_that_cannot_be_used_are_refused_before_anything_is_computed(changed, said):
+    with device.on("cpu"), pytest.raises(InputError, match=said):
+        Simulation(extended(replace(T_CELLS, **changed)))
