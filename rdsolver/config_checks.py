@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from . import config_own
 from .config_errors import Fault, shown, unknown
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE
+from .problem import in_force
 from .units import number
 
 if TYPE_CHECKING:
@@ -33,9 +35,8 @@ TISSUE = ("diffusivity", "kon", "K_eff", "loss")
 
 def faults(config: Config) -> Iterator[Fault]:
     """All that is wrong, first what the rest builds on."""
-    first = [*_agents(config), *_parameters(config)]
+    first = [*(_bone(config) if config.own is None else config_own.faults(config)), *_parameters(config)]
     yield from first
-    yield from _doses(config)
     yield from _borders(config)
     yield from _output(config)
     changes = [*_changes(config)]
@@ -55,6 +56,8 @@ def warnings(config: Config) -> Iterator[Fault]:
 
 def field_names(config: Config) -> tuple[str, ...]:
     """What may be saved."""
+    if config.own is not None:
+        return tuple(f.name for f in config.own.model.unknowns)
     drugs = (name for a in config.agents for name in (a.name, a.complex))
     membrane = ("rankl_membrane",) if config.model.membrane_rankl else ()
     return (*CYTOKINES, *drugs, *CELLS, *membrane, *(TUMOUR if config.tumour else ()))
@@ -62,9 +65,16 @@ def field_names(config: Config) -> tuple[str, ...]:
 
 def moving(config: Config) -> dict[str, str]:
     """What can pass a border, with its unit: the fields that diffuse."""
+    if config.own is not None:
+        return {f.name: f.unit for f in config.own.model.unknowns if f.name in config.own.model.moves}
     names = field_names(config)
     units = {n: "nM" for n in names if n not in (*CELLS, *TUMOUR, "rankl_membrane")} | dict.fromkeys(CELLS[:2], "1/mm^3")
     return units | {n: "1" for n in TUMOUR if n in names}
+
+
+def signed(config: Config) -> set[str]:
+    """Fields that may be negative."""
+    return set() if config.own is None else {f.name for f in config.own.model.unknowns if f.signed}
 
 
 def _borders(config: Config) -> Iterator[Fault]:
@@ -85,11 +95,23 @@ def _borders(config: Config) -> Iterator[Fault]:
             except ValueError as error:
                 yield f"border.{i}.{key}", str(error)
             else:
-                if found < 0:
+                if found < 0 and border.field not in signed(config):
                     yield (
                         f"border.{i}.{key}",
                         f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
                     )
+
+
+def _bone(config: Config) -> Iterator[Fault]:
+    """What the bone model asks for."""
+    yield from _agents(config)
+    yield from _doses(config)
+    if config.section.kind == "box":
+        yield "section.kind", '= "box" holds no bone, and the bone model needs some. Give trabecular, image or slab.'
+    if config.solver.integrator == "etdrk4":
+        yield "solver.integrator", '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2", "rkc2".'
+    if config.initial and config.initial.seed is not None:
+        yield "initial.seed", "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out."
 
 
 def _agents(config: Config) -> Iterator[Fault]:
@@ -113,7 +135,9 @@ def _parameters(config: Config) -> Iterator[Fault]:
         key = f"model.parameters.{name}"
         row = config.rows.get(name)
         drug = next((d for d in LABELS if name.startswith(f"{d}_")), None)
-        if row is None and name in TUMOUR_ROWS:
+        if row is None and config.own is not None:
+            yield key, unknown("parameter", name, config.rows)
+        elif row is None and name in TUMOUR_ROWS:
             yield key, "belongs to a tumour, and this run has none. Plant one: [tumour] with nests = 1."
         elif row is None and drug and drug not in {a.name for a in config.agents}:
             yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
@@ -174,6 +198,8 @@ def changeable(config: Config) -> list[str]:
 
 def fixed(config: Config, name: str) -> str:
     """Why a parameter cannot change in time; empty when it can: it is a rate or a property of the tissue."""
+    if config.own is not None:
+        return ""
     if name.endswith("_scale"):
         return "is the size that tolerances are relative to"
     if name in ("bisphosphonate_dose", "bisphosphonate_release"):
@@ -186,16 +212,14 @@ def fixed(config: Config, name: str) -> str:
 
 def _in_force(config: Config) -> Iterator[Fault]:
     """Bounds, and koff > 0, at the start and after every change."""
-    yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
+    if config.own is None:
+        yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
     for i, change in enumerate(config.change):
-        values = dict(config.values)
-        for c in config.change:
-            if c.at <= change.at and (c.until is None or change.at < c.until):
-                values[c.parameter] *= c.factor
+        values = in_force(config.values, config.changes, change.at)
         row = config.rows[change.parameter]
         if values[row.name] < row.minimum:
             yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_least(row)}"
-        if change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff")):
+        if config.own is None and (change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff"))):
             yield from ((f"change.{i}.factor", f"= {change.factor:g}: {text}") for _, text in _dissociation(config, values))
 
 

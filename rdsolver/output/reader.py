@@ -137,7 +137,8 @@ class Run(Mapping[str, "FieldData"]):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, device, precision, seed, commit, wall time (s), and whatever else the run noted."""
+        """Versions, device, precision, seed, commit, wall time (s), a model of one's own as it was executed ("model_source"), and
+        whatever else the run noted."""
         return {k: v for k, v in self._meta.items() if k not in ("config", "parameters", "status", "message", "summary")}
 
     @cached_property
