@@ -169,6 +169,8 @@ class ModelAccount:
     def __init__(self, problem: ModelProblem) -> None:
         self.problem, self.fields, self.active, self.record = problem, problem.fields, problem.mask, problem.record
         self._series = {s.name: s for s in problem.model.series}
+        if problem.model.name == "bone":
+            raise InputError('a model is called "bone", which is the name of the bone model. Give it another name.')
         if problem.model.time_unit != "d":
             raise InputError(f'{problem.model.name}: its time_unit is "{problem.model.time_unit}", and a run file is in days. Give "d".')
         needed = {*(p.name for p in problem.model.parameters), *problem.model.moves.values()}
@@ -243,9 +245,12 @@ class ModelAccount:
 
 def _last(path: Path, grid: Grid, bone: np.ndarray | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """State and reference of the run to go on from. Raises InputError unless it came to an end, on the same section."""
-    with open_run(path) as run:
-        state, reference = run.state, run.reference
     where = f"initial.from: {path}"
+    try:
+        with open_run(path) as run:
+            state, reference = run.state, run.reference
+    except InputError as error:
+        raise InputError(f"initial.from: {error}") from error
     if not state:
         raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
     shape = next(v.shape for v in state.values() if np.ndim(v) > 1)

@@ -116,7 +116,7 @@ class Table(BaseModel):
 class Model(Table):
     name: Literal["bone"] = "bone"
     """The model."""
-    from_: str | None = Field(None, alias="from")
+    from_: str | None = Field(default=None, alias="from")
     """Another model, from your own Python file: "FILE.py:NAME" (docs/extend.md). Or, instead of the table, model = "FILE.py:NAME"."""
     preset: Literal["human", "mouse"] = "human"
     """Whose numbers are the defaults."""
@@ -246,7 +246,7 @@ class TumourTable(Table):
 
 
 class Initial(Table):
-    from_: str | None = Field(None, alias="from")
+    from_: str | None = Field(default=None, alias="from")
     """The run.h5 to go on from, for example "other/run.h5"."""
     seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
     """Of a random initial state of a model of one's own (default: 1)."""

@@ -108,7 +108,9 @@ def _faults(model: ReactionDiffusion) -> list[Fault]:
         if field not in fields:
             out.append(("moves", f"names {shown(field)}, which {unknown('field', field, fields)}"))
         if parameter not in rows:
-            out.append(("moves", f"takes the diffusivity of {field} from {shown(parameter)}, which {unknown('parameter', parameter, rows)}"))
+            out.append(
+                ("moves", f"takes the diffusivity of {field} from {shown(parameter)}, which {unknown('parameter', parameter, rows)}")
+            )
     if model.lives not in LIVES:
         out.append(("lives", f"= {shown(model.lives)} is not known. Allowed: {', '.join(LIVES)}."))
     if model.time_unit != "d":

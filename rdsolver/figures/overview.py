@@ -25,6 +25,7 @@ ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, 
 BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
 HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
 EVENTLESS = 1e-3  # a run whose NTX moves less than this shows no moment of change
+MOST_ROWS = 4  # fields that are drawn of a model other than bone's
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def compose(run: Run) -> Figure:
     if not shown and not measured:
         raise InputError(f"{run.file.filename} holds neither a saved time nor a step: there is nothing to draw.")
     rows = _rows(run)
-    slices = _slices(run, _most_active(run, shown[0].index)) if shown else []
+    slices = _slices(run, _most_active(run, shown)) if shown else []
     heights = [_maps_height(slices, len(shown), len(rows))] if shown else []
     heights += [timeseries.height(run)] if measured else []
     figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
@@ -79,8 +80,9 @@ def compose(run: Run) -> Figure:
 def moments(run: Run) -> list[Moment]:
     """The saved times that tell the run: before the first dose, at the nadir of NTX, at the end.
 
-    Without a dose: the start, the moment when NTX is farthest from where it began, the end. Where two of them are the same, or
-    NTX moved less than 1e-3, half-way stands in for the turn. Fewer than three saved times give as many moments.
+    Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when half of what the
+    series went through is done), the end. Where two of them are the same, or NTX moved less than 1e-3, half-way stands in for
+    the turn. Fewer than three saved times give as many moments.
     """
     times = run.times
     if not len(times):
@@ -93,7 +95,7 @@ def moments(run: Run) -> list[Moment]:
     turn = _turn(run, times[first], bool(doses))
     if turn is not None and first < last:
         later = first + 1 + _nearest(times[first + 1 :], turn)
-        captions[later] = ["NTX nadir" if doses else "most change"]
+        captions[later] = ["NTX nadir" if doses else "most change" if run.of_bone else "half the change"]
     if first < last:
         captions.setdefault(last, []).append("end" if _ended(run) else "last saved")
     if len(captions) < 3:
@@ -110,6 +112,8 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
     """When NTX is lowest (after a dose) or farthest from its start, d; None when it hardly moves."""
     time = run.series["time"]
     after = time >= start
+    if not run.of_bone:
+        return _half(run)
     if "ntx" not in run.series or not after.any():
         return None
     ntx = run.series["ntx"][after]
@@ -118,19 +122,35 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
     return float(time[after][k]) if away[k] > EVENTLESS else None
 
 
+def _half(run: Run) -> float | None:
+    """When half of the way is behind that the series went, up and down, each relative to its range, d; None when none moved."""
+    values = [v for name, v in run.series.items() if name != "time" and len(v) and np.ptp(v) > EVENTLESS * np.abs(v).max()]
+    if not values:
+        return None
+    gone = np.cumsum(sum(np.abs(np.diff(v, prepend=v[0])) / np.ptp(v) for v in values))
+    return float(run.series["time"][np.searchsorted(gone, gone[-1] / 2)])
+
+
 def _nearest(times: np.ndarray, t: float) -> int:
     return int(np.argmin(np.abs(times - t)))
 
 
 def _rows(run: Run) -> list[str]:
-    """The fields that are drawn; any that was saved, where neither osteoclasts nor RANKL were."""
+    """The fields that are drawn: those that tell a run of bone, or any that was saved; of another model the first few."""
+    if not run.of_bone:
+        return list(run)[:MOST_ROWS]
     return [name for name in ("tumour", "osteoclasts", "rankl") if name in run] or list(run)[:1]
 
 
-def _most_active(run: Run, index: int) -> tuple[int, ...]:
-    """The cell with most osteoclasts (or most of what was saved instead) at a saved time."""
-    name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
-    field = np.nan_to_num(run[name][index], nan=-1)
+def _most_active(run: Run, shown: Sequence[Moment]) -> tuple[int, ...]:
+    """The cell with most osteoclasts (or most of what was saved instead) at the first moment; of another model the cell
+    farthest from the mean at the last one."""
+    if run.of_bone:
+        name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
+        field = np.nan_to_num(run[name][shown[0].index], nan=-1)
+    else:
+        last = run[_rows(run)[-1]][shown[-1].index]
+        field = np.nan_to_num(np.abs(last - np.nanmean(last)), nan=-1)
     return tuple(int(k) for k in np.unravel_index(np.argmax(field), run.shape))
 
 
@@ -162,8 +182,8 @@ def _read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray
     if "bone" in run:
         return _read(run["bone"], index, slices)
     start = run.reference.get("bone", np.zeros(()))
-    bone = np.where(run.active, start if start.shape == run.shape else 0.0, np.nan)
-    return _read(bone[None], 0, slices)
+    bone = start if start.shape == run.shape else np.zeros(run.shape)
+    return _read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)  # bone shows where a model does not live, too
 
 
 def _bounds(slices: Sequence[Slice]) -> tuple[float, float, float, float]:
@@ -190,8 +210,9 @@ def _draw_maps(figure: FigureBase, run: Run, shown: Sequence[Moment], rows: Sequ
         fields = [_read(run[name], moment.index, slices) for moment in shown]
         values = np.concatenate([plane[np.isfinite(plane)] for planes in fields for plane in planes])
         factor, unit = style.in_print(run[name].unit, float(values.max(initial=0)))
-        norm = _norm(name, factor * values)
-        colours = {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP}.get(name, style.FIELD_MAP)
+        norm = _norm(name, factor * values) if run.of_bone else _plain_norm(factor * values)
+        colours = {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP} if run.of_bone else {}
+        colours = colours.get(name, style.FIELD_MAP)
         for ax, planes, bone in zip(row, fields, bones, strict=True):
             for part, plane, shape in zip(slices, planes, bone, strict=True):
                 _draw_bone(ax, part, shape, outlined=name != "bone")
@@ -217,6 +238,13 @@ def _norm(name: str, values: np.ndarray) -> Normalize:
     if style.spans_decades(lo, hi):
         return LogNorm(lo, hi, clip=True)
     return Normalize(min(lo, 0.9 * hi), hi or 1)  # never so close that round-off would show
+
+
+def _plain_norm(values: np.ndarray) -> Normalize:
+    """The range of a field of any model, linear; from zero where it comes near."""
+    lo, hi = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    lo = 0.0 if 0 <= lo < hi / 4 else lo
+    return Normalize(lo, hi if hi - lo > EVENTLESS * abs(hi) else lo + (abs(hi) or 1))
 
 
 def _draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -25,6 +26,7 @@ ROW_HEIGHT = 0.14  # inches: a line of text above the panels
 DRUG_DECADES = 4  # what is 10^4 times below the peak does nothing any more
 _BACKED = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
 GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))  # hypercalcaemia, mmol/L, from where each begins
+MOST_PANELS, LABEL_WIDTH = 6, 18  # of another model than bone's; letters in a line
 QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
 
 
@@ -97,8 +99,11 @@ def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]]
 
 
 def panels(run: Run) -> list[Panel]:
-    """The panels that a run can fill."""
+    """The panels that a run can fill; of another model than bone's its series, one a panel."""
     series = run.series
+    if not run.of_bone:
+        names = [name for name in series if name != "time"][:MOST_PANELS]
+        return [_single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names]
     relative = [
         Line(label, series[name] / series[name][0], colour, dashed)
         for name, label, colour, dashed in (

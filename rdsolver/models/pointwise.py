@@ -130,7 +130,7 @@ class ReactionDiffusion:
 
     def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
-        return {name: found[name] * place.active for name in u}
+        return {name: jnp.where(place.active > 0, found[name], 0) for name in u}  # whatever they are outside, NaN too
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}

@@ -47,6 +47,7 @@ class Run(Mapping[str, "FieldData"]):
     series      the observables at every accepted step: name -> array, series.unit(name)
     active      bool, the field of view on the saved cells; static: name -> array that does not change
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D)    of the saved cells
+    of_bone     whether it is of the bone model, or of another
     config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message, summary
     reference   the healthy baseline, on the whole grid; state: what another run goes on from, fields and attributes together
     """
@@ -134,6 +135,11 @@ class Run(Mapping[str, "FieldData"]):
     @property
     def summary(self) -> dict[str, Any]:
         return self._meta.get("summary", {})
+
+    @property
+    def of_bone(self) -> bool:
+        """Whether it is a run of the bone model."""
+        return self._meta.get("model", "bone") == "bone"
 
     @property
     def provenance(self) -> dict[str, Any]:
