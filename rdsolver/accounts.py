@@ -10,7 +10,7 @@ import numpy as np
 
 from .domain.grid import Grid
 from .errors import InputError
-from .models.base import Field, Parameter
+from .models.base import Field, Model, Parameter
 from .models.bone.model import BoneModel
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import open_run
@@ -76,8 +76,8 @@ class BoneAccount:
     preparing = "baseline and compiling"
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.fields = BoneModel(**problem.parts).fields(problem.parameters)
+        self.problem, self._model = problem, BoneModel(**problem.parts)
+        self.fields = self._model.fields(problem.parameters)
         self.active, self.record, self.where = problem.section.active, problem.section.record, problem.section.describe()
         self._nadir: tuple[float, float] = (0.0, np.inf)
 
@@ -110,7 +110,8 @@ class BoneAccount:
         """State, reference and plasma of the run that this one goes on from, checked against the problem."""
         if self.problem.initial is None:
             return None
-        state, reference = _last(self.problem.initial, self.problem.grid, self.problem.section.bone * self.problem.section.active)
+        bone = self.problem.section.bone * self.problem.section.active
+        state, reference = _last(self.problem.initial, self.problem.grid, bone, of_bone=True)
         names = {f.name for f in self.fields}
         fields = {k: v for k, v in state.items() if np.ndim(v) == self.problem.grid.ndim}
         missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
@@ -137,7 +138,7 @@ class BoneAccount:
         }
 
     def watch(self, row: Row) -> None:
-        if row["ntx"] < self._nadir[1]:
+        if row.get("ntx", np.inf) < self._nadir[1]:
             self._nadir = (row["time"], row["ntx"])
 
     def state(self, course: BoneCourse, t: float) -> dict[str, Any]:
@@ -148,9 +149,12 @@ class BoneAccount:
         return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
 
     def summary(self, course: BoneCourse) -> dict[str, Any]:
-        return {"baseline_v_cycles": course.baseline_cycles, "ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]}
+        nadir = {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]} if np.isfinite(self._nadir[1]) else {}
+        return {"baseline_v_cycles": course.baseline_cycles} | nadir
 
     def headline(self, first: Row, last: Row) -> str:
+        if "ntx" not in first:
+            return _told(self._model, first, last)
         return (
             f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f}, "
             f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
@@ -168,7 +172,6 @@ class ModelAccount:
 
     def __init__(self, problem: ModelProblem) -> None:
         self.problem, self.fields, self.active, self.record = problem, problem.fields, problem.mask, problem.record
-        self._series = {s.name: s for s in problem.model.series}
         if problem.model.name == "bone":
             raise InputError('a model is called "bone", which is the name of the bone model. Give it another name.')
         if problem.model.time_unit != "d":
@@ -206,7 +209,7 @@ class ModelAccount:
         p = self.problem
         start = p.initial
         if isinstance(start, Path):
-            state, _ = _last(start, p.grid, p.arrays.get("bone"))
+            state, _ = _last(start, p.grid, p.arrays.get("bone"), of_bone=False)
             missing = sorted({f.name for f in self.fields} - state.keys())
             if missing:
                 raise InputError(f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it started with.")
@@ -238,19 +241,25 @@ class ModelAccount:
         return {}
 
     def headline(self, first: Row, last: Row) -> str:
-        told = [s for name, s in self._series.items() if name in first][:MOST_TOLD]
-        unit = {s.name: "" if s.unit == "1" else f" {s.unit}" for s in told}
-        return ", ".join(f"{s.label} {first[s.name]:.3g} -> {last[s.name]:.3g}{unit[s.name]}" for s in told)
+        return _told(self.problem.model, first, last)
 
 
-def _last(path: Path, grid: Grid, bone: np.ndarray | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _told(model: Model, first: Row, last: Row) -> str:
+    """The first few series, from their first value to their last."""
+    told = [(s, "" if s.unit == "1" else f" {s.unit}") for s in model.series if s.name in first][:MOST_TOLD]
+    return ", ".join(f"{s.label} {first[s.name]:.3g} -> {last[s.name]:.3g}{unit}" for s, unit in told)
+
+
+def _last(path: Path, grid: Grid, bone: np.ndarray | None, of_bone: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """State and reference of the run to go on from. Raises InputError unless it came to an end, on the same section."""
     where = f"initial.from: {path}"
     try:
         with open_run(path) as run:
-            state, reference = run.state, run.reference
+            state, reference, model = run.state, run.reference, run.provenance.get("model", "bone")
     except InputError as error:
         raise InputError(f"initial.from: {error}") from error
+    if (model == "bone") != of_bone:
+        raise InputError(f"{where} is a run of another model ({model}). A run goes on with the model it started with.")
     if not state:
         raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
     shape = next(v.shape for v in state.values() if np.ndim(v) > 1)

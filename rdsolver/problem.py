@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -217,9 +218,11 @@ def _started(model: ReactionDiffusion, where: Where) -> Mapping[str, float | np.
 
 
 def file_of(function: Any) -> str:
-    """The file in which a function stands; empty where that is not known."""
+    """The file in which a function stands, or what a partial one or a callable object is made of."""
+    while isinstance(function, partial):
+        function = function.func
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    return "" if code is None else code.co_filename
+    return type(function).__name__ if code is None else code.co_filename
 
 
 def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:

@@ -98,7 +98,7 @@ def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     left = "" if free is None else f" of {_bytes(free)} free"
     needed = memory_needed(cells, len(account.fields), problem.solver.precision)
     lines = [
-        ("cells", f"{cells:,}, {int(account.active.sum()):,} of them in the field of view"),
+        ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
         ("memory", f"about {_bytes(needed)}{left}"),
         ("file", f"{len(problem.save)} saved times, at most {_bytes(_file_size(problem, account))}"),
     ]

@@ -23,7 +23,7 @@ from rdsolver.problem import ModelProblem, Source
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 GRAY_SCOTT, COLONY = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[:2]
-GRAY_TOML, _, COLONY_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+GRAY_TOML, TABLE_TOML, COLONY_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SMALL = ('section.size=["24 um", "24 um"]', "time.end=20 d", "time.save=10 d")
 COARSE = ('section.size=["480 um", "480 um"]', "section.spacing=20 um", "time.end=12 d", "time.save=6 d")
 
@@ -82,6 +82,13 @@ def test_a_whole_model_from_its_file_to_its_figure(folder):
     assert "mean activator" in (folder / "again.svg").read_text()
 
 
+def test_the_table_sets_what_the_short_form_leaves(folder):
+    (folder / "table.toml").write_text(re.sub("^model = .*$", "", GRAY_TOML, flags=re.MULTILINE) + TABLE_TOML)
+    table = load_config("table.toml", allow_python=True)
+    assert table.warnings == []
+    assert table.values == load_config("gray_scott.toml", allow_python=True).values | {"kill": 0.062}
+
+
 def test_a_mask_of_bone_is_left_alone_and_a_change_acts(folder):
     problem = load_config("colony.toml", COARSE, allow_python=True).problem()
     assert isinstance(problem, ModelProblem)
@@ -114,10 +121,13 @@ def _toml(value):
 
 
 @pytest.mark.parametrize("integrator", ["tr-bdf2", "rkc2", "etdrk4"])
-def test_integrators_and_borders_agree(folder, integrator):
-    """At 20 d in float64; etdrk4 in the whole box."""
-    tight = ("solver.precision=float64", "solver.tolerance=1e-6")
-    with simulate(gray_scott("solver.integrator=rkc2", *tight)) as want, simulate(gray_scott(f"solver.integrator={integrator}", *tight)) as run:
+def test_integrators_agree(folder, integrator):
+    """At 20 d in float64, with a change on the way; etdrk4 in the whole box."""
+    tight = ("solver.precision=float64", "solver.tolerance=1e-6", "change.0.parameter=kill", "change.0.factor=1.5", "change.0.at=7 d")
+    with (
+        simulate(gray_scott("solver.integrator=rkc2", *tight)) as want,
+        simulate(gray_scott(f"solver.integrator={integrator}", *tight)) as run,
+    ):
         assert run.provenance["integrator"] == integrator
         assert np.allclose(run["v"][-1], want["v"][-1], atol=2e-5)
 
@@ -149,7 +159,9 @@ def test_a_run_goes_on_from_another(folder):
 def test_a_model_in_python_gives_the_same_file(tmp_path):
     grid = Grid((16, 16, 12), (10.0, 10.0, 10.0))
     start = np.where(np.indices(grid.shape).sum(0) < 12, 1.0, 0.0)
-    problem = ModelProblem(FISHER, grid, {"growth": 1.0, "diffusivity": 50.0}, {"u": start}, 2.0, (0.0, 2.0), source=Source("f.py", "x\ny\n"))
+    problem = ModelProblem(
+        FISHER, grid, {"growth": 1.0, "diffusivity": 50.0}, {"u": start}, 2.0, (0.0, 2.0), source=Source("f.py", "x\ny\n")
+    )
     with simulate(problem, out=tmp_path) as run:
         assert run.parameters == {"growth": 1.0, "diffusivity": 50.0}
         assert run["u"][-1].mean() > run["u"][0].mean()

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
@@ -144,13 +144,14 @@ def _rows(run: Run) -> list[str]:
 
 def _most_active(run: Run, shown: Sequence[Moment]) -> tuple[int, ...]:
     """The cell with most osteoclasts (or most of what was saved instead) at the first moment; of another model the cell
-    farthest from the mean at the last one."""
+    farthest from the mean where the field is first uneven."""
     if run.of_bone:
         name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
         field = np.nan_to_num(run[name][shown[0].index], nan=-1)
     else:
-        last = run[_rows(run)[-1]][shown[-1].index]
-        field = np.nan_to_num(np.abs(last - np.nanmean(last)), nan=-1)
+        fields = (run[_rows(run)[-1]][moment.index] for moment in shown)
+        away = [np.nan_to_num(np.abs(field - np.nanmean(field)), nan=-1) for field in fields]
+        field = next((a for a in away if a.max() > EVENTLESS * away[-1].max()), away[0])
     return tuple(int(k) for k in np.unravel_index(np.argmax(field), run.shape))
 
 
@@ -178,12 +179,11 @@ def _read(field: FieldData | np.ndarray, index: int, slices: Sequence[Slice]) ->
 
 
 def _read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray]:
-    """Bone at a saved time; where it was not saved, bone at the start, or marrow alone."""
-    if "bone" in run:
+    """Bone at a saved time; where it was not saved or does not move, bone at the start, or marrow alone."""
+    if run.of_bone and "bone" in run:
         return _read(run["bone"], index, slices)
-    start = run.reference.get("bone", np.zeros(()))
-    bone = start if start.shape == run.shape else np.zeros(run.shape)
-    return _read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)  # bone shows where a model does not live, too
+    bone = run.saved_cells(run.reference["bone"]) if "bone" in run.reference else np.zeros(run.shape)
+    return _read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)  # it shows where a model does not live, too
 
 
 def _bounds(slices: Sequence[Slice]) -> tuple[float, float, float, float]:
@@ -207,19 +207,18 @@ def _draw_maps(figure: FigureBase, run: Run, shown: Sequence[Moment], rows: Sequ
     axes = figure.subplots(len(rows), len(shown), squeeze=False)
     bones = [_read_bone(run, moment.index, slices) for moment in shown]
     for row, name in zip(axes, rows, strict=True):
+        grey = run.of_bone and name == "bone"  # bone alone
         fields = [_read(run[name], moment.index, slices) for moment in shown]
         values = np.concatenate([plane[np.isfinite(plane)] for planes in fields for plane in planes])
         factor, unit = style.in_print(run[name].unit, float(values.max(initial=0)))
-        norm = _norm(name, factor * values) if run.of_bone else _plain_norm(factor * values)
-        colours = {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP} if run.of_bone else {}
-        colours = colours.get(name, style.FIELD_MAP)
+        norm, colours = _look(run, name, factor * values)
         for ax, planes, bone in zip(row, fields, bones, strict=True):
             for part, plane, shape in zip(slices, planes, bone, strict=True):
-                _draw_bone(ax, part, shape, outlined=name != "bone")
-                if name != "bone":
+                _draw_bone(ax, part, shape, outlined=not grey)
+                if not grey:
                     ax.imshow(factor * plane, cmap=colours, norm=norm, extent=part.extent, origin="lower")
             _frame(ax, slices)
-        if name != "bone":
+        if not grey:
             bar = ScalarMappable(norm, colours)
             _draw_bar(figure, row[-1], bar, style.with_unit(run[name].label, unit), _map_size(slices, len(shown))[0])
     for part in slices:
@@ -240,11 +239,14 @@ def _norm(name: str, values: np.ndarray) -> Normalize:
     return Normalize(min(lo, 0.9 * hi), hi or 1)  # never so close that round-off would show
 
 
-def _plain_norm(values: np.ndarray) -> Normalize:
-    """The range of a field of any model, linear; from zero where it comes near."""
+def _look(run: Run, name: str, values: np.ndarray) -> tuple[Normalize, Colormap]:
+    """Scale and colours of a field; of another model than bone's linear, from zero where it comes near."""
+    if run.of_bone:
+        return _norm(name, values), {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP}.get(name, style.FIELD_MAP)
     lo, hi = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    lo = 0.0 if 0 <= lo < hi / 4 else lo
-    return Normalize(lo, hi if hi - lo > EVENTLESS * abs(hi) else lo + (abs(hi) or 1))
+    if 0 <= lo < hi / 4 or hi - lo <= EVENTLESS * max(abs(lo), abs(hi)):
+        lo, hi = min(lo, 0.0), max(hi, 0.0)
+    return Normalize(lo, hi if hi > lo else lo + 1), style.FIELD_MAP
 
 
 def _draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool) -> None:

@@ -155,6 +155,12 @@ class Run(Mapping[str, "FieldData"]):
     def state(self) -> dict[str, Any]:
         return self._arrays("state")
 
+    def saved_cells(self, array: np.ndarray) -> np.ndarray:
+        """The saved cells of an array of `reference`, which is on the whole grid."""
+        whole = (dataset(self._group("reference"), axis)[:] for axis in self.axes)
+        at = (np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1) for axis, c in zip(self.axes, whole, strict=True))
+        return array[np.ix_(*at)]
+
     def _arrays(self, name: str) -> dict[str, Any]:
         """Arrays, numbers and attributes of a group; empty when the run has not come that far."""
         if name not in self.file:
