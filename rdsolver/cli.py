@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
+Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
 Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
 
 
@@ -68,19 +69,20 @@ def run(
     precision: Annotated[str | None, typer.Option(help="float32 or float64, instead of the config's.")] = None,
     walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
+    allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
     limit = _walltime(walltime)
     folders = _folders(configs, out, force)
-    loaded = [_load(path, [*(overrides or []), *_precision(precision)]) for path in configs]
+    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs]
     problems = [config.problem() for config in loaded]
 
     from .figures.overview import overview
     from .progress import LogReporter, Tee, TerminalReporter
-    from .run import read_initial, simulate
+    from .run import check_start, simulate
 
     for problem in problems:
-        read_initial(problem)
+        check_start(problem, device)
 
     for config, problem, folder in zip(loaded, problems, folders, strict=True):
         log = LogReporter(folder / "run.log")
@@ -103,9 +105,10 @@ def check(
     config: Annotated[Path, typer.Argument(metavar="CONFIG")],
     overrides: Overrides = None,
     solver: Annotated[bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")] = False,
+    allow_python: Python = False,
 ) -> None:
     """Check a config and say what it was understood to be and what it would take; nothing is run or written."""
-    loaded = _load(config, overrides)
+    loaded = _load(config, overrides, allow_python)
     problem = loaded.problem()
 
     from .progress import TerminalReporter
@@ -137,18 +140,25 @@ def schema() -> None:
 
 @app.command()
 def params(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")] = None,
     preset: Annotated[str, typer.Option(help="Whose numbers: human or mouse.")] = "human",
     agents: Agents = None,
     tumour: Annotated[str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.")] = None,
     bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
     membrane: Annotated[bool, typer.Option("--membrane", help="Those of RANKL on membranes too.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")] = False,
+    allow_python: Python = False,
 ) -> None:
     """Show every parameter with value, unit, meaning, source, mark and plausible range.
 
     Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge.
     """
-    rows = [_row(p, preset, tumour or "") for p in _parameters(preset, agents or [], tumour, bisphosphonate, membrane)]
+    if config is not None:
+        loaded = _load(config, None, allow_python)
+        rows = [_row(p, loaded.values[name]) for name, p in loaded.rows.items()]
+    else:
+        found = _parameters(preset, agents or [], tumour, bisphosphonate, membrane)
+        rows = [_row(p, p.default(preset, tumour or "")) for p in found]
     if markdown:
         lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
         typer.echo("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines))
@@ -165,8 +175,8 @@ def params(
 COLUMNS = ("name", "value", "unit", "meaning", "source", "mark", "range")
 
 
-def _row(p: Parameter, *presets: str) -> tuple[str, ...]:
-    return (p.name, f"{p.default(*presets):.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
+def _row(p: Parameter, value: float) -> tuple[str, ...]:
+    return (p.name, f"{value:.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
 
 
 def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosphonate: bool, membrane: bool) -> tuple[Parameter, ...]:
@@ -261,15 +271,16 @@ def validate(
 @app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
-    configs = {path.stem: path for path in sorted(_examples().glob("*.toml"))}
+    files = {path.name: path for path in sorted(_examples().glob("*")) if path.suffix in (".toml", ".py")}
+    configs = {path.stem: path for path in files.values() if path.suffix == ".toml"}
     if name is None:
         width = max(map(len, configs), default=0) + 2
         typer.echo("\n".join(f"{n:{width}}{_title(path)}" for n, path in configs.items()))
         typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
-    elif name.removesuffix(".toml") in configs:
-        typer.echo(configs[name.removesuffix(".toml")].read_text(encoding="utf-8"), nl=False)
+    elif path := configs.get(name) or files.get(name):
+        typer.echo(path.read_text(encoding="utf-8"), nl=False)
     else:
-        raise InputError(f"example {name} is not known. Allowed: {', '.join(configs)}.")
+        raise InputError(f"example {name} is not known. Allowed: {', '.join([*configs, *(n for n in files if n.endswith('.py'))])}.")
 
 
 def _examples() -> Path:
@@ -279,15 +290,20 @@ def _examples() -> Path:
 
 
 def _title(path: Path) -> str:
+    """Of a config, with the Python file that it needs beside it."""
     import tomllib
 
-    return tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    model = tables.get("model", {})
+    reference = model if isinstance(model, str) else model.get("from", "")
+    file = reference.rpartition(":")[0]
+    return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
 
 
-def _load(path: Path, overrides: Sequence[str] | None) -> Config:
+def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:
     from .config import load_config
 
-    return load_config(path, overrides or ())
+    return load_config(path, overrides or (), allow_python)
 
 
 def _precision(precision: str | None) -> list[str]:

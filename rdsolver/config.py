@@ -1,6 +1,6 @@
 """A config: the input file as one strict tree, and its translation into a Problem.
 
-config_file.py reads the text, config_tables.py holds the tables, config_checks.py what a whole run must satisfy, and
+config_file.py reads the text, config_tables.py and config_sections.py hold the tables, config_checks.py what a whole run must satisfy, and
 config_errors.py puts what is wrong into words.
 """
 
@@ -11,28 +11,25 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
 
-from . import config_checks, config_errors, config_file
+from . import config_checks, config_errors, config_file, config_own
 from .config_errors import Fault
+from .config_sections import Box, Empty, Image, Place, Rings, Slab, Trabecular
 from .config_tables import (
     Agent,
     BorderTable,
-    Box,
     ChangeTable,
     DoseTable,
-    Image,
     Initial,
     Model,
     OutputTable,
-    Slab,
     SolverTable,
     Table,
     TimeTable,
-    Trabecular,
     TumourTable,
     json_quantity,
     listed,
@@ -44,8 +41,14 @@ from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
-from .problem import Change, Output, Problem, Solver, check_memory, host_memory
+from .problem import Change, ModelProblem, Output, Problem, Solver, check_memory, host_memory
 from .units import number
+
+if TYPE_CHECKING:
+    from .models.bone.extension import Extension
+    from .models.pointwise import ReactionDiffusion
+    from .own import Own
+    from .problem import Source
 
 
 class Config(Table):
@@ -53,7 +56,7 @@ class Config(Table):
 
     title: str = ""
     """Of the run, for figures and for the file."""
-    section: Trabecular | Image | Slab = Field(discriminator="kind")
+    section: Place = Field(discriminator="kind")
     """[section]: the place."""
     model: Model = Model()
     """[model]: the equations and their numbers."""
@@ -68,7 +71,7 @@ class Config(Table):
     border: list[BorderTable] = Field(default_factory=list)
     """[[border]]: sides that let something through."""
     initial: Initial | None = None
-    """[initial]: a run to go on from."""
+    """[initial]: a run to go on from, or how a random start is seeded."""
     time: TimeTable
     """[time]: with end = "60 d" and save = "1 d"."""
     solver: SolverTable = SolverTable()
@@ -77,6 +80,25 @@ class Config(Table):
     """[output]: what is kept."""
 
     _file: str = PrivateAttr("config")
+    _own: Own | None = PrivateAttr(None)  # what load_config took from a Python file
+
+    def model_post_init(self, context: Any) -> None:
+        self._own = (context or {}).get("own")
+
+    @property
+    def whole(self) -> ReactionDiffusion | None:
+        """A whole model of one's own, instead of the bone model."""
+        return self._own.model if self._own else None
+
+    @property
+    def extension(self) -> Extension | None:
+        """What is added to the bone model."""
+        return self._own.extension if self._own else None
+
+    @property
+    def source(self) -> Source | None:
+        """The file that either came from."""
+        return self._own.source if self._own else None
 
     def faults(self) -> Iterator[Fault]:
         yield from config_checks.faults(self)
@@ -97,13 +119,16 @@ class Config(Table):
     @cached_property
     def rows(self) -> dict[str, Parameter]:
         """The parameters of this run, by name."""
-        found = parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.model.membrane_rankl)
+        if self.whole is not None:
+            return {p.name: p for p in self.whole.parameters}
+        added = self.extension.rows if self.extension else ()
+        found = parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.model.membrane_rankl, self.model.name, added)
         return {p.name: p for p in found}
 
     @cached_property
     def values(self) -> dict[str, float]:
         """A value for every parameter, in its unit: the file's, or else the preset's."""
-        given, presets = self.model.parameters, (self.model.preset, *((self.tumour.kind,) if self.tumour else ()))
+        given, presets = self.model.parameters, (self.model.preset, self.model.name, *((self.tumour.kind,) if self.tumour else ()))
         return {name: number(given[name], p.unit) if name in given else p.default(*presets) for name, p in self.rows.items()}
 
     @property
@@ -111,7 +136,11 @@ class Config(Table):
         """What is unusual and yet allowed."""
         return [f"{self._file}: {key} {text}" for key, text in config_checks.warnings(self)]
 
-    def problem(self, section: Section | np.ndarray | None = None) -> Problem:
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change)
+
+    def problem(self, section: Section | np.ndarray | None = None) -> Problem | ModelProblem:
         """The run in plain objects, in internal units.
 
         section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y, x) or (y, x).
@@ -120,7 +149,7 @@ class Config(Table):
         try:
             if section is None and isinstance(self.section, Box):
                 check_memory(self.section.grid().cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
-            place = self.section.build() if section is None else _given(section, self.section)
+            place = self.section.build() if section is None else _given(section, self.section, self.whole is not None)
             _check_window(self.output, place.grid)
             borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
             for b in borders:
@@ -128,29 +157,39 @@ class Config(Table):
             if self.tumour:
                 self.tumour.nests_at_start().planted(place)  # raises for a nest that has no place
             solver = Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision)
+            fields, crop = self.output.fields, self.output.crop
+            window = None if crop is None else tuple((a, b) for a, b in crop)
+            common: dict[str, Any] = {
+                "end": self.time.end,
+                "save": tuple(self.time.saved()),
+                "changes": self.changes,
+                "borders": borders,
+                "solver": solver,
+                "output": Output(None if fields == "all" else tuple(fields), self.output.stride, window),
+                "title": self.title,
+                "config": json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
+            }
+            return self._bone(place, common) if self.whole is None else config_own.problem(self, place, common)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
-        fields = self.output.fields
-        crop = None if self.output.crop is None else tuple((a, b) for a, b in self.output.crop)
+
+    def _bone(self, place: Section, common: dict[str, Any]) -> Problem:
+        lesions = dict.fromkeys(d.lesion for d in self.dose)
         return Problem(
             section=place,
             parameters=self.values,
-            end=self.time.end,
-            save=tuple(self.time.saved()),
             preset=self.model.preset,
+            tissue=self.model.name,
+            extension=self.extension,
+            source=self.source,
             agents=self.agents,
             doses=self._doses(None),
-            treatments=tuple(Treatment(size, self._doses(size)) for size in dict.fromkeys(d.lesion for d in self.dose) if size is not None),
-            changes=tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change),
+            treatments=tuple(Treatment(size, self._doses(size)) for size in lesions if size is not None),
             bisphosphonate=self.bisphosphonate,
             membrane=self.model.membrane_rankl,
             tumour=self.tumour.nests_at_start() if self.tumour else None,
-            borders=borders,
-            solver=solver,
-            output=Output(None if fields == "all" else tuple(fields), self.output.stride, crop),
-            initial=Path(self.initial.from_) if self.initial else None,
-            title=self.title,
-            config=json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
+            initial=Path(self.initial.from_) if self.initial and self.initial.from_ else None,
+            **common,
         )
 
     def _doses(self, lesion: float | None) -> tuple[Dose, ...]:
@@ -171,18 +210,20 @@ class Config(Table):
         tables["time"]["save"] = self.time.saved()
         if section is not None:
             tables["section"] = {"kind": "given"} | section.record
-        return tables
+        return tables if self.whole is None else config_own.resolved(self, tables)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Config:
     """Read and check a config; nothing is computed.
 
     overrides: "key.path=value", e.g. "section.seed=2" or "dose.0.amount=1 mg/kg", applied before anything is checked.
+    allow_python: execute the Python file that the config's model comes from, if it does.
     Raises InputError with one paragraph for each thing that is wrong.
     """
     raw = config_file.read(Path(path), overrides)
+    own = _own(raw, str(path), allow_python)
     try:
-        config = Config.model_validate(raw)
+        config = Config.model_validate(raw, context={"own": own})
     except ValidationError as error:
         found = config_errors.faults(error.errors(), lambda loc: _keys_at(loc, raw))
         raise InputError(config_errors.message(str(path), found, overrides)) from None
@@ -190,10 +231,29 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
+def _own(raw: dict[str, Any], file: str, allowed: bool) -> Own | None:
+    """What the Python file that a config names holds; None where it names none. Nothing of it is executed unless allowed."""
+    model = raw.get("model")
+    reference = model.get("from") if isinstance(model, dict) else None
+    if not isinstance(reference, str):
+        return None
+    if not allowed:
+        raise InputError(
+            f"{file}: model.from asks to execute {reference.rpartition(':')[0] or reference}, and a Python file can do all that you can. "
+            "Read it; if you trust it, allow it: rdsolver run --allow-python CONFIG, in Python load_config(..., allow_python=True)."
+        )
+    from . import own  # with JAX
+
+    try:
+        return own.load(reference)
+    except InputError as error:
+        raise InputError(f"{file}: model.from: {error}") from error
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors: quantities are numbers or text, each with its internal unit."""
     tree = Config.model_json_schema(by_alias=True)
-    rows = parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True)
+    rows = [*parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True), *parameters(tissue="artery")]
     by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}
     tree["$defs"]["Model"]["properties"]["parameters"]["properties"] = by_name
     _tell_units(tree)
@@ -219,7 +279,7 @@ _TABLES: dict[str, type[Table]] = {
     "solver": SolverTable,
     "output": OutputTable,
 }
-_SECTIONS: dict[str, type[Table]] = {"trabecular": Trabecular, "image": Image, "slab": Slab}
+_SECTIONS: dict[str, type[Table]] = {"trabecular": Trabecular, "image": Image, "slab": Slab, "rings": Rings, "box": Empty}
 
 
 def _keys_at(loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
@@ -238,8 +298,8 @@ def _keys_at(loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
     return {f.alias or name: f.description or "" for name, f in table.model_fields.items()} if table else {}
 
 
-def _given(section: Section | np.ndarray, table: Trabecular | Image | Slab) -> Section:
-    """What a Python caller gives in place of the file's section."""
+def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
+    """What a Python caller gives in place of the file's section. bare: it may hold no bone."""
     if isinstance(section, Section):
         return section
     bone = np.asarray(section, dtype=np.float64)
@@ -255,7 +315,7 @@ def _given(section: Section | np.ndarray, table: Trabecular | Image | Slab) -> S
         raise InputError('section.thickness is missing: a 2D array needs one. Give it in the config, for example thickness = "10 um".')
     spacing = tuple(edges * bone.ndim)[: bone.ndim]
     grid = Grid(bone.shape, spacing, borders=(table.borders,) * bone.ndim, thickness=thickness)
-    return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"})
+    return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"}, bare)
 
 
 def _check_window(output: OutputTable, grid: Grid) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from . import config_own
 from .config_errors import Fault, shown, unknown
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE
+from .problem import in_force
 from .units import number
 
 if TYPE_CHECKING:
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
 CYTOKINES = ("rankl", "opg", "rankl_opg")
 CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
 TUMOUR = ("tumour", "pthrp", "tgf_beta")
-TUMOUR_ROWS = {p.name for p in parameters(tumour=True)} - {p.name for p in parameters()}
+
+
+def _only(**part: Any) -> set[str]:
+    """Parameters that come with a part of the model."""
+    return {p.name for p in parameters(**part)} - {p.name for p in parameters()}
+
+
+PARTS = (
+    (_only(tumour=True), "a tumour", "Plant one: [tumour] with nests = 1."),
+    (_only(bisphosphonate=True), "a bisphosphonate", 'Give a [[dose]] of it, or declare it: [[agent]] with name = "bisphosphonate".'),
+    (_only(membrane=True), "RANKL on membranes", "Turn it on: model.membrane_rankl = true."),
+    (_only(tissue="artery"), "tissue beyond bone", 'Choose one: model.name = "artery".'),
+    ({p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")}, "bone", 'Choose it: model.name = "bone".'),
+)
+"""Parameters that a run may lack: what they belong to, and how to have it."""
 
 FIXED = {
     "smoothing_length": "defines the bone surface",
@@ -33,9 +49,8 @@ TISSUE = ("diffusivity", "kon", "K_eff", "loss")
 
 def faults(config: Config) -> Iterator[Fault]:
     """All that is wrong, first what the rest builds on."""
-    first = [*_agents(config), *_parameters(config)]
+    first = [*(_bone(config) if config.whole is None else config_own.faults(config)), *_parameters(config)]
     yield from first
-    yield from _doses(config)
     yield from _borders(config)
     yield from _output(config)
     changes = [*_changes(config)]
@@ -55,16 +70,31 @@ def warnings(config: Config) -> Iterator[Fault]:
 
 def field_names(config: Config) -> tuple[str, ...]:
     """What may be saved."""
-    drugs = (name for a in config.agents for name in (a.name, a.complex))
+    if config.whole is not None:
+        return tuple(f.name for f in config.whole.unknowns)
+    added = config.extension
+    binders = (name for b in (*config.agents, *(added.binders if added else ())) for name in (b.name, b.complex))
     membrane = ("rankl_membrane",) if config.model.membrane_rankl else ()
-    return (*CYTOKINES, *drugs, *CELLS, *membrane, *(TUMOUR if config.tumour else ()))
+    cells = CELLS if config.model.name == "bone" else ("response",)
+    return (*CYTOKINES, *binders, *cells, *membrane, *(TUMOUR if config.tumour else ()), *(added.names if added else ()))
 
 
 def moving(config: Config) -> dict[str, str]:
     """What can pass a border, with its unit: the fields that diffuse."""
-    names = field_names(config)
-    units = {n: "nM" for n in names if n not in (*CELLS, *TUMOUR, "rankl_membrane")} | dict.fromkeys(CELLS[:2], "1/mm^3")
-    return units | {n: "1" for n in TUMOUR if n in names}
+    if config.whole is not None:
+        return {f.name: f.unit for f in config.whole.unknowns if f.name in config.whole.moves}
+    binders = (b for b in (*config.agents, *(config.extension.binders if config.extension else ())))
+    units = dict.fromkeys((*CYTOKINES, *(name for b in binders for name in (b.name, b.complex))), "nM")
+    if config.model.name == "bone":
+        units |= dict.fromkeys(CELLS[:2], "1/mm^3") | dict.fromkeys(TUMOUR if config.tumour else (), "1")
+    own = config.extension.unknowns if config.extension else ()
+    return units | {f.name: f.unit for f in own if config.extension and f.name in config.extension.moves}
+
+
+def signed(config: Config) -> set[str]:
+    """Fields that may be negative."""
+    own = config.whole or config.extension
+    return {f.name for f in own.unknowns if f.signed} if own else set()
 
 
 def _borders(config: Config) -> Iterator[Fault]:
@@ -85,16 +115,50 @@ def _borders(config: Config) -> Iterator[Fault]:
             except ValueError as error:
                 yield f"border.{i}.{key}", str(error)
             else:
-                if found < 0:
+                if found < 0 and border.field not in signed(config):
                     yield (
                         f"border.{i}.{key}",
                         f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
                     )
 
 
+def _bone(config: Config) -> Iterator[Fault]:
+    """What the bone model and other tissues ask for."""
+    yield from _agents(config)
+    yield from _doses(config)
+    if config.section.kind == "box":
+        yield "section.kind", '= "box" holds no bone, and the bone model needs some. Give trabecular, image or slab.'
+    if config.model.name != "bone":
+        yield from _beyond_bone(config)
+    if config.solver.integrator == "etdrk4":
+        yield "solver.integrator", '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2", "rkc2".'
+    if config.initial and config.initial.seed is not None:
+        yield "initial.seed", "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out."
+
+
+def _beyond_bone(config: Config) -> Iterator[Fault]:
+    """What another tissue has not."""
+    why = f'belongs to bone, and this run\'s tissue is "{config.model.name}". Leave it out.'
+    if config.tumour:
+        yield "tumour", why
+    if config.extension:
+        yield "model.from", why
+    if "preset" in config.model.model_fields_set:
+        yield "model.preset", why
+    for i, dose in enumerate(config.dose):
+        if dose.lesion is not None:
+            yield f"dose.{i}.lesion", why
+        if dose.agent == BISPHOSPHONATE:
+            yield f"dose.{i}.agent", f"= {shown(dose.agent)} {why}"
+
+
 def _agents(config: Config) -> Iterator[Fault]:
-    own = {p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True)}
-    seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane"}
+    own = {
+        p.name for p in (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(config.extension.rows if config.extension else ()))
+    }
+    added = config.extension
+    seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *(added.names if added else ())}
+    seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
     for i, agent in enumerate(config.agent):
         like = agent.like or agent.name
         if like == BISPHOSPHONATE == agent.name:
@@ -113,8 +177,10 @@ def _parameters(config: Config) -> Iterator[Fault]:
         key = f"model.parameters.{name}"
         row = config.rows.get(name)
         drug = next((d for d in LABELS if name.startswith(f"{d}_")), None)
-        if row is None and name in TUMOUR_ROWS:
-            yield key, "belongs to a tumour, and this run has none. Plant one: [tumour] with nests = 1."
+        if row is None and config.whole is not None:
+            yield key, unknown("parameter", name, config.rows)
+        elif row is None and (part := next((p for p in PARTS if name in p[0]), None)):
+            yield key, f"belongs to {part[1]}, and this run has none. {part[2]}"
         elif row is None and drug and drug not in {a.name for a in config.agents}:
             yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
         elif row is None:
@@ -174,6 +240,8 @@ def changeable(config: Config) -> list[str]:
 
 def fixed(config: Config, name: str) -> str:
     """Why a parameter cannot change in time; empty when it can: it is a rate or a property of the tissue."""
+    if config.whole is not None:
+        return ""
     if name.endswith("_scale"):
         return "is the size that tolerances are relative to"
     if name in ("bisphosphonate_dose", "bisphosphonate_release"):
@@ -186,22 +254,21 @@ def fixed(config: Config, name: str) -> str:
 
 def _in_force(config: Config) -> Iterator[Fault]:
     """Bounds, and koff > 0, at the start and after every change."""
-    yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
+    if config.whole is None:
+        yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
     for i, change in enumerate(config.change):
-        values = dict(config.values)
-        for c in config.change:
-            if c.at <= change.at and (c.until is None or change.at < c.until):
-                values[c.parameter] *= c.factor
+        values = in_force(config.values, config.changes, change.at)
         row = config.rows[change.parameter]
         if values[row.name] < row.minimum:
             yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_least(row)}"
-        if change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff")):
+        if config.whole is None and (change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff"))):
             yield from ((f"change.{i}.factor", f"= {change.factor:g}: {text}") for _, text in _dissociation(config, values))
 
 
 def _dissociation(config: Config, values: dict[str, float]) -> Iterator[tuple[str, str]]:
     """koff = kon K_eff - rankl_loss of each binder."""
-    for b in (OPG.name, *(a.name for a in config.agents)):
+    added = config.extension.binders if config.extension else ()
+    for b in (OPG.name, *(a.name for a in (*config.agents, *added))):
         kon, K, loss = values[f"{b}_kon"], values[f"{b}_K_eff"], values["rankl_loss"]
         if kon * K <= loss:
             need = f"above {loss / kon:.3g} nM" if kon > 0 else "larger, with a kon above 0"

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputError
 
-PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"))
+PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
 LONGEST = 1_000_000  # bytes; a config is a page of text
 
@@ -22,10 +22,11 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Paths in the file count from its folder, paths in overrides from the current one. Raises InputError for a file that is
     missing, unreadable or no TOML, and for an override that does not fit.
     """
-    raw = _parse(path)
+    raw = _spelled_out(_parse(path))
     _resolve(raw, path.parent.absolute())
     for override in overrides:
         _apply(raw, override)
+        _spelled_out(raw)
     _resolve(raw, Path.cwd())
     return raw
 
@@ -61,6 +62,13 @@ def _neighbours(path: Path) -> str:
         return f"Did you mean {path.parent / close[0]}?"
     shown = f" {path.parent} holds {', '.join(there[:8])}." if there else ""
     return f"Give the path of a TOML file;{shown} `rdsolver example` lists those that come with rdsolver."
+
+
+def _spelled_out(raw: dict[str, Any]) -> dict[str, Any]:
+    """model = "FILE.py:NAME" is short for [model] with from = "FILE.py:NAME"; in place."""
+    if isinstance(raw.get("model"), str):
+        raw["model"] = {"from": raw["model"]}
+    return raw
 
 
 def _resolve(raw: dict[str, Any], folder: Path) -> None:

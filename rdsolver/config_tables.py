@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,9 +20,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from .config_errors import Fault, shown
 from .domain.borders import Border
-from .domain.grid import Grid
 from .domain.nests import Nests
-from .domain.section import Section, slab
 from .units import number, way_out
 
 MOST_SAVED = 100_000
@@ -115,109 +113,12 @@ class Table(BaseModel):
         return self
 
 
-class Box(Table):
-    """What a generated section of any kind has."""
-
-    size: list[Length] = Field(min_length=2, max_length=3)
-    """Edges of the box, y and x (three make a block: z, y, x), for example size = ["1280 um", "1280 um"]."""
-    spacing: Length
-    """Edge of a cell, for example "10 um"."""
-    thickness: Length | None = None
-    """Of a 2D section, for example "10 um"; a block has none."""
-    borders: Literal["no-flux", "periodic"] = "no-flux"
-    """What happens at the sides of the box."""
-
-    def faults(self) -> Iterator[Fault]:
-        for i, length in enumerate(self.size):
-            cells = max(round(length / self.spacing), 1)
-            if abs(length / self.spacing - cells) > 0.01:
-                nearest = cells * self.spacing
-                yield f"size.{i}", f'= {length:g} um is no multiple of the spacing, {self.spacing:g} um. The nearest is "{nearest:g} um".'
-        if len(self.size) == 2 and self.thickness is None:
-            yield "thickness", 'is missing, and a 2D section needs one: counts are per mm3. Give it, for example thickness = "10 um".'
-        if len(self.size) == 3 and self.thickness is not None:
-            yield "thickness", f"= {self.thickness:g} um is given, and a block (three lengths in size) has none. Leave it out."
-
-    def grid(self) -> Grid:
-        n = len(self.size)
-        shape = tuple(max(round(s / self.spacing), 1) for s in self.size)
-        return Grid(shape, (self.spacing,) * n, borders=(self.borders,) * n, thickness=self.thickness)
-
-
-class Trabecular(Box):
-    """A generated trabecular section or block."""
-
-    kind: Literal["trabecular"]
-    """Give trabecular, image or slab."""
-    bone_fraction: Annotated[float, Quantity("1")] = 0.25
-    """BV/TV."""
-    trabecular_thickness: Length = 120.0
-    """Mean thickness of the trabeculae, for example "120 um"."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of the generator: the same seed gives the same bone."""
-
-    def build(self) -> Section:
-        from .domain.trabeculae import trabecular
-
-        return trabecular(self.grid(), self.bone_fraction, self.trabecular_thickness, self.seed)
-
-
-class Slab(Box):
-    """A flat slab of bone at the low end of an axis."""
-
-    kind: Literal["slab"]
-    """Give trabecular, image or slab."""
-    slab_thickness: Length | None = None
-    """Of the bone (default: half the box)."""
-    axis: Literal["z", "y", "x"] = "x"
-    """Across the slab."""
-
-    def faults(self) -> Iterator[Fault]:
-        yield from super().faults()
-        if self.axis == "z" and len(self.size) == 2:
-            yield "axis", '= "z", and a 2D section has the axes y and x. Give axis = "x" or "y".'
-
-    def build(self) -> Section:
-        return slab(self.grid(), axis="zyx".index(self.axis) - 3, thickness=self.slab_thickness)
-
-
-class Image(Table):
-    """A section from a scan."""
-
-    kind: Literal["image"]
-    """Give trabecular, image or slab."""
-    image: str
-    """Path of the image, from the config's folder, for example "slice.tif"."""
-    dataset: str | None = None
-    """Of an HDF5 file."""
-    voxel: Lengths | None = None
-    """Edge of a voxel, or one per axis, for example "19.5 um"; needed when the file does not carry it."""
-    threshold: Annotated[float | str, Quantity("1", words=("otsu", "binary", "fraction"))]
-    """What is bone: "otsu", a grey value (bone is brighter), "binary" or "fraction". It moves BV/TV by a fifth, so it has no default."""
-    field_of_view: str | None = None
-    """"circle", or the path of a mask."""
-    crop: list[list[int]] | None = None
-    """One [start, stop] per axis, in voxels."""
-    denoise: Annotated[float | str | None, Quantity("um", above=0, words=("median",))] = None
-    """"median", or the standard deviation of a Gaussian, for example "20 um"."""
-    spacing: Lengths | None = None
-    """Edge of a cell (default: the voxel), or one per axis."""
-    thickness: Length | None = None
-    """Of a 2D section, for example "19.5 um"."""
-    borders: Literal["no-flux", "periodic"] = "no-flux"
-    """What happens at the sides."""
-
-    def build(self) -> Section:
-        from .domain.images import section_from_image
-
-        keys = ("voxel", "dataset", "threshold", "crop", "denoise", "field_of_view", "spacing", "thickness")
-        section = section_from_image(self.image, **{k: getattr(self, k) for k in keys})
-        return replace(section, grid=replace(section.grid, borders=(self.borders,) * section.grid.ndim))
-
-
 class Model(Table):
-    name: Literal["bone"] = "bone"
-    """The model."""
+    name: Literal["bone", "artery", "lymph_node", "mammary"] = "bone"
+    """The tissue. Beyond bone: the same RANKL, OPG and drugs, with one stated response; presets that show a mechanism, no predictions."""
+    from_: str | None = Field(default=None, alias="from")
+    """A model or an addition to the bone model, from your own Python file: "FILE.py:NAME" (docs/extend.md). Or, instead of the table,
+    model = "FILE.py:NAME"."""
     preset: Literal["human", "mouse"] = "human"
     """Whose numbers are the defaults."""
     membrane_rankl: bool = False
@@ -346,8 +247,15 @@ class TumourTable(Table):
 
 
 class Initial(Table):
-    from_: str = Field(alias="from")
+    from_: str | None = Field(default=None, alias="from")
     """The run.h5 to go on from, for example "other/run.h5"."""
+    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    """Of a random initial state of a model of one's own (default: 1)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if (self.from_ is None) == (self.seed is None):
+            both = "is given, and seed too: a run that goes on has no start of its own" if self.from_ else "is missing"
+            yield "from", f'{both}. Give from = "other/run.h5" to go on from a run, or the seed of a random initial state.'
 
 
 class TimeTable(Table):
@@ -377,8 +285,9 @@ class TimeTable(Table):
 
 
 class SolverTable(Table):
-    integrator: Literal["auto", "tr-bdf2", "rkc2"] = "auto"
-    """tr-bdf2 is implicit, rkc2 explicit; auto takes the one whose predicted work is least, and says which."""
+    integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
+    """tr-bdf2 is implicit, rkc2 explicit, etdrk4 exponential (a model of one's own in a whole box); auto takes the one whose
+    predicted work is least, and says which."""
     tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
     """Of each step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -20,7 +21,7 @@ from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Plasma
 from .models.bone.tissue import TissueModel
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
-from .problem import ModelProblem, Problem
+from .problem import ModelProblem, Problem, in_force
 from .system import Fields, Forcing, System
 
 Drug = Plasma | Bisphosphonate
@@ -69,40 +70,54 @@ def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
 
 
 class PlainCourse:
-    """Any model from a given state, without events."""
+    """Any model from a given state, or from the end of another run; changes of parameters on the way.
 
-    def __init__(self, problem: ModelProblem) -> None:
+    initial: the fields of that other run.
+    """
+
+    def __init__(self, problem: ModelProblem, initial: Mapping[str, Any] | None = None) -> None:
         p, grid = problem, problem.grid
-        dtype = np.dtype(p.solver.precision)
+        self.dtype = dtype = np.dtype(p.solver.precision)
         self.problem, self.model = p, p.model
-        self.fields = p.model.fields(p.parameters)
-        active = np.ones(grid.shape, bool) if p.active is None else p.active
-        here = jnp.asarray(active, dtype)
+        self.fields = p.fields
+        here = jnp.asarray(p.mask, dtype)
         place = p.model.prepare(grid, here, p.medium, p.arrays)
-        edges = tuple(borders.edge(b, grid, active, dtype) for b in p.borders)
+        edges = tuple(borders.edge(b, grid, p.mask, dtype) for b in p.borders)
         self.system = System(
             p.model,
             multigrid.Shape.of(grid.shape, grid.spacing, place.wrap),
             place,
-            {k: jnp.asarray(v, dtype) for k, v in p.parameters.items()},
+            self._numbers(-1.0),
             Forcing.none(),
             _scales(self.fields, dtype),
             plan.least(p.model.groups),
             edges,
             tuple(f.name for f in self.fields if f.signed),
-            Pockets.of(active, place.wrap),
+            Pockets.of(p.mask, place.wrap),
         )
-        self.u = {f.name: jnp.broadcast_to(jnp.asarray(p.initial.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
+        start = p.initial if initial is None else initial
+        assert not isinstance(start, Path)  # whoever names a run gives its fields
+        self.u = {f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
+
+    def _numbers(self, t: float) -> dict[str, jax.Array]:
+        return {k: jnp.asarray(v, self.dtype) for k, v in in_force(self.problem.parameters, self.problem.changes, t).items()}
 
     @property
     def events(self) -> list[float]:
-        return [self.problem.end]
+        p = self.problem
+        times = {t for c in p.changes for t in (c.start, c.end)}
+        return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def between(self, begin: float, end: float) -> System:
-        return self.system
+        return replace(self.system, p=self._numbers(begin))
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         return observed
+
+    @property
+    def reference(self) -> dict[str, np.ndarray]:
+        """The bone that the model lives on, where there is a section."""
+        return {k: np.asarray(v, float) for k, v in self.problem.arrays.items() if k == "bone"}
 
 
 class BoneCourse:

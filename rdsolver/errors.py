@@ -1,5 +1,9 @@
 """The errors a user can meet, each with the exit status the command line gives it."""
 
+from __future__ import annotations
+
+from traceback import extract_tb
+
 
 class RdsolverError(Exception):
     """Anything rdsolver says in one paragraph instead of a traceback."""
@@ -20,3 +24,14 @@ class RunError(RdsolverError):
     """The run had to stop; what it had computed is on disk (exit status 3)."""
 
     exit_status = 3
+
+
+def traced(error: BaseException, file: str) -> str:
+    """An error that a user's own code raised, with the line of `file` it comes from: "mine.py, line 12: NameError: ..."."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        line = error.lineno
+        text = error.msg
+    else:
+        line = next((f.lineno for f in reversed(extract_tb(error.__traceback__)) if f.filename == file), None)
+        text = str(error).strip().partition("\n")[0]
+    return f"{file}{f', line {line}' if line else ''}: {type(error).__name__}{f': {text}' if text else ''}"

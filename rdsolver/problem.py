@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,8 +19,9 @@ from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
-from .errors import InputError
-from .models.base import Parameter
+from .domain.where import Where, solved
+from .errors import InputError, traced
+from .models.base import Field, Parameter
 from .models.bone.binders import Binder
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
@@ -71,11 +74,24 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The Python file that a model came from, and its text as it was executed."""
+
+    path: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything that one run needs.
 
     tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target tissue
-    extension   what is added to the bone model
+    extension   what is added to the bone model; source: the file it came from
     agents      the drugs whose fields the run carries
     treatments  doses that wait for a lesion
     parameters  a value for each of `rows`
@@ -95,6 +111,7 @@ class Problem:
     preset: str = "human"
     tissue: str = "bone"
     extension: Extension | None = None
+    source: Source | None = None
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
     treatments: tuple[Treatment, ...] = ()
@@ -109,6 +126,10 @@ class Problem:
     title: str = ""
     config: str = "{}"
 
+    def __post_init__(self) -> None:
+        if not 0 < self.section.bone_volume_fraction < 1:
+            raise InputError("section: there is no bone and marrow both, and the model needs a surface. Take another section.")
+
     @property
     def grid(self) -> Grid:
         return self.section.grid
@@ -120,21 +141,26 @@ class Problem:
         return parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added)
 
 
+START_SEED = 1  # of a random initial state, where no other is given
+
+
 @dataclass(frozen=True, eq=False)
 class ModelProblem:
-    """Any model on a box, from a given state; times and lengths in the model's own units.
+    """Any model on a box, from a given state; times and lengths in the model's own units (in a run file: d and um).
 
     parameters  a value for each of the model's
-    initial     of each field a number or an array on the grid (a field left out starts at 0)
+    initial     of each field a number or an array on the grid (a field left out starts at 0); or the run.h5 to go on from
     active      True in the cells that are solved (None: all); nothing passes into the others, except through borders
     medium      relative mobility of each cell, in (0, 1] or any positive scale (None: 1)
     arrays      further cell arrays that the model's rates read by name
+    record      how the place was made, for the output
+    source      the file the model came from
     """
 
     model: ReactionDiffusion
     grid: Grid
     parameters: Mapping[str, float]
-    initial: Mapping[str, float | np.ndarray]
+    initial: Mapping[str, float | np.ndarray] | Path
     end: float
     save: tuple[float, ...] = ()
     active: np.ndarray | None = None
@@ -142,6 +168,71 @@ class ModelProblem:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     borders: tuple[Border, ...] = ()
     solver: Solver = field(default_factory=Solver)
+    changes: tuple[Change, ...] = ()
+    output: Output = field(default_factory=Output)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    config: str = "{}"
+    source: Source | None = None
+
+    @classmethod
+    def on(
+        cls,
+        section: Section,
+        model: ReactionDiffusion,
+        end: float,
+        *,
+        parameters: Mapping[str, float] | None = None,
+        initial: Path | None = None,
+        seed: int = START_SEED,
+        **rest: Any,
+    ) -> ModelProblem:
+        """A model on a section: where it lives, from its own initial state, with its own values but for `parameters`.
+
+        seed: of a random initial state. Raises InputError when no cell is where it lives, or its initial state fails.
+        """
+        active = solved(section, model.lives)
+        values = {p.name: p.value for p in model.parameters} | dict(parameters or {})
+        start = initial or _started(model, Where.of(section, active, seed))
+        record = section.record | {"lives": model.lives} | ({} if initial else {"start_seed": seed})
+        bone = {"bone": np.where(section.active, section.bone, 0.0)}
+        return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, **rest)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """True in the cells that are solved."""
+        return np.ones(self.grid.shape, bool) if self.active is None else self.active
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return self.model.fields(self.parameters)
+
+
+def _started(model: ReactionDiffusion, where: Where) -> Mapping[str, float | np.ndarray]:
+    """The initial state that a model says."""
+    if not callable(model.initial):
+        return model.initial
+    try:
+        return model.initial(where)
+    except Exception as error:
+        raise InputError(f"the initial state of {model.name} fails. {traced(error, file_of(model.initial))}") from error
+
+
+def file_of(function: Any) -> str:
+    """The file in which a function stands, or what a partial one or a callable object is made of."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return type(function).__name__ if code is None else code.co_filename
+
+
+def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:
+    """Parameters right after time t."""
+    now = dict(values)
+    for c in changes:
+        if c.start <= t < c.end:
+            now[c.parameter] *= c.factor
+    return now
 
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60

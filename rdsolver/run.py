@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,30 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import device as devices
-from .course import model_of
+from .accounts import Account, account_of
 from .errors import InputError
-from .models.base import Field
-from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, estimate_size
-from .problem import Problem, check_memory, describe_doses, memory_needed
+from .problem import ModelProblem, Problem, check_memory, memory_needed
 from .progress import Reporter, Silent
 from .provenance import collect
 
 if TYPE_CHECKING:
     from .config import Config
-    from .course import BoneCourse
+    from .course import BoneCourse, PlainCourse
     from .domain.section import Section
     from .simulation import Chunk, Simulation
 
 REPORT_EVERY = 0.2  # s between two words about progress
 FLUSH_EVERY = 2.0  # s between two writes of the series
 FILE = "run.h5"
-SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
 
 
 def simulate(
-    config: str | Path | Config | Problem,
+    config: str | Path | Config | Problem | ModelProblem,
     *,
     section: Section | np.ndarray | None = None,
     out: str | Path | None = None,
@@ -43,96 +39,86 @@ def simulate(
     walltime: float | None = None,
     device: str | None = None,
     precision: str | None = None,
+    allow_python: bool = False,
 ) -> Run:
     """Run one problem and give back the run, open for reading.
 
-    config     a TOML file, what load_config made of one, or a Problem
+    config     a TOML file, what load_config made of one, a Problem, or a ModelProblem
     section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of the config's own section
     out        folder for run.h5 (None: the run is kept in memory)
     force      overwrite a run that is there
     reporter   told what happens (default: nobody)
     walltime   s after which the run stops, keeping what it has (status "stopped")
     device, precision   instead of the config's
+    allow_python   execute the Python file that a config's model comes from
 
     Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
     had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
-    from .course import BoneCourse
     from .simulation import Simulation
 
     tell = reporter or Silent()
-    problem = _problem(config, section, device, precision, tell)
-    initial = read_initial(problem)
+    problem = _problem(config, section, device, precision, tell, allow_python)
+    account = account_of(problem)
     path = None if out is None else Path(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
     with devices.on(problem.solver.device) as name:
         free = devices.free_memory(problem.solver.device)
-        check_memory(problem.section.grid.cells, len(_fields(problem)), problem.solver.precision, free)
+        check_memory(problem.grid.cells, len(account.fields), problem.solver.precision, free)
         for topic, text in describe(problem):
             tell.say(topic, text)
         began = time.perf_counter()
-        course = BoneCourse(problem, initial)  # before the file is touched: a baseline that is not found costs no earlier run
-        simulation, cycles = Simulation(problem, course), course.baseline_cycles
-        with _writer(problem, path, force, name, simulation) as writer:
-            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem))}")
+        course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
+        simulation = Simulation(problem, course)
+        with _writer(problem, account, path, force, name, simulation) as writer:
+            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem, account))}")
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
-            tell.say("baseline", f"found in {cycles} V-cycles" if cycles else f"from {problem.initial}")
-            _Running(problem, writer, tell, began, walltime).go(simulation, course)
+            for topic, text in account.begun(course):
+                tell.say(topic, text)
+            _Running(problem, account, writer, tell, began, walltime).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
 
 
-def describe(problem: Problem) -> list[tuple[str, str]]:
+def describe(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     """What a problem was understood to be: (topic, text) lines."""
-    s = problem.solver
-    kind = problem.section.record.get("kind", "")
-    doses = describe_doses(problem) or "no drug"
+    s, account = problem.solver, account_of(problem)
     return [
-        ("section", f"{kind} {problem.section.describe()}".strip()),
-        ("model", f"bone ({problem.preset}): {len(_fields(problem))} fields; {doses}"),
-        *(() if problem.tumour is None else (("tumour", problem.tumour.describe()),)),
+        ("section", f"{account.record.get('kind', '')} {account.where}".strip()),
+        *account.describe(),
         ("solver", f"{s.integrator}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
     ]
 
 
-def forecast(problem: Problem) -> list[tuple[str, str]]:
+def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     """What a run would take, before it is started: (topic, text) lines."""
-    grid, p = problem.section.grid, problem.parameters
-    fields, precision = len(_fields(problem)), problem.solver.precision
-    fastest = 4 * p["rankl_diffusivity"] * sum(1 / h**2 for h in grid.spacing)
-    slowest = p["turnover_speed"] * p["surface_reference"]
-    jumps = len({d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end})
+    account, cells = account_of(problem), problem.grid.cells
     free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
     left = "" if free is None else f" of {_bytes(free)} free"
-    return [
-        ("cells", f"{grid.cells:,}, {int(problem.section.active.sum()):,} of them in the field of view"),
-        ("memory", f"about {_bytes(memory_needed(grid.cells, fields, precision))}{left}"),
-        ("file", f"{len(problem.save)} saved times, at most {_bytes(_file_size(problem))}"),
-        (
-            "stiffness",
-            f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d (bone turnover): a ratio of {fastest / slowest:.0e}",
-        ),
-        (
-            "work",
-            f"about {SOLVES_AT_START + SOLVES_A_JUMP * jumps} stage solves of {grid.cells * fields:,} unknowns (tr-bdf2, tolerance 1e-3)",
-        ),
+    needed = memory_needed(cells, len(account.fields), problem.solver.precision)
+    lines = [
+        ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
+        ("memory", f"about {_bytes(needed)}{left}"),
+        ("file", f"{len(problem.save)} saved times, at most {_bytes(_file_size(problem, account))}"),
     ]
+    with devices.on(problem.solver.device):
+        return lines + account.work()
 
 
-def solver_report(problem: Problem) -> list[tuple[str, str]]:
-    """How the multigrid converges on this section: its baseline is found, then V-cycles are run on a stage of a step of 1 d."""
+def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
+    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1 d."""
     import jax.numpy as jnp
 
-    from .course import BoneCourse
     from .integrators.trbdf2 import GAMMA
 
+    account = account_of(problem)
     with devices.on(problem.solver.device):
-        course = BoneCourse(problem)
+        course = account.course()
         system = course.between(0.0, course.events[0])
         found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
         cycles = {g.name: g.cycles for g in course.model.groups}
-    rows = [("baseline", f"found in {course.baseline_cycles} V-cycles")]
+    rows = account.begun(course)
     for name, factors in found.items():
         used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
         rows.append(
@@ -144,27 +130,31 @@ def solver_report(problem: Problem) -> list[tuple[str, str]]:
     return rows
 
 
-def _fields(problem: Problem) -> tuple[Field, ...]:
-    return model_of(problem).fields(problem.parameters)
+def check_start(problem: Problem | ModelProblem, device: str | None = None) -> None:
+    """Raises InputError for what is seen only where a run begins: the run it goes on from, and the rates of a model of one's own."""
+    with devices.on(device or problem.solver.device):
+        account_of(problem).check()
 
 
-def _file_size(problem: Problem) -> int:
-    return estimate_size(problem.section.grid, _fields(problem), len(problem.save), problem.solver.precision, problem.output)
+def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
+    return estimate_size(problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output)
 
 
 def _bytes(n: int) -> str:
     return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
 
 
-def _problem(config: Any, section: Any, device: str | None, precision: str | None, tell: Reporter) -> Problem:
-    if isinstance(config, Problem):
+def _problem(
+    config: Any, section: Any, device: str | None, precision: str | None, tell: Reporter, allow_python: bool
+) -> Problem | ModelProblem:
+    if isinstance(config, (Problem, ModelProblem)):
         if section is not None:
-            raise InputError("simulate: a Problem brings its own section; give section= with a config.")
+            raise InputError("simulate: a problem brings its own section; give section= with a config.")
         problem = config
     else:
         from .config import load_config
 
-        config = load_config(config) if isinstance(config, (str, Path)) else config
+        config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
         for warning in config.warnings:
             tell.warn(warning)
         problem = config.problem(section)
@@ -178,90 +168,49 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
     return replace(problem, solver=solver)
 
 
-def read_initial(problem: Problem) -> dict[str, Any] | None:
-    """State, reference and plasma of the run that this one goes on from, checked against the problem."""
-    if problem.initial is None:
-        return None
-    with open_run(problem.initial) as run:
-        state, reference = run.state, run.reference
-    where = f"initial.from: {problem.initial}"
-    if not state:
-        raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
-    names = {f.name for f in _fields(problem)}
-    fields = {k: v for k, v in state.items() if np.ndim(v) == problem.section.grid.ndim}
-    if reference["bone"].shape != problem.section.grid.shape or not np.allclose(
-        reference["bone"], problem.section.bone * problem.section.active, atol=1e-6
-    ):
-        raise InputError(
-            f"{where} was made on another section (its grid is {reference['bone'].shape}, this one's {problem.section.grid.shape}; "
-            "where they agree, the bone differs). "
-            "A run goes on only on the section it started with: repeat its [section]."
-        )
-    missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
-    if missing:
-        raise InputError(
-            f"{where} holds {', '.join(missing)}, which this run's model does not have. "
-            "Declare the drug, so that it is not lost: [[agent]] with its name and like."
-        )
-    plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
-    found = {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in names or k == BISPHOSPHONATE}}
-    return found | ({"serum_calcium": float(state["serum_calcium"])} if "serum_calcium" in state else {})
-
-
-def _writer(problem: Problem, path: Path | None, force: bool, device: str, simulation: Simulation) -> RunWriter:
-    section, values = problem.section, problem.parameters
-    table = [
-        {
-            "name": p.name,
-            "value": values[p.name],
-            "unit": p.unit,
-            "meaning": p.meaning,
-            "symbol": p.symbol,
-            "source": p.source,
-            "mark": p.mark,
-        }
-        for p in problem.rows
-    ]
-    meta = collect(device, problem.solver.precision, section.record.get("seed")) | {
+def _writer(
+    problem: Problem | ModelProblem, account: Account, path: Path | None, force: bool, device: str, simulation: Simulation
+) -> RunWriter:
+    meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
         "config": problem.config,
-        "parameters": table,
-        "section": section.record,
+        "section": dict(account.record),
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
-        "doses": _doses(problem.doses),
-        "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in problem.agents],
     }
     return RunWriter(
         path,
-        section.grid,
-        _fields(problem),
+        problem.grid,
+        account.fields,
         simulation.model.series,
-        active=section.active,
+        active=account.active,
         dtype=problem.solver.precision,
         selection=problem.output,
-        meta=meta,
+        meta=meta | account.meta(),
         title=problem.title,
         overwrite=force,
     )
 
 
-def _doses(doses: Sequence[Dose]) -> list[dict[str, Any]]:
-    return [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in doses]
-
-
 class _Running:
     """A run under way: what the simulation gives goes to the file and to the reporter."""
 
-    def __init__(self, problem: Problem, writer: RunWriter, tell: Reporter, began: float, walltime: float | None) -> None:
-        self.problem, self.writer, self.tell, self.began = problem, writer, tell, began
+    def __init__(
+        self,
+        problem: Problem | ModelProblem,
+        account: Account,
+        writer: RunWriter,
+        tell: Reporter,
+        began: float,
+        walltime: float | None,
+    ) -> None:
+        self.problem, self.account, self.writer, self.tell, self.began = problem, account, writer, tell, began
         self.deadline = float("inf") if walltime is None else began + walltime
         self.rows: list[dict[str, float]] = []
         self.flushed = self.reported = time.perf_counter()
         self.first: dict[str, float] = {}
-        self.nadir: tuple[float, float] = (0.0, np.inf)
 
-    def go(self, simulation: Simulation, course: BoneCourse) -> None:
+    def go(self, simulation: Simulation, course: BoneCourse | PlainCourse) -> None:
         self.writer.set_reference(course.reference)
         try:
             stopped = self._advance(simulation)
@@ -290,8 +239,7 @@ class _Running:
     def _keep(self, chunk: Chunk) -> None:
         row = {"time": chunk.t, **chunk.observed}
         self.first = self.first or row
-        if row["ntx"] < self.nadir[1]:
-            self.nadir = (chunk.t, row["ntx"])
+        self.account.watch(row)
         self.rows.append(row)
         for when, fields in chunk.saved:
             self.writer.append(when, fields)
@@ -304,12 +252,12 @@ class _Running:
             self.last, self.rows = self.rows[-1], []
         self.flushed = time.perf_counter()
 
-    def _close(self, simulation: Simulation, course: BoneCourse, status: Any, message: str) -> None:
+    def _close(self, simulation: Simulation, course: BoneCourse | PlainCourse, status: Any, message: str) -> None:
         self._flush()
-        plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(simulation.t).items()}
-        serum = {"serum_calcium": course.calcium} if self.problem.tumour is not None else {}
-        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **plasma, **serum})
-        self.writer.note("doses", _doses(course.doses))  # those that waited for a lesion among them
+        beside = self.account.state(course, simulation.t)
+        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **beside})
+        for name, value in self.account.noted(course).items():
+            self.writer.note(name, value)
         totals, budgets = simulation.totals, simulation.budgets()
         self.writer.finish(
             status,
@@ -318,28 +266,20 @@ class _Running:
                 "steps": totals.steps,
                 "rejected": totals.rejected,
                 "stage_solves": totals.solves,
-                "baseline_v_cycles": course.baseline_cycles,
                 "worst_contraction": totals.contraction,
-                "ntx_nadir": self.nadir[1],
-                "ntx_nadir_time": self.nadir[0],
+                **self.account.summary(course),
                 "budgets": budgets,
             },
         )
 
     def _say_done(self, simulation: Simulation, message: str) -> None:
         t, seconds = simulation.totals, time.perf_counter() - self.began
-        first, last = self.first, self.last
         topic = "stopped" if message else "done"
         self.tell.say(
             topic,
-            f"{message or f'{simulation.t:g} d'} in {seconds:.1f} s (baseline and compiling {seconds - t.seconds + t.first:.1f} s): "
+            f"{message or f'{simulation.t:g} d'} in {seconds:.1f} s ({self.account.preparing} {seconds - t.seconds + t.first:.1f} s): "
             f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
         )
         worst = max((abs(b["imbalance"]) for b in simulation.budgets().values()), default=None)
         closing = "" if worst is None else f"; budgets close to {worst:.0e}"
-        self.tell.say(
-            "",
-            f"NTX {first['ntx']:.2f} -> {self.nadir[1]:.2f} (day {self.nadir[0]:.3g}) -> {last['ntx']:.2f}, "
-            f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
-            f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}{closing}",
-        )
+        self.tell.say("", f"{self.account.headline(self.first, self.last)}{closing}")

@@ -97,7 +97,8 @@ def _read(text: str, unit: str) -> float:
     if not match["unit"]:
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
-    assert wanted is not None
+    if wanted is None:  # of a model of one's own
+        raise ValueError(f'= "{text}" has a unit, and {unit} is none that is known here. Give a bare number, taken in {unit}.')
     if found is None:
         raise ValueError(f'= "{text}" has the unit "{match["unit"]}", which is not known here. {way_out(unit)}')
     if found[1] != wanted[1]:

@@ -146,7 +146,7 @@ def test_configs_exist_and_take_the_overrides_shown():
     for words in command_lines():
         overrides = [value for flag, value in pairwise(words) if flag == "--set"]
         for config in (w for w in words if re.fullmatch(r"configs/\S+\.toml", w)):
-            load_config(ROOT / config, overrides)
+            load_config(ROOT / config, overrides, allow_python="--allow-python" in words)
 
 
 def test_toml_is_part_of_a_config(tmp_path):

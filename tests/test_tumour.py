@@ -217,6 +217,6 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
     header = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert header.startswith("# ")
     assert re.search(r"10\.\d{4}|PNAS|Cancer Res|docs/|rdsolver params|MODEL", header), "no source"
-    config = load_config(path)
+    config = load_config(path, allow_python=True)
     assert config.problem().end == config.time.end
     assert not config.warnings

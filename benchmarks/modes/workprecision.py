@@ -101,7 +101,9 @@ def _bone(name: str, a: argparse.Namespace) -> Iterator[Row]:
             return bone.problem(*bone.parse(name), solver, a.end)
         from rdsolver import load_config
 
-        return replace(load_config(name, a.set).problem(), solver=solver, save=())
+        found = load_config(name, a.set).problem()
+        assert isinstance(found, Problem), "a config of the bone model"
+        return replace(found, solver=solver, save=())
 
     of = f"{name} {a.end} {a.reference} {a.reference_by} {a.set}"
     want = kept(a.cache, of, lambda: bone.run(problem(Solver(a.reference_by, a.reference, "float64")))[1])

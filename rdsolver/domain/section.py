@@ -20,12 +20,14 @@ class Section:
     bone    mineralised bone fraction of each cell, in [0, 1], float64, shape of the grid
     active  True inside the field of view; outside nothing lives and nothing flows
     record  how it was made (generator and seed, or file, SHA-256, voxel, threshold ...): goes into the output
+    bare    it may hold no bone: a place for models other than bone's
     """
 
     grid: Grid
     bone: np.ndarray
     active: np.ndarray
     record: dict[str, Any] = field(default_factory=dict)
+    bare: bool = False
 
     def __post_init__(self) -> None:
         if self.bone.shape != self.grid.shape or self.active.shape != self.grid.shape:
@@ -41,7 +43,7 @@ class Section:
             )
         if not self.active.any():
             raise InputError("section: the field of view is empty, so there is nothing to solve on.")
-        if not 0 < self.bone_volume_fraction < 1:
+        if not self.bare and not 0 < self.bone_volume_fraction < 1:
             what = "no bone" if self.bone_volume_fraction == 0 else "bone everywhere and no marrow"
             raise InputError(
                 f"section: there is {what} inside the field of view (BV/TV {self.bone_volume_fraction:g}). "

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
@@ -25,6 +25,7 @@ ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, 
 BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
 HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
 EVENTLESS = 1e-3  # a run whose NTX moves less than this shows no moment of change
+MOST_ROWS = 4  # fields that are drawn of a model other than bone's
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def compose(run: Run) -> Figure:
     if not shown and not measured:
         raise InputError(f"{run.file.filename} holds neither a saved time nor a step: there is nothing to draw.")
     rows = _rows(run)
-    slices = _slices(run, _most_active(run, shown[0].index)) if shown else []
+    slices = _slices(run, _most_active(run, shown)) if shown else []
     heights = [_maps_height(slices, len(shown), len(rows))] if shown else []
     heights += [timeseries.height(run)] if measured else []
     figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
@@ -79,8 +80,9 @@ def compose(run: Run) -> Figure:
 def moments(run: Run) -> list[Moment]:
     """The saved times that tell the run: before the first dose, at the nadir of NTX, at the end.
 
-    Without a dose: the start, the moment when NTX is farthest from where it began, the end. Where two of them are the same, or
-    NTX moved less than 1e-3, half-way stands in for the turn. Fewer than three saved times give as many moments.
+    Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when half of what the
+    series went through is done), the end. Where two of them are the same, or NTX moved less than 1e-3, half-way stands in for
+    the turn. Fewer than three saved times give as many moments.
     """
     times = run.times
     if not len(times):
@@ -93,7 +95,7 @@ def moments(run: Run) -> list[Moment]:
     turn = _turn(run, times[first], bool(doses))
     if turn is not None and first < last:
         later = first + 1 + _nearest(times[first + 1 :], turn)
-        captions[later] = ["NTX nadir" if doses else "most change"]
+        captions[later] = ["half the change" if not run.of_bone else "NTX nadir" if doses else "most change"]
     if first < last:
         captions.setdefault(last, []).append("end" if _ended(run) else "last saved")
     if len(captions) < 3:
@@ -110,6 +112,8 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
     """When NTX is lowest (after a dose) or farthest from its start, d; None when it hardly moves."""
     time = run.series["time"]
     after = time >= start
+    if not run.of_bone:
+        return _half(run)
     if "ntx" not in run.series or not after.any():
         return None
     ntx = run.series["ntx"][after]
@@ -118,19 +122,37 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
     return float(time[after][k]) if away[k] > EVENTLESS else None
 
 
+def _half(run: Run) -> float | None:
+    """When half of the way is behind that the series went, up and down, each relative to its range, d; None when none moved."""
+    values = [v for name, v in run.series.items() if name != "time" and len(v) and np.ptp(v) > EVENTLESS * np.abs(v).max()]
+    if not values:
+        return None
+    gone = np.cumsum(sum(np.abs(np.diff(v, prepend=v[0])) / np.ptp(v) for v in values))
+    return float(run.series["time"][np.searchsorted(gone, gone[-1] / 2)])
+
+
 def _nearest(times: np.ndarray, t: float) -> int:
     return int(np.argmin(np.abs(times - t)))
 
 
 def _rows(run: Run) -> list[str]:
-    """The fields that are drawn; any that was saved, where neither osteoclasts nor RANKL were."""
-    return [name for name in ("tumour", "osteoclasts", "rankl") if name in run] or list(run)[:1]
+    """The fields that are drawn: those that tell a run of bone or another tissue, or any that was saved; of other models a few."""
+    telling = [name for name in ("tumour", "osteoclasts", "response", "rankl") if name in run]
+    if not run.of_bone and "response" not in run:
+        return list(run)[:MOST_ROWS]
+    return telling or list(run)[:1]
 
 
-def _most_active(run: Run, index: int) -> tuple[int, ...]:
-    """The cell with most osteoclasts (or most of what was saved instead) at a saved time."""
-    name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
-    field = np.nan_to_num(run[name][index], nan=-1)
+def _most_active(run: Run, shown: Sequence[Moment]) -> tuple[int, ...]:
+    """The cell with most osteoclasts (or most of what was saved instead) at the first moment; of another model the cell
+    farthest from the mean where the field is first uneven."""
+    if run.of_bone:
+        name = "osteoclasts" if "osteoclasts" in run else _rows(run)[0]
+        field = np.nan_to_num(run[name][shown[0].index], nan=-1)
+    else:
+        fields = (run[_rows(run)[-1]][moment.index] for moment in shown)
+        away = [np.nan_to_num(np.abs(field - np.nanmean(field)), nan=-1) for field in fields]
+        field = next((a for a in away if a.max() > EVENTLESS * away[-1].max()), away[0])
     return tuple(int(k) for k in np.unravel_index(np.argmax(field), run.shape))
 
 
@@ -158,12 +180,11 @@ def _read(field: FieldData | np.ndarray, index: int, slices: Sequence[Slice]) ->
 
 
 def _read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray]:
-    """Bone at a saved time; where it was not saved, bone at the start, or marrow alone."""
-    if "bone" in run:
+    """Bone at a saved time; where it was not saved or does not move, bone at the start, or marrow alone."""
+    if run.of_bone and "bone" in run:
         return _read(run["bone"], index, slices)
-    start = run.reference.get("bone", np.zeros(()))
-    bone = np.where(run.active, start if start.shape == run.shape else 0.0, np.nan)
-    return _read(bone[None], 0, slices)
+    bone = run.saved_cells(run.reference["bone"]) if "bone" in run.reference else np.zeros(run.shape)
+    return _read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)  # it shows where a model does not live, too
 
 
 def _bounds(slices: Sequence[Slice]) -> tuple[float, float, float, float]:
@@ -187,18 +208,18 @@ def _draw_maps(figure: FigureBase, run: Run, shown: Sequence[Moment], rows: Sequ
     axes = figure.subplots(len(rows), len(shown), squeeze=False)
     bones = [_read_bone(run, moment.index, slices) for moment in shown]
     for row, name in zip(axes, rows, strict=True):
+        grey = run.of_bone and name == "bone"  # bone alone
         fields = [_read(run[name], moment.index, slices) for moment in shown]
         values = np.concatenate([plane[np.isfinite(plane)] for planes in fields for plane in planes])
         factor, unit = style.in_print(run[name].unit, float(values.max(initial=0)))
-        norm = _norm(name, factor * values)
-        colours = {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP}.get(name, style.FIELD_MAP)
+        norm, colours = _look(run, name, factor * values)
         for ax, planes, bone in zip(row, fields, bones, strict=True):
             for part, plane, shape in zip(slices, planes, bone, strict=True):
-                _draw_bone(ax, part, shape, outlined=name != "bone")
-                if name != "bone":
+                _draw_bone(ax, part, shape, outlined=not grey)
+                if not grey:
                     ax.imshow(factor * plane, cmap=colours, norm=norm, extent=part.extent, origin="lower")
             _frame(ax, slices)
-        if name != "bone":
+        if not grey:
             bar = ScalarMappable(norm, colours)
             _draw_bar(figure, row[-1], bar, style.with_unit(run[name].label, unit), _map_size(slices, len(shown))[0])
     for part in slices:
@@ -217,6 +238,16 @@ def _norm(name: str, values: np.ndarray) -> Normalize:
     if style.spans_decades(lo, hi):
         return LogNorm(lo, hi, clip=True)
     return Normalize(min(lo, 0.9 * hi), hi or 1)  # never so close that round-off would show
+
+
+def _look(run: Run, name: str, values: np.ndarray) -> tuple[Normalize, Colormap]:
+    """Scale and colours of a field; of another model than bone's linear, from zero where it comes near."""
+    if run.of_bone:
+        return _norm(name, values), {"osteoclasts": style.CELL_MAP, "tumour": style.TUMOUR_MAP}.get(name, style.FIELD_MAP)
+    lo, hi = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if 0 <= lo < hi / 4 or hi - lo <= EVENTLESS * max(abs(lo), abs(hi)):
+        lo, hi = min(lo, 0.0), max(hi, 0.0)
+    return Normalize(lo, hi if hi > lo else lo + 1), style.FIELD_MAP
 
 
 def _draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool) -> None:

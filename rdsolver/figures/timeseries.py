@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -24,7 +25,7 @@ EDGE_HEIGHT = 0.45  # inches: the time axis
 ROW_HEIGHT = 0.14  # inches: a line of text above the panels
 DRUG_DECADES = 4  # what is 10^4 times below the peak does nothing any more
 _BACKED = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
-GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))  # hypercalcaemia, mmol/L, from where each begins
+MOST_PANELS, LABEL_WIDTH = 6, 18  # of another model than bone's; letters in a line
 QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
 
 
@@ -97,8 +98,12 @@ def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]]
 
 
 def panels(run: Run) -> list[Panel]:
-    """The panels that a run can fill."""
+    """The panels that a run can fill; of another model than bone's its drugs and its series, one a panel."""
     series = run.series
+    if not run.of_bone:
+        names = [name for name in series if name != "time" and not name.startswith(("plasma_", "tissue_"))][:MOST_PANELS]
+        each = [_single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names]
+        return [p for p in (_drug_panel(run), *each) if p.lines]
     relative = [
         Line(label, series[name] / series[name][0], colour, dashed)
         for name, label, colour, dashed in (
@@ -120,7 +125,7 @@ def panels(run: Run) -> list[Panel]:
         _single(run, "bone_volume_fraction", "BV/TV", style.INK, "close"),
         _single(run, "tumour_burden", "tumour", style.TUMOUR, "zero"),
         *([_single(run, "lesion_area", "lesion", style.RESORPTION, "zero")] if "tumour_burden" in series else []),
-        _single(run, "serum_calcium", "serum calcium", style.CALCIUM, "close", GRADES),
+        _single(run, "serum_calcium", "serum calcium", style.CALCIUM, "close"),
     ]
 
     return [p for p in found if p.lines] or [_single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
@@ -139,9 +144,7 @@ def _drug_panel(run: Run) -> Panel:
     return Panel(f"{name}\n({unit})", tuple(lines), "log")
 
 
-def _single(
-    run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"], marks: tuple[tuple[str, float], ...] = ()
-) -> Panel:
+def _single(run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"]) -> Panel:
     """One observable on its own; fractions of volume in per cent."""
     if name not in run.series:
         return Panel("", (), scale)
@@ -150,7 +153,7 @@ def _single(
         if name in ("bone_volume_fraction", "tumour_burden")
         else style.in_print(run.series.unit(name), float(run.series[name].max()))
     )
-    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale, marks)
+    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale, run.series.levels(name))
 
 
 def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:

@@ -33,11 +33,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Series:
-    """One observable: a number at every accepted step."""
+    """One observable: a number at every accepted step. levels: where something begins that has a name, rising."""
 
     name: str
     unit: str
     label: str
+    levels: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ The implicit stage couples all fields of a cell; their block is the Jacobian of 
         },
         moves={"u": "u_diffusivity", "v": "v_diffusivity"},
     )
+
+With its parameters declared and an initial state it can be run from a config (docs/extend.md).
 """
 
 from __future__ import annotations
@@ -28,16 +30,18 @@ import numpy as np
 from jax import Array
 
 from ..domain.grid import Grid
+from ..domain.where import Lives, Where
 from ..operators.blocks import Dense
 from ..operators.boundaries import Wrap
 from ..operators.multigrid import Block
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces
-from .base import Field, Group, Series
+from .base import Field, Group, Parameter, Series
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
 Rates = Callable[[Fields, Numbers, dict[str, Array]], Fields]
+Initial = Mapping[str, float | np.ndarray]
 
 
 def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Array]]:
@@ -75,9 +79,13 @@ class ReactionDiffusion:
     """A model given by its rates; implements models.base.Model.
 
     unknowns    its fields
-    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem,
-                all on the cells; any pointwise JAX expression. Densities (fields not `signed`) are never negative in it
+    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem
+                ("bone" on a section), all on the cells; any pointwise JAX expression. Densities (fields not `signed`) are never
+                negative in it
     moves       of each field that diffuses, the parameter that holds its diffusivity
+    parameters  what a config may set: value, unit, meaning, source and range of each (none: the caller gives the values)
+    initial     of each field a number or an array on the cells, or what makes them of a domain.where.Where (left out: 0)
+    lives       the cells it is solved in: all, those with less than half bone, or the others; nothing passes out of them
     cycles      V-cycles a stage
     first_step  largest first step (None: estimated)
     """
@@ -86,6 +94,9 @@ class ReactionDiffusion:
     unknowns: tuple[Field, ...]
     rates: Rates
     moves: Mapping[str, str]
+    parameters: tuple[Parameter, ...] = ()
+    initial: Initial | Callable[[Where], Initial] = field(default_factory=dict)
+    lives: Lives = "everywhere"
     time_unit: str = "d"
     cycles: int = 2
     first_step: float | None = None
@@ -130,7 +141,7 @@ class ReactionDiffusion:
 
     def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
-        return {name: found[name] * place.active for name in u}
+        return {name: jnp.where(place.active > 0, found[name], 0) for name in u}  # whatever they are outside, NaN too
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}

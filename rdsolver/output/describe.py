@@ -50,5 +50,7 @@ def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _tree(f"{prefix}{name}.", value)
+        elif isinstance(value, str) and "\n" in value:
+            yield f"{prefix}{name}".replace("_", " "), f"{len(value.splitlines())} lines, kept in run.provenance"
         else:
             yield f"{prefix}{name}".replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -189,11 +189,17 @@ def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
     set_text(node, flag_meanings="outside inside")
 
 
-def create_series(group: h5py.Group, name: str, unit: str, label: str) -> h5py.Dataset:
-    """One observable at every accepted step, (time,). Not compressed: its last chunk is written again with every flush."""
+def create_series(group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()) -> h5py.Dataset:
+    """One observable at every accepted step, (time,). Not compressed: its last chunk is written again with every flush.
+
+    Levels with a name become the attributes `levels` and `level_names` (separated by spaces).
+    """
     node = group.create_dataset(name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
     set_text(node, units=unit or "1", long_name=label or name)
     node.attrs["_FillValue"] = np.full(1, np.nan)
+    if levels:
+        node.attrs["levels"] = np.array([value for _, value in levels])
+        set_text(node, level_names=" ".join(name for name, _ in levels))
     return attach(node, "time")
 
 

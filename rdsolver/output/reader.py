@@ -47,6 +47,7 @@ class Run(Mapping[str, "FieldData"]):
     series      the observables at every accepted step: name -> array, series.unit(name)
     active      bool, the field of view on the saved cells; static: name -> array that does not change
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D)    of the saved cells
+    of_bone     whether it is of the bone model, or of another
     config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message, summary
     reference   the healthy baseline, on the whole grid; state: what another run goes on from, fields and attributes together
     """
@@ -136,8 +137,14 @@ class Run(Mapping[str, "FieldData"]):
         return self._meta.get("summary", {})
 
     @property
+    def of_bone(self) -> bool:
+        """Whether it is a run of the bone model."""
+        return self._meta.get("model", "bone") == "bone"
+
+    @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, device, precision, seed, commit, wall time (s), and whatever else the run noted."""
+        """Versions, device, precision, seed, commit, wall time (s), a model of one's own as it was executed ("model_source"), and
+        whatever else the run noted."""
         return {k: v for k, v in self._meta.items() if k not in ("config", "parameters", "status", "message", "summary")}
 
     @cached_property
@@ -147,6 +154,12 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     def state(self) -> dict[str, Any]:
         return self._arrays("state")
+
+    def saved_cells(self, array: np.ndarray) -> np.ndarray:
+        """The saved cells of an array of `reference`, which is on the whole grid."""
+        whole = (dataset(self._group("reference"), axis)[:] for axis in self.axes)
+        at = (np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1) for axis, c in zip(self.axes, whole, strict=True))
+        return array[np.ix_(*at)]
 
     def _arrays(self, name: str) -> dict[str, Any]:
         """Arrays, numbers and attributes of a group; empty when the run has not come that far."""
@@ -227,6 +240,15 @@ class SeriesData(Mapping[str, np.ndarray]):
 
     def label(self, name: str) -> str:
         return self._read(name, lambda node: as_text(node.attrs["long_name"]))
+
+    def levels(self, name: str) -> tuple[tuple[str, float], ...]:
+        """Where something begins that has a name: the grades of hypercalcaemia, for serum calcium."""
+
+        def both(node: h5py.Dataset) -> tuple[tuple[str, float], ...]:
+            names = as_text(node.attrs.get("level_names", "")).split()
+            return tuple(zip(names, map(float, node.attrs.get("levels", ())), strict=True))
+
+        return self._read(name, both)
 
     def _read(self, name: str, what: Callable[[h5py.Dataset], Any]) -> Any:
         if name not in self._group:

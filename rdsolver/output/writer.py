@@ -104,7 +104,7 @@ class RunWriter:
             node[...] = self._cut(array, dtype)
         group = file.create_group("series", track_order=True)
         self._series = {"time": layout.create_time(group)}
-        self._series |= {s.name: layout.create_series(group, s.name, s.unit, s.label) for s in series}
+        self._series |= {s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels) for s in series}
         self._meta = file.create_group("meta", track_order=True)
         for name, value in {**meta, "status": "running"}.items():
             layout.put(self._meta, name, value)

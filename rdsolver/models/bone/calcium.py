@@ -16,7 +16,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-GRADES = {"mild": 2.6, "moderate": 3.0, "severe": 3.5}  # mmol/L, from where each begins
+GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))
+"""Of hypercalcaemia, mmol/L, from where each begins."""
 
 
 def excreted(calcium: float, pthrp: float, p: Mapping[str, float]) -> float:
@@ -45,4 +46,4 @@ def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[
 
 def grade(calcium: float) -> str:
     """ "none", "mild", "moderate" or "severe"."""
-    return next((name for name, low in reversed(GRADES.items()) if calcium >= low), "none")
+    return next((name for name, low in reversed(GRADES) if calcium >= low), "none")

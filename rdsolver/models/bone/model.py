@@ -22,6 +22,7 @@ from ..base import Field, Group, Series
 from . import tumour as tumours
 from .binders import OPG, Binder
 from .binding import Loss
+from .calcium import GRADES
 from .cells import activation, death, differentiation, drift_speed, poisoned, room
 from .cytokines import Cytokines, Setting
 from .extension import NOTHING, Extension
@@ -89,7 +90,7 @@ class BoneModel(Cytokines):
                 (
                     Series("tumour_burden", "1", "tumour, share of the section"),
                     Series("mean_pthrp", "1", "PTHrP"),
-                    Series("serum_calcium", "mmol/L", "serum calcium"),
+                    Series("serum_calcium", "mmol/L", "serum calcium", GRADES),
                 )
                 if self.tumour
                 else ()

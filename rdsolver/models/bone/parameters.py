@@ -11,6 +11,12 @@ from .binders import OPG, UM2_S, Binder, binder_parameters
 
 PRESETS = ("human", "mouse")
 TUMOURS = ("metastasis", "myeloma")
+TISSUES = {
+    "artery": "calcified share of the wall",
+    "lymph_node": "responding share of the node",
+    "mammary": "responding share of the gland",
+}
+"""Beyond bone: of each tissue what its response is."""
 
 _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"

@@ -25,17 +25,11 @@ from ...operators.transport import Faces, face_diffusion, open_faces
 from ..base import Field, Group, Series
 from .cells import hill
 from .cytokines import Cytokines
+from .parameters import TISSUES
 from .place import Place
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
-
-TISSUES = {
-    "artery": "calcified share of the wall",
-    "lymph_node": "responding share of the node",
-    "mammary": "responding share of the gland",
-}
-"""Of each tissue what its response is."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])

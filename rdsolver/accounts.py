@@ -1,0 +1,322 @@
+"""What a run says and keeps of its problem: one account of the bone model, one of any other model, the same questions to both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .course import model_of
+from .domain.grid import Grid
+from .errors import InputError
+from .models.base import Field, Model, Parameter
+from .models.bone import calcium
+from .models.bone.parameters import TISSUES
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
+from .output.reader import open_run
+from .problem import ModelProblem, Problem, Source, describe_doses
+
+if TYPE_CHECKING:
+    from .course import BoneCourse, PlainCourse
+
+Lines = list[tuple[str, str]]  # (topic, text)
+Row = Mapping[str, float]
+
+SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
+MOST_TOLD = 3  # series in the last line of a run
+
+
+class Account(Protocol):
+    """Of a problem:
+
+    fields     what is solved; active: in which cells; record: how the place was made; where: the place in words
+    preparing  what happens before the first step
+    describe   what the model was understood to be
+    work       what a run would take, as far as it can be told without starting one
+    check      raises InputError for what is seen only where a run begins
+    course     what it goes through, from its start
+    begun      how it began
+    meta       what the file notes at the start
+    watch      is told every row of the series
+    state      numbers beside the last state; noted: what the file notes at the end; summary: figures of the run
+    headline   what came out, in a line, from the first and the last row
+    """
+
+    @property
+    def fields(self) -> tuple[Field, ...]: ...
+    @property
+    def active(self) -> np.ndarray: ...
+    @property
+    def record(self) -> Mapping[str, Any]: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def preparing(self) -> str: ...
+
+    def describe(self) -> Lines: ...
+    def work(self) -> Lines: ...
+    def check(self) -> None: ...
+    def course(self) -> Any: ...
+    def begun(self, course: Any) -> Lines: ...
+    def meta(self) -> dict[str, Any]: ...
+    def watch(self, row: Row) -> None: ...
+    def state(self, course: Any, t: float) -> dict[str, Any]: ...
+    def noted(self, course: Any) -> dict[str, Any]: ...
+    def summary(self, course: Any) -> dict[str, Any]: ...
+    def headline(self, first: Row, last: Row) -> str: ...
+
+
+def account_of(problem: Problem | ModelProblem) -> Account:
+    return BoneAccount(problem) if isinstance(problem, Problem) else ModelAccount(problem)
+
+
+class BoneAccount:
+    """Of the bone model, and of other tissues: drugs, tumour, the healthy baseline, NTX at its lowest."""
+
+    preparing = "baseline and compiling"
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self._model = problem, model_of(problem)
+        self.fields = self._model.fields(problem.parameters)
+        self.active, self.record, self.where = problem.section.active, problem.section.record, problem.section.describe()
+        self._nadir: tuple[float, float] = (0.0, np.inf)
+        self._calcium = 0.0  # at its highest, mmol/L
+
+    def describe(self) -> Lines:
+        p = self.problem
+        name = f"bone ({p.preset})" if p.tissue == "bone" else p.tissue
+        found = [("model", f"{name}: {len(self.fields)} fields; {describe_doses(p) or 'no drug'}")]
+        if p.extension:
+            origin = f" from {p.source.path}, SHA-256 {p.source.hash[:12]}" if p.source else ""
+            found.append(("extension", f"{p.extension.name}{origin}"))
+        return found if p.tumour is None else [*found, ("tumour", p.tumour.describe())]
+
+    def work(self) -> Lines:
+        problem, p = self.problem, self.problem.parameters
+        fastest = 4 * p["rankl_diffusivity"] * sum(1 / h**2 for h in problem.grid.spacing)
+        slow = p["turnover_speed"] * p["surface_reference"], "bone turnover"
+        slowest, what = slow if problem.tissue == "bone" else (p["response_rate"], "response")
+        jumps = len({d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end})
+        solves, unknowns = SOLVES_AT_START + SOLVES_A_JUMP * jumps, problem.grid.cells * len(self.fields)
+        ratio = f"a ratio of {fastest / slowest:.0e}"
+        return [
+            ("stiffness", f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d ({what}): {ratio}"),
+            ("work", f"about {solves} stage solves of {unknowns:,} unknowns (tr-bdf2, tolerance 1e-3)"),
+        ]
+
+    def check(self) -> None:
+        self._initial()
+
+    def course(self) -> BoneCourse:
+        from .course import BoneCourse
+
+        return BoneCourse(self.problem, self._initial())
+
+    def _initial(self) -> dict[str, Any] | None:
+        """State, reference and plasma of the run that this one goes on from, checked against the problem."""
+        if self.problem.initial is None:
+            return None
+        bone = self.problem.section.bone * self.problem.section.active
+        state, reference = _last(self.problem.initial, self.problem.grid, bone, self.problem.tissue)
+        names = {f.name for f in self.fields}
+        fields = {k: v for k, v in state.items() if np.ndim(v) == self.problem.grid.ndim}
+        missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
+        if missing:
+            raise InputError(
+                f"initial.from: {self.problem.initial} holds {', '.join(missing)}, which this run's model does not have. "
+                "Declare the drug, so that it is not lost: [[agent]] with its name and like."
+            )
+        plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
+        kept = {k: v for k, v in plasma.items() if k in names or k == BISPHOSPHONATE}
+        found = {"state": fields, "reference": reference, "plasma": kept}
+        return found | ({"serum_calcium": float(state["serum_calcium"])} if "serum_calcium" in state else {})
+
+    def begun(self, course: BoneCourse) -> Lines:
+        cycles = course.baseline_cycles
+        return [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
+
+    def meta(self) -> dict[str, Any]:
+        p = self.problem
+        added = {"extension": p.extension.name} if p.extension else {}
+        return {
+            "model": p.tissue,
+            **added,
+            **_source(p.source),
+            "parameters": _table(self.problem.rows, self.problem.parameters),
+            "doses": _doses(self.problem.doses),
+            "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in self.problem.agents],
+        }
+
+    def watch(self, row: Row) -> None:
+        if row.get("ntx", np.inf) < self._nadir[1]:
+            self._nadir = (row["time"], row["ntx"])
+        self._calcium = max(self._calcium, row.get("serum_calcium", 0.0))
+
+    def state(self, course: BoneCourse, t: float) -> dict[str, Any]:
+        plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(t).items()}
+        return plasma | ({"serum_calcium": course.calcium} if self.problem.tumour is not None else {})
+
+    def noted(self, course: BoneCourse) -> dict[str, Any]:
+        return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
+
+    def summary(self, course: BoneCourse) -> dict[str, Any]:
+        nadir = {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]} if np.isfinite(self._nadir[1]) else {}
+        peak = {"serum_calcium_peak": self._calcium, "hypercalcaemia": calcium.grade(self._calcium)} if self._calcium else {}
+        return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak
+
+    def headline(self, first: Row, last: Row) -> str:
+        if "ntx" not in first:
+            return _told(self._model, first, last)
+        return (
+            f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f}, "
+            f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
+            f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}"
+            + (f", calcium at most {self._calcium:.2f} mmol/L ({calcium.grade(self._calcium)})" if self._calcium else "")
+        )
+
+
+class ModelAccount:
+    """Of any other model: its series, and the file it came from.
+
+    Raises InputError for a model in another unit of time than the day (a run file is in days), and for a parameter without value.
+    """
+
+    preparing = "compiling"
+
+    def __init__(self, problem: ModelProblem) -> None:
+        self.problem, self.fields, self.active, self.record = problem, problem.fields, problem.mask, problem.record
+        if problem.model.name in ("bone", *TISSUES):
+            raise InputError(f'a model is called "{problem.model.name}", which is the name of one of rdsolver. Give it another name.')
+        if problem.model.time_unit != "d":
+            raise InputError(f'{problem.model.name}: its time_unit is "{problem.model.time_unit}", and a run file is in days. Give "d".')
+        needed = {*(p.name for p in problem.model.parameters), *problem.model.moves.values()}
+        if missing := sorted(needed - problem.parameters.keys()):
+            raise InputError(f"{problem.model.name}: there is no value for {', '.join(missing)}. Declare it in parameters, or give it.")
+
+    @property
+    def where(self) -> str:
+        grid, share = self.problem.grid, self.active.mean()
+        spacing = " x ".join(f"{h:g}" for h in grid.spacing) if len(set(grid.spacing)) > 1 else f"{grid.spacing[0]:g}"
+        thick = f", {grid.thickness:g} um thick" if grid.thickness is not None else ""
+        return f"{' x '.join(map(str, grid.shape))}, {spacing} um{thick}{'' if share == 1 else f', solved in {share:.0%}'}"
+
+    def describe(self) -> Lines:
+        p = self.problem
+        fields = ", ".join(f"{f.name} ({f.label})" for f in self.fields)
+        source = f"; from {p.source.path}, SHA-256 {p.source.hash[:12]}" if p.source else ""
+        return [("model", f"{p.model.name}: {fields}{source}")]
+
+    def work(self) -> Lines:
+        from .simulation import Simulation
+
+        found = Simulation(self.problem, self.course())
+        return [("work", f"{found.integrator.name}, {found.why}")]
+
+    def check(self) -> None:
+        self.course()
+
+    def course(self) -> PlainCourse:
+        from .course import PlainCourse
+        from .trial import try_rates
+
+        p = self.problem
+        start = p.initial
+        if isinstance(start, Path):
+            state, _ = _last(start, p.grid, p.arrays.get("bone"), p.model.name)
+            missing = sorted({f.name for f in self.fields} - state.keys())
+            if missing:
+                raise InputError(f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it started with.")
+            start = {f.name: state[f.name] for f in self.fields}
+        _check_start(p, start)
+        course = PlainCourse(p, start)
+        try_rates(p, course.system, course.u)
+        return course
+
+    def begun(self, course: PlainCourse) -> Lines:
+        return [("start", f"from {self.problem.initial}")] if isinstance(self.problem.initial, Path) else []
+
+    def meta(self) -> dict[str, Any]:
+        p = self.problem
+        given = [Parameter(k, v, "", "", "", "A", -np.inf, np.inf) for k, v in p.parameters.items()]
+        return {"model": p.model.name, "parameters": _table(p.model.parameters or given, p.parameters)} | _source(p.source)
+
+    def watch(self, row: Row) -> None:
+        pass
+
+    def state(self, course: PlainCourse, t: float) -> dict[str, Any]:
+        return {}
+
+    def noted(self, course: PlainCourse) -> dict[str, Any]:
+        return {}
+
+    def summary(self, course: PlainCourse) -> dict[str, Any]:
+        return {}
+
+    def headline(self, first: Row, last: Row) -> str:
+        return _told(self.problem.model, first, last)
+
+
+def _told(model: Model, first: Row, last: Row) -> str:
+    """The first few series, from their first value to their last."""
+    told = [(s, "" if s.unit == "1" else f" {s.unit}") for s in model.series if s.name in first][:MOST_TOLD]
+    return ", ".join(f"{s.label} {first[s.name]:.3g} -> {last[s.name]:.3g}{unit}" for s, unit in told)
+
+
+def _last(path: Path, grid: Grid, bone: np.ndarray | None, expected: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """State and reference of the run to go on from. Raises InputError unless it came to an end, with this model, on the same section."""
+    where = f"initial.from: {path}"
+    try:
+        with open_run(path) as run:
+            state, reference, model = run.state, run.reference, run.provenance.get("model", "bone")
+    except InputError as error:
+        raise InputError(f"initial.from: {error}") from error
+    if model != expected:
+        raise InputError(
+            f"{where} is a run of another model ({model}), this one is of {expected}. A run goes on with the model it started with."
+        )
+    if not state:
+        raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
+    shape = next(v.shape for v in state.values() if np.ndim(v) > 1)
+    there = reference.get("bone", np.zeros(shape))
+    here = np.zeros(grid.shape) if bone is None else bone
+    if shape != grid.shape or not np.allclose(there, here, atol=1e-6):
+        raise InputError(
+            f"{where} was made on another section (its grid is {shape}, this one's {grid.shape}; "
+            "where they agree, the bone differs). "
+            "A run goes on only on the section it started with: repeat its [section]."
+        )
+    return state, reference
+
+
+def _check_start(problem: ModelProblem, start: Mapping[str, Any]) -> None:
+    """The initial state is one: its fields are the model's, fit the grid, are finite, and densities are not negative."""
+    name = f"the initial state of {problem.model.name}"
+    fields = {f.name: f for f in problem.fields}
+    unknown = sorted(start.keys() - fields.keys())
+    if unknown:
+        raise InputError(f"{name} holds {', '.join(unknown)}, which is none of its fields. Allowed: {', '.join(fields)}.")
+    for key, given in start.items():
+        try:
+            values = np.broadcast_to(np.asarray(given, float), problem.grid.shape)[problem.mask]
+        except (TypeError, ValueError):
+            what = f"an array of shape {np.shape(given)}" if np.ndim(given) else repr(given)
+            raise InputError(f"{name}: {key} is {what}. Give a number, or an array of shape {problem.grid.shape}.") from None
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: {key} is not finite in {np.count_nonzero(~np.isfinite(values)):,} cells.")
+        if values.min() < 0 and not fields[key].signed:
+            raise InputError(f"{name}: {key} falls to {values.min():g}, and a density is at least 0 (else declare it: signed=True).")
+
+
+def _source(source: Source | None) -> dict[str, str]:
+    return {} if source is None else {"model_file": source.path, "model_sha256": source.hash, "model_source": source.text}
+
+
+def _table(rows: Iterable[Parameter], values: Mapping[str, float]) -> list[dict[str, Any]]:
+    keys = ("unit", "meaning", "symbol", "source", "mark")
+    return [{"name": p.name, "value": values[p.name]} | {k: getattr(p, k) for k in keys} for p in rows]
+
+
+def _doses(doses: Sequence[Dose]) -> list[dict[str, Any]]:
+    return [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in doses]
