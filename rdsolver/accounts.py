@@ -294,6 +294,8 @@ def _check_start(problem: ModelProblem, start: Mapping[str, Any]) -> None:
     """The initial state is one: its fields are the model's, fit the grid, are finite, and densities are not negative."""
     name = f"the initial state of {problem.model.name}"
     fields = {f.name: f for f in problem.fields}
+    if not isinstance(start, Mapping):
+        raise InputError(f"{name} is of type {type(start).__name__}. It must be a dictionary of fields: {', '.join(fields)}.")
     unknown = sorted(start.keys() - fields.keys())
     if unknown:
         raise InputError(f"{name} holds {', '.join(unknown)}, which is none of its fields. Allowed: {', '.join(fields)}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -89,41 +90,54 @@ def _executed(source: Source, name: str) -> Any:
 
 def _faults(model: ReactionDiffusion) -> list[Fault]:
     """What a config needs of a model: complete, and with names that a run file can hold."""
-    if not model.unknowns or not all(isinstance(f, Field) for f in model.unknowns):
-        return [("unknowns", 'must be a tuple of one Field or more, such as (Field("u", "1", 1.0, "density"),).')]
-    if not all(isinstance(p, Parameter) for p in model.parameters):
-        return [("parameters", "must be a tuple of Parameter rows.")]
+    kinds = (
+        ("unknowns", _all(model.unknowns, Field) and bool(model.unknowns), 'a tuple of Field, such as (Field("u", "1", 1.0, "density"),)'),
+        ("rates", callable(model.rates), "a function of u, p and at"),
+        ("moves", isinstance(model.moves, Mapping), 'a dictionary, such as {"u": "diffusivity"}'),
+        ("parameters", _all(model.parameters, Parameter), "a tuple of Parameter"),
+        ("initial", callable(model.initial) or isinstance(model.initial, Mapping), "a dictionary, or a function of where"),
+        ("lives", model.lives in LIVES, f"one of {', '.join(LIVES)}"),
+        ("time_unit", model.time_unit == "d", '"d", as a run from a config is in days: leave it out'),
+    )
+    if wrong := [(key, f"= {shown(getattr(model, key))} must be {what}.") for key, right, what in kinds if not right]:
+        return wrong
     fields, rows = [f.name for f in model.unknowns], [p.name for p in model.parameters]
-    out: list[Fault] = []
-    for key, names, taken in (("unknowns", fields, SPECIAL), ("parameters", rows, ())):
-        for n in names:
-            if not NAME.fullmatch(str(n)) or n in taken or names.count(n) > 1:
-                why = "stands there twice" if names.count(n) > 1 else "is taken" if n in taken else "is no name (letters, digits and _)"
-                out.append((key, f"hold {shown(n)}, which {why}."))
-    out += [("unknowns", f"give {f.name} the scale {f.scale!r}. It must be above 0.") for f in model.unknowns if not _positive(f.scale)]
+    return [*_names("unknowns", fields, SPECIAL), *_names("parameters", rows), *_numbers(model), *_moves(model, fields, rows)]
+
+
+def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterator[Fault]:
+    for n in dict.fromkeys(names):
+        if not (isinstance(n, str) and NAME.fullmatch(n)):
+            yield key, f"hold {shown(n)}, which is no name. Take letters, digits and _."
+        elif n in taken or names.count(n) > 1:
+            yield key, f"hold {shown(n)}, which {'is taken' if n in taken else 'stands there twice'}. Give it another name."
+
+
+def _numbers(model: ReactionDiffusion) -> Iterator[Fault]:
+    for f in model.unknowns:
+        if not (_number(f.scale) and 0 < f.scale < math.inf):
+            yield "unknowns", f"give {f.name} the scale {f.scale!r}. It must be above 0: the typical size of the field."
     for p in model.parameters:
-        if not _finite(p.value):
-            out.append(("parameters", f"give {p.name} the value {p.value!r}. It must be a finite number: what a config leaves out."))
+        if not (_number(p.value) and math.isfinite(p.value)):
+            yield "parameters", f"give {p.name} the value {p.value!r}. It must be a number: it holds where a config gives none."
+        elif not all(_number(x) for x in (p.low, p.high, p.minimum)) or not p.low <= p.high:
+            yield "parameters", f"give {p.name} the range {p.low!r} to {p.high!r}, minimum {p.minimum!r}. They must be numbers in order."
+
+
+def _moves(model: ReactionDiffusion, fields: Sequence[str], rows: Sequence[str]) -> Iterator[Fault]:
     for field, parameter in model.moves.items():
         if field not in fields:
-            out.append(("moves", f"names {shown(field)}, which {unknown('field', field, fields)}"))
+            yield "moves", f"names {shown(field)}, which {unknown('field', field, fields)}"
         if parameter not in rows:
-            out.append(
-                ("moves", f"takes the diffusivity of {field} from {shown(parameter)}, which {unknown('parameter', parameter, rows)}")
-            )
-    if model.lives not in LIVES:
-        out.append(("lives", f"= {shown(model.lives)} is not known. Allowed: {', '.join(LIVES)}."))
-    if model.time_unit != "d":
-        out.append(("time_unit", f"= {shown(model.time_unit)}, and a run from a config is in days. Leave it out."))
-    return out
+            yield "moves", f"takes the diffusivity of {field} from {shown(parameter)}, which {unknown('parameter', parameter, rows)}"
 
 
-def _finite(x: Any) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+def _all(found: Any, kind: type) -> bool:
+    return isinstance(found, (tuple, list)) and all(isinstance(x, kind) for x in found)
 
 
-def _positive(x: Any) -> bool:
-    return _finite(x) and x > 0
+def _number(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and not math.isnan(x)
 
 
 def _a(word: str) -> str:

@@ -79,7 +79,8 @@ def test_a_whole_model_from_its_file_to_its_figure(folder):
         assert 0.5 < run.series["mean_u"][0] < run.series["mean_u"][-1] < 1
     assert "model sha256" in rdsolver("info", str(out), allow=False).stdout
     assert rdsolver("plot", str(out), "--out", "again.svg", allow=False).exit_code == 0
-    assert "mean activator" in (folder / "again.svg").read_text()
+    for part in ("mean activator", "half the change"):
+        assert part in (folder / "again.svg").read_text()
 
 
 def test_the_table_sets_what_the_short_form_leaves(folder):
@@ -101,6 +102,13 @@ def test_a_mask_of_bone_is_left_alone_and_a_change_acts(folder):
         assert grown[0][0] == pytest.approx(grown[1][0], rel=1e-3)
         assert grown[0][1] < 0.9 * grown[1][1]
         assert (run.reference["bone"] == bone).all()
+
+
+def test_bone_is_there_for_figures_of_a_part(folder):
+    part = ("output.stride=2", "output.crop=[[4, 24], [0, 20]]", "time.end=1 d", "time.save=1 d")
+    problem = load_config("colony.toml", [*COARSE[:2], *part, "change=[]"], allow_python=True).problem()
+    with simulate(problem) as run:
+        assert (run.saved_cells(run.reference["bone"]) == problem.arrays["bone"][4:24:2, 0:20:2]).all()
 
 
 def test_the_same_config_again_is_the_same_run(folder):
@@ -151,6 +159,8 @@ def test_a_run_goes_on_from_another(folder):
     (folder / "gray_scott.py").write_text(GRAY_SCOTT.replace('Field("v"', 'Field("w"').replace('"v"', '"w"'))
     with pytest.raises(InputError, match=r"first/run\.h5 holds no w"):
         simulate(gray_scott("initial.from=first/run.h5"))
+    with pytest.raises(InputError, match=r"first/run\.h5 is a run of another model \(Gray-Scott\)"):
+        simulate(load_config(ROOT / "configs" / "rank_fc_section_2d.toml", ["initial.from=first/run.h5"]))
 
 
 # --- from Python ------------------------------------------------------------------------------------------------------
@@ -219,9 +229,14 @@ RATES = 'return {"u": p["feed"] * (1 - u["u"]) - eaten, "v": eaten - (p["feed"] 
         ('Field("v"', 'Field("time"', ['hold "time", which is taken']),
         ("    initial=initial,", '    initial=initial, lives="blood",', ['lives = "blood"', "marrow"]),
         ("    initial=initial,", '    initial=initial, time_unit="s",', ['time_unit = "s"', "days"]),
+        ("    initial=initial,", "    initial=[1],", ["initial = [1] must be a dictionary"]),
+        ('"kill", 0.06,', '"feed", 0.06,', ['hold "feed", which stands there twice']),
+        ("0.03, 0.07", '0.07, "much"', ["give kill the range 0.07 to 'much'"]),
+        ('Field("v", "1", 0.3', 'Field("v", "1", 0', ["give v the scale 0"]),
         ("GRAY_SCOTT =", "from rdsolver.models.verification import FISHER as GRAY_SCOTT\nOTHER =", ['"diffusivity"', "parameter"]),
         # seen where the run begins
         ("where.random", "where.rand", ["initial state of Gray-Scott fails", "gray_scott.py, line LINE: AttributeError"]),
+        ('    return {"u": np.where', '    return 3, {"u": np.where', ["initial state of Gray-Scott is of type tuple"]),
         ('"v": np.where(drop', '"w": np.where(drop', ["initial state", "holds w", "Allowed: u, v"]),
         ("np.where(drop, 0.25, 0.0)", "np.zeros(3)", ["v is an array of shape (3,)", "(24, 24)"]),
         ("np.where(drop, 0.25, 0.0)", "np.where(drop, np.nan, 0.0)", ["v is not finite in"]),
