@@ -153,10 +153,9 @@ def _beyond_bone(config: Config) -> Iterator[Fault]:
 
 
 def _agents(config: Config) -> Iterator[Fault]:
-    own = {
-        p.name for p in (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(config.extension.rows if config.extension else ()))
-    }
     added = config.extension
+    rows = (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(added.rows if added else ()))
+    own = {p.name for p in rows}
     seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *(added.names if added else ())}
     seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
     for i, agent in enumerate(config.agent):
