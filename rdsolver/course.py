@@ -147,11 +147,7 @@ class BoneCourse:
 
     def _in_force(self, t: float) -> dict[str, float]:
         """Parameters right after time t."""
-        values = dict(self.problem.parameters)
-        for c in self.problem.changes:
-            if c.start <= t < c.end:
-                values[c.parameter] *= c.factor
-        return values
+        return in_force(self.problem.parameters, self.problem.changes, t)
 
     def _numbers(self, t: float) -> dict[str, jax.Array]:
         return {k: jnp.asarray(v, self.dtype) for k, v in self._in_force(t).items()}
@@ -172,7 +168,8 @@ class BoneCourse:
             _scales(self.fields, self.dtype),
             plan.least(model.groups),
             edges,
-            pockets=Pockets.of(section.active, place.wrap),
+            tuple(f.name for f in self.fields if f.signed),
+            Pockets.of(section.active, place.wrap),
         )
 
     def _find_baseline(self) -> None:

@@ -128,7 +128,9 @@ def _faults(found: ReactionDiffusion | Extension) -> list[Fault]:
     taken, of_rows = SPECIAL, ()
     if isinstance(found, Extension):
         taken, of_rows = (*SPECIAL, *FIELDS), (*ROWS, *(p.name for b in found.binders for p in binder_parameters(b)))
-    return [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows), *_numbers(found), *_moves(found, fields, rows)]
+    named = [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows)]
+    started = _start(found) if isinstance(found, Extension) else ()
+    return named or [*_numbers(found), *_moves(found, fields, rows), *started]
 
 
 def _binders(extension: Extension) -> Iterator[Fault]:
@@ -142,6 +144,9 @@ def _binders(extension: Extension) -> Iterator[Fault]:
             yield "binders", f"take {b.name} like {shown(b.like)}, which {unknown('preset', b.like, (OPG.name, *LABELS))}"
         if b.name in FIELDS or not NAME.fullmatch(b.name):
             yield "binders", f"hold {shown(b.name)}, which is taken or no name. Give it another one."
+
+
+def _start(extension: Extension) -> Iterator[Fault]:
     for name, value in extension.start.items():
         if name not in extension.names:
             yield "start", f"names {shown(name)}, which {unknown('field', name, extension.names)}"

@@ -23,7 +23,7 @@ from rdsolver.problem import ModelProblem, Source
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 GRAY_SCOTT, COLONY = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[:2]
-GRAY_TOML, TABLE_TOML, COLONY_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+GRAY_TOML, TABLE_TOML, COLONY_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[:3]
 SMALL = ('section.size=["24 um", "24 um"]', "time.end=20 d", "time.save=10 d")
 COARSE = ('section.size=["480 um", "480 um"]', "section.spacing=20 um", "time.end=12 d", "time.save=6 d")
 
@@ -328,5 +328,5 @@ def test_a_model_says_what_it_is_before_it_runs(folder):
 
 def test_a_model_called_bone_is_refused():
     model = ReactionDiffusion("bone", (Field("u", "1", 1.0, "u"),), lambda u, p, at: {"u": -u["u"]}, {})
-    with pytest.raises(InputError, match="name of the bone model"):
+    with pytest.raises(InputError, match="name of one of rdsolver"):
         simulate(ModelProblem(model, Grid((8, 8), (1.0, 1.0), thickness=1.0), {}, {"u": 1.0}, 1.0))

@@ -1,10 +1,15 @@
 """What a user adds to the bone model: a cell type, a source, a binder made in the tissue."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from problems import errors, fixed_steps, problem, replace, run, series, square, state
+from typer.testing import CliRunner
 
-from rdsolver import device
+from rdsolver import device, load_config, open_run, simulate
+from rdsolver.cli import app
 from rdsolver.errors import InputError
 from rdsolver.integrators import TRBDF2
 from rdsolver.models.base import Field, Parameter
@@ -103,3 +108,81 @@ def test_second_order_with_what_it_adds():
 def test_rates_that_cannot_be_used_are_refused_before_anything_is_computed(changed, said):
     with device.on("cpu"), pytest.raises(InputError, match=said):
         Simulation(extended(replace(T_CELLS, **changed)))
+
+
+# --- from a config ------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "extend.md").read_text(encoding="utf-8")
+SHED, CELLS, JOINT = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
+DRUG_TOML, CELLS_TOML, JOINT_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
+SMALL = ('section.size=["480 um", "480 um"]', "time.end=12 d")
+BARE = CELLS_TOML[CELLS_TOML.index("[section]") :].replace('[[dose]]\nagent = "fc_opg"\namount = "1 mg/kg"\nat = "10 d"\n', "")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = {"shed_rank.py": SHED, "t_cells.py": CELLS, "joint.py": JOINT, "t_cells.toml": CELLS_TOML}
+    files |= {"joint.toml": JOINT_TOML + BARE, "drug.toml": BARE + DRUG_TOML, "shed.toml": 'model = "shed_rank.py:SHED_RANK"\n' + BARE}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def loaded(name, *overrides):
+    return load_config(name, [*SMALL, *overrides], allow_python=True)
+
+
+def test_the_cell_type_of_the_page_runs_from_config_to_figure(folder):
+    words = ["run", "t_cells.toml", "--allow-python", *(w for o in SMALL for w in ("--set", o))]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "T cells from" in done.stdout
+    with open_run(folder / "outputs" / "t_cells" / "run.h5") as kept:
+        assert kept["t_cells"].unit == "1/mm^3"
+        assert kept.series["mean_t_cells"][-1] > 1.5 * kept.series["mean_t_cells"][0]
+        assert kept.series["plasma_fc_opg"].max() > 0
+        assert kept.provenance["extension"] == "T cells"
+        assert kept.provenance["model_source"] == CELLS
+        assert {"t_cell_growth", "extension"} <= {row["name"] for row in kept.parameter_table}
+    assert (folder / "outputs" / "t_cells" / "overview.png").stat().st_size > 20_000
+
+
+def test_the_binders_and_the_source_of_the_page_run(folder):
+    drug, shed, joint = (simulate(loaded(name)) for name in ("drug.toml", "shed.toml", "joint.toml"))
+    assert drug.series["tissue_decoy_x"].max() > 0
+    assert drug.series["mean_free_rankl"].min() < 0.5 * drug.series["mean_free_rankl"][0]
+    assert "rankl_shed_rank" in shed
+    assert np.ptp(shed.series["mean_free_rankl"]) < 1e-4 * shed.series["mean_free_rankl"][0]  # part of the healthy section
+    time, rankl = joint.series["time"], joint.series["mean_free_rankl"]
+    assert np.ptp(rankl[time <= 5.0]) < 1e-4 * rankl[0]
+    assert rankl[time > 6.0].min() > 1.2 * rankl[0]
+
+
+def test_a_tumour_and_an_extension_in_one_run(folder):
+    both = simulate(loaded("t_cells.toml", 'tumour={at = [["240 um", "240 um"]], radius = "80 um"}', "time.end=4 d", "dose=[]"))
+    assert {"tumour", "t_cells"} <= set(both)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ('"t_cells", "1/mm^3"', '"bone", "1/mm^3"', ['unknowns hold "bone", which is taken']),
+        ('"t_cell_growth", 0.1', '"rankl_loss", 0.1', ['parameters hold "rankl_loss", which is taken']),
+        ('start={"t_cells": 50.0}', 'start={"cells": 50.0}', ['start names "cells"', "t_cells"]),
+        ('start={"t_cells": 50.0}', 'start={"t_cells": -1}', ["start gives t_cells the value -1", "at least 0"]),
+        ('medium="cells"', 'medium="blood"', ["medium", '"marrow" or "cells"']),
+        ('"rankl": p["t_cell_release"]', '"bone": p["t_cell_release"]', ["its rates name bone", "Rates may be given of t_cells, rankl"]),
+    ],
+)
+def test_slips_in_an_extension_are_errors_of_the_input(folder, old, new, parts):
+    (folder / "t_cells.py").write_text(CELLS.replace(old, new))
+    done = CliRunner().invoke(app, ["run", "t_cells.toml", "--allow-python", "--out", "out"])
+    assert done.exit_code == 2, done.output
+    for part in parts:
+        assert part in done.output.replace("\n", " ")
+
+
+def test_an_extension_belongs_to_bone(folder):
+    with pytest.raises(InputError, match=r'model.from belongs to bone, and this run.s tissue is "artery"'):
+        loaded("t_cells.toml", 'model={from = "t_cells.py:T_CELLS", name = "artery"}')

@@ -61,7 +61,8 @@ class Section:
         spacing = f"{g.spacing[0]:g}" if len(set(g.spacing)) == 1 else " x ".join(f"{h:g}" for h in g.spacing)
         thick = f", {g.thickness:g} um thick" if g.thickness is not None else ""
         view = "" if self.active.all() else f", field of view {self.active.mean():.0%}"
-        return f"{size}, {spacing} um{thick}, BV/TV {self.bone_volume_fraction:.3f}{view}"
+        share = "target tissue" if self.record.get("kind") == "rings" else "BV/TV"
+        return f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}"
 
 
 def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:

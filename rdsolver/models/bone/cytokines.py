@@ -177,14 +177,14 @@ class Cytokines:
         return {"rankl": rankl} | {b.name: (b.name, b.complex) for b in self.binders}
 
     def flows(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
-        """For each budget what enters and what is lost, nM/d summed over cells. Exchange with plasma counts net, as a source."""
-        bound = {b.name: p["rankl_loss"] * total(u[b.complex]) for b in self.binders}
-        lost = p["rankl_loss"] * total(u["rankl"]) + sum(bound.values())
+        """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and goes back into it."""
+        lost = p["rankl_loss"] * total(u["rankl"])
         if self.membrane:
             lost = lost + p["membrane_loss"] * total(u["rankl_membrane"])
-        rankl = total(self.rankl_production(u, p, s)), lost
-        each = {
-            b.name: (total(self._supply(b, u, p, place, s, inputs)), p[f"{b.name}_loss"] * total(u[b.name]) + bound[b.name])
-            for b in self.binders
-        }
-        return {"rankl": rankl} | each
+        found = {}
+        for b in self.binders:
+            back = p["vessel_exchange"] * total(s.marrow * u[b.name]) if b.drug else 0
+            bound = p["rankl_loss"] * total(u[b.complex])
+            found[b.name] = (total(self._supply(b, u, p, place, s, inputs)) + back, p[f"{b.name}_loss"] * total(u[b.name]) + bound + back)
+            lost = lost + bound
+        return {"rankl": (total(self.rankl_production(u, p, s)), lost)} | found
