@@ -23,7 +23,6 @@ import numpy as np
 
 from ..course import BoneCourse
 from ..integrators import trbdf2
-from ..integrators.base import Memory, event, start
 from ..models.bone.model import BoneModel
 from ..problem import Problem
 from ..simulation import Simulation
@@ -67,10 +66,9 @@ def lifted(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@cache
 def plain(f: Callable[..., Any]) -> Callable[..., Any]:
     """f on arrays: the same work without derivatives."""
-    return jax.jit(f)
+    return f
 
 
 # --- what a step is made of: f(still, *moving) -----------------------------------------------------------------------------
@@ -94,17 +92,19 @@ def _slope(sigma: Any, found: Any, psi: Any) -> Any:
     return trbdf2.slope_of(found, psi, sigma)
 
 
-def _start(still: Any, p: Any, reference: Any, curves: Any, u: Any) -> Any:
+@jax.jit
+def _rates(still: Any, p: Any, reference: Any, curves: Any, p_before: Any, u: Any) -> Any:
+    """du/dt, with what follows the bone as it was before an event (integrators/base.py)."""
     system, t = still
-    return start(_put(system, p, reference, curves), t, u).f
+    return _put(system, p, reference, curves).rates(t, u, _put(system, p_before, reference, curves).refresh(u))
 
 
-def _event(still: Any, p: Any, curves: Any, p_after: Any, curves_after: Any, reference: Any, u: Any, f: Any) -> Any:
-    before, after, t = still
-    systems = _put(before, p, reference, curves), _put(after, p_after, reference, curves_after)
-    return event(*systems, t, u, Memory(f, {}, f, jnp.inf)).f
+def _moved(_: Any, f: Any, before: Any, after: Any) -> Any:
+    """The slope after an event."""
+    return {k: f[k] + (after[k] - before[k]) for k in f}
 
 
+@jax.jit
 def _observe(still: Any, p: Any, reference: Any, curves: Any, u: Any) -> Any:
     system, t = still
     return _put(system, p, reference, curves).observe(t, u)
@@ -115,6 +115,7 @@ def _healthy(system: System, p: Any) -> Any:
     return system.model.healthy(p)
 
 
+@jax.jit
 def _reference(system: System, p: Any, u: Any) -> Any:
     assert isinstance(system.model, BoneModel)
     return system.model.reference(u, p, system.place)
@@ -207,7 +208,7 @@ def directions(run: Recorded, names: Sequence[str]) -> Inputs:
     for segment, now in zip(run.segments, base.p, strict=True):
         factors = run.course.factors(segment.begin)
         p.append(Dual(now, {k: v * factors.get(k, 1.0) for k, v in seeds.items()}))
-    healthy = lifted(_healthy)(run.course.system, Dual({k: jnp.asarray(v) for k, v in values.items()}, seeds))
+    healthy = lifted(_healthy)(run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds))
     moved = [_curves_along(run, name) for name in names]
     curves = []
     for i, now in enumerate(base.curves):
@@ -298,10 +299,12 @@ class Replay:
         for i, (segment, p, curves) in enumerate(zip(self.run.segments, x.p, x.curves, strict=True)):
             system, t = segment.system, segment.begin
             if last is None:
-                f = lift(_start)((system, np.float64(t)), p, reference, curves, u)
+                f = lift(_rates)((system, np.float64(t)), p, reference, curves, p, u)
                 yield lift(_observe)((system, np.float64(t)), p, reference, curves, u)
             else:
-                f = lift(_event)((last, system, np.float64(t)), x.p[i - 1], x.curves[i - 1], p, curves, reference, u, f)
+                before, now = x.p[i - 1], np.float64(t)
+                old = lift(_rates)((last, now), before, reference, x.curves[i - 1], before, u)
+                f = lift(_moved)(0, f, old, lift(_rates)((system, now), p, reference, curves, before, u))
             middle, age = f, np.inf
             for reached, dt in segment.steps:
                 sigma = np.float64(trbdf2.rate(dt))
