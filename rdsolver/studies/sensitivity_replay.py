@@ -30,7 +30,7 @@ from ..steady import with_reference
 from ..system import Forcing, System
 
 MORE = 2  # V-cycles of each group beyond the most that the run took
-SETTLED = 1e-9  # relative change of the baseline's derivatives from one Newton step to the next
+SETTLED = 1e-9  # change of the baseline's derivatives by ln p from one Newton step to the next, relative to the fields
 MOST_STEPS = 60  # of Newton, for the derivatives of the baseline
 TOLERANCE = np.float64(1e-3)  # a stage measures its corrections with it; nothing here reads them
 CURVE_STEP = 1e-3  # relative: h² and the plasma solver's 1e-9/h are both below 1e-5
@@ -274,7 +274,7 @@ class Replay:
             before = u
             u = lift(_stage)(still, x.healthy, lift(_reference)(system, x.healthy, u), curves, u, u)
             if self.steps_of_newton is None:
-                self.changes.append(_change(before.along, u.along))
+                self.changes.append(_change(before, u))
                 if self.changes[-1] < SETTLED:
                     break
         reference = lift(_reference)(system, x.healthy, u)
@@ -330,15 +330,14 @@ def _planted(tumour: Any, u: Any) -> Any:
 
 
 @jax.jit
-def _largest_change(before: Any, after: Any) -> jax.Array:
-    def of(a: jax.Array, b: jax.Array) -> jax.Array:
-        cells = tuple(range(1, a.ndim))
-        size = jnp.max(jnp.abs(b), axis=cells)
-        return jnp.max(jnp.where(size > 0, jnp.max(jnp.abs(b - a), axis=cells) / jnp.where(size > 0, size, 1), 0))
+def _largest_change(before: Dual, after: Dual) -> jax.Array:
+    def of(a: jax.Array, b: jax.Array, value: jax.Array) -> jax.Array:
+        scale = jnp.max(jnp.abs(value))
+        return jnp.where(scale > 0, jnp.max(jnp.abs(b - a)) / jnp.where(scale > 0, scale, 1), 0)
 
-    return jnp.max(jnp.stack([of(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)]))
+    return jnp.max(jnp.stack(jax.tree.leaves(jax.tree.map(of, before.along, after.along, after.value))))
 
 
-def _change(before: Any, after: Any) -> float:
-    """Largest change of a field's derivative along a direction, relative to its own largest value."""
+def _change(before: Dual, after: Dual) -> float:
+    """Largest change of the derivative of a field, relative to the field's largest value."""
     return float(_largest_change(before, after))
