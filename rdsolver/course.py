@@ -195,7 +195,9 @@ class BoneCourse:
     def _curves(self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None) -> Forcing:
         """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
         knots = (None,) * len(plasma) if same is None else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
-        rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
+        rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [
+            (np.array([begin, end]), np.zeros(2), np.zeros(2))
+        ]
         rows += [rows[0]] * (len(self.model.inputs) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])

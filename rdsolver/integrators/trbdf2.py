@@ -70,7 +70,15 @@ def middle_age(dt: float) -> float:
 
 
 def stages(
-    t: float, dt: float, age: float, u: Any, middle: Any, f: Any, ahead: Callable[..., Any], solve: Callable[..., Any], slope: Callable[..., Any]
+    t: float,
+    dt: float,
+    age: float,
+    u: Any,
+    middle: Any,
+    f: Any,
+    ahead: Callable[..., Any],
+    solve: Callable[..., Any],
+    slope: Callable[..., Any],
 ) -> Iterator[tuple[Any, Any, Any]]:
     """The two stages of a step from t, each as u, its slope, and what `solve` says besides.
 

@@ -118,6 +118,14 @@ def observables_of(problem: Problem, series: Sequence[str]) -> list[str]:
     return [f"{name}.{kind}" for name in names if name in series for kind in KINDS]
 
 
+def described(problem: Problem, observable: str) -> tuple[str, str]:
+    """(label, unit) of an observable."""
+    name, kind = observable.rsplit(".", 1)
+    said = {"end": "at the end", "mean": "mean over time", "min": "lowest", "max": "highest"}[kind]
+    series = next(s for s in BoneModel(**problem.parts).series if s.name == name)
+    return f"{series.label}, {said}", series.unit
+
+
 def local(
     problem: Problem,
     parameters: Sequence[str] | None = None,
@@ -145,7 +153,8 @@ def local(
     found = []
     for name in wanted:
         series, kind = name.rsplit(".", 1)
-        observable, change = _taken(problem, name, kind, run.times, values[series], slopes[series])
+        value, change = taken(kind, run.times, values[series], slopes[series])
+        observable = Observable(name, *described(problem, name), value)
         found += [Derivative(observable, rows[n], problem.parameters[n], float(d)) for n, d in zip(names, change, strict=True)]
     return Local(tuple(found), tuple(left_out), tuple(_notes(problem, run)), settled, run.steps)
 
@@ -183,19 +192,14 @@ def _derivatives(run: Recorded, names: list[str], tell: Tell) -> tuple[dict[str,
     return values, {k: s / sizes for k, s in slopes.items()}, settled
 
 
-def _taken(
-    problem: Problem, name: str, kind: str, times: np.ndarray, values: np.ndarray, slopes: np.ndarray
-) -> tuple[Observable, np.ndarray]:
-    """An observable of a series, and its derivatives."""
+def taken(kind: str, times: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+    """The end, mean, min or max of a series (T,), and its derivatives from those of the series, (T, P)."""
+    along = np.zeros((len(times), 0)) if slopes is None else slopes
     if kind == "mean":
         span = times[-1] - times[0]
-        value, change = np.trapezoid(values, times) / span, np.trapezoid(slopes, times, axis=0) / span
-    else:
-        at = {"end": -1, "min": int(np.argmin(values)), "max": int(np.argmax(values))}[kind]
-        value, change = values[at], slopes[at]
-    said = {"end": "at the end", "mean": "mean over time", "min": "lowest", "max": "highest"}[kind]
-    series = next(s for s in BoneModel(**problem.parts).series if f"{s.name}.{kind}" == name)
-    return Observable(name, f"{series.label}, {said}", series.unit, float(value)), change
+        return float(np.trapezoid(values, times) / span), np.trapezoid(along, times, axis=0) / span
+    at = {"end": -1, "min": int(np.argmin(values)), "max": int(np.argmax(values))}[kind]
+    return float(values[at]), along[at]
 
 
 def serum(
@@ -204,7 +208,12 @@ def serum(
     """Serum calcium over the steps and its derivatives (T, P): of each step by central differences of the host's own equation
     (models/bone/calcium.py), and from step to step by the chain rule."""
     course = run.course
-    bone, pthrp, d_bone, d_pthrp = values["bone_volume_fraction"], values["mean_pthrp"], slopes["bone_volume_fraction"], slopes["mean_pthrp"]
+    bone, pthrp, d_bone, d_pthrp = (
+        values["bone_volume_fraction"],
+        values["mean_pthrp"],
+        slopes["bone_volume_fraction"],
+        slopes["mean_pthrp"],
+    )
     own = [n for n in names if n.startswith(("calcium_", "skeleton_")) or n == "pthrp_half"]
     columns = [list(names).index(n) for n in own]
 
