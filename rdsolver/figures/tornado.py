@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -54,8 +55,8 @@ def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", 
             bottom = top - height + 0.16
             axes = figure.add_axes((LABELS, bottom / total, 0.96 - LABELS, ROW * len(panel.bars) / total))
             _draw(axes, panel, signed)
+            axes.set_xlabel(measure if panel is panels[-1] else "")
             top -= height
-        axes.set_xlabel(measure)
         _legend(figure, signed)
         return style.save(figure, path)
 
@@ -97,7 +98,7 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
 
 def _pale(colour: str) -> tuple[float, float, float]:
     """A tint of a colour, for hollow bars."""
-    r, g, b = matplotlib.colors.to_rgb(colour)
+    r, g, b = to_rgb(colour)
     return (0.8 + 0.2 * r, 0.8 + 0.2 * g, 0.8 + 0.2 * b)
 
 

@@ -119,7 +119,8 @@ class TRBDF2:
 
         slopes, flows, reports, new = [memory.f], [memory.flows], [], u
         parts = stages(t, dt, float(memory.middle_age), u, memory.middle, memory.f, ahead, solve, slope)
-        for new, leaving, (passing, report) in parts:
+        for found, leaving, (passing, report) in parts:
+            new = found
             slopes.append(leaving)
             flows.append(passing)
             reports.append(report)

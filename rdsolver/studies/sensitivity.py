@@ -3,22 +3,22 @@
     S = d ln O / d ln p = (p/O) dO/dp
 
 An observable is a series and what is taken of it: `ntx.min` (the nadir), `osteoclast_number.max` (the peak), `.end`, and `.mean` (over
-time). min and max are over the steps of the run, and their derivatives are at the step where they are found. The run is replayed in
-float64 by TR-BDF2, see sensitivity_replay.py; the baseline is solved anew, so that θ0, j_ref and k_res move with the parameters. Times
-are frozen: of steps, and of treatments that a lesion has started.
+time). The run is replayed in float64 by TR-BDF2, see sensitivity_replay.py; the baseline is solved anew, so that θ0, j_ref and k_res
+move with the parameters. Times are frozen: of steps, and of treatments that a lesion has started.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import jax
 import numpy as np
 
 from .. import device
+from ..course import BoneCourse
 from ..errors import InputError
 from ..models.base import Parameter
 from ..models.bone import calcium
@@ -153,7 +153,7 @@ def local(
     found = []
     for name in wanted:
         series, kind = name.rsplit(".", 1)
-        value, change = taken(kind, run.times, values[series], slopes[series])
+        value, change = taken(kind, run.times, values[series], run.course.events, slopes[series])
         observable = Observable(name, *described(problem, name), value)
         found += [Derivative(observable, rows[n], problem.parameters[n], float(d)) for n, d in zip(names, change, strict=True)]
     return Local(tuple(found), tuple(left_out), tuple(_notes(problem, run)), settled, run.steps)
@@ -192,56 +192,64 @@ def _derivatives(run: Recorded, names: list[str], tell: Tell) -> tuple[dict[str,
     return values, {k: s / sizes for k, s in slopes.items()}, settled
 
 
-def taken(kind: str, times: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None) -> tuple[float, np.ndarray]:
-    """The end, mean, min or max of a series (T,), and its derivatives from those of the series, (T, P)."""
+def taken(
+    kind: str, times: np.ndarray, values: np.ndarray, events: Sequence[float] = (), slopes: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """The end, mean, min or max of a series (T,), and its derivatives from those of the series, (T, P).
+
+    An extremum is that of the parabola through the three steps around it: at a step itself the derivative would hold what the
+    parameter does to the moment too. At either end, and at an event, where series have kinks, it is the step's.
+    """
     along = np.zeros((len(times), 0)) if slopes is None else slopes
     if kind == "mean":
         span = times[-1] - times[0]
         return float(np.trapezoid(values, times) / span), np.trapezoid(along, times, axis=0) / span
-    at = {"end": -1, "min": int(np.argmin(values)), "max": int(np.argmax(values))}[kind]
-    return float(values[at]), along[at]
+    at = {"end": len(times) - 1, "min": int(np.argmin(values)), "max": int(np.argmax(values))}[kind]
+    if at in (0, len(times) - 1) or times[at] in events:
+        return float(values[at]), along[at]
+    t, y = times[at - 1 : at + 2] - times[at], values[at - 1 : at + 2]
+    rise, fall = (y[1] - y[0]) / (t[1] - t[0]), (y[2] - y[1]) / (t[2] - t[1])
+    bend = (fall - rise) / (t[2] - t[0])
+    top = (t[0] + t[1]) / 2 - rise / (2 * bend) if bend else 0.0
+    weights = np.array([np.prod([(top - t[k]) / (t[i] - t[k]) for k in range(3) if k != i]) for i in range(3)])
+    return float(weights @ y), weights @ along[at - 1 : at + 2]
 
 
 def serum(
     run: Recorded, names: Sequence[str], values: dict[str, np.ndarray], slopes: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Serum calcium over the steps and its derivatives (T, P): of each step by central differences of the host's own equation
+    """Serum calcium over the steps (T,) and its derivatives (T, P): of each step by central differences of the host's own equation
     (models/bone/calcium.py), and from step to step by the chain rule."""
-    course = run.course
-    bone, pthrp, d_bone, d_pthrp = (
-        values["bone_volume_fraction"],
-        values["mean_pthrp"],
-        slopes["bone_volume_fraction"],
-        slopes["mean_pthrp"],
-    )
-    own = [n for n in names if n.startswith(("calcium_", "skeleton_")) or n == "pthrp_half"]
-    columns = [list(names).index(n) for n in own]
+    course, p = run.course, run.course.in_force(0.0)
+    bone, pthrp = values["bone_volume_fraction"], values["mean_pthrp"]
+    d_bone, d_pthrp = slopes["bone_volume_fraction"], slopes["mean_pthrp"]
+    mmol = p["skeleton_calcium"] * p["skeleton_share"] / course.problem.section.bone_volume_fraction  # in a unit of BV/TV
 
-    def by_parameters(f: Callable[[dict[str, float]], float], p: dict[str, float]) -> np.ndarray:
-        """Derivatives along the directions of `names`."""
-        out = np.zeros(len(names))
-        for column, n in zip(columns, own, strict=True):
-            h = CURVE_STEP * size(p[n])
-            out[column] = (f(p | {n: p[n] + h}) - f(p | {n: p[n] - h})) / (2 * CURVE_STEP)
-        return out
-
-    p = course.in_force(0.0)
-    now = calcium.steady(0.0, 0.0, p)
-    change = by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p)
-    series, along = [now], [change]
-    mmol = p["skeleton_calcium"] * p["skeleton_share"] / course.problem.section.bone_volume_fraction  # a unit of BV/TV
+    series = [calcium.steady(0.0, 0.0, p)]
+    along = [_by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p, names)]
     for i, days in enumerate(np.diff(run.times)):
         p = course.in_force(run.times[i + 1] - days)
-        x = np.array([now, bone[i] - bone[i + 1], pthrp[i + 1]])
-
-        def after(x: Any, p: dict[str, float] = p, days: float = days) -> float:
-            return course.serum(float(x[0]), days, float(x[1]), float(x[2]), p)
-
-        steps = np.array([1e-4 * now, max(1e-2 * abs(x[1]), 1e-3 * days / max(mmol, 1e-30)), 1e-3 * max(x[2], 1e-6)])
-        by_state = [(after(x + h) - after(x - h)) / (2 * h.sum()) for h in np.diag(steps)]
-        moved = change, d_bone[i] - d_bone[i + 1], d_pthrp[i + 1]
-        change = sum((b * m for b, m in zip(by_state, moved, strict=True)), by_parameters(lambda q: after(x, q), p))
-        now = after(x)
-        series.append(now)
-        along.append(change)
+        state = np.array([series[-1], bone[i] - bone[i + 1], pthrp[i + 1]])
+        moved = along[-1], d_bone[i] - d_bone[i + 1], d_pthrp[i + 1]
+        steps = np.array([1e-4 * state[0], max(1e-2 * abs(state[1]), 1e-3 * days / max(mmol, 1e-30)), 1e-3 * max(state[2], 1e-6)])
+        after = partial(_serum_after, course, float(days))
+        by_state = [(after(state + h, p) - after(state - h, p)) / (2 * h.sum()) for h in np.diag(steps)]
+        along.append(sum((b * m for b, m in zip(by_state, moved, strict=True)), _by_parameters(partial(after, state), p, names)))
+        series.append(after(state, p))
     return np.array(series), np.array(along)
+
+
+def _serum_after(course: BoneCourse, days: float, state: np.ndarray, p: Mapping[str, float]) -> float:
+    """state: serum calcium before, BV/TV lost in the step, PTHrP at its end."""
+    before, lost, pthrp = (float(x) for x in state)
+    return course.serum(before, days, lost, pthrp, p)
+
+
+def _by_parameters(f: Callable[[Mapping[str, float]], float], p: dict[str, float], names: Sequence[str]) -> np.ndarray:
+    """Derivatives of f along the directions of `names`; those that serum calcium does not read are 0."""
+    out = np.zeros(len(names))
+    for i, n in enumerate(names):
+        if n.startswith(("calcium_", "skeleton_")) or n == "pthrp_half":
+            h = CURVE_STEP * size(p[n])
+            out[i] = (f(p | {n: p[n] + h}) - f(p | {n: p[n] - h})) / (2 * CURVE_STEP)
+    return out

@@ -188,7 +188,8 @@ def outcome(problem: Problem, observables: Sequence[str]) -> list[float]:
         if len(seen) > MOST_STEPS:
             raise RunError(f"more than {MOST_STEPS} steps")
     series: Mapping[str, np.ndarray] = {k: np.array([s[k] for s in seen]) for k in seen[0]}
-    return [taken(name.rsplit(".", 1)[1], series["time"], series[name.rsplit(".", 1)[0]])[0] for name in observables]
+    parts = (name.rsplit(".", 1) for name in observables)
+    return [taken(kind, series["time"], series[name], simulation.course.events)[0] for name, kind in parts]
 
 
 def scan(
@@ -226,7 +227,7 @@ def scan(
     solver = Solver("tr-bdf2", TOLERANCE, "float64", problem.solver.device)
     base = replace(problem, section=coarse(problem.section), solver=solver, save=())
     y, failed = _all(base, found, x, wanted, tell)
-    whole = np.isfinite(y).all(axis=1).reshape(-1, block).all(axis=1)
+    whole: np.ndarray = np.isfinite(y).reshape(-1, block * len(wanted)).all(axis=1)  # pyright: ignore[reportAssignmentType]
     if whole.sum() < 2:
         why = max(failed, key=lambda reason: failed[reason])
         raise RunError(
