@@ -213,12 +213,10 @@ def test_a_sample_that_cannot_be_is_said():
 CONFIG = """
 title = "small"
 [section]
-kind = "trabecular"
-size = ["480 um", "480 um"]
+kind = "slab"
+size = ["160 um", "160 um"]
 spacing = "20 um"
 thickness = "10 um"
-bone_fraction = 0.3
-seed = 1
 [time]
 end = "1 d"
 save = "1 d"

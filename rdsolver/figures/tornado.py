@@ -36,6 +36,11 @@ class Panel:
     title: str
     bars: tuple[Bar, ...]
 
+    @property
+    def height(self) -> float:
+        """Of its bars, inches."""
+        return ROW * max(len(self.bars), 1)
+
 
 def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", signed: bool = True) -> Path:
     """Draw the panels one under the other. measure: what a bar's length is; signed: colour says whether the parameter raises or lowers.
@@ -44,7 +49,7 @@ def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", 
     Raises InputError for an unknown suffix.
     """
     path = style.checked(path)
-    heights = [ROW * len(p.bars) + HEAD for p in panels]
+    heights = [p.height + HEAD for p in panels]
     total = sum(heights) + FOOT + 0.3 * bool(title)
     with matplotlib.rc_context(style.RC):
         figure = Figure((style.WIDTH, total))
@@ -53,7 +58,7 @@ def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", 
             figure.text(0.02, 1 - 0.12 / total, title, fontsize=9, weight="bold", va="top", color=style.INK)
         for panel, height in zip(panels, heights, strict=True):
             bottom = top - height + 0.16
-            axes = figure.add_axes((LABELS, bottom / total, 0.96 - LABELS, ROW * len(panel.bars) / total))
+            axes = figure.add_axes((LABELS, bottom / total, 0.96 - LABELS, panel.height / total))
             _draw(axes, panel, signed)
             axes.set_xlabel(measure if panel is panels[-1] else "")
             top -= height
@@ -86,7 +91,7 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
         axes.annotate(bar.mark, (0, row), (-6, 0), ha="right", fontsize=style.SMALL, color=style.QUIET, **place)
         axes.annotate(meaning, (0, row), (-28, 0), ha="right", fontsize=style.SMALL + 0.3, color=style.INK, **place)
     axes.set_xlim((-1.18 * reach, 1.18 * reach) if signed else (0, 1.18 * reach))
-    axes.set_ylim(len(panel.bars) - 0.4, -0.6)
+    axes.set_ylim(max(len(panel.bars), 1) - 0.4, -0.6)
     axes.axvline(0, color=style.INK, linewidth=0.6)
     axes.set_yticks([])
     for side in ("left", "right", "top"):
