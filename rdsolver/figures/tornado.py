@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from matplotlib.patches import Patch
 from . import style
 
 RAISES, LOWERS, EITHER = style.DRUGS[0], style.DRUGS[1], style.TUMOUR
-ROW, HEAD, FOOT = 0.155, 0.42, 0.75  # inches: a bar, a panel's title and axis, the legend
+ROW, HEAD, FOOT = 0.155, 0.42, 0.55  # inches: a bar, a panel's title and axis, the legend
 LABELS = 0.56  # of the width: names and meanings on the left
-LONGEST = 58  # characters of a meaning
+LONGEST = 66  # characters of a meaning
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", 
             bottom = top - height + 0.16
             axes = figure.add_axes((LABELS, bottom / total, 0.96 - LABELS, panel.height / total))
             _draw(axes, panel, signed)
-            axes.set_xlabel(measure if panel is panels[-1] else "")
+            axes.set_xlabel(measure if panel is panels[-1] else "", color=style.INK)
             top -= height
         _legend(figure, signed)
         return style.save(figure, path)
@@ -77,7 +78,7 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
             axes.plot([bar.value - bar.spread, bar.value + bar.spread], [row, row], color=style.INK, linewidth=0.7)
         ahead = bar.value + bar.spread if bar.value >= 0 else bar.value
         axes.annotate(
-            f"{bar.value:+.2g}" if signed else f"{bar.value:.2g}",
+            _number(bar.value, "+" if signed else ""),
             (ahead, row),
             (3 if bar.value >= 0 else -3, 0),
             textcoords="offset points",
@@ -86,11 +87,12 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
             fontsize=style.SMALL,
             color=style.INK,
         )
-        meaning = bar.meaning if len(bar.meaning) <= LONGEST else bar.meaning[: LONGEST - 1].rsplit(" ", 1)[0] + " …"
         place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center", "annotation_clip": False}
         axes.annotate(bar.mark, (0, row), (-6, 0), ha="right", fontsize=style.SMALL, color=style.QUIET, **place)
-        axes.annotate(meaning, (0, row), (-28, 0), ha="right", fontsize=style.SMALL + 0.3, color=style.INK, **place)
-    axes.set_xlim((-1.18 * reach, 1.18 * reach) if signed else (0, 1.18 * reach))
+        axes.annotate(_short(bar.meaning), (0, row), (-28, 0), ha="right", fontsize=style.SMALL + 0.3, color=style.INK, **place)
+    least, most = (min((b.value - b.spread for b in panel.bars), default=0), max((b.value + b.spread for b in panel.bars), default=0))
+    beside = 0.2 * max(most - min(least, 0), reach)  # for the numbers
+    axes.set_xlim(min(least, 0) - beside if signed and least < 0 else 0, max(most, 0) + beside)
     axes.set_ylim(max(len(panel.bars), 1) - 0.4, -0.6)
     axes.axvline(0, color=style.INK, linewidth=0.6)
     axes.set_yticks([])
@@ -99,6 +101,18 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
     axes.spines["bottom"].set_color(style.QUIET)
     axes.tick_params(colors=style.QUIET)
     axes.set_title(panel.title, loc="left", x=-LABELS / (0.96 - LABELS) + 0.05, pad=3, weight="bold", color=style.INK)
+
+
+def _number(value: float, sign: str) -> str:
+    """With two digits; from 100 on whole."""
+    text = format(value, f"{sign}.0f" if abs(value) >= 100 else f"{sign}#.2g")
+    return text.rstrip(".").replace("-", "−")
+
+
+def _short(meaning: str) -> str:
+    """A meaning in a line: its first clause, without what is in brackets."""
+    first = re.split(r"; | \(", meaning)[0]
+    return first if len(first) <= LONGEST else first[: LONGEST - 1].rsplit(" ", 1)[0] + " …"
 
 
 def _pale(colour: str) -> tuple[float, float, float]:

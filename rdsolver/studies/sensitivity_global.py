@@ -10,6 +10,7 @@ Morris 1991, Technometrics 33:161; Campolongo et al. 2007, Environ. Model. Softw
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -139,9 +140,9 @@ def _certain(row: Parameter, value: float) -> str | None:
 
 def _range(row: Parameter, value: float) -> Range:
     """Its plausible range, and the run's own value; by the logarithm where it spans more than 10. A range that begins at 0 and goes to
-    more than ten times the value is taken as far down as up from the value."""
+    ten times the value and more is taken as far down as up from the value."""
     low, high = min(row.low, value), max(row.high, value)
-    if low == 0 and 0 < 10 * value < high:
+    if low == 0 and 0 < 10 * value <= high:
         low = value**2 / high
     return Range(row, low, high, low > 0 and high > 10 * low)
 
@@ -260,7 +261,7 @@ def _all(base: Problem, found: list[Range], x: np.ndarray, wanted: list[str], te
             try:
                 y[i] = outcome(replace(base, parameters=parameters_at(base, found, point)), wanted)
             except RdsolverError as stopped:
-                reason = str(stopped).partition(" (")[0].partition(";")[0].partition(" at ")[0]
+                reason = re.sub(r"\b\d[\d.e+-]*", "…", re.split(r" \(|;", str(stopped))[0])  # without its numbers, to be counted
                 failed[reason] = failed.get(reason, 0) + 1
             tell("samples", (i + 1) / len(x), time.perf_counter() - began)
     return y, failed

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..figures.style import in_print, with_unit
 from ..figures.tornado import Bar, Panel
 from ..problem import Problem
 from .sensitivity import MAIN, Local, described
@@ -162,7 +163,8 @@ def local_panels(found: Local, names: Sequence[str]) -> list[Panel]:
     for name in names[:PANELS]:
         largest = [d for d in found.of(name) if d.logarithmic][:BARS]
         bars = tuple(Bar(d.parameter.name, d.parameter.meaning, d.parameter.mark, d.logarithmic or 0.0) for d in largest)
-        panels.append(Panel(f"{values[name].label}: {_number(values[name].value, values[name].unit)}", bars))
+        factor, unit = in_print(values[name].unit, values[name].value)
+        panels.append(Panel(f"{values[name].label}: {_number(values[name].value * factor, unit or '1')}", bars))
     return panels
 
 
@@ -171,7 +173,7 @@ def scan_panels(found: Scan, problem: Problem, names: Sequence[str]) -> list[Pan
     for name in names[:PANELS]:
         label, unit = described(problem, name)
         bars = tuple(Bar(e.parameter.name, e.parameter.meaning, e.parameter.mark, e.size, e.confidence) for e in found.of(name)[:BARS])
-        panels.append(Panel(label if unit == "1" or found.method == "sobol" else f"{label} ({unit})", bars))
+        panels.append(Panel(label if found.method == "sobol" else with_unit(label, in_print(unit, 1.0)[1]), bars))
     return panels
 
 
