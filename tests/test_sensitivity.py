@@ -17,6 +17,7 @@ from rdsolver.domain.nests import Nests
 from rdsolver.errors import InputError, RunError
 from rdsolver.figures.tornado import Bar, Panel, tornado
 from rdsolver.models.bone import calcium
+from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.problem import Change
 from rdsolver.studies import sensitivity, sensitivity_command, sensitivity_global
 from rdsolver.studies.sensitivity import KINDS, NOT_DIFFERENTIATED, local, serum, taken
@@ -143,6 +144,25 @@ def test_what_is_known_without_computing(found):
     p = run.course.in_force(0.0)
     lower, upper = (calcium.steady(0.0, 0.0, p | {"calcium_intake": p["calcium_intake"] * (1 + s * 1e-4)}) for s in (-1, 1))
     assert along[0, 0] == pytest.approx((upper - lower) / 2e-4, rel=1e-3)
+
+
+def test_a_treatment_that_a_lesion_started_stays_where_it_was():
+    p = ill(save=(), changed={"turnover_speed": 20.0, "rankl_production_factor": 20.0})
+    waiting = Treatment(1e-4, (Dose("rank_fc", 3.0, "sc", 0.0),))
+    p = replace(p, doses=(), treatments=(waiting,), changes=(), end=3.0)
+    with device.on("cpu"):
+        run = recorded(p)
+        (begun,) = [d.time for d in run.course.doses]
+        assert 0 < begun < p.end
+        seen = jax.device_get(list(Replay(run).series(directions(run, ["rank_fc_clearance"] * 8))))
+        slopes = Differences(run).by("rank_fc_clearance")
+    got = np.array([s.along["plasma_rank_fc"][0] for s in seen])
+    assert np.all(got[run.times <= begun] == 0)
+    assert got[-1] < 0
+    for name in ("plasma_rank_fc", "mean_free_rankl"):
+        want = slopes[name] * p.parameters["rank_fc_clearance"]
+        np.testing.assert_allclose([s.along[name][0] for s in seen], want, rtol=1e-3, atol=1e-5 * abs(want).max())
+    assert any("start when they did" in note for note in sensitivity.notes_of(p, run))
 
 
 def test_an_extremum_lies_between_the_steps():

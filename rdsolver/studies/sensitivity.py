@@ -156,10 +156,11 @@ def local(
         value, change = taken(kind, run.times, values[series], run.course.events, slopes[series])
         observable = Observable(name, *described(problem, name), value)
         found += [Derivative(observable, rows[n], problem.parameters[n], float(d)) for n, d in zip(names, change, strict=True)]
-    return Local(tuple(found), tuple(left_out), tuple(_notes(problem, run)), settled, run.steps)
+    return Local(tuple(found), tuple(left_out), tuple(notes_of(problem, run)), settled, run.steps)
 
 
-def _notes(problem: Problem, run: Recorded) -> list[str]:
+def notes_of(problem: Problem, run: Recorded) -> list[str]:
+    """What a reader of the derivatives must know."""
     notes = [f"TR-BDF2, float64, {run.steps} steps replayed"]
     if problem.solver.integrator not in ("auto", "tr-bdf2"):
         notes.append(f"the config's integrator is {problem.solver.integrator}; derivatives are those of TR-BDF2")

@@ -165,8 +165,8 @@ def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -
         krylov |= set(chunk.plan[1])
         tell(chunk.t / problem.end)
     work = {"cycles": {k: np.int32(n + MORE) for k, n in cycles.items()}, "krylov": tuple(sorted(krylov))}
-    segments = []
-    for begin, end in pairwise([0.0, *course.events]):
+    segments, landed = [], {t for t, *_ in chunks}
+    for begin, end in pairwise([0.0, *(t for t in course.events if t in landed)]):
         steps = tuple((t, dt) for t, dt, _ in chunks if begin < t <= end)
         segments.append(Segment(replace(course.between(begin, end), **work), begin, steps))
     series = {k: np.array([observed[k] for *_, observed in chunks]) for k in chunks[0][2]}
