@@ -269,6 +269,41 @@ def validate(
 
 
 @app.command()
+def sensitivity(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG")],
+    overrides: Overrides = None,
+    parameters: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U).")
+    ] = None,
+    observables: Annotated[str | None, typer.Option(metavar="A,B", help="These alone, e.g. ntx.min,osteoclast_number.end.")] = None,
+    method: Annotated[str | None, typer.Option("--global", metavar="METHOD", help="morris or sobol, over the plausible ranges.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Trajectories (morris) or base samples (sobol, a power of 2).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write everything as CSV.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png).")
+    ] = None,
+    allow_python: Python = False,
+) -> None:
+    """Say what each parameter does to each observable: local derivatives, or over whole ranges with --global."""
+    loaded = _load(config, overrides, allow_python)
+
+    from .studies.sensitivity_command import Wanted, analyse
+
+    wanted = Wanted(
+        *(None if names is None else [n.strip() for n in names.split(",") if n.strip()] for names in (parameters, observables)),
+        method=method,
+        samples=samples,
+        seed=seed,
+        json_file=json_file,
+        csv_file=csv_file,
+        figure=figure or Path("outputs") / config.stem / "sensitivity.png",
+    )
+    analyse(loaded.problem(), wanted, loaded.warnings)
+
+
+@app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
     files = {path.name: path for path in sorted(_examples().glob("*")) if path.suffix in (".toml", ".py")}

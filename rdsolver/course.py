@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Plasma
 from .models.bone.tissue import TissueModel
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
-from .problem import ModelProblem, Problem, in_force
+from .problem import ModelProblem, Problem, factors, in_force
 from .system import Fields, Forcing, System
 
 Drug = Plasma | Bisphosphonate
@@ -120,6 +121,12 @@ class PlainCourse:
         return {k: np.asarray(v, float) for k, v in self.problem.arrays.items() if k == "bone"}
 
 
+def _drugs(problem: Problem) -> dict[str, Drug]:
+    """The drugs in plasma before any dose."""
+    drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
+    return drugs | ({BISPHOSPHONATE: Bisphosphonate(problem.parameters)} if problem.bisphosphonate else {})
+
+
 class BoneCourse:
     """A bone section from its healthy baseline, or from the end of another run; doses and changes of parameters on the way.
 
@@ -131,10 +138,7 @@ class BoneCourse:
         self.dtype = np.dtype(problem.solver.precision)
         self.model = model_of(problem)
         self.fields = self.model.fields(problem.parameters)
-        drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
-        if problem.bisphosphonate:
-            drugs[BISPHOSPHONATE] = Bisphosphonate(problem.parameters)
-        self._drugs = {0.0: drugs}  # before the doses of each time known
+        self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
         self.doses, self._waiting = list(problem.doses), list(problem.treatments)
         self.system = self._bare_system()
         self._check_extension()
@@ -145,12 +149,23 @@ class BoneCourse:
         if problem.tumour is not None:
             self._plant(problem.tumour, initial or {})
 
-    def _in_force(self, t: float) -> dict[str, float]:
+    def with_parameters(self, values: dict[str, float]) -> BoneCourse:
+        """The same events, doses and baseline with other parameters from day 0: for derivatives of what they drive."""
+        other = copy(self)
+        other.problem = replace(self.problem, parameters=values)
+        other._drugs = {0.0: _drugs(other.problem)}
+        return other
+
+    def factors(self, t: float) -> dict[str, float]:
+        """What the parameters that are changed right after time t are multiplied by."""
+        return factors(self.problem.changes, t)
+
+    def in_force(self, t: float) -> dict[str, float]:
         """Parameters right after time t."""
         return in_force(self.problem.parameters, self.problem.changes, t)
 
     def _numbers(self, t: float) -> dict[str, jax.Array]:
-        return {k: jnp.asarray(v, self.dtype) for k, v in self._in_force(t).items()}
+        return {k: jnp.asarray(v, self.dtype) for k, v in self.in_force(t).items()}
 
     def _bare_system(self) -> System:
         section, model, values = self.problem.section, self.model, self.problem.parameters
@@ -186,6 +201,12 @@ class BoneCourse:
     def _extension(self) -> Extension:
         return self.model.extension if isinstance(self.model, BoneModel) else NOTHING
 
+    @property
+    def planted(self) -> tuple[str, ...]:
+        """Fields that begin on day 0, on the healthy baseline."""
+        tumour = ("tumour",) if self.problem.tumour is not None else ()
+        return (*tumour, *(() if self._extension.healthy else self._extension.names))
+
     def _check_extension(self) -> None:
         """Raises InputError when its rates cannot be used, before anything is computed."""
         s, model = self.system, self.model
@@ -216,12 +237,15 @@ class BoneCourse:
         """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
         if "tumour" not in initial.get("state", ()):
             self.u |= {"tumour": jnp.asarray(nests.planted(self.problem.section), self.dtype)}
-        self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self._in_force(0.0))
+        self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self.in_force(0.0))
         self._bone: float | None = None  # BV/TV after the step before
 
-    def _curves(self, plasma: Mapping[str, Drug], begin: float, end: float) -> Forcing:
-        """The drugs in plasma between two events; moves them on."""
-        rows = [p.advance(begin, end) for p in plasma.values()] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
+    def _curves(self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None) -> Forcing:
+        """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
+        knots = (None,) * len(plasma) if same is None else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
+        rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [
+            (np.array([begin, end]), np.zeros(2), np.zeros(2))
+        ]
         rows += [rows[0]] * (len(self.model.inputs) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
@@ -234,11 +258,14 @@ class BoneCourse:
         times = {d.time for d in self.doses} | {t for c in p.changes for t in (c.start, c.end)}
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
-    def between(self, begin: float, end: float) -> System:
-        """The system from one event to the next: doses given, parameters changed. The same however often it is asked for."""
+    def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
+        """The system from one event to the next: doses given, parameters changed. The same however often it is asked for.
+
+        same: a forcing whose knots the plasma curves are to have.
+        """
         self._drugs.setdefault(begin, self.plasma_at(begin))
         plasma = self._dosed(begin)
-        forcing = self._curves(plasma, begin, end)
+        forcing = self._curves(plasma, begin, end, same)
         self._drugs[end] = plasma
         return replace(self.system, p=self._numbers(begin), forcing=forcing)
 
@@ -268,13 +295,16 @@ class BoneCourse:
             self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
         if self.problem.tumour is None:
             return observed
-        p, bone = self._in_force(t - days), observed["bone_volume_fraction"]
+        bone = observed["bone_volume_fraction"]
         if days > 0 and self._bone is not None:
-            lost = (self._bone - bone) / days / self.problem.section.bone_volume_fraction
-            release = p["skeleton_calcium"] * p["skeleton_share"] * lost
-            self.calcium = calcium.later(self.calcium, days, release, observed["mean_pthrp"], p)
+            self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], self.in_force(t - days))
         self._bone = bone
         return observed | {"serum_calcium": self.calcium}
+
+    def serum(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
+        """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
+        release = p["skeleton_calcium"] * p["skeleton_share"] * lost / days / self.problem.section.bone_volume_fraction
+        return calcium.later(before, days, release, pthrp, p)
 
     @property
     def reference(self) -> dict[str, np.ndarray]:

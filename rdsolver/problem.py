@@ -226,13 +226,18 @@ def file_of(function: Any) -> str:
     return type(function).__name__ if code is None else code.co_filename
 
 
-def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:
-    """Parameters right after time t."""
-    now = dict(values)
+def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:
+    """What the parameters that are changed right after time t are multiplied by."""
+    found: dict[str, float] = {}
     for c in changes:
         if c.start <= t < c.end:
-            now[c.parameter] *= c.factor
-    return now
+            found[c.parameter] = found.get(c.parameter, 1.0) * c.factor
+    return found
+
+
+def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:
+    """Parameters right after time t."""
+    return {**values, **{k: values[k] * f for k, f in factors(changes, t).items()}}
 
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60

@@ -80,11 +80,17 @@ class TerminalReporter:
         self._print("warning", text, "yellow")
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
-        line = progress_line(t, end, dt, solves, seconds)
+        self._line(progress_line(t, end, dt, solves, seconds), t / end, seconds)
+
+    def working(self, what: str, share: float, seconds: float) -> None:
+        """Where something else than a run stands: the share of it that is done, and wall seconds since it began."""
+        self._line(working_line(what, share, seconds), share, seconds)
+
+    def _line(self, line: str, share: float, seconds: float) -> None:
         if self._console.is_terminal:
             self._write(f"{CLEAR_LINE}{line[: max(self._console.width - 1, 1)]}")
             self._shown = True
-        elif self._marks.passed(t / end, seconds):
+        elif self._marks.passed(share, seconds):
             self._write(f"{line}\n")
 
     def _print(self, topic: str, text: str, style: str) -> None:
@@ -173,11 +179,24 @@ class _Marks:
 def progress_line(t: float, end: float, dt: float, solves: int, seconds: float) -> str:
     """ "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"."""
     share = min(max(t / end, 0.0), 1.0)
+    speed = f"  {solves / seconds:.0f} solves/s" if seconds > 0 else ""
+    return f"{t:.4g} of {end:g} d  {_bar(share)}  step {dt:.2g} d{speed}{_left(share, seconds)}"
+
+
+def working_line(what: str, share: float, seconds: float) -> str:
+    """ "derivatives  ======>----  62 %  40 s left"."""
+    share = min(max(share, 0.0), 1.0)
+    return f"{what}  {_bar(share)}{_left(share, seconds)}"
+
+
+def _bar(share: float) -> str:
     done = round(share * BAR_WIDTH)
     bar = ("=" * done + ">" + "-" * (BAR_WIDTH - done))[: BAR_WIDTH + 1]
-    speed = f"  {solves / seconds:.0f} solves/s" if seconds > 0 else ""
-    left = f"  {_duration(seconds * (1 - share) / share)} left" if share > 0 else ""
-    return f"{t:.4g} of {end:g} d  {bar}  {share:.0%}  step {dt:.2g} d{speed}{left}".replace("%", " %")
+    return f"{bar}  {share:.0%}".replace("%", " %")
+
+
+def _left(share: float, seconds: float) -> str:
+    return f"  {_duration(seconds * (1 - share) / share)} left" if share > 0 else ""
 
 
 def _duration(seconds: float) -> str:

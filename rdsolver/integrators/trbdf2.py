@@ -12,9 +12,9 @@ Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def _sum(weights: Array, parts: tuple[Fields, ...]) -> Fields:
 
 
 @jax.jit
-def _ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Array) -> tuple[Fields, Fields]:
+def ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Array) -> tuple[Fields, Fields]:
     """Predictor and ψ of a stage.
 
     slopes: (middle of the last step, 0, 2γ); row: weights of ψ and of the predictor over them.
@@ -46,7 +46,8 @@ def _ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Array) -> tupl
 
 
 @jax.jit
-def _slope(found: Fields, psi: Fields, sigma: Array) -> Fields:
+def slope_of(found: Fields, psi: Fields, sigma: Array) -> Fields:
+    """σ (u - ψ)."""
     return {k: sigma * (found[k] - psi[k]) for k in found}
 
 
@@ -56,6 +57,46 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
     error = _sum(jnp.asarray(ERROR_WEIGHTS) * dt, slopes)
     passed = {k: dt * sum(w * f[k] for w, f in zip(WEIGHTS, flows, strict=True)) for k in flows[0]}
     return verdict(system, error, u, tol), system.observe(t, u), passed
+
+
+def rate(dt: float) -> float:
+    """σ = 1/(γ dt) of both stages, 1/d."""
+    return 1 / (GAMMA * dt)
+
+
+def middle_age(dt: float) -> float:
+    """How long before the end of a step its middle slope was, d."""
+    return (1 - MIDDLE) * dt
+
+
+def stages(
+    t: float,
+    dt: float,
+    age: float,
+    u: Any,
+    middle: Any,
+    f: Any,
+    ahead: Callable[..., Any],
+    solve: Callable[..., Any],
+    slope: Callable[..., Any],
+) -> Iterator[tuple[Any, Any, Any]]:
+    """The two stages of a step from t, each as u, its slope, and what `solve` says besides.
+
+    middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ) are those of a run,
+    or such as carry more than fields (studies/sensitivity_replay.py).
+    """
+    reach = MIDDLE * dt
+    bend = reach**2 / 2 / age
+    rows = (
+        np.array([0, GAMMA * dt, 0, -bend, reach + bend, 0]),
+        np.array([0, A * dt, A * dt, 0, dt - dt / (2 * MIDDLE), dt / (2 * MIDDLE)]),
+    )
+    last = f
+    for stage_time, row in zip((t + reach, t + dt), rows, strict=True):
+        predicted, psi = ahead(u, (middle, f, last), row)
+        new, *rest = solve(np.float64(stage_time), predicted, psi)
+        last = slope(new, psi)
+        yield new, last, rest
 
 
 class TRBDF2:
@@ -68,18 +109,19 @@ class TRBDF2:
 
     def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
         dtype = system.place.active.dtype
-        sigma, tolerance = np.asarray(1 / (GAMMA * dt), dtype), np.asarray(tol, dtype)
-        reach = MIDDLE * dt
-        bend = reach**2 / 2 / float(memory.middle_age)
-        rows = (
-            np.array([0, GAMMA * dt, 0, -bend, reach + bend, 0]),
-            np.array([0, A * dt, A * dt, 0, dt - dt / (2 * MIDDLE), dt / (2 * MIDDLE)]),
-        )
+        sigma, tolerance = np.asarray(rate(dt), dtype), np.asarray(tol, dtype)
+
+        def solve(when: Any, predicted: Fields, psi: Fields) -> tuple[Fields, Sums, dict[str, Array]]:
+            return system.stage(when, predicted, psi, sigma, tolerance)
+
+        def slope(found: Fields, psi: Fields) -> Fields:
+            return slope_of(found, psi, sigma)
+
         slopes, flows, reports, new = [memory.f], [memory.flows], [], u
-        for stage_time, row in zip((t + reach, t + dt), rows, strict=True):
-            predicted, psi = _ahead(u, (memory.middle, memory.f, slopes[-1]), row)
-            new, passing, report = system.stage(np.float64(stage_time), predicted, psi, sigma, tolerance)
-            slopes.append(_slope(new, psi, sigma))
+        parts = stages(t, dt, float(memory.middle_age), u, memory.middle, memory.f, ahead, solve, slope)
+        for found, leaving, (passing, report) in parts:
+            new = found
+            slopes.append(leaving)
             flows.append(passing)
             reports.append(report)
             yield None
@@ -89,7 +131,7 @@ class TRBDF2:
             t=t + dt,
             dt=dt,
             u=new,
-            memory=Memory(slopes[2], flows[2], slopes[1], (1 - MIDDLE) * dt),
+            memory=Memory(slopes[2], flows[2], slopes[1], middle_age(dt)),
             observed=observed,
             passed=passed,
             error=float(judged[0]),

@@ -82,13 +82,17 @@ class Plasma:
                 out[1 + k] = exchanged
         return np.array(out)
 
-    def advance(self, start: float, end: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, concentration in nM, its slope in nM/d."""
+    def advance(self, start: float, end: float, at: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Move on from `start` to `end` (d); the curve between: times, concentration in nM, its slope in nM/d.
+
+        at: times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
+        """
         to_nm = 1 / (self._number("central_volume") * self._number("molar_mass"))
         if not self.amounts.any():
-            return np.array([start, end]), np.zeros(2), np.zeros(2)
+            times = np.array([start, end]) if at is None else at
+            return times, np.zeros(len(times)), np.zeros(len(times))
         floor = 1e-12 * self.amounts.max()
-        found = solve_ivp(self._rates, (start, end), self.amounts, method="LSODA", rtol=RTOL, atol=floor)
+        found = solve_ivp(self._rates, (start, end), self.amounts, method="LSODA", rtol=RTOL, atol=floor, t_eval=at)
         slopes = np.array([self._rates(t, y)[1] for t, y in zip(found.t, found.y.T, strict=True)])
         self.amounts = found.y[:, -1]
         return found.t, found.y[1] * to_nm, slopes * to_nm
@@ -107,10 +111,10 @@ class Bisphosphonate:
     def give(self, dose: Dose) -> None:
         self.amounts = self.amounts + dose.amount / self.values["bisphosphonate_dose"]
 
-    def advance(self, start: float, end: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d."""
+    def advance(self, start: float, end: float, at: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d. at: as for Plasma."""
         rate = self.values["bisphosphonate_release"]
-        times = np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))
+        times = np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE)))) if at is None else at
         bound = self.amounts[0] * np.exp(-rate * (times - start))
         self.amounts = bound[-1:]
         return times, bound, -rate * bound

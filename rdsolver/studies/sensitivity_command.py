@@ -1,0 +1,81 @@
+"""The body of `rdsolver sensitivity`: checks what is asked for, computes, prints and writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ..errors import InputError
+from ..figures import style
+from ..figures.tornado import tornado
+from ..problem import ModelProblem, Problem
+from ..progress import TerminalReporter
+from . import sensitivity_report as report
+from .sensitivity import local
+from .sensitivity_global import SAMPLES, scan
+
+WIDTH = 160  # of a table that goes to no terminal
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """parameters, observables: None for all; method: None for the local analysis."""
+
+    parameters: list[str] | None
+    observables: list[str] | None
+    method: str | None
+    samples: int | None
+    seed: int
+    json_file: Path | None
+    csv_file: Path | None
+    figure: Path
+
+
+def analyse(problem: Problem | ModelProblem, wanted: Wanted, warnings: Sequence[str] = ()) -> None:
+    """Compute, print, write. Raises InputError before anything is computed when what is asked for makes no sense."""
+    if isinstance(problem, ModelProblem):
+        raise InputError(
+            f"{problem.model.name} is a whole model of one's own; sensitivity is there for rdsolver's models and their extensions."
+        )
+    style.checked(wanted.figure)
+    for file in (wanted.json_file, wanted.csv_file):
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another file.")
+    if wanted.method is None and wanted.samples is not None:
+        raise InputError(f"--samples {wanted.samples} belongs to a global analysis. Give --global {' or --global '.join(SAMPLES)} with it.")
+    tell = TerminalReporter()
+    for warning in warnings:
+        tell.warn(warning)
+    if wanted.method is None:
+        said = report.of_local(local(problem, wanted.parameters, wanted.observables, tell.working), wanted.observables)
+    else:
+        found = scan(problem, wanted.method, wanted.samples, wanted.seed, wanted.parameters, wanted.observables, tell.working)
+        said = report.of_scan(found, problem, wanted.observables)
+    tell.say("", "")
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False)
+    for table in said.tables:
+        console.print(table, "\n")
+    for note in said.notes:
+        tell.say("note", note)
+    for name, why in said.left_out:
+        tell.say("left out", f"{name}: {why}")
+    tornado(said.panels, wanted.figure, said.measure, problem.title or "Sensitivity", said.signed)
+    _write(wanted.json_file, json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n")
+    _write(wanted.csv_file, report.as_csv(said.rows))
+    for path in (wanted.figure, wanted.json_file, wanted.csv_file):
+        if path is not None:
+            tell.say("written", str(path))
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another file.") from e

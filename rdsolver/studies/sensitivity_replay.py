@@ -1,0 +1,342 @@
+"""A run done once more, step by step as it was, with its derivatives by the parameters carried along (forward mode).
+
+The steps of the run are kept, so that what is differentiated is one smooth map: baseline, doses, stages, observables. A stage is one
+Newton step with a fixed number of V-cycles, and its derivative is that of this very work; the V-cycles are MORE than the run's, so
+that it is also that of the equations. Where the model has a kink (max, min, the upwind side) the derivative is that of the side the
+run is on.
+
+What is not a function of arrays has its derivative by central differences: plasma curves, at the knots of the run's own
+(models/bone/pharmacokinetics.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..course import BoneCourse
+from ..integrators import trbdf2
+from ..models.bone.model import BoneModel
+from ..models.bone.tissue import TissueModel
+from ..problem import Problem
+from ..simulation import Simulation
+from ..steady import with_reference
+from ..system import Forcing, System
+
+MORE = 2  # V-cycles of each group beyond the most that the run took
+SETTLED = 1e-9  # change of the baseline's derivatives by ln p from one Newton step to the next, relative to the fields
+MOST_STEPS = 60  # of Newton, for the derivatives of the baseline
+TOLERANCE = np.float64(1e-3)  # a stage measures its corrections with it; nothing here reads them
+CURVE_STEP = 1e-3  # relative: h² and the plasma solver's 1e-9/h are both below 1e-5
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["value", "along"], meta_fields=[])
+@dataclass(frozen=True)
+class Dual:
+    """Arrays, and their derivatives along several directions: the same tree with one more axis in front."""
+
+    value: Any
+    along: Any
+
+
+Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes of f(still, *moving) a compiled function of the same arguments."""
+
+
+@cache
+def lifted(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f on Duals: what moves brings derivatives, `still` none. A tuple of results becomes a tuple of Duals."""
+
+    @jax.jit
+    def call(still: Any, *moving: Dual) -> Any:
+        values = tuple(m.value for m in moving)
+
+        def along(direction: tuple[Any, ...]) -> tuple[Any, Any]:
+            return jax.jvp(lambda *x: f(still, *x), values, direction)
+
+        value, found = jax.vmap(along, out_axes=(None, 0))(tuple(m.along for m in moving))
+        return tuple(map(Dual, value, found)) if isinstance(value, tuple) else Dual(value, found)
+
+    return call
+
+
+def plain(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f on arrays: the same work without derivatives."""
+    return f
+
+
+# --- what a step is made of: f(still, *moving) -----------------------------------------------------------------------------
+
+
+def _put(system: System, p: Any, reference: Any, curves: Any) -> System:
+    forcing = replace(system.forcing, values=curves[0], slopes=curves[1])
+    return replace(with_reference(system, reference), p=p, forcing=forcing)
+
+
+def _stage(still: Any, p: Any, reference: Any, curves: Any, predicted: Any, psi: Any) -> Any:
+    system, t, sigma = still
+    return _put(system, p, reference, curves).stage(t, predicted, psi, sigma, TOLERANCE)[0]
+
+
+def _ahead(row: Any, u: Any, *slopes: Any) -> Any:
+    return trbdf2.ahead(u, slopes, row)
+
+
+def _slope(sigma: Any, found: Any, psi: Any) -> Any:
+    return trbdf2.slope_of(found, psi, sigma)
+
+
+@jax.jit
+def _rates(still: Any, p: Any, reference: Any, curves: Any, p_before: Any, u: Any) -> Any:
+    """du/dt, with what follows the bone as it was before an event (integrators/base.py)."""
+    system, t = still
+    return _put(system, p, reference, curves).rates(t, u, _put(system, p_before, reference, curves).refresh(u))
+
+
+def _moved(_: Any, f: Any, before: Any, after: Any) -> Any:
+    """The slope after an event."""
+    return {k: f[k] + (after[k] - before[k]) for k in f}
+
+
+@jax.jit
+def _observe(still: Any, p: Any, reference: Any, curves: Any, u: Any) -> Any:
+    system, t = still
+    return _put(system, p, reference, curves).observe(t, u)
+
+
+def _healthy(system: System, p: Any) -> Any:
+    assert isinstance(system.model, BoneModel | TissueModel)
+    return system.model.healthy(p)
+
+
+@jax.jit
+def _reference(system: System, p: Any, u: Any) -> Any:
+    assert isinstance(system.model, BoneModel | TissueModel)
+    return system.model.reference(u, p, system.place)
+
+
+def _balanced(system: System, p: Any, reference: Any, u: Any) -> Any:
+    assert isinstance(system.model, BoneModel | TissueModel)
+    return system.model.balanced(u, p, with_reference(system, reference).place)
+
+
+# --- a run, kept -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From one event to the next: the system, and the accepted steps (time reached, step), d."""
+
+    system: System
+    begin: float
+    steps: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run that was done: its course, segments, times, and the series at them."""
+
+    course: BoneCourse
+    segments: tuple[Segment, ...]
+    times: np.ndarray
+    series: dict[str, np.ndarray]
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) - 1
+
+
+def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -> Recorded:
+    """Do a run once, as it goes, and keep its steps. tell: share that is done. Must be used inside device.on()."""
+    simulation = Simulation(problem)
+    course = simulation.course
+    assert isinstance(course, BoneCourse)
+    chunks = []
+    cycles, krylov = dict(course.system.cycles), set(course.system.krylov)
+    for chunk in simulation.chunks():
+        chunks.append((chunk.t, chunk.dt, chunk.observed))
+        cycles = {k: max(int(n), int(chunk.plan[0][k])) for k, n in cycles.items()}
+        krylov |= set(chunk.plan[1])
+        tell(chunk.t / problem.end)
+    work = {"cycles": {k: np.int32(n + MORE) for k, n in cycles.items()}, "krylov": tuple(sorted(krylov))}
+    segments, landed = [], {t for t, *_ in chunks}
+    for begin, end in pairwise([0.0, *(t for t in course.events if t in landed)]):
+        steps = tuple((t, dt) for t, dt, _ in chunks if begin < t <= end)
+        segments.append(Segment(replace(course.between(begin, end), **work), begin, steps))
+    series = {k: np.array([observed[k] for *_, observed in chunks]) for k in chunks[0][2]}
+    return Recorded(course, tuple(segments), np.array([t for t, *_ in chunks]), series)
+
+
+# --- directions ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What moves with the parameters: p right after each segment's begin, plasma curves (values, slopes), the healthy p."""
+
+    p: tuple[Any, ...]
+    curves: tuple[Any, ...]
+    healthy: Any
+
+
+def values_of(run: Recorded, values: Mapping[str, float]) -> Inputs:
+    """The run's inputs at these values of the parameters."""
+    course = run.course.with_parameters(dict(values))
+    systems = _between(run, course)
+    p = tuple(s.p for s in systems)
+    model = run.course.model
+    healthy = model.healthy({k: jnp.asarray(v, jnp.float64) for k, v in values.items()})
+    return Inputs(p, tuple((s.forcing.values, s.forcing.slopes) for s in systems), healthy)
+
+
+def _between(run: Recorded, course: BoneCourse) -> list[System]:
+    return [course.between(s.begin, s.steps[-1][0], s.system.forcing) for s in run.segments]
+
+
+def directions(run: Recorded, names: Sequence[str]) -> Inputs:
+    """The inputs as Duals, one direction a name: along ln p, or along p where it is 0 (`size`)."""
+    values = run.course.problem.parameters
+    base = values_of(run, values)
+    seeds = {k: jnp.asarray([size(values[k]) if n == k else 0.0 for n in names]) for k in values}
+    p = []
+    for segment, now in zip(run.segments, base.p, strict=True):
+        factors = run.course.factors(segment.begin)
+        p.append(Dual(now, {k: v * factors.get(k, 1.0) for k, v in seeds.items()}))
+    healthy = lifted(_healthy)(run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds))
+    moved = [_curves_along(run, name) for name in names]
+    curves = []
+    for i, now in enumerate(base.curves):
+        each = tuple(jnp.stack([m[i][j] if m else jnp.zeros_like(now[j]) for m in moved]) for j in (0, 1))
+        curves.append(Dual(now, each))
+    return Inputs(tuple(p), tuple(curves), healthy)
+
+
+def size(value: float) -> float:
+    """Length of a direction: the parameter's own value, so that derivatives are by its logarithm; 1 where it is 0."""
+    return value or 1.0
+
+
+def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Derivative of the plasma curves at their knots, by central differences (from above where the parameter is 0)."""
+    problem = run.course.problem
+    if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith("bisphosphonate_"):
+        return None
+    value = problem.parameters[name]
+    step = CURVE_STEP * size(value)
+
+    def at(change: float) -> list[Forcing]:
+        course = run.course.with_parameters(problem.parameters | {name: value + change})
+        return [s.forcing for s in _between(run, course)]
+
+    weights = ((-step, -0.5), (step, 0.5)) if value else ((0.0, -1.5), (step, 2.0), (2 * step, -0.5))
+    parts = [(w / CURVE_STEP, at(change)) for change, w in weights]
+    return [
+        (sum(w * np.asarray(f[i].values) for w, f in parts), sum(w * np.asarray(f[i].slopes) for w, f in parts))  # pyright: ignore[reportReturnType]
+        for i in range(len(run.segments))
+    ]
+
+
+# --- the replay ------------------------------------------------------------------------------------------------------------
+
+
+class Replay:
+    """The run again. lift: `lifted`, on Duals; or `plain`, on arrays (what finite differences are taken of).
+
+    steps_of_newton: of the baseline; None (with `lifted`): until its derivatives have settled. `changes` keeps how they did.
+    """
+
+    def __init__(self, run: Recorded, lift: Lift = lifted, steps_of_newton: int | None = None) -> None:
+        self.run, self.lift, self.steps_of_newton = run, lift, steps_of_newton
+        self.changes: list[float] = []
+
+    def baseline(self, x: Inputs) -> tuple[Any, Any]:
+        """State and reference at the start: Newton's step on the steady state repeated, from the state that it has converged to.
+
+        By the implicit function theorem the derivatives settle as the steps themselves converge.
+        """
+        course, lift = self.run.course, self.lift
+        work = self.run.segments[0].system
+        drugs = {name for a in course.model.agents for name in (a.name, a.complex)}
+        closed = tuple(e for e in course.system.edges if e.field not in drugs)
+        system = replace(work, edges=closed)
+        planted = {name: course.u[name] for name in course.planted}
+        begin = course.u | {name: jnp.zeros_like(x) for name, x in planted.items()}
+        u = self._constant(begin, x)
+        curves = self._constant((jnp.zeros_like(work.forcing.values),) * 2, x)
+        still = (system, np.float64(0), np.float64(0))
+        for _ in range(self.steps_of_newton or MOST_STEPS):
+            before = u
+            u = lift(_stage)(still, x.healthy, lift(_reference)(system, x.healthy, u), curves, u, u)
+            if self.steps_of_newton is None:
+                self.changes.append(_change(before, u))
+                if self.changes[-1] < SETTLED:
+                    break
+        reference = lift(_reference)(system, x.healthy, u)
+        u = lift(_balanced)(system, x.healthy, reference, u)
+        return lift(_planted)(planted, u), reference
+
+    def _constant(self, value: Any, x: Inputs) -> Any:
+        """What does not move, as a Dual where Duals are asked for."""
+        if not isinstance(x.healthy, Dual):
+            return value
+        n = len(next(iter(x.healthy.along.values())))
+        return Dual(value, jax.tree.map(lambda v: jnp.zeros((n, *v.shape), v.dtype), value))
+
+    def series(self, x: Inputs) -> Iterator[dict[str, Any]]:
+        """What is observed at each of the run's times; with their derivatives along each direction as Duals hold them."""
+        lift = self.lift
+        u, reference = self.baseline(x)
+        f = age = last = None
+        middle = None
+        for i, (segment, p, curves) in enumerate(zip(self.run.segments, x.p, x.curves, strict=True)):
+            system, t = segment.system, segment.begin
+            if last is None:
+                f = lift(_rates)((system, np.float64(t)), p, reference, curves, p, u)
+                yield lift(_observe)((system, np.float64(t)), p, reference, curves, u)
+            else:
+                before, now = x.p[i - 1], np.float64(t)
+                old = lift(_rates)((last, now), before, reference, x.curves[i - 1], before, u)
+                f = lift(_moved)(0, f, old, lift(_rates)((system, now), p, reference, curves, before, u))
+            middle, age = f, np.inf
+            for reached, dt in segment.steps:
+                sigma = np.float64(trbdf2.rate(dt))
+
+                def ahead(u: Any, slopes: Any, row: np.ndarray) -> Any:
+                    return lift(_ahead)(row, u, *slopes)
+
+                def solve(when: Any, predicted: Any, psi: Any, at: Any = (system, sigma, p, curves)) -> tuple[Any]:
+                    system, sigma, p, curves = at
+                    return (lift(_stage)((system, when, sigma), p, reference, curves, predicted, psi),)
+
+                def slope(found: Any, psi: Any, sigma: Any = sigma) -> Any:
+                    return lift(_slope)(sigma, found, psi)
+
+                (_, middle_now, _), (u, f, _) = trbdf2.stages(t, dt, age, u, middle, f, ahead, solve, slope)
+                middle, age, t = middle_now, trbdf2.middle_age(dt), reached
+                yield lift(_observe)((system, np.float64(t)), p, reference, curves, u)
+            last = system
+
+
+def _planted(planted: Any, u: Any) -> Any:
+    return u | planted
+
+
+@jax.jit
+def _largest_change(before: Dual, after: Dual) -> jax.Array:
+    def of(a: jax.Array, b: jax.Array, value: jax.Array) -> jax.Array:
+        scale = jnp.max(jnp.abs(value))
+        return jnp.where(scale > 0, jnp.max(jnp.abs(b - a)) / jnp.where(scale > 0, scale, 1), 0)
+
+    return jnp.max(jnp.stack(jax.tree.leaves(jax.tree.map(of, before.along, after.along, after.value))))
+
+
+def _change(before: Dual, after: Dual) -> float:
+    """Largest change of the derivative of a field, relative to the field's largest value."""
+    return float(_largest_change(before, after))
