@@ -139,11 +139,12 @@ def local(
         raise InputError("initial: the start of a run that goes on from another cannot be differentiated. Take a run from its baseline.")
     rows = {row.name: row for row in problem.rows}
     names = [n for n in chosen("--parameters", parameters, list(rows)) if n not in NOT_DIFFERENTIATED]
-    there = [s.name for s in model_of(problem).series if s.name not in COUNTED]
+    series = [s.name for s in model_of(problem).series]
+    there = [name for name in series if name not in COUNTED]
     wanted = chosen("--observables", observables, observables_of(problem, there))
     left_out = [(n, NOT_DIFFERENTIATED[n]) for n in chosen("--parameters", parameters, list(rows)) if n in NOT_DIFFERENTIATED]
     if observables is None:
-        left_out += [(n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED]
+        left_out += [(n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED if n in series]
     tight = Solver("tr-bdf2", min(TOLERANCE, problem.solver.tolerance), "float64", problem.solver.device)
     with device.on(tight.device):
         began = time.perf_counter()
