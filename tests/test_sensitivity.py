@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from rdsolver import device
 from rdsolver.cli import app
+from rdsolver.course import BoneCourse
 from rdsolver.domain.nests import Nests
 from rdsolver.errors import InputError, RunError
 from rdsolver.figures.tornado import Bar, Panel, tornado
@@ -21,7 +22,7 @@ from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.problem import Change
 from rdsolver.studies import sensitivity, sensitivity_command, sensitivity_global
 from rdsolver.studies.sensitivity import KINDS, NOT_DIFFERENTIATED, local, serum, taken
-from rdsolver.studies.sensitivity_global import coarse, outcome, parameters_at, ranges, scan
+from rdsolver.studies.sensitivity_global import coarse, outcome, parameters_at, ranges, scan, typical
 from rdsolver.studies.sensitivity_replay import Replay, directions, plain, recorded, size, values_of
 
 STEP = 1e-4  # of finite differences, relative
@@ -192,6 +193,19 @@ def test_ranges_are_those_of_the_uncertain_parameters():
         assert r.low <= p.parameters[r.parameter.name] <= r.high
     fast = parameters_at(p, found, np.zeros(len(found)))
     assert fast["opg_kon"] * fast["opg_K_eff"] > fast["rankl_loss"]
+
+
+def test_scales_follow_the_parameters():
+    """At the defaults they are the defaults; with OPG 1000 times stronger, the baseline is found from them alone."""
+    p = problem(square(16, 30.0))
+    found = typical(p.parameters)
+    for name, value in found.items():
+        assert value == pytest.approx(p.parameters[name], rel=0.02)
+    strong = p.parameters | {"opg_K_eff": 3e-3, "opg_kon": 1e5, "opg_loss": 0.4}
+    with device.on("cpu"):
+        with pytest.raises(RunError, match="not found"):
+            BoneCourse(replace(p, parameters=strong))
+        assert np.isfinite(float(BoneCourse(replace(p, parameters=strong | typical(strong))).system.place.reference["theta0"]))
 
 
 def test_a_coarse_section_keeps_its_bone():

@@ -174,7 +174,24 @@ def parameters_at(problem: Problem, found: Sequence[Range], x: np.ndarray) -> di
         if name.endswith("_kon"):
             low = min(max(low, ABOVE * values["rankl_loss"] / values[f"{name.removesuffix('_kon')}_K_eff"]), r.high)
         values[name] = r.at(float(share), low)
-    return values
+    return values | typical(values)
+
+
+def typical(p: Mapping[str, float]) -> dict[str, float]:
+    """The scales that go with other parameters: where the baseline search begins, and what tolerances are relative to.
+
+    The steady state of a well-mixed surface, w = 1: L = S_L/(d_L (1 + O/K)), O = S_O/(d_O + d_L L/K), P = s_P/(d_P + p0),
+    C = p0 P/d_C; the defaults of the scales at the defaults of all else. From scales 100 times off Newton's step overshoots.
+    """
+    supply, bound = p["opg_production"], p["opg_K_eff"]
+    rankl = 0.0
+    for _ in range(100):  # alternates around the solution; halfway between converges
+        opg = supply / max(p["opg_loss"] + p["rankl_loss"] * rankl / bound, 1e-9)
+        rankl = (rankl + p["rankl_production"] / p["rankl_loss"] / (1 + opg / bound)) / 2
+    precursors = p["precursor_supply"] / (p["precursor_loss"] + p["differentiation"])
+    found = rankl, opg, precursors, p["differentiation"] * precursors / p["osteoclast_death"]
+    names = "rankl_scale", "opg_scale", "precursor_scale", "osteoclast_scale"
+    return {name: max(value, 1e-12) for name, value in zip(names, found, strict=True)}
 
 
 def outcome(problem: Problem, observables: Sequence[str]) -> list[float]:
