@@ -82,4 +82,4 @@ def rank_fc_constant(stage: Stage) -> Iterator[Target | Curve]:
         left.append(100 * treated.end("lesion_area") / none.end("lesion_area"))
         what = f"lesion of myeloma under RANK-Fc 0.03 mg/kg over untreated, K_eff {constant:g} nM"
         yield Target("K_EFF", what, "never measured on cells", left[-1], None, None, "%", "prediction")
-    yield Curve("K_eff: of RANK-Fc, nM (x), lesion under 0.03 mg/kg twice a week, % of untreated", "myeloma", CONSTANTS, left)
+    yield Curve("K_EFF: K_eff of RANK-Fc, nM (x), lesion under 0.03 mg/kg twice a week, % of untreated", "myeloma", CONSTANTS, left)

@@ -96,3 +96,4 @@ def _logarithmic(figure: Figure, curves: Sequence[Curve]) -> None:
     else:
         axes.set_xscale("symlog", linthresh=least, linscale=0.5)
         axes.set_xlim(left=-0.2 * least)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
