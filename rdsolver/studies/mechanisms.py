@@ -1,6 +1,6 @@
 """What each mechanism does to a metastasis: switched off in turn, by a parameter, and what is left.
 
-    python -m rdsolver.studies.mechanisms > docs/mechanisms.md
+python -m rdsolver.studies.mechanisms > docs/mechanisms.md
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class Switch:
 
 
 SWITCHES = (
-    Switch("differentiation", "precursors become osteoclasts at the baseline rate whatever the occupancy", {"differentiation_exponent": 0.0}),
+    Switch(
+        "differentiation", "precursors become osteoclasts at the baseline rate whatever the occupancy", {"differentiation_exponent": 0.0}
+    ),
     Switch("activation", "an osteoclast resorbs as at baseline whatever the occupancy", {"activation_share": 0.0}),
     Switch("survival", "an osteoclast dies at the baseline rate whatever the occupancy", {"survival_exponent": 0.0}),
     Switch("chemotaxis", "osteoclasts move at random alone", {"chemotaxis": 0.0}),

@@ -20,6 +20,7 @@ from ..problem import Change, Problem, Solver
 from ..simulation import Simulation
 from .runs import State, arrays
 
+Where = Literal["section", "block", "slab"]
 SIZE = 1280.0  # um
 FINEST = 5.0  # um; where grids are compared, the bone of this one is averaged down
 SLAB, SLAB_WIDTH, SLAB_LENGTH = 300.0, 80.0, 1600.0  # um: a flat piece of bone, and the box that it lies at the low end of
@@ -43,7 +44,7 @@ class Scene:
     changed: tuple[tuple[str, float], ...] = ()
     changes: tuple[Change, ...] = ()
     thickness: float = THICKNESS
-    place: Literal["section", "block", "slab"] = "section"
+    place: Where = "section"
     spacing: float | None = None
 
 
@@ -113,7 +114,6 @@ class Stage:
         simulation = Simulation(problem)
         found = [{"time": chunk.t} | chunk.observed for chunk in simulation.chunks()]
         return Outcome({k: np.array([r[k] for r in found]) for k in found[0]}, arrays(simulation.u))
-
 
     def _place(self, scene: Scene) -> Section:
         if scene.place == "slab":

@@ -13,7 +13,7 @@ from ..models.bone.parameters import parameters
 from ..problem import Change, Problem, Solver
 from .rows import Curve, Row
 from .runs import saved
-from .scenes import Scene, Stage
+from .scenes import Scene, Stage, Where
 from .targets import Target, least_fall, percent
 from .verify_exact import lemaire_2004
 
@@ -42,7 +42,7 @@ def t1(stage: Stage) -> Iterator[Target]:
 
 def m3(stage: Stage) -> Iterator[Target]:
     """Every preset without disease; a small block too in the full set."""
-    places = ("section",) if stage.quick else ("section", "block")
+    places: tuple[Where, ...] = ("section",) if stage.quick else ("section", "block")
     for preset, place in ((preset, place) for place in places for preset in THICKNESS):
         drift = _drift(stage, Scene(YEAR, preset, thickness=THICKNESS[preset], place=place))
         yield Target("M3", f"BV/TV of an untreated {place}, drift in a year, {preset}", "steady", drift, None, 0.05, "%", "property")

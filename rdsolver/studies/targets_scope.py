@@ -68,7 +68,9 @@ def affinities(stage: Stage) -> Iterator[Target]:
         yield row("least fall of BV/TV from step to step, ratio 0.25 to 16", "above 0 (T2)", least_fall(bone))
         none, treated = myeloma(stage, 0.0, _of(constants)), myeloma(stage, 0.1, _of(constants, "rank_fc"))
         yield row("lesion of untreated myeloma", "grows (T7)", none.end("lesion_area"), "mm2")
-        yield row("the same under RANK-Fc 0.1 mg/kg, over untreated", "less (T7)", 100 * treated.end("lesion_area") / none.end("lesion_area"))
+        yield row(
+            "the same under RANK-Fc 0.1 mg/kg, over untreated", "less (T7)", 100 * treated.end("lesion_area") / none.end("lesion_area")
+        )
 
 
 CONSTANTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # nM

@@ -8,7 +8,7 @@ from ..domain.nests import Nests
 from ..models.bone.binders import drug
 from ..models.bone.pharmacokinetics import Dose
 from .rows import Curve
-from .scenes import SLAB, Outcome, Scene, Stage, every
+from .scenes import SLAB, Outcome, Scene, Stage, Where, every
 from .targets import Target, largest_rise, percent
 
 NEST = Nests(count=1, radius=80.0, seed=1)
@@ -78,11 +78,11 @@ RYSER = {"tumour_rankl": 50.0, "pthrp_rankl": 30.0}
 def t8(stage: Stage) -> Iterator[Target | Curve]:
     cited, tuned = "Ryser 2012, 10.1371/journal.pcbi.1002703", tuple(f"{k} of this tumour" for k in RYSER)
 
-    def runs(place: str, **changed: float) -> list[Outcome]:
+    def runs(place: Where, **changed: float) -> list[Outcome]:
         def scene(opg: float) -> Scene:
             given = tuple((RYSER | {"tumour_opg": opg} | changed).items())
             nest = NEST if place == "section" else BESIDE
-            return Scene(HUMAN_DAYS, "human", (), nest, changed=given, place=place)  # pyright: ignore[reportArgumentType]
+            return Scene(HUMAN_DAYS, "human", (), nest, changed=given, place=place)
 
         return [stage(scene(opg)) for opg in OPG]
 
@@ -92,10 +92,15 @@ def t8(stage: Stage) -> Iterator[Target | Curve]:
         yield Target("T8", what, published, most, 15.0, None, "%", "calibration", tuned)
         yield Target("T8", f"the same at 100 x the host's, {where}", published, end, None, 0.0, "%", "mechanism")
 
-    for place, where in (("section", "2D section"), ("slab", "1D slab")):
+    places: tuple[tuple[Where, str], ...] = (("section", "2D section"), ("slab", "1D slab"))
+    for place, where in places:
         with_it = runs(place)
         found = [r.end("lesion_area") if place == "section" else r.lost() for r in with_it]
         yield from rises("lesion" if place == "section" else "bone lost", found, where)
+        if place == "section":  # a lesion is deep loss; all of it rises less
+            most = percent(max(r.lost() for r in with_it[1:-1]) / with_it[0].lost())
+            what = f"bone lost with tumour OPG, highest over none, {where}"
+            yield Target("T8", what, f"rises, then falls ({cited})", most, None, None, "%", "prediction")
         panel = f"T8: tumour OPG over the host's (x), bone lost over that without, {where}"
         for label, changed in (
             ("whole", {}),
@@ -130,9 +135,13 @@ def t13(stage: Stage) -> Iterator[Target]:
 
 
 def t14(stage: Stage) -> Iterator[Target]:
-    begin, end = 75.0, 185.0  # the lesion has some hundred cells by then
+    begin, end = 90.0, 200.0  # a lesion of over 0.1 mm2: of a smaller one the rim, which heals, is too large a part
     for days, often, low, high in ((3.5, "twice a week: it stays on", -10, 10), (7.0, "weekly: troughs", None, None)):
         run = stage(human(*every("fc_opg", 3.0, days, end, begin), end=end))
         change = percent(run.end("lesion_area") / run.at("lesion_area", begin + 10))
-        what, tuned = f"lesion over 100 days of Fc-OPG 3 mg/kg {often}; tumour present", POOL if low else ()
+        what, tuned = f"lesion over 100 days of Fc-OPG 3 mg/kg {often}; tumour present", (*POOL, "start of treatment") if low else ()
         yield Target("T14", what, "arrests, does not heal", change, low, high, "%", "calibration" if low else "prediction", tuned)
+        if low:
+            between = min(run.at("lesion_area", begin + d) for d in range(10, 111))
+            least = percent(between / run.at("lesion_area", begin + 10))
+            yield Target("T14", "the same at its least in between", "arrests, does not heal", least, None, None, "%", "prediction")
