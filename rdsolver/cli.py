@@ -256,14 +256,17 @@ def validate(
 
     from .studies import validate as studies
 
-    found = studies.validate(quick, lambda target: typer.echo(studies.line(target)))
+    curves = []
+    found = studies.validate(quick, lambda target: typer.echo(studies.line(target)), draw=curves.append)
     missed = sum(not t.passed for t in found)
     typer.echo(f"{len(found)} figures: {'all within their bands' if not missed else f'{missed} missed'}")
-    typer.echo(studies.CONFLICTS)
+    typer.echo("\n".join(("", "Tuned on targets, and therefore no predictions:", *studies.tuning(found), "", studies.CONFLICTS)))
     if json_file is not None:
         _write(json_file, json.dumps([studies.as_json(t) for t in found], indent=2, ensure_ascii=False) + "\n")
     if html_file is not None:
-        _write(html_file, studies.as_html(found))
+        from .studies.validate_page import as_html
+
+        _write(html_file, as_html(found, curves))
     if missed:
         raise typer.Exit(1)
 

@@ -124,15 +124,16 @@ def test_the_vicious_cycle_and_each_of_its_arms(untreated):
 def test_a_decoy_arrests_it(untreated):
     doses = tuple(Dose("fc_opg", 3.0, "sc", t) for t in (0.0, 7.0, 14.0, 21.0, 28.0, 35.0))
     s, ill_ = series(run(ill(agents=("fc_opg",), doses=doses))[1]), series(untreated[1])
-    assert s["ntx"][-1] < 0.3
+    assert s["ntx"][-1] < 0.05 * ill_["ntx"][-1]
     assert s["tumour_burden"][-1] < ill_["tumour_burden"][-1]
     assert s["serum_calcium"].max() < ill_["serum_calcium"].max()
 
 
-def test_both_integrators_agree_on_it(untreated):
-    other, chunks = run(ill(integrator="rkc2", tolerance=1e-4))
-    assert max(errors(state(other), state(untreated[0]), other).values()) < 1e-2
-    assert series(chunks)["serum_calcium"][-1] == pytest.approx(series(untreated[1])["serum_calcium"][-1], abs=2e-3)
+def test_both_integrators_agree_on_it():
+    """Serum calcium follows a step's mean release, so it wants short steps of both."""
+    (one, fine), (other, chunks) = run(ill(tolerance=3e-4)), run(ill(integrator="rkc2", tolerance=1e-4))
+    assert max(errors(state(other), state(one), other).values()) < 1e-2
+    assert series(chunks)["serum_calcium"][-1] == pytest.approx(series(fine)["serum_calcium"][-1], abs=2e-3)
 
 
 def test_second_order_with_a_tumour():

@@ -2,13 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from rdsolver.cli import app
-from rdsolver.studies import targets, validate
-from rdsolver.studies.targets import Target, t11
-from rdsolver.studies.validate import as_html, as_json, line
+from rdsolver.models.bone.parameters import parameters
+from rdsolver.studies import validate
+from rdsolver.studies.rows import Curve
+from rdsolver.studies.targets import Target, largest_rise, least_fall
+from rdsolver.studies.targets_drugs import t11
+from rdsolver.studies.targets_scope import AFFINITIES
+from rdsolver.studies.validate import as_json, line, tuning
+from rdsolver.studies.validate_page import as_html
 
 
 def target(ours, low=None, high=None):
@@ -31,12 +37,40 @@ def test_a_target_is_met_within_its_band_alone(ours, low, high, passed, band):
     assert (found.passed, found.band) == (passed, band)
     assert line(found).startswith("ok" if passed else "MISS")
     assert as_json(found)["pass"] is passed
-    assert ("miss" in as_html([found]).split("</style>")[1]) is not passed
+    assert ('class="miss"' in as_html([found])) is not passed
     assert "&lt;known&gt;" in as_html([found])
 
 
 def test_every_target_has_a_study():
-    assert [s.__name__ for s in targets.STUDIES] == [f"t{n}" for n in range(16)]
+    assert [s.__name__ for s in validate.STUDIES][:16] == [f"t{n}" for n in range(16)]
+
+
+def test_what_was_tuned_is_listed_once_a_target():
+    first, second = (Target("T2", "x", "", 1.0, 0.0, None, "%", "calibration", tuned) for tuned in (("a", "b"), ("b",)))
+    assert tuning([first, second, target(1.0)]) == ["T2: a, b"]
+    assert as_json(first)["tuned"] == ["a", "b"]
+    assert "T2: a, b" in as_html([first])
+
+
+def test_rises_and_falls():
+    assert largest_rise([2.0, 1.0, 1.5]) == pytest.approx(25)
+    assert least_fall([2.0, 1.0, 0.8]) == pytest.approx(25)
+    assert largest_rise([3.0, 2.0, 1.0]) < 0 < least_fall([3.0, 2.0, 1.0])
+
+
+def test_the_page_holds_a_figure_a_panel():
+    dose, time = (Curve(panel, "one", np.arange(n), np.ones(n)) for panel, n in (("T7: mg/kg (x), lesion", 4), ("T3: days (x), NTX", 40)))
+    page = as_html([target(1.0)], [dose, time, dose])
+    assert page.count("data:image/png;base64,") == 2
+    assert 'alt="T7: mg/kg (x), lesion"' in page
+
+
+def test_affinities_keep_what_the_decoy_takes_at_baseline():
+    """O0/K_O = 2 in every set: OPG's production goes with its constant."""
+    ours = {p.name: p.value for p in parameters()}
+    ratios = [(ours | constants)["opg_production"] / (ours | constants)["opg_K_eff"] for constants in AFFINITIES.values()]
+    assert ratios == pytest.approx([80.0] * 3)
+    assert (ours | AFFINITIES["OPG tighter"])["rank_K"] == pytest.approx(500 * ours["opg_K_eff"])
 
 
 def test_the_command_prints_targets_and_fails_on_a_miss(tmp_path, monkeypatch):

@@ -49,22 +49,22 @@ _RANK = (
 )
 
 _CELLS = (
-    Parameter("differentiation", 0.016, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0", "A", 1e-3, 1.0, "p0"),
-    Parameter("differentiation_exponent", 2.0, "1", "Hill exponent of differentiation in the occupancy", "assumed", "A", 1.0, 4.0, "n"),
+    Parameter("differentiation", 0.008, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0; a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "p0"),
+    Parameter("differentiation_exponent", 1.0, "1", "Hill exponent of differentiation in the occupancy", "first order, as in Lemaire 2004; tuned on T2 (DECISIONS.md)", "A", 1.0, 4.0, "n"),
     Parameter("precursor_supply", 1.6, "1/(mm^3 d)", "supply of committed precursors where w is 1", "order of P0 precursor_loss / w", "A", 0.01, 100.0, "s_P"),
-    Parameter("precursor_loss", 0.016, "1/d", "loss of precursors", "assumed", "A", 1e-3, 1.0, "d_P"),
+    Parameter("precursor_loss", 0.008, "1/d", "loss of precursors", "assumed: a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "d_P"),
     Parameter("precursor_motility", 432.0, "um^2/d", "random motility of precursors", _BISHOP, "V", 0.0, 1e4, "D_P"),
-    Parameter("precursor_scale", 50.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
+    Parameter("precursor_scale", 100.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
     Parameter("osteoclast_death", 0.16, "1/d", "death of osteoclasts at baseline occupancy", _PETERSON, "C", 0.01, 1.0, "d_C"),
     Parameter("survival_most", 3.803, "1", "death without RANK signal, relative to baseline", _PETERSON, "V", 1.0, 10.0, "E0", minimum=1.0),
     Parameter("survival_least", 0.470, "1", "death at full RANK signal, relative to baseline", _PETERSON, "V", 0.0, 1.0, "Em"),
     Parameter("survival_exponent", 3.09, "1", "Hill exponent of survival in the occupancy", _PETERSON, "V", 1.0, 6.0, "g"),
     Parameter("activation_share", 0.2, "1", "share of resorption per osteoclast that follows the occupancy", "fitted to NTX after Fc-OPG (target T3)", "A", 0.0, 1.0, "e"),
-    Parameter("osteoclast_motility", 25.0, "um^2/d", "random motility of osteoclasts", "assumed, so that over 95 % of them lie within 30 um of bone (DECISIONS.md)", "A", 0.0, 1e4, "D_C"),
+    Parameter("osteoclast_motility", 15.0, "um^2/d", "random motility of osteoclasts", "assumed, so that over 95 % of them lie within 30 um of bone (DECISIONS.md)", "A", 0.0, 1e4, "D_C"),
     Parameter("osteoclast_scale", 5.0, "1/mm^3", "typical density of osteoclasts: tolerances are relative to it", "label counts; geometry", "U/A", 0.01, 1e4, "C0", minimum=1e-9),
     Parameter("osteoclast_limit", 2e4, "1/mm^3", "packing limit of osteoclasts", "geometry", "U/A", 100.0, 1e6, "Cmax", minimum=1e-6),
-    Parameter("chemotaxis", 1000.0, "um^2/d", "drift up the gradient of the occupancy relative to baseline", "prototype", "A", 0.0, 1e5, "chi"),
-    Parameter("drift_limit", 40.0, "um/d", "largest drift speed of osteoclasts (remodelling units advance 20 to 40 um/d)", "general knowledge", "U", 1.0, 200.0, "vmax", minimum=1e-6),
+    Parameter("chemotaxis", 500.0, "um^2/d", "drift up the gradient of the occupancy relative to baseline", "tuned on T2 and T15 (DECISIONS.md)", "A", 0.0, 1e5, "chi"),
+    Parameter("drift_limit", 10.0, "um/d", "largest drift speed of osteoclasts (cortical remodelling units advance 20 to 40 um/d)", "tuned on T2 and T15 (DECISIONS.md)", "U/A", 1.0, 200.0, "vmax", minimum=1e-6),
     Parameter("bone_mobility", 0.05, "1", "motility of cells inside bone relative to marrow", "assumed", "A", 0.0, 1.0),
 )
 
@@ -88,7 +88,7 @@ _TUMOUR = (
     Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),
     Parameter("pthrp_half", 0.5, "1", "PTHrP at half of its effect, relative to a solid tumour's", _SHAPE, "A", 0.01, 10.0, "K_H", minimum=1e-9),
     Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H"),
-    Parameter("pthrp_precursors", 30.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 10.0),)),
+    Parameter("pthrp_precursors", 60.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 20.0),)),
     Parameter("tgf_beta_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of TGF-beta in marrow", _BISHOP, "V", 1 * UM2_S, 200 * UM2_S, "D_G"),
     Parameter("tgf_beta_turnover", 50.0, "1/d", "turnover of TGF-beta", _SHAPE, "A", 0.1, 1e3, "d_G"),
     Parameter("tumour_rankl", 2.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T"),
