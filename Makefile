@@ -1,7 +1,8 @@
 # make demo    a first run, on a machine with nothing but Python 3.11 or newer
 # make test    all tests, in the same environment
 # make lint    style, types and layers
-.PHONY: demo test lint clean
+# make gallery every config and its figure, for docs/gallery.md
+.PHONY: demo test lint gallery clean
 .SUFFIXES:
 
 VENV ?= .venv
@@ -24,6 +25,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+gallery: $(VENV)/.base
+	$(BIN)/python -m rdsolver.studies.gallery
 
 clean:
 	rm -rf $(VENV)

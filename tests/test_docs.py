@@ -21,6 +21,7 @@ from rdsolver.models.bone.matrix import EDGE
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.tissue import TISSUES, TissueModel
+from rdsolver.studies import gallery
 
 ROOT = Path(__file__).parent.parent
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
@@ -179,6 +180,13 @@ def test_the_map_names_every_module():
     named = set(re.findall(r"`(?:\w+/)?(\w+)(?:\.py)?`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
     modules = {p.stem for p in (ROOT / "rdsolver").rglob("*.py")} - {"__init__"}
     assert {m for m in modules if not m.startswith("verify_")} <= named
+
+
+def test_the_gallery_shows_every_config():
+    shown = [name for names in gallery.CHAPTERS.values() for name in names]
+    assert sorted([*shown, *gallery.SCANS]) == sorted(p.stem for p in (ROOT / "configs").glob("*.toml"))
+    assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page(), "docs/gallery.md is out of date: make gallery"
+    assert {p.stem for p in gallery.FIGURES.glob("*.png")} == set(shown)
 
 
 if __name__ == "__main__":

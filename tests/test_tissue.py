@@ -1,13 +1,17 @@
 """Beyond bone: RANKL, OPG and drugs in a vessel's wall and in other target tissue, with one stated response."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from problems import Dose
 
-from rdsolver import device
+from rdsolver import device, load_config, simulate
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import rings
 from rdsolver.errors import InputError
+from rdsolver.figures.overview import overview
 from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.tissue import TISSUES
@@ -97,3 +101,59 @@ def test_rankl_drives_the_generic_responder_and_lets_it_go():
     assert response[0] < 0.05
     assert np.interp(40.0, time, response) > 0.3
     assert response[-1] < 0.1
+
+
+# --- from a config ------------------------------------------------------------------------------------------------------
+
+ARTERY = Path(__file__).parent.parent / "configs" / "artery_calcification.toml"
+COARSE = ["section.spacing=40 um", "dose=[]", "time.end=20 d", "time.save=10 d"]
+
+
+def test_a_run_of_a_tissue_from_its_config(tmp_path):
+    with simulate(load_config(ARTERY, COARSE), out=tmp_path / "run") as run:
+        assert "response" in run
+        assert "bone" not in run
+        assert run.provenance["model"] == "artery"
+        response = run.series["mean_response"]
+        assert response[-1] > response[0] == 0
+        assert {"response_rate", "rank_K"} <= {row["name"] for row in run.parameter_table}
+        overview(run, tmp_path / "overview.png")
+    assert (tmp_path / "overview.png").stat().st_size > 20_000
+    on = [*COARSE, f"initial.from={tmp_path / 'run' / 'run.h5'}"]
+    with simulate(load_config(ARTERY, on)) as again:
+        assert again.series["mean_response"][0] == pytest.approx(response[-1], rel=1e-6)
+        assert again.series["mean_response"][-1] == pytest.approx(2 * response[-1], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ('tumour={at = [["640 um", "640 um"]]}', r'tumour belongs to bone, and this run.s tissue is "artery"'),
+        ("model.preset=mouse", "model.preset belongs to bone"),
+        ('dose=[{agent="bisphosphonate", amount=0.06, at=1}]', r'dose.0.agent = "bisphosphonate" belongs to bone'),
+        ('dose=[{agent="fc_opg", amount=1, lesion="0.1 mm^2"}]', r"dose.0.lesion belongs to bone"),
+        ("model.parameters.turnover_speed=0.1", r"turnover_speed belongs to bone, and this run has none"),
+        ("model.parameters.tumour_growth=0.1", r"tumour_growth belongs to a tumour, and this run has none"),
+        ("model.name=vein", r'"vein"'),
+        ("section.wall=900 um", r"section.wall = 900 um is more than the radius, 500 um"),
+        ("section.count=9", r"there is room for \d of 9 rings"),
+        ("change.0.parameter=chemotaxis", r'"chemotaxis" is not a known parameter'),
+    ],
+)
+def test_what_contradicts_a_tissue_is_refused(override, said):
+    with pytest.raises(InputError, match=said):
+        load_config(ARTERY, [override]).problem()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("response_rate", 'belongs to tissue beyond bone, and this run has none. Choose one: model.name = "artery"'),
+        ("bisphosphonate_effect", "belongs to a bisphosphonate, and this run has none. Give a [[dose]] of it"),
+        ("membrane_share", "belongs to RANKL on membranes, and this run has none. Turn it on: model.membrane_rankl = true"),
+        ("tumour_growth", "belongs to a tumour, and this run has none. Plant one"),
+    ],
+)
+def test_a_parameter_without_its_part_says_how_to_have_it(parameter, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_config(ARTERY.parent / "healthy_homeostasis.toml", [f"model.parameters.{parameter}=0.1"])
