@@ -45,13 +45,18 @@ class Course(Protocol):
         """Before any event, for estimates."""
         ...
 
+    @property
+    def surprised(self) -> bool:
+        """Whether events have been added since the system was last asked for."""
+        ...
+
     def between(self, begin: float, end: float) -> System:
         """The system from one event to the next. Must be called in order of time."""
         ...
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         """The observables at t, after an accepted step of so many days, with what follows from them outside the tissue. May add
-        an event at t."""
+        events from t on: then `surprised` is True."""
         ...
 
 
@@ -75,6 +80,8 @@ class PlainCourse:
 
     initial: the fields of that other run.
     """
+
+    surprised = False
 
     def __init__(self, problem: ModelProblem, initial: Mapping[str, Any] | None = None) -> None:
         p, grid = problem, problem.grid
@@ -140,6 +147,7 @@ class BoneCourse:
         self.fields = self.model.fields(problem.parameters)
         self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
         self.doses, self._waiting = list(problem.doses), list(problem.treatments)
+        self.surprised = False
         self.system = self._bare_system()
         self._check_extension()
         if initial is None:
@@ -263,6 +271,7 @@ class BoneCourse:
 
         same: a forcing whose knots the plasma curves are to have.
         """
+        self.surprised = False
         self._drugs.setdefault(begin, self.plasma_at(begin))
         plasma = self._dosed(begin)
         forcing = self._curves(plasma, begin, end, same)
@@ -292,6 +301,7 @@ class BoneCourse:
         large enough starts the treatments that wait for it."""
         for treatment in [w for w in self._waiting if observed["lesion_area"] >= w.lesion]:
             self._waiting.remove(treatment)
+            self.surprised = True
             self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
         if self.problem.tumour is None:
             return observed

@@ -94,7 +94,7 @@ class Simulation:
         self.dt = self.first_step(self.system, memory)
         yield self._opening(memory)
         while self.t < self.problem.end:
-            while self.t < end:
+            while self.t < end and not self.course.surprised:
                 trial, saved, stats = self._step(memory, end)
                 self.u, memory, self.t = trial.u, trial.memory, trial.t
                 self.totals.steps += 1
@@ -104,8 +104,6 @@ class Simulation:
                     self.budget[k] = self.budget.get(k, 0.0) + float(v)
                 observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
                 yield Chunk(self.t, trial.dt, self.u, memory, observed, saved, stats, self._plan)
-                if self.t in self.course.events:  # one that was not foreseen
-                    break
             if self.t < self.problem.end:
                 end = self._next_event()
                 after = plan.carried(self.system, self.course.between(self.t, end))

@@ -22,8 +22,10 @@ from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.problem import Change
 from rdsolver.studies import sensitivity, sensitivity_command, sensitivity_global
 from rdsolver.studies.sensitivity import KINDS, NOT_DIFFERENTIATED, local, serum, taken
-from rdsolver.studies.sensitivity_global import coarse, outcome, parameters_at, ranges, scan, typical
-from rdsolver.studies.sensitivity_replay import Replay, directions, plain, recorded, size, values_of
+from rdsolver.studies.sensitivity_global import outcome, scan
+from rdsolver.studies.sensitivity_inputs import directions, plain, recorded, size, values_of
+from rdsolver.studies.sensitivity_ranges import coarse, parameters_at, ranges, typical
+from rdsolver.studies.sensitivity_replay import Replay
 
 STEP = 1e-4  # of finite differences, relative
 TOLERANCE = 1e-3  # of the run: what is compared is the same steps, however long they are

@@ -171,17 +171,18 @@ def test_serum_calcium_stays_above_zero_however_much_bone_takes_up():
 # --- drugs ------------------------------------------------------------------------------------------------------------------
 
 
-def test_doses_that_wait_for_a_lesion_are_given_from_then_on():
+@pytest.mark.parametrize("delay", [0.0, 5.0])
+def test_doses_that_wait_for_a_lesion_are_given_from_then_on(delay):
     lesion = 0.004  # mm2
-    doses = (Dose("fc_opg", 3.0, "sc", 0.0), Dose("fc_opg", 3.0, "sc", 7.0))
-    waiting = ill(end=60.0, precision="float32", agents=("fc_opg",), treatments=(Treatment(lesion, doses),))
+    doses = (Dose("fc_opg", 3.0, "sc", delay), Dose("fc_opg", 3.0, "sc", delay + 7.0))
+    waiting = ill(end=75.0, precision="float32", agents=("fc_opg",), treatments=(Treatment(lesion, doses),))
     simulation, chunks = run(waiting)
     s = series(chunks)
-    begun = s["time"][np.argmax(s["lesion_area"] >= lesion)]
+    begun = s["time"][np.argmax(s["lesion_area"] >= lesion)] + delay
     assert [d.time for d in simulation.course.doses] == pytest.approx([begun, begun + 7.0])
     assert np.all(s["plasma_fc_opg"][s["time"] <= begun] == 0)
     assert s["plasma_fc_opg"][s["time"] > begun + 0.5].min() > 0
-    assert s["ntx"][-1] < 0.2 * s["ntx"].max()
+    assert s["ntx"][s["time"] > begun].min() < 0.2 * s["ntx"].max()
 
 
 def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():

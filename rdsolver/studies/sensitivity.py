@@ -23,7 +23,8 @@ from ..errors import InputError
 from ..models.base import Parameter
 from ..models.bone import calcium
 from ..problem import Problem, Solver
-from .sensitivity_replay import CURVE_STEP, Recorded, Replay, directions, recorded, size
+from .sensitivity_inputs import CURVE_STEP, Recorded, directions, recorded, size
+from .sensitivity_replay import Replay
 
 TOLERANCE = 1e-4  # of the run that is replayed, or the config's where that is tighter
 CHUNK = 8  # parameters at once: their fields stay in the cache
