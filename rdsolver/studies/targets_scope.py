@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..models.bone.pharmacokinetics import Dose
 from .rows import Curve
@@ -12,7 +13,9 @@ from .targets_drugs import fc_opg, nadir
 from .targets_healthy import RATIOS, ratio
 from .targets_tumour import NEST, myeloma
 
-GRID_DAYS = 90.0
+SPREAD = replace(NEST, spread=1e-3)
+"""Tumour cells thin in all of the marrow too: the front of a nest alone is pulled by the solver's error in its tail."""
+SPREAD_DAYS, NEST_DAYS = 70.0, 90.0
 
 
 def grids(stage: Stage) -> Iterator[Target]:
@@ -20,19 +23,20 @@ def grids(stage: Stage) -> Iterator[Target]:
 
     def figures(h: float) -> dict[str, float]:
         dosed = stage(Scene(14.0, doses=(Dose("fc_opg", 3.0, "sc", 0.0),), spacing=h))
-        ill = stage(Scene(GRID_DAYS, tumour=NEST, spacing=h))
+        ill = stage(Scene(SPREAD_DAYS, tumour=SPREAD, spacing=h))
         return {
             "NTX nadir after Fc-OPG 3 mg/kg": float(dosed.series["ntx"].min()),
-            f"lesion of a metastasis after {GRID_DAYS:g} d": ill.end("lesion_area"),
-            f"osteoclasts beside a metastasis after {GRID_DAYS:g} d": ill.end("osteoclast_number"),
+            f"lesion of a spread metastasis after {SPREAD_DAYS:g} d": ill.end("lesion_area"),
+            f"osteoclasts beside it after {SPREAD_DAYS:g} d": ill.end("osteoclast_number"),
+            f"lesion of a nest alone after {NEST_DAYS:g} d": stage(Scene(NEST_DAYS, tumour=NEST, spacing=h)).end("lesion_area"),
         }
 
     found = {h: figures(h) for h in (20.0, 10.0, 5.0)}
-    for h, finer, bound in ((20.0, 10.0, None), (10.0, 5.0, 5.0)):
+    for h, finer in ((20.0, 10.0), (10.0, 5.0)):
         for what, ours in found[h].items():
             off = percent(ours / found[finer][what])
-            low = None if bound is None else -bound
-            yield Target("GRID", f"{what}, {h:g} um against {finer:g} um", "the same", off, low, bound, "%", "property")
+            low, high = (-5.0, 5.0) if finer == 5.0 else (None, None)
+            yield Target("GRID", f"{what}, {h:g} um against {finer:g} um", "the same", off, low, high, "%", "property")
 
 
 AFFINITIES: Mapping[str, Mapping[str, float]] = {
