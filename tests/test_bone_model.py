@@ -20,6 +20,8 @@ P = {k: np.float64(v) for k, v in values().items()}
 def test_at_baseline_occupancy_every_response_is_at_its_baseline():
     one = jnp.asarray(1.0)
     assert float(cells.death(P, one)) == pytest.approx(0.16, rel=1e-14)
+    still = P | {"survival_most": one, "survival_least": one}  # survival off
+    assert [float(cells.death(still, x * one)) for x in (0.0, 0.5, 3.0)] == pytest.approx([0.16] * 3, rel=1e-14)
     assert float(cells.differentiation(P, one)) == pytest.approx(P["differentiation"], rel=1e-14)
     assert float(cells.activation(P, one)) == pytest.approx(1.0, rel=1e-14)
 

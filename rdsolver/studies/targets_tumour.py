@@ -135,7 +135,7 @@ def t13(stage: Stage) -> Iterator[Target]:
 
 
 def t14(stage: Stage) -> Iterator[Target]:
-    begin, end = 90.0, 200.0  # a lesion of over 0.1 mm2: of a smaller one the rim, which heals, is too large a part
+    begin, end = 100.0, 210.0  # a lesion of some 0.18 mm2: of a smaller one the rim, which heals, is too large a part
     for days, often, low, high in ((3.5, "twice a week: it stays on", -10, 10), (7.0, "weekly: troughs", None, None)):
         run = stage(human(*every("fc_opg", 3.0, days, end, begin), end=end))
         change = percent(run.end("lesion_area") / run.at("lesion_area", begin + 10))

@@ -26,11 +26,14 @@ def differentiation(p: Numbers, u: Array) -> Array:
 
 
 def death(p: Numbers, u: Array) -> Array:
-    """d_C σ(u), 1/d, with σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g) and u50 from σ(1) = 1 (Peterson & Riggs 2010)."""
-    most, least = p["survival_most"], p["survival_least"]
+    """d_C σ(u), 1/d, with σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g) and u50 from σ(1) = 1 (Peterson & Riggs 2010).
+
+    With u50^g = (1 - Em)/(E0 - 1) put in: σ = 1 + (E0 - 1) (1 - Em) (1 - u^g) / [(E0 - 1) u^g + 1 - Em]; 1 for E0 = Em = 1.
+    """
+    more, less = p["survival_most"] - 1, 1 - p["survival_least"]
     h = hill(u, p["survival_exponent"])
-    h50 = (1 - least) / (most - 1)  # u50^g
-    return p["osteoclast_death"] * (most - (most - least) * h / (h + h50))
+    below = more * h + less
+    return p["osteoclast_death"] * (1 + more * less * (1 - h) / jnp.where(below > 0, below, 1))
 
 
 def poisoned(p: Numbers, bound: Array) -> Array:

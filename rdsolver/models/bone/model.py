@@ -26,7 +26,7 @@ from .calcium import GRADES
 from .cells import activation, death, differentiation, drift_speed, poisoned, room
 from .cytokines import Cytokines, Setting
 from .extension import NOTHING, Extension
-from .matrix import EDGE, edge_factor, formation, moved_bone, surface_measure
+from .matrix import edge_factor, formation, moved_bone, surface_measure
 from .place import Place, Surface
 
 Fields = dict[str, Array]
@@ -160,7 +160,7 @@ class BoneModel(Cytokines):
         balance = self._balance(u, p, place, s)
         out["bone"] = balance * edge_factor(balance, u["bone"], self._taken(u))
         if self.tumour:
-            release = tumours.released(place.reference["k_res"], s.w, j, u["bone"], EDGE) / place.reference["release"]
+            release = tumours.released(place.reference["k_res"], s.w, j) / place.reference["release"]
             out["tumour"] = tumours.net_growth(p, u)
             out["pthrp"] = p["pthrp_turnover"] * (u["tumour"] - u["pthrp"])
             out["tgf_beta"] = p["tgf_beta_turnover"] * (release - u["tgf_beta"])

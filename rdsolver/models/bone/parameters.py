@@ -81,8 +81,9 @@ _MATRIX = (
 _TUMOUR = (
     Parameter("tumour_growth", 0.8, "1/d", "growth of the tumour with all of TGF-beta's effect and all the room", _BISHOP, "V/A", 0.01, 3.0, "g_T"),
     Parameter("tumour_death", 0.2, "1/d", "death of tumour cells", _BISHOP, "V/A", 0.0, 2.0, "d_T"),
+    Parameter("tumour_least", 1e-4, "1", "density below which growth ends: less than a cell in its neighbourhood (0: none)", "assumed: without it empty marrow is unstable, and the solver's error grows there (DECISIONS.md)", "A", 0.0, 0.01, "T_1"),
     Parameter("tumour_basal_growth", 0.4, "1", "share of growth that needs no TGF-beta", "assumed", "A", 0.0, 1.0, "f_0"),
-    Parameter("tgf_beta_half", 1.0, "1", "TGF-beta at half of its effect, relative to the largest release of the healthy section", "assumed", "A", 0.01, 100.0, "K_G", minimum=1e-9),
+    Parameter("tgf_beta_half", 1.75, "1", "TGF-beta at half of its effect, relative to the largest release of the healthy section", "assumed (1 when release was counted in bone alone, DECISIONS.md)", "A", 0.01, 100.0, "K_G", minimum=1e-9),
     Parameter("tumour_motility", 100.0, "um^2/d", "random motility of tumour cells", "assumed", "A", 0.0, 1e4, "D_T"),
     Parameter("pthrp_diffusivity", 30 * UM2_S, "um^2/d", "diffusivity of PTHrP in marrow", _SHAPE, "A", 1 * UM2_S, 200 * UM2_S, "D_H"),
     Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),

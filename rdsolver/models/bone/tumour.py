@@ -2,7 +2,7 @@
 
 T is a fraction of the volume. The tumour never removes bone itself; osteoclasts do.
 
-    dT/dt = div(D_T (1-b) grad[T/(1-b+0.01)]) + g_T [f_0 + (1-f_0) G/(K_G+G)] (1-T-b)+ T - d_T T
+    dT/dt = div(D_T (1-b) grad[T/(1-b+0.01)]) + g_T [f_0 + (1-f_0) G/(K_G+G)] (1-T-b)+ T³/(T_1²+T²) - d_T T
     dH/dt = div(D_H grad H) + d_H (T - H)                                    PTHrP, relative
     dG/dt = div(D_G grad G) + d_G (rel/rel_0 - G)                            TGF-beta set free by resorption, relative
 
@@ -23,7 +23,7 @@ Fields = dict[str, Array]
 Numbers = dict[str, Array]
 
 FIELDS = (
-    Field("tumour", "1", 1.0, "tumour, fraction of the volume"),
+    Field("tumour", "1", 0.01, "tumour, fraction of the volume"),
     Field("pthrp", "1", 1.0, "PTHrP, relative"),
     Field("tgf_beta", "1", 1.0, "TGF-beta set free from bone, relative"),
 )
@@ -46,10 +46,11 @@ def density(u: Fields) -> Array:
 
 
 def growth(p: Numbers, u: Fields) -> Array:
-    """g_T [f_0 + (1-f_0) G/(K_G+G)], 1/d, where there is room."""
-    g = jnp.maximum(u["tgf_beta"], 0)
+    """g_T [f_0 + (1-f_0) G/(K_G+G)] T²/(T_1²+T²), 1/d, where there is room; T_1: less than a cell."""
+    g, t, least = jnp.maximum(u["tgf_beta"], 0), density(u), p["tumour_least"]
     basal = p["tumour_basal_growth"]
-    return p["tumour_growth"] * (basal + (1 - basal) * g / (p["tgf_beta_half"] + g))
+    whole = t**2 / (t**2 + jnp.maximum(least, 1e-12) ** 2)
+    return p["tumour_growth"] * (basal + (1 - basal) * g / (p["tgf_beta_half"] + g)) * whole
 
 
 def net_growth(p: Numbers, u: Fields) -> Array:
@@ -82,9 +83,13 @@ def suppression(p: Numbers, smoothed: Array) -> Array:
     return 1 - p["formation_suppression"] * jnp.clip(smoothed / CROWDED, 0, 1)
 
 
-def released(k_res: Array, w: Array, j: Array, bone: Array, edge: float) -> Array:
-    """rel = k_res w j min(1, b/0.05), 1/d: bone resorbed, and the growth factors in it."""
-    return k_res * w * j * jnp.clip(bone / edge, 0, 1)
+def released(k_res: Array, w: Array, j: Array) -> Array:
+    """rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
+
+    All of it, as in NTX: counted where there is bone alone, cells that the surface cuts would count in full, an error of first
+    order in the cell size that a tumour's growth multiplies (DECISIONS.md).
+    """
+    return k_res * w * j
 
 
 def invasion(marrow: Array, active: Array, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
