@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
+from PIL import Image
 
 from ..config import load_config
 from ..figures import style
@@ -19,7 +21,7 @@ from ..run import simulate
 
 ROOT = Path(__file__).parents[2]
 CONFIGS, PAGE, FIGURES = ROOT / "configs", ROOT / "docs" / "gallery.md", ROOT / "docs" / "gallery"
-DPI = 110  # on a page; `rdsolver plot` gives 200
+DPI, COLOURS = 110, 256  # on a page; `rdsolver plot` gives 200 and all colours
 
 CHAPTERS = {
     "Healthy bone": ("healthy_homeostasis", "healthy_mouse"),
@@ -44,9 +46,10 @@ def draw(name: str) -> None:
     """Run a config as shipped and draw its figure."""
     path = CONFIGS / f"{name}.toml"
     with simulate(load_config(path, allow_python=True)) as run, matplotlib.rc_context(style.RC):
-        figure = compose(run)
+        drawn = BytesIO()
+        compose(run).savefig(drawn, dpi=DPI)
         FIGURES.mkdir(exist_ok=True)
-        figure.savefig(FIGURES / f"{name}.png", dpi=DPI)
+        Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(FIGURES / f"{name}.png", optimize=True)
 
 
 def page() -> str:

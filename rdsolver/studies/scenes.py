@@ -33,6 +33,7 @@ class Scene:
     """One run, by what a target changes in it. Hashable, so that targets share runs.
 
     kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
+    membrane: part of RANKL on membranes
     place: trabeculae as a section or a block, or a flat slab; spacing: of the bone at FINEST averaged down, um (None: the stage's own)
     """
 
@@ -44,6 +45,7 @@ class Scene:
     changed: tuple[tuple[str, float], ...] = ()
     changes: tuple[Change, ...] = ()
     thickness: float = THICKNESS
+    membrane: bool = False
     place: Where = "section"
     spacing: float | None = None
 
@@ -96,7 +98,7 @@ class Stage:
     def _run(self, scene: Scene) -> Outcome:
         agents = tuple(drug(name) for name in dict.fromkeys(d.agent for d in scene.doses) if name != BISPHOSPHONATE)
         bisphosphonate = any(d.agent == BISPHOSPHONATE for d in scene.doses)
-        rows = parameters(agents, tumour=scene.tumour is not None, bisphosphonate=bisphosphonate)
+        rows = parameters(agents, tumour=scene.tumour is not None, bisphosphonate=bisphosphonate, membrane=scene.membrane)
         values = {p.name: p.default(scene.preset, scene.kind) for p in rows} | dict(scene.changed)
         problem = Problem(
             self._place(scene),
@@ -108,6 +110,7 @@ class Stage:
             doses=scene.doses,
             changes=scene.changes,
             bisphosphonate=bisphosphonate,
+            membrane=scene.membrane,
             tumour=scene.tumour,
             solver=Solver("tr-bdf2"),
         )

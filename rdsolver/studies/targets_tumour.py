@@ -128,10 +128,17 @@ def t9(stage: Stage) -> Iterator[Target]:
 
 
 def t13(stage: Stage) -> Iterator[Target]:
-    cited = "normal calcium (Morony 1999, 10.1359/jbmr.1999.14.9.1478)"
-    alone, treated = (float(stage(human(*d)).series["serum_calcium"].max()) for d in ((), every("fc_opg", 3.0, 7.0, HUMAN_DAYS)))
-    yield Target("T13", "serum calcium with PTHrP, untreated", "hypercalcaemia", alone, 3.0, None, "mmol/L", "calibration", POOL)
-    yield Target("T13", "the same under Fc-OPG", cited, treated, None, 2.7, "mmol/L", "mechanism")
+    def highest(*doses: Dose) -> float:
+        return float(stage(human(*doses)).series["serum_calcium"].max())
+
+    what = "serum calcium with PTHrP, untreated"
+    yield Target("T13", what, "hypercalcaemia", highest(), 3.0, None, "mmol/L", "calibration", POOL)
+    for label, doses, cited in (
+        ("Fc-OPG", every("fc_opg", 3.0, 7.0, HUMAN_DAYS), "normal calcium (Morony 1999, 10.1359/jbmr.1999.14.9.1478)"),
+        ("RANK-Fc", every("rank_fc", 3.0, 3.5, HUMAN_DAYS), "normal calcium, as under OPG"),
+        ("a bisphosphonate", every("bisphosphonate", 4 / 70, 28.0, HUMAN_DAYS), "normal or nearly normal calcium (general knowledge)"),
+    ):
+        yield Target("T13", f"the same under {label}", cited, highest(*doses), None, 2.7, "mmol/L", "mechanism")
 
 
 def t14(stage: Stage) -> Iterator[Target]:
