@@ -1,9 +1,11 @@
 """What README.md and docs/ say, held against the code: links, commands, configs, and the table of parameters.
 
-python tests/test_docs.py    puts the present table of parameters into docs/model.md
+python tests/test_docs.py    puts the present table of parameters into docs/model.md, the figures of benchmarks/results/validate_full.json
+                             into docs/validation.md
 """
 
 import ast
+import json
 import re
 import shlex
 from itertools import pairwise
@@ -26,6 +28,8 @@ from rdsolver.studies import gallery
 ROOT = Path(__file__).parent.parent
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+VALIDATION, TARGETS = ROOT / "docs" / "validation.md", ROOT / "benchmarks" / "results" / "validate_full.json"
+MET = re.compile(r"(?<=<!-- targets -->\n).*?(?=<!-- /targets -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
 AGENTS = ("rank_fc", "fc_opg", "native_opg", "denosumab", "soluble_rank")
 PARTS = {"tumour": True, "bisphosphonate": True, "membrane": True}
@@ -46,6 +50,21 @@ COMMANDS = typer.main.get_command(app).commands
 
 def table() -> str:
     return CliRunner().invoke(app, TABLE_COMMAND).stdout
+
+
+def targets() -> str:
+    """The table of docs/validation.md."""
+    rows = json.loads(TARGETS.read_text(encoding="utf-8"))
+    judged = [row for row in rows if row["band"] != "report"]
+    missed = [row["target"] for row in judged if not row["pass"]]
+    verdict = f"missed: {'; '.join(missed)}" if missed else "none is missed"
+    lines = [f"{len(judged)} figures have a band, {verdict}. {len(rows) - len(judged)} more are reported without one.", ""]
+    lines += ["| | target | ours | band | kind | published |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        met = "report" if row["band"] == "report" else "ok" if row["pass"] else "**miss**"
+        unit = "" if row["unit"] == "1" else f" {row['unit']}"
+        lines.append(f"| {met} | {row['target']} | {row['ours']:.4g}{unit} | {row['band']} | {row['kind']} | {row['published']} |")
+    return "\n".join(lines) + "\n"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -73,6 +92,12 @@ def test_the_table_of_parameters_is_the_present_one():
     found = TABLE.search(MODEL.read_text(encoding="utf-8"))
     assert found, "docs/model.md has lost its markers <!-- parameters --> and <!-- /parameters -->"
     assert found[0] == table(), "the table in docs/model.md is out of date: run python tests/test_docs.py"
+
+
+def test_the_table_of_targets_is_that_of_the_last_full_run():
+    found = MET.search(VALIDATION.read_text(encoding="utf-8"))
+    assert found, "docs/validation.md has lost its markers <!-- targets --> and <!-- /targets -->"
+    assert found[0] == targets(), "the table in docs/validation.md is out of date: run python tests/test_docs.py"
 
 
 def test_every_parameter_symbol_field_and_observable_is_described():
@@ -191,3 +216,4 @@ def test_the_gallery_shows_every_config():
 
 if __name__ == "__main__":
     MODEL.write_text(TABLE.sub(lambda _: table(), MODEL.read_text(encoding="utf-8")), encoding="utf-8")
+    VALIDATION.write_text(MET.sub(lambda _: targets(), VALIDATION.read_text(encoding="utf-8")), encoding="utf-8")
