@@ -96,8 +96,10 @@ class BoneAccount:
     def work(self) -> Lines:
         problem, p = self.problem, self.problem.parameters
         fastest = 4 * p["rankl_diffusivity"] * sum(1 / h**2 for h in problem.grid.spacing)
-        slow = p["turnover_speed"] * p["surface_reference"], "bone turnover"
-        slowest, what = slow if problem.tissue == "bone" else (p["response_rate"], "response")
+        if problem.tissue == "bone":
+            slowest, what = p["turnover_speed"] * p["surface_reference"], "bone turnover"
+        else:
+            slowest, what = p["response_rate"], "response"
         jumps = len({d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end})
         solves, unknowns = SOLVES_AT_START + SOLVES_A_JUMP * jumps, problem.grid.cells * len(self.fields)
         ratio = f"a ratio of {fastest / slowest:.0e}"

@@ -141,7 +141,7 @@ def schema() -> None:
 @app.command()
 def params(
     config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")] = None,
-    preset: Annotated[str, typer.Option(help="Whose numbers: human or mouse.")] = "human",
+    preset: Annotated[str | None, typer.Option(help="Whose numbers: human (default) or mouse.")] = None,
     agents: Agents = None,
     tumour: Annotated[str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.")] = None,
     bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
@@ -154,9 +154,13 @@ def params(
     Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge.
     """
     if config is not None:
+        given = {"--agent": agents, "--tumour": tumour, "--bisphosphonate": bisphosphonate, "--membrane": membrane, "--preset": preset}
+        if others := [option for option, value in given.items() if value]:
+            raise InputError(f"{config} says what belongs to its run: leave out {', '.join(others)}, or leave out the config.")
         loaded = _load(config, None, allow_python)
         rows = [_row(p, loaded.values[name]) for name, p in loaded.rows.items()]
     else:
+        preset = preset or "human"
         found = _parameters(preset, agents or [], tumour, bisphosphonate, membrane)
         rows = [_row(p, p.default(preset, tumour or "")) for p in found]
     if markdown:
@@ -258,8 +262,9 @@ def validate(
 
     curves = []
     found = studies.validate(quick, lambda target: typer.echo(studies.line(target)), draw=curves.append)
-    missed = sum(not t.passed for t in found)
-    typer.echo(f"{len(found)} figures: {'all within their bands' if not missed else f'{missed} missed'}")
+    missed, judged = sum(not t.passed for t in found), sum(t.verdict != "report" for t in found)
+    told = f"{missed} of them missed" if missed else "all within them"
+    typer.echo(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")
     typer.echo("\n".join(("", "Tuned on targets, and therefore no predictions:", *studies.tuning(found), "", studies.CONFLICTS)))
     if json_file is not None:
         _write(json_file, json.dumps([studies.as_json(t) for t in found], indent=2, ensure_ascii=False) + "\n")

@@ -208,6 +208,8 @@ class Config(Table):
             for key in ("every", "times"):
                 table.pop(key, None)
         tables["time"]["save"] = self.time.saved()
+        if self.model.name != "bone":
+            del tables["model"]["preset"]
         if section is not None:
             tables["section"] = {"kind": "given"} | section.record
         return tables if self.whole is None else config_own.resolved(self, tables)

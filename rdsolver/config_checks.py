@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE
+from .output.layout import SPECIAL
 from .problem import in_force
 from .units import number
 
@@ -127,7 +129,9 @@ def _bone(config: Config) -> Iterator[Fault]:
     yield from _agents(config)
     yield from _doses(config)
     if config.section.kind == "box":
-        yield "section.kind", '= "box" holds no bone, and the bone model needs some. Give trabecular, image or slab.'
+        bone = config.model.name == "bone"
+        what = "the bone model needs some. Give trabecular, image or slab" if bone else "this tissue needs some. Give rings"
+        yield "section.kind", f'= "box" holds nothing, and {what}.'
     if config.model.name != "bone":
         yield from _beyond_bone(config)
     if config.solver.integrator == "etdrk4":
@@ -148,8 +152,10 @@ def _beyond_bone(config: Config) -> Iterator[Fault]:
     for i, dose in enumerate(config.dose):
         if dose.lesion is not None:
             yield f"dose.{i}.lesion", why
-        if dose.agent == BISPHOSPHONATE:
-            yield f"dose.{i}.agent", f"= {shown(dose.agent)} {why}"
+    for table, names in (("dose", [d.agent for d in config.dose]), ("agent", [a.name for a in config.agent])):
+        for i, name in enumerate(names):
+            if name == BISPHOSPHONATE:
+                yield f"{table}.{i}.{'agent' if table == 'dose' else 'name'}", f"= {shown(name)} {why}"
 
 
 def _agents(config: Config) -> Iterator[Fault]:
@@ -158,14 +164,30 @@ def _agents(config: Config) -> Iterator[Fault]:
     own = {p.name for p in rows}
     seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *(added.names if added else ())}
     seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
+    for i, dose in enumerate(config.dose):
+        if dose.agent in seen and dose.agent in LABELS:
+            yield (
+                f"dose.{i}.agent",
+                f"= {shown(dose.agent)} is a name that {config.model.from_} has taken. Give its field or binder another one.",
+            )
     for i, agent in enumerate(config.agent):
         like = agent.like or agent.name
-        if like == BISPHOSPHONATE == agent.name:
+        if agent.name == BISPHOSPHONATE:
+            if agent.like not in (None, BISPHOSPHONATE) or agent.label:
+                key = "label" if agent.like in (None, BISPHOSPHONATE) else "like"
+                yield (
+                    f"agent.{i}.{key}",
+                    "is given, and a bisphosphonate is no binder of RANKL. Leave it out, or give the drug another name.",
+                )
             continue
         if like not in LABELS:
             key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
             yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
-        elif agent.name in seen or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}:
+        elif (
+            agent.name in seen
+            or agent.name in SPECIAL
+            or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}
+        ):
             yield f"agent.{i}.name", f'= {shown(agent.name)} is taken already. Give the drug another name, for example "my_{agent.name}".'
         seen |= {agent.name, f"rankl_{agent.name}"}
 
@@ -190,13 +212,14 @@ def _parameters(config: Config) -> Iterator[Fault]:
             except ValueError as error:
                 yield key, str(error)
             else:
-                if found < row.minimum:
-                    yield key, f"= {shown(value)} is too small. {_least(row)}"
+                if not row.minimum <= found <= row.maximum:
+                    yield key, f"= {shown(value)} is too {'small' if found < row.minimum else 'large'}. {_bounds(row)}"
 
 
-def _least(row: Parameter) -> str:
+def _bounds(row: Parameter) -> str:
     unit = "" if row.unit == "1" else f" {row.unit}"
-    return f"Allowed: {row.minimum:g}{unit} and more; plausible: {row.low:g} to {row.high:g}{unit} ({row.meaning})."
+    most = "and more" if row.maximum == math.inf else f"to {row.maximum:g}{unit}"
+    return f"Allowed: {row.minimum:g}{unit} {most}; plausible: {row.low:g} to {row.high:g}{unit} ({row.meaning})."
 
 
 def _doses(config: Config) -> Iterator[Fault]:
@@ -258,8 +281,8 @@ def _in_force(config: Config) -> Iterator[Fault]:
     for i, change in enumerate(config.change):
         values = in_force(config.values, config.changes, change.at)
         row = config.rows[change.parameter]
-        if values[row.name] < row.minimum:
-            yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_least(row)}"
+        if not row.minimum <= values[row.name] <= row.maximum:
+            yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_bounds(row)}"
         if config.whole is None and (change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff"))):
             yield from ((f"change.{i}.factor", f"= {change.factor:g}: {text}") for _, text in _dissociation(config, values))
 

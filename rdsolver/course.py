@@ -146,7 +146,7 @@ class BoneCourse:
         self.model = model_of(problem)
         self.fields = self.model.fields(problem.parameters)
         self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
-        self.doses, self._waiting = list(problem.doses), list(problem.treatments)
+        self.doses, self.waiting = list(problem.doses), list(problem.treatments)
         self.surprised = False
         self.system = self._bare_system()
         self._check_extension()
@@ -228,15 +228,15 @@ class BoneCourse:
         """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
         if self._extension.healthy:
             return u
-        marrow = (1 - self.system.place.bone) * self.system.place.active
+        marrow = (1 - u["bone"]) * self.system.place.active
         return u | {name: self._extension.start.get(name, 0.0) * marrow for name in self._extension.names}
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]
         self.system = steady.with_reference(self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
-        begun = self._extended(dict.fromkeys((f.name for f in self.fields), zero))
-        self.u = {k: jnp.asarray(state[k], self.dtype) if k in state else x for k, x in begun.items()}
+        there = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
+        self.u = {k: there[k] if k in state else x for k, x in self._extended(there).items()}
         for name, amounts in initial["plasma"].items():
             self._drugs[0.0][name].amounts = np.asarray(amounts, float)
         self.baseline_cycles = 0
@@ -244,7 +244,8 @@ class BoneCourse:
     def _plant(self, nests: Nests, initial: Mapping[str, Any]) -> None:
         """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
         if "tumour" not in initial.get("state", ()):
-            self.u |= {"tumour": jnp.asarray(nests.planted(self.problem.section), self.dtype)}
+            now = replace(self.problem.section, bone=np.clip(np.asarray(self.u["bone"], float), 0, 1))
+            self.u |= {"tumour": jnp.asarray(nests.planted(now), self.dtype)}
         self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self.in_force(0.0))
         self._bone: float | None = None  # BV/TV after the step before
 
@@ -299,8 +300,8 @@ class BoneCourse:
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its end. A lesion that is
         large enough starts the treatments that wait for it."""
-        for treatment in [w for w in self._waiting if observed["lesion_area"] >= w.lesion]:
-            self._waiting.remove(treatment)
+        for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
+            self.waiting.remove(treatment)
             self.surprised = True
             self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
         if self.problem.tumour is None:

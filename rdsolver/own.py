@@ -31,8 +31,9 @@ from .problem import Source
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 LIVES = Lives.__args__
 KINDS = (ReactionDiffusion, Extension)
-FIELDS = (*config_checks.CYTOKINES, *config_checks.CELLS, *config_checks.TUMOUR, "rankl_membrane")
-ROWS = {p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True)}
+MEANS = ("occupancy", "free_rankl")  # whose mean_... the model has
+FIELDS = (*SPECIAL, *config_checks.CYTOKINES, *config_checks.CELLS, *config_checks.TUMOUR, "rankl_membrane", *MEANS)
+ROWS = {"extension", *(p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True))}
 """Of the bone model, with all its parts: names that an extension cannot take."""
 
 
@@ -127,7 +128,10 @@ def _faults(found: ReactionDiffusion | Extension) -> list[Fault]:
     fields, rows = [f.name for f in found.unknowns], [p.name for p in found.parameters]
     taken, of_rows = SPECIAL, ()
     if isinstance(found, Extension):
-        taken, of_rows = (*SPECIAL, *FIELDS), (*ROWS, *(p.name for b in found.binders for p in binder_parameters(b)))
+        taken, of_rows = (
+            (*FIELDS, *(n for b in found.binders for n in (b.name, b.complex))),
+            (*ROWS, *(p.name for b in found.binders for p in binder_parameters(b))),
+        )
     named = [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows)]
     started = _start(found) if isinstance(found, Extension) else ()
     return named or [*_numbers(found), *_moves(found, fields, rows), *started]
@@ -142,11 +146,13 @@ def _binders(extension: Extension) -> Iterator[Fault]:
             )
         if b.like not in (OPG.name, *LABELS):
             yield "binders", f"take {b.name} like {shown(b.like)}, which {unknown('preset', b.like, (OPG.name, *LABELS))}"
-        if b.name in FIELDS or not NAME.fullmatch(b.name):
+        if b.name in FIELDS or b.complex in FIELDS or not NAME.fullmatch(b.name) or [x.name for x in extension.binders].count(b.name) > 1:
             yield "binders", f"hold {shown(b.name)}, which is taken or no name. Give it another one."
 
 
 def _start(extension: Extension) -> Iterator[Fault]:
+    if extension.healthy and extension.start:
+        yield "start", "is given, and healthy too: then it starts where the healthy baseline has it. Leave one of them out."
     for name, value in extension.start.items():
         if name not in extension.names:
             yield "start", f"names {shown(name)}, which {unknown('field', name, extension.names)}"

@@ -37,9 +37,11 @@ class Nests:
     def planted(self, section: Section) -> np.ndarray:
         """T of every cell, fraction of its volume: density times the marrow in it.
 
-        Raises InputError for a centre outside the section, a nest without marrow, or random nests for which there is no room.
+        Raises InputError for a nest smaller than a cell, outside the section or without marrow, or random nests for which there is no room.
         """
         grid = section.grid
+        if (self.at or self.count) and self.radius < max(grid.spacing):
+            raise InputError(f"tumour.radius = {self.radius:g} um is less than a cell, {max(grid.spacing):g} um. Make it larger.")
         centres = [self._checked(i, at, section) for i, at in enumerate(self.at)]
         centres += self._random(section, centres)
         filled = np.zeros(grid.shape)

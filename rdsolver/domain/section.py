@@ -88,6 +88,10 @@ def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1)
     Raises InputError when there is no room for so many.
     """
     edges = size(grid)
+    if wall < max(grid.spacing):
+        raise InputError(
+            f"section.wall = {wall:g} um is less than a cell, {max(grid.spacing):g} um. Make it thicker, or the spacing finer."
+        )
     if count == 1:
         centres = [tuple(e / 2 for e in edges)]
     else:

@@ -46,7 +46,7 @@ class Parameter:
     """One number of a model, with where it comes from.
 
     value is in `unit`; low and high are the plausible range (a value outside it earns a warning),
-    minimum the physical bound (below it: an error). presets holds values that differ from `value`.
+    minimum and maximum the physical bounds (beyond them: an error). presets holds values that differ from `value`.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Parameter:
     high: float
     symbol: str = ""
     minimum: float = 0.0
+    maximum: float = float("inf")
     presets: tuple[tuple[str, float], ...] = ()
 
     def default(self, *presets: str) -> float:

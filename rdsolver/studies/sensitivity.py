@@ -144,6 +144,9 @@ def local(
     there = [name for name in series if name not in COUNTED]
     wanted = chosen("--observables", observables, observables_of(problem, there))
     left_out = [(n, NOT_DIFFERENTIATED[n]) for n in chosen("--parameters", parameters, list(rows)) if n in NOT_DIFFERENTIATED]
+    if not names:
+        why = "; ".join(f"{n}: {NOT_DIFFERENTIATED[n]}" for n, _ in left_out) or "none was named"
+        raise InputError(f"--parameters leaves nothing to differentiate ({why}). Allowed: {', '.join(rows)}.")
     if observables is None:
         left_out += [(n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED if n in series]
     tight = Solver("tr-bdf2", min(TOLERANCE, problem.solver.tolerance), "float64", problem.solver.device)

@@ -40,6 +40,11 @@ class Target:
         return bool(ok and (self.low is None or self.ours >= self.low) and (self.high is None or self.ours <= self.high))
 
     @property
+    def verdict(self) -> str:
+        """ "ok", "MISS", or "report" where there is no band to be met."""
+        return "MISS" if not self.passed else "report" if self.band == "report" else "ok"
+
+    @property
     def band(self) -> str:
         if self.low is None and self.high is None:
             return "report"

@@ -56,7 +56,7 @@ def t5(stage: Stage) -> Iterator[Target]:
     run = stage(Scene(183.0, doses=(Dose("denosumab", 3.0, "sc", 0.0),)))
     cited = "-81 %, placebo -10 % (Bekker 2004, 10.1359/JBMR.040305); the plateau calibrated by ntx_background, the duration predicted"
     what = "NTX 6 months after denosumab 3 mg/kg"
-    yield Target("T5", what, cited, percent(run.end("ntx")), -88, -75, "%", "prediction", ("ntx_background",))
+    yield Target("T5", what, cited, percent(run.end("ntx")), -88, -75, "%", "calibration", ("ntx_background",))
 
 
 FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))

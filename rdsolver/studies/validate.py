@@ -69,14 +69,14 @@ def as_json(target: Target) -> dict[str, Any]:
         "band": target.band,
         "kind": target.kind,
         "tuned": list(target.tuned),
-        "pass": target.passed,
+        "pass": None if target.verdict == "report" else target.passed,
     }
 
 
 def line(target: Target) -> str:
     unit = "" if target.unit == "1" else f" {target.unit}"
-    verdict = "ok" if target.passed else "MISS"
-    return f"{verdict:5}{target.name:6}{target.what:88} {target.ours:>9.4g}{unit:8} {target.band:>14}  {target.kind:12} {target.published}"
+    found = f"{target.ours:>9.4g}{unit:8} {target.band:>14}"
+    return f"{target.verdict:7}{target.name:6}{target.what:88} {found}  {target.kind:12} {target.published}"
 
 
 def tuning(targets: Sequence[Target]) -> list[str]:

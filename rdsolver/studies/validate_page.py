@@ -52,7 +52,7 @@ def _rows(targets: Sequence[Target]) -> list[str]:
     columns = ("", "target", "what", "ours", "band", "kind", "published")
     rows = [f"<tr>{''.join(f'<th>{c}</th>' for c in columns)}</tr>"]
     for t in targets:
-        verdict = "miss" if not t.passed else "report" if t.band == "report" else "pass"
+        verdict = {"ok": "pass"}.get(t.verdict, t.verdict.lower())
         unit = "" if t.unit == "1" else f" {t.unit}"
         cells = (verdict, t.name, t.what, f"{t.ours:.4g}{unit}", t.band, t.kind, t.published)
         rows.append(f'<tr class="{verdict}">{"".join(f"<td>{html.escape(c)}</td>" for c in cells)}</tr>')

@@ -28,8 +28,15 @@ def excreted(calcium: float, pthrp: float, p: Mapping[str, float]) -> float:
 
 
 def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
-    """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L."""
-    return float(brentq(lambda ca: p["calcium_intake"] + release - excreted(ca, pthrp, p), 0.1, 100.0))  # pyright: ignore[reportArgumentType]
+    """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L; with neither, the level below which none is."""
+    raised = 1 + p["calcium_pthrp"] * pthrp / (p["pthrp_half"] + pthrp) if pthrp > 0 else 1.0
+    most = p["calcium_reabsorption"] * raised
+    threshold = max(most / p["calcium_filtration"] - p["calcium_reabsorption_half"], 0.0)
+    entering = p["calcium_intake"] + release
+    if entering <= 0:
+        return threshold
+    above = (entering / p["calcium_clearance"] + most) / p["calcium_filtration"] + 1  # where more is excreted than enters
+    return float(brentq(lambda ca: entering - excreted(ca, pthrp, p), threshold, above))  # pyright: ignore[reportArgumentType]
 
 
 def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[str, float]) -> float:
