@@ -26,6 +26,8 @@ Row = Mapping[str, float]
 
 SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
 MOST_TOLD = 3  # series in the last line of a run
+BASELINE = ("turnover_speed", "smoothing_length", "surface_reference", "surface_cutoff", "ntx_background")
+"""Parameters that act through the healthy baseline alone."""
 
 
 class Account(Protocol):
@@ -83,6 +85,7 @@ class BoneAccount:
         self.active, self.record, self.where = problem.section.active, problem.section.record, problem.section.describe()
         self._nadir: tuple[float, float] = (0.0, np.inf)
         self._calcium = 0.0  # at its highest, mmol/L
+        self._waiting: list[str] = []  # lesions that never were so large
 
     def describe(self) -> Lines:
         p = self.problem
@@ -109,7 +112,9 @@ class BoneAccount:
         ]
 
     def check(self) -> None:
-        self._initial()
+        from .course import BoneCourse
+
+        BoneCourse(self.problem, self._initial(), begin=False)
 
     def course(self) -> BoneCourse:
         from .course import BoneCourse
@@ -122,22 +127,44 @@ class BoneAccount:
             return None
         bone = self.problem.section.bone * self.problem.section.active
         state, reference = _last(self.problem.initial, self.problem.grid, bone, self.problem.tissue)
-        names = {f.name for f in self.fields}
         fields = {k: v for k, v in state.items() if np.ndim(v) == self.problem.grid.ndim}
-        missing = sorted(k for k in fields if k not in names and np.any(fields[k] != 0))
-        if missing:
-            raise InputError(
-                f"initial.from: {self.problem.initial} holds {', '.join(missing)}, which this run's model does not have. "
-                "Declare the drug, so that it is not lost: [[agent]] with its name and like."
-            )
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
-        kept = {k: v for k, v in plasma.items() if k in names or k == BISPHOSPHONATE}
-        found = {"state": fields, "reference": reference, "plasma": kept}
+        self._check_parts(fields, plasma)
+        drugs = {*(a.name for a in self.problem.agents), *((BISPHOSPHONATE,) if self.problem.bisphosphonate else ())}
+        found = {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in drugs}}
         return found | ({"serum_calcium": float(state["serum_calcium"])} if "serum_calcium" in state else {})
+
+    def _check_parts(self, fields: Mapping[str, Any], plasma: Mapping[str, Any]) -> None:
+        """Raises InputError where the run to go on from has what this one has not, or another healthy baseline."""
+        p, where = self.problem, f"initial.from: {self.problem.initial}"
+        here = {*(f.name for f in self.fields), *((BISPHOSPHONATE,) if p.bisphosphonate else ())}
+        held = [k for k, v in (*fields.items(), *plasma.items()) if np.any(np.asarray(v) != 0)]
+        if lost := sorted({k for k in held if k not in here}):
+            raise InputError(
+                f"{where} holds {', '.join(lost)}, which this run's model does not have. Have it here too, so that it is not lost: "
+                "a drug by [[agent]] with its name, a tumour by [tumour], rankl_membrane by model.membrane_rankl, others by model.from."
+            )
+        healthy = ["rankl_membrane"] if p.membrane else []
+        if p.extension and p.extension.healthy:
+            healthy += [*p.extension.names, *(b.name for b in p.extension.binders)]
+        if missing := [k for k in healthy if k not in fields]:
+            raise InputError(f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run. Start it anew.")
+        assert p.initial is not None
+        with open_run(p.initial) as run:
+            there = run.parameters
+        rows = {r.name: r for r in p.rows}
+        for name in BASELINE:
+            if name in rows and name in there and not np.isclose(there[name], p.parameters[name], rtol=1e-9):
+                raise InputError(
+                    f"{where} was made with {name} = {there[name]:g}, and this run has {p.parameters[name]:g} (model.preset or "
+                    "model.parameters). It acts through the healthy baseline, which comes from that run: give the same value."
+                )
 
     def begun(self, course: BoneCourse) -> Lines:
         cycles = course.baseline_cycles
-        return [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
+        found = [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
+        came = self.problem.tumour is not None and "tumour" not in course.planted
+        return [*found, ("tumour", "comes with that run; none is planted")] if came else found
 
     def meta(self) -> dict[str, Any]:
         p = self.problem
@@ -161,12 +188,14 @@ class BoneAccount:
         return plasma | ({"serum_calcium": course.calcium} if self.problem.tumour is not None else {})
 
     def noted(self, course: BoneCourse) -> dict[str, Any]:
+        self._waiting = [f"{t.lesion:g} mm2" for t in course.waiting]
         return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
 
     def summary(self, course: BoneCourse) -> dict[str, Any]:
         nadir = {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]} if np.isfinite(self._nadir[1]) else {}
         peak = {"serum_calcium_peak": self._calcium, "hypercalcaemia": calcium.grade(self._calcium)} if self._calcium else {}
-        return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak
+        waiting = {"treatments_never_begun": len(course.waiting)} if course.waiting else {}
+        return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak | waiting
 
     def headline(self, first: Row, last: Row) -> str:
         if "ntx" not in first:
@@ -175,6 +204,7 @@ class BoneAccount:
             f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f}, "
             f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
             f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}"
+            + (f", no lesion of {', '.join(self._waiting)}: its treatment never began" if self._waiting else "")
             + (f", calcium at most {self._calcium:.2f} mmol/L ({calcium.grade(self._calcium)})" if self._calcium else "")
         )
 
@@ -220,6 +250,8 @@ class ModelAccount:
         self.course()
 
     def course(self) -> PlainCourse:
+        import jax.numpy as jnp
+
         from .course import PlainCourse
         from .trial import try_rates
 
@@ -233,7 +265,9 @@ class ModelAccount:
             start = {f.name: state[f.name] for f in self.fields}
         _check_start(p, start)
         course = PlainCourse(p, start)
-        try_rates(p, course.system, course.u)
+        system, place = course.system, course.system.place
+        at = place.arrays | {"active": place.active} | system.inputs(jnp.zeros(()))
+        try_rates(p.model.name, p.model.rates, course.u, system.p, at, p.mask, [f.name for f in self.fields])
         return course
 
     def begun(self, course: PlainCourse) -> Lines:

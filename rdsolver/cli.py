@@ -112,8 +112,9 @@ def check(
     problem = loaded.problem()
 
     from .progress import TerminalReporter
-    from .run import describe, forecast, solver_report
+    from .run import check_start, describe, forecast, solver_report
 
+    check_start(problem)
     reporter = TerminalReporter()
     for warning in loaded.warnings:
         reporter.warn(warning)

@@ -24,6 +24,7 @@ from .operators import borders, multigrid
 from .operators.reductions import Pockets
 from .problem import ModelProblem, Problem, factors, in_force
 from .system import Fields, Forcing, System
+from .trial import try_rates
 
 Drug = Plasma | Bisphosphonate
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
@@ -138,9 +139,10 @@ class BoneCourse:
     """A bone section from its healthy baseline, or from the end of another run; doses and changes of parameters on the way.
 
     initial: state, reference and plasma of that other run. baseline_cycles: V-cycles that the baseline took.
+    begin: False: only what can be said of the input without a baseline is checked.
     """
 
-    def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None, begin: bool = True) -> None:
         self.problem = problem
         self.dtype = np.dtype(problem.solver.precision)
         self.model = model_of(problem)
@@ -148,8 +150,11 @@ class BoneCourse:
         self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
         self.doses, self.waiting = list(problem.doses), list(problem.treatments)
         self.surprised = False
+        self._came = frozenset((initial or {}).get("state", ()))  # fields of the other run
         self.system = self._bare_system()
         self._check_extension()
+        if not begin:
+            return
         if initial is None:
             self._find_baseline()
         else:
@@ -213,7 +218,7 @@ class BoneCourse:
     def planted(self) -> tuple[str, ...]:
         """Fields that begin on day 0, on the healthy baseline."""
         tumour = ("tumour",) if self.problem.tumour is not None else ()
-        return (*tumour, *(() if self._extension.healthy else self._extension.names))
+        return tuple(n for n in (*tumour, *(() if self._extension.healthy else self._extension.names)) if n not in self._came)
 
     def _check_extension(self) -> None:
         """Raises InputError when its rates cannot be used, before anything is computed."""
@@ -221,8 +226,11 @@ class BoneCourse:
         if isinstance(model, BoneModel) and model.extension is not NOTHING:
             u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
             at = model.seen_by_extension(u, s.p, s.place, s.refresh(u), s.inputs(jnp.zeros(())))
+            u |= {k: jnp.full_like(s.place.active, x) for k, x in model.extension.start.items()}
             molecules = (f.name for f in model.molecules(self.problem.parameters))
-            model.extension.check(u, s.p, at, (*molecules, "precursors", "osteoclasts"))
+            open_to = (*molecules, "precursors", "osteoclasts")
+            rates, own = model.extension.rates, model.extension.names
+            try_rates(f"extension {model.extension.name}", rates, u, s.p, at, self.problem.section.active, own, open_to)
 
     def _extended(self, u: Fields) -> Fields:
         """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
@@ -243,7 +251,7 @@ class BoneCourse:
 
     def _plant(self, nests: Nests, initial: Mapping[str, Any]) -> None:
         """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
-        if "tumour" not in initial.get("state", ()):
+        if "tumour" in self.planted:
             now = replace(self.problem.section, bone=np.clip(np.asarray(self.u["bone"], float), 0, 1))
             self.u |= {"tumour": jnp.asarray(nests.planted(now), self.dtype)}
         self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self.in_force(0.0))

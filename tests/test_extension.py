@@ -96,20 +96,6 @@ def test_second_order_with_what_it_adds():
     assert found[1] / found[2] > 3.2
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"rates": lambda u, p, at: {"rankl": u["t_cells"]}}, "give none of t_cells"),
-        ({"rates": lambda u, p, at: {"t_cells": u["t_cells"], "bone": u["bone"]}}, "name bone. Rates may be given of t_cells, rankl"),
-        ({"rates": lambda u, p, at: {"t_cells": u["b_cells"]}}, "stop with KeyError"),
-        ({"rates": lambda u, p, at: {"t_cells": u["t_cells"][None]}}, "has shape"),
-    ],
-)
-def test_rates_that_cannot_be_used_are_refused_before_anything_is_computed(changed, said):
-    with device.on("cpu"), pytest.raises(InputError, match=said):
-        Simulation(extended(replace(T_CELLS, **changed)))
-
-
 # --- from a config ------------------------------------------------------------------------------------------------------
 
 PAGE = (Path(__file__).parent.parent / "docs" / "extend.md").read_text(encoding="utf-8")
@@ -171,8 +157,19 @@ def test_a_tumour_and_an_extension_in_one_run(folder):
         ('"t_cell_growth", 0.1', '"rankl_loss", 0.1', ['parameters hold "rankl_loss", which is taken']),
         ('start={"t_cells": 50.0}', 'start={"cells": 50.0}', ['start names "cells"', "t_cells"]),
         ('start={"t_cells": 50.0}', 'start={"t_cells": -1}', ["start gives t_cells the value -1", "at least 0"]),
+        ("t_cells", "free_rankl", ['unknowns hold "free_rankl", which is taken']),
+        ("t_cells", "x", ['unknowns hold "x", which is taken']),
+        ('"t_cell_growth", 0.1', '"extension", 0.1', ['parameters hold "extension", which is taken']),
+        ('start={"t_cells": 50.0}', 'start={"t_cells": 50.0}, healthy=True', ["start is given, and healthy too"]),
+        ("    return {", "    return None and {", ["the rates of extension T cells give NoneType"]),
+        ('p["t_cell_release"] * cells', 'p["t_cell_releas"] * cells', ["t_cells.py, line 9: KeyError"]),
+        ('p["t_cell_release"] * cells', "cells / 0.0", ["that of rankl is not finite at the start"]),
         ('medium="cells"', 'medium="blood"', ["medium", '"marrow" or "cells"']),
-        ('"rankl": p["t_cell_release"]', '"bone": p["t_cell_release"]', ["its rates name bone", "Rates may be given of t_cells, rankl"]),
+        (
+            '"rankl": p["t_cell_release"]',
+            '"bone": p["t_cell_release"]',
+            ["give ['bone', 't_cells']", "of every field: t_cells, and may give what is added to rankl"],
+        ),
     ],
 )
 def test_slips_in_an_extension_are_errors_of_the_input(folder, old, new, parts):

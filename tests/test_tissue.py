@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from problems import Dose
+from typer.testing import CliRunner
 
 from rdsolver import device, load_config, simulate
+from rdsolver.cli import app
+from rdsolver.config import Config
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import rings
 from rdsolver.errors import InputError
@@ -157,3 +160,11 @@ def test_what_contradicts_a_tissue_is_refused(override, said):
 def test_a_parameter_without_its_part_says_how_to_have_it(parameter, said):
     with pytest.raises(InputError, match=re.escape(said)):
         load_config(ARTERY.parent / "healthy_homeostasis.toml", [f"model.parameters.{parameter}=0.1"])
+
+
+def test_a_config_of_a_tissue_can_be_checked_and_its_resolved_form_is_a_config(tmp_path):
+    done = CliRunner().invoke(app, ["check", str(ARTERY)])
+    assert done.exit_code == 0, done.output
+    assert "response" in done.stdout
+    config = load_config(ARTERY)
+    Config.model_validate(config.resolved())

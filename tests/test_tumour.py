@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import Dose, errors, fixed_steps, problem, replace, run, series, square, state
 
-from rdsolver import device, load_config
+from rdsolver import device, load_config, open_run, simulate
 from rdsolver.domain.nests import Nests
 from rdsolver.domain.section import Section
 from rdsolver.errors import InputError
@@ -222,3 +222,52 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
     config = load_config(path, allow_python=True)
     assert config.problem().end == config.time.end
     assert not config.warnings
+
+
+# --- what is refused, and what is said --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["tumour.radius=5 um"], r"tumour\.radius = 5 um is less than a cell, 20 um"),
+        (["model.parameters.opg_suppression=2"], r"opg_suppression = 2 is too large\. Allowed: 0 to 1"),
+        (['agent=[{name="bisphosphonate", like="rank_fc"}]'], r"agent\.0\.like is given, and a bisphosphonate is no binder"),
+        (['agent=[{name="time", like="rank_fc"}]'], r"agent\.0\.name = \"time\" is taken"),
+        (['change=[{parameter="opg_surface_share", factor=4}]'], r"change\.0\.factor = 4 makes opg_surface_share 2"),
+    ],
+)
+def test_what_cannot_be_is_refused(overrides, said):
+    with pytest.raises(InputError, match=said):
+        load_config(CONFIGS / "metastasis_osteolytic.toml", overrides).problem()
+
+
+def test_calcium_is_in_balance_whatever_the_kidneys():
+    for changed in ({"calcium_intake": 0.0}, {"calcium_filtration": 1.0}, {"calcium_clearance": 0.05}, {"calcium_reabsorption": 0.0}):
+        p = CALCIUM | changed
+        level = calcium.steady(0.0, 0.0, p)
+        assert calcium.excreted(level, 0.0, p) == pytest.approx(p["calcium_intake"], abs=1e-9)
+        assert calcium.excreted(level + 0.01, 0.0, p) > p["calcium_intake"]
+
+
+def test_a_run_goes_on_only_with_what_the_other_one_had(tmp_path):
+    base = CONFIGS / "treat_bisphosphonate.toml"
+    coarse = ["section.spacing=40 um", "time.end=2 d", "time.save=2 d", "dose.0.at=1 d", "dose.0.times=1", "tumour.radius=120 um"]
+    simulate(load_config(base, coarse), out=tmp_path / "first").close()
+    on = [*coarse, f"initial.from={tmp_path / 'first' / 'run.h5'}"]
+    for wrong, said in (
+        (["dose=[]"], "holds bisphosphonate, which this run's model does not have"),
+        (["model.membrane_rankl=true"], "holds no rankl_membrane, which belongs to the healthy baseline"),
+        (["model.preset=mouse"], r"was made with turnover_speed = 0.045, and this run has 0.3"),
+    ):
+        with pytest.raises(InputError, match=said):
+            simulate(load_config(base, [*on, *wrong]))
+    with simulate(load_config(base, on)) as again, open_run(tmp_path / "first" / "run.h5") as first:
+        assert again["tumour"][0].mean() == pytest.approx(first["tumour"][-1].mean(), rel=1e-5)
+
+
+def test_a_treatment_that_never_begins_is_said(tmp_path):
+    changed = ["section.spacing=40 um", "time.end=2 d", "tumour.radius=120 um", "dose.0.times=1"]
+    with simulate(load_config(CONFIGS / "hypercalcaemia.toml", changed)) as short:
+        assert short.summary["treatments_never_begun"] == 1
+        assert short.provenance["doses"] == []

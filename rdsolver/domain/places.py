@@ -44,11 +44,13 @@ def scattered(
     """
     rng, found = np.random.default_rng(seed), []
     box = np.array(size(grid))
+    around = np.array([b == "periodic" for b in grid.borders])
     for _ in range(TRIES):
         if len(found) == count:
             break
         point = rng.random(grid.ndim) * box
-        near = any(np.hypot.reduce(point - np.array(other)) < apart for other in (*taken, *found))
+        offs = [np.abs(point - np.array(other)) for other in (*taken, *found)]
+        near = any(np.hypot.reduce(np.where(around, np.minimum(off, box - off), off)) < apart for off in offs)
         if not near and allowed(tuple(point.tolist())):
             found.append(tuple(point.tolist()))
     return found

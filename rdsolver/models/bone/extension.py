@@ -18,11 +18,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ...errors import InputError
 from ...operators.blocks import Dense
 from ..base import Field, Group, Parameter, Series
 from ..pointwise import cell_jacobian
@@ -112,22 +110,6 @@ class Extension:
         rows = cell_jacobian(lambda v: self.added(v, p, at), u)
         sums = [sum(jnp.abs(x) * (scale[k] / scale[name]) for k, x in zip(u, row, strict=True)) for name, row in rows.items()]
         return jnp.max(jnp.stack([jnp.zeros((), at["active"].dtype), *(jnp.max(x) for x in sums)]))
-
-    def check(self, u: Fields, p: Numbers, at: Numbers, open_to: tuple[str, ...]) -> None:
-        """Raises InputError when the rates fail on such a state, miss a field of its own, or name one that nothing can be added to."""
-        try:
-            found = jax.eval_shape(lambda: self.rates(u, p, at))
-        except Exception as error:
-            raise InputError(f"extension {self.name}: its rates stop with {type(error).__name__}: {error}") from error
-        if missing := [n for n in self.names if n not in found]:
-            raise InputError(f"extension {self.name}: its rates give none of {', '.join(missing)}. Every field of its own needs one.")
-        allowed = (*self.names, *open_to)
-        if others := [n for n in found if n not in allowed]:
-            raise InputError(f"extension {self.name}: its rates name {', '.join(others)}. Rates may be given of {', '.join(allowed)}.")
-        shape = at["active"].shape
-        for name, x in found.items():
-            if jnp.broadcast_shapes(x.shape, shape) != shape:
-                raise InputError(f"extension {self.name}: the rate of {name} has shape {x.shape}, the section {shape}.")
 
 
 NOTHING = Extension("nothing", lambda u, p, at: {}, healthy=True)
