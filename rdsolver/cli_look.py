@@ -1,0 +1,110 @@
+"""The commands that look at runs and hand them on: plot, export, movie, report."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .output.reader import Run
+
+KINDS = ("overview", "timeseries", "maps", "profile", "compare")
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]
+RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more.")]
+Fields = Annotated[list[str] | None, typer.Option("--field", metavar="A,B", help="These alone; may be repeated.")]
+Times = Annotated[
+    list[str] | None, typer.Option("--time", metavar="DAY", help='The saved time nearest to it, e.g. "30 d"; may be repeated.')
+]
+Place = Annotated[str | None, typer.Option("--at", metavar="[Z,]Y,X", help="um: centre of the profile, or where a block is cut.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (plot,):
+        app.command()(command)
+
+
+def plot(
+    paths: RunPaths,
+    kind: Annotated[str, typer.Option(help=", ".join(KINDS))] = "overview",
+    out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run).")] = None,
+    field: Fields = None,
+    time: Times = None,
+    at: Place = None,
+    along: Annotated[str | None, typer.Option(metavar="AXIS", help="profile: along x, y or z instead of from a centre.")] = None,
+) -> None:
+    """Draw a figure of a run from its file; compare draws several in one."""
+    if kind not in KINDS:
+        raise InputError(f"--kind {kind} is not known. Allowed: {', '.join(KINDS)}.")
+    if kind != "compare" and len(paths) > 1:
+        raise InputError(f"--kind {kind} draws one run, and {len(paths)} were given. Take --kind compare, or plot them one by one.")
+    with ExitStack() as stack:
+        runs = _open(paths, stack)
+        target = out or run_file(paths[0]).parent / f"{kind}.png"
+        typer.echo(str(_draw(runs, kind, target, _names(field), _days(time), _place(at), along)))
+
+
+def _draw(
+    runs: list[Run], kind: str, target: Path, names: list[str], days: list[float], place: tuple[float, ...] | None, along: str | None
+) -> Path:
+    from .figures.overview import default_times, most_active, overview, telling
+    from .output import selection
+
+    run = runs[0]
+    if kind == "overview":
+        return overview(run, target)
+    if kind == "timeseries":
+        from .figures.timeseries import timeseries
+
+        return timeseries(run, target)
+    if kind == "compare":
+        from .figures.compare import compare
+
+        return compare(runs, target, names)
+    indices = selection.times(run, days) if days else default_times(run)
+    if kind == "maps":
+        from .figures.maps import maps
+
+        point = most_active(run, indices) if place is None else selection.nearest_cell(run, selection.centre(run, place))
+        return maps(run, target, selection.fields(run, names, telling(run)), indices, point)
+    from .figures.profile import profile
+
+    return profile(run, target, selection.fields(run, names, telling(run)), indices, selection.centre(run, place), along)
+
+
+def run_file(path: Path) -> Path:
+    """The file of a run that was given by its file or its folder."""
+    return path / "run.h5" if path.is_dir() else path
+
+
+def _open(paths: list[Path], stack: ExitStack) -> list[Run]:
+    from .output.reader import open_run
+
+    return [stack.enter_context(open_run(run_file(path))) for path in paths]
+
+
+def _names(given: list[str] | None) -> list[str]:
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
+
+
+def _days(given: list[str] | None) -> list[float]:
+    """Of texts such as "30 d", or plain numbers of days."""
+    return [_number(text, "d", "--time") for text in given or ()]
+
+
+def _place(given: str | None) -> tuple[float, ...] | None:
+    return None if given is None else tuple(_number(text, "um", "--at") for text in given.split(","))
+
+
+def _number(text: str, unit: str, key: str) -> float:
+    from .units import quantity
+
+    try:
+        return quantity(float(text), unit, key)
+    except ValueError:
+        return quantity(text, unit, key)
