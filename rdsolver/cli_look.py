@@ -25,7 +25,7 @@ Place = Annotated[str | None, typer.Option("--at", metavar="[Z,]Y,X", help="um: 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (plot,):
+    for command in (plot, export):
         app.command()(command)
 
 
@@ -47,6 +47,34 @@ def plot(
         runs = _open(paths, stack)
         target = out or run_file(paths[0]).parent / f"{kind}.png"
         typer.echo(str(_draw(runs, kind, target, _names(field), _days(time), _place(at), along)))
+
+
+def export(
+    path: RunPath,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).")],
+    out: Annotated[Path | None, typer.Option(help="File (zarr: folder) to write (default: beside the run).")] = None,
+    field: Fields = None,
+    time: Times = None,
+) -> None:
+    """Write fields in another format. As csv without fields of the grid: the observables at every step."""
+    from .output import selection
+    from .output.export import FORMATS, export, export_series
+
+    if to not in FORMATS:
+        raise InputError(f"--to {to} is not known. Allowed: {', '.join(FORMATS)}.")
+    with ExitStack() as stack:
+        (run,) = _open([path], stack)
+        names = _names(field)
+        of_series = to == "csv" and not any(name in run for name in names)
+        stem = "series" if of_series else "fields"
+        target = out or run_file(path).parent / f"{stem}{FORMATS[to].suffix}"
+        if of_series and time:
+            raise InputError("--time chooses among the saved fields; the series hold every step. Name fields of the grid with --field.")
+        if of_series:
+            files = export_series(run, target, selection.observables(run, names))
+        else:
+            files = export(run, to, target, selection.fields(run, names), selection.times(run, _days(time)))
+    typer.echo("\n".join(map(str, files)))
 
 
 def _draw(
