@@ -25,7 +25,7 @@ Place = Annotated[str | None, typer.Option("--at", metavar="[Z,]Y,X", help="um: 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (plot, export):
+    for command in (plot, export, movie):
         app.command()(command)
 
 
@@ -77,10 +77,32 @@ def export(
     typer.echo("\n".join(map(str, files)))
 
 
+def movie(
+    path: RunPath,
+    field: Fields = None,
+    out: Annotated[Path | None, typer.Option(help=".gif, or .mp4 where ffmpeg is installed (default: movie.gif beside the run).")] = None,
+    time: Times = None,
+    at: Place = None,
+    fps: Annotated[int, typer.Option(help="Saved times a second.")] = 8,
+) -> None:
+    """Write a movie of fields (default: osteoclasts) over the saved times, on one scale."""
+    from .figures.movie import movie
+    from .figures.overview import telling
+    from .output import selection
+
+    with ExitStack() as stack:
+        (run,) = _open([path], stack)
+        indices = selection.times(run, _days(time))
+        usual = ["osteoclasts"] if "osteoclasts" in run else telling(run)[:1]
+        names = selection.fields(run, _names(field), usual)
+        target = out or run_file(path).parent / "movie.gif"
+        typer.echo(str(movie(run, target, names, indices, _cell(run, _place(at), indices), fps)))
+
+
 def _draw(
     runs: list[Run], kind: str, target: Path, names: list[str], days: list[float], place: tuple[float, ...] | None, along: str | None
 ) -> Path:
-    from .figures.overview import default_times, most_active, overview, telling
+    from .figures.overview import default_times, overview, telling
     from .output import selection
 
     run = runs[0]
@@ -98,11 +120,18 @@ def _draw(
     if kind == "maps":
         from .figures.maps import maps
 
-        point = most_active(run, indices) if place is None else selection.nearest_cell(run, selection.centre(run, place))
-        return maps(run, target, selection.fields(run, names, telling(run)), indices, point)
+        return maps(run, target, selection.fields(run, names, telling(run)), indices, _cell(run, place, indices))
     from .figures.profile import profile
 
     return profile(run, target, selection.fields(run, names, telling(run)), indices, selection.centre(run, place), along)
+
+
+def _cell(run: Run, place: tuple[float, ...] | None, indices: list[int]) -> tuple[int, ...]:
+    """Where a block is cut: at a place, or where most happens."""
+    from .figures.overview import most_active
+    from .output import selection
+
+    return most_active(run, indices) if place is None else selection.nearest_cell(run, selection.centre(run, place))
 
 
 def run_file(path: Path) -> Path:

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 from test_figures import BLOCK, FLAT, disc, dose, make
 from typer.testing import CliRunner
 
@@ -218,3 +219,35 @@ def test_every_kind_is_plotted_from_the_command_line(runs, tmp_path):
         assert done.exit_code == 0, done.output
         assert (tmp_path / f"{kind}.png").stat().st_size > 5000
     assert rdsolver("plot", runs["flat"], runs["other"]).exit_code == 2
+
+
+# --- movies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_movie_has_a_frame_a_saved_time_and_only_the_moment_changes(runs, tmp_path):
+    out = tmp_path / "new" / "m.gif"
+    done = rdsolver("movie", runs["flat"], "--field", "rankl", "--out", out, "--fps", 4)
+    assert done.exit_code == 0, done.output
+    with Image.open(out) as gif:
+        assert gif.n_frames == 3
+        assert gif.info["duration"] == 250
+        pictures = []
+        for k in range(3):
+            gif.seek(k)
+            pictures.append(np.asarray(gif.convert("RGB"), int))
+    assert {picture.shape for picture in pictures} == {pictures[0].shape}
+    height, width, _ = pictures[0].shape
+    bar = slice(int(0.8 * width), None)
+    assert np.abs(pictures[0][:, bar] - pictures[2][:, bar]).max() < 40  # dithering of a palette
+    middle = [picture[height // 2, width // 4] for picture in pictures]
+    assert np.abs(middle[0] - middle[2]).max() > 100
+
+
+def test_a_movie_without_ffmpeg_or_of_another_kind_is_refused(runs, tmp_path, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", "no-such-ffmpeg")
+    for name, said in (("m.mp4", "ffmpeg"), ("m.avi", ".mp4, .gif")):
+        done = rdsolver("movie", runs["flat"], "--out", tmp_path / name)
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert rdsolver("movie", runs["flat"], "--fps", 0).exit_code == 2
+    assert list(tmp_path.iterdir()) == []

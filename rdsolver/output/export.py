@@ -86,7 +86,7 @@ def _tiff(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
         if len(run.shape) == 3:
             metadata["spacing"] = run.spacing[0]
         file = out if len(names) == 1 else out.with_name(f"{out.stem}_{name}{out.suffix or '.tif'}")
-        per_um = tuple(1 / h for h in reversed(run.spacing[-2:]))
+        per_um = 1 / run.spacing[-1], 1 / run.spacing[-2]
         tifffile.imwrite(file, stack, imagej=True, resolution=per_um, resolutionunit="NONE", metadata=metadata)
         files.append(file)
     return files
