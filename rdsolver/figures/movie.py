@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
+from matplotlib.animation import FFMpegWriter
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..errors import InputError
 from ..output.reader import Run
 from . import maps
 from .planes import Look, Slice, look_of, read, slices_through
-from .style import RC
+from .style import INK, RC
 
 DPI = 300  # a map is 630 pixels high
 SUFFIXES = (".mp4", ".gif")
@@ -25,16 +29,11 @@ def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], po
 
     Raises InputError for an unknown suffix, when ffmpeg is missing for MP4, or when the file cannot be written.
     """
-    writer = _writer(path, fps)
+    write = _writer(path, fps)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(RC):
-            figures = frames(run, names, indices, point)
-            figure = next(figures)
-            with writer.saving(figure, str(path), DPI):
-                writer.grab_frame(facecolor="white")
-                for _ in figures:
-                    writer.grab_frame(facecolor="white")
+            write(path, frames(run, names, indices, point), fps)
     except OSError as e:
         raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another folder.") from e
     return path
@@ -57,13 +56,47 @@ def shared_look(run: Run, name: str, indices: Sequence[int], slices: Sequence[Sl
     return look_of(run, name, (np.asarray(plane) for k in indices for plane in read(run[name], k, slices)))
 
 
-def _writer(path: Path, fps: int) -> AbstractMovieWriter:
+def _writer(path: Path, fps: int) -> Callable[[Path, Iterator[Figure], int], None]:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f'{path}: a movie cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.')
     if not 0 < fps <= 60:
         raise InputError(f"--fps {fps:g} must be above 0 and at most 60 frames a second.")
     if path.suffix.lower() == ".gif":
-        return PillowWriter(fps=fps)
+        return _gif
     if not FFMpegWriter.isAvailable():
         raise InputError(f"{path}: MP4 needs the program ffmpeg, which is not installed. Install it, or give a name that ends in .gif.")
-    return FFMpegWriter(fps=fps, codec="h264", extra_args=["-pix_fmt", "yuv420p", "-loglevel", "error"])
+    return _mp4
+
+
+def _mp4(path: Path, figures: Iterator[Figure], fps: int) -> None:
+    writer = FFMpegWriter(fps=fps, codec="h264", extra_args=["-pix_fmt", "yuv420p", "-loglevel", "error"])
+    first = next(figures)
+    with writer.saving(first, str(path), DPI):
+        for _ in chain([first], figures):
+            writer.grab_frame(facecolor="white")
+
+
+def _gif(path: Path, figures: Iterator[Figure], fps: int) -> None:
+    """With one palette for all frames, in which every colour counts alike, however few pixels it has."""
+    pictures = []
+    for figure in figures:
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    palette = _palette(pictures)
+    indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=round(1000 / fps), loop=0)
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """256 colours for all pictures: white and ink as they are, the rest from every colour that occurs, to 6 bits a channel."""
+    there = np.zeros(64**3, bool)
+    for picture in pictures:
+        r, g, b = np.moveaxis(np.asarray(picture).astype("i4") // 4, -1, 0)
+        there[(r * 64 + g) * 64 + b] = True
+    kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2
+    chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(254).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*chosen[: 3 * 254], *(round(255 * c) for colour in ("white", INK) for c in to_rgb(colour))])
+    return palette
