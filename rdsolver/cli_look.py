@@ -25,7 +25,7 @@ Place = Annotated[str | None, typer.Option("--at", metavar="[Z,]Y,X", help="um: 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (plot, export, movie):
+    for command in (plot, export, movie, report):
         app.command()(command)
 
 
@@ -97,6 +97,19 @@ def movie(
         names = selection.fields(run, _names(field), usual)
         target = out or run_file(path).parent / "movie.gif"
         typer.echo(str(movie(run, target, names, indices, _cell(run, _place(at), indices), fps)))
+
+
+def report(
+    paths: RunPaths,
+    out: Annotated[Path | None, typer.Option(help="The page, .html (default: report.html beside the first run).")] = None,
+    field: Fields = None,
+) -> None:
+    """Write one self-contained HTML page about a run, or about several side by side."""
+    from .figures.report import report
+
+    with ExitStack() as stack:
+        target = out or run_file(paths[0]).parent / "report.html"
+        typer.echo(str(report(_open(paths, stack), target, _names(field))))
 
 
 def _draw(

@@ -1,6 +1,10 @@
 """Figures of a user's choice, movies and reports: what is asked for is shown, and what cannot be shown is said."""
 
+import json
 import sys
+from base64 import b64decode
+from html.parser import HTMLParser
+from io import BytesIO
 
 import matplotlib
 import numpy as np
@@ -13,7 +17,7 @@ from typer.testing import CliRunner
 from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError
-from rdsolver.figures import compare, maps, profile, style
+from rdsolver.figures import compare, maps, profile, report, style
 from rdsolver.figures.surface import triangles
 from rdsolver.models.base import Field, Series
 from rdsolver.output import selection
@@ -251,3 +255,73 @@ def test_a_movie_without_ffmpeg_or_of_another_kind_is_refused(runs, tmp_path, mo
         assert said in done.stderr
     assert rdsolver("movie", runs["flat"], "--fps", 0).exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What a page asks for, its tags, and the data and text in it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.asked, self.tags, self.script, self.said = [], [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.asked += [v for k, v in attrs if k in ("src", "href", "data", "action") and v]
+
+    def handle_data(self, data):
+        if self.tags[-1] == ("script", {"type": "application/json", "id": "data"}) and not self.script:
+            self.script = data
+        self.said.append(data)
+
+
+def test_a_report_is_one_page_that_asks_for_nothing(runs, tmp_path):
+    (runs["flat"].parent / "run.log").write_text("2026-01-01T00:00:00+00:00  warning   a <b>low</b> value\n")
+    done = rdsolver("report", runs["flat"], runs["other"], "--out", tmp_path / "r.html", "--field", "rankl,osteoclasts")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "r.html").read_text()
+    page = Page(text)
+    assert len(text) < 2e6
+    assert page.asked
+    assert all(asked.startswith("data:image/png;base64,") for asked in page.asked)
+    assert "url(" not in text
+    assert [tag for tag, _ in page.tags].count("script") == 2  # nothing of the run's text became one
+    assert "a <b>low</b> value" in "".join(page.said)
+    assert "<script>no</script>" in "".join(page.said)
+    assert "RANK-Fc 3 mg/kg sc, from day 5" in "".join(page.said)
+    data = json.loads(page.script)
+    assert [run["days"] for run in data["runs"]] == [[0, 5, 10]] * 2
+    shown = []
+    for run in data["runs"]:
+        assert list(run["frames"]) == ["rankl", "osteoclasts"]
+        for name in run["frames"]:
+            pictures = [np.asarray(Image.open(BytesIO(b64decode(png))).convert("RGB"), int) for png in run["frames"][name]]
+            assert len(pictures) == 3
+            shown.append(pictures)
+    height, width, _ = shown[0][0].shape
+    here = height // 2, width // 4
+    np.testing.assert_allclose(shown[0][0][here], shown[2][0][here], atol=12)  # 3 nM in both: one scale for both runs
+    assert np.abs(shown[0][2][here] - shown[2][2][here]).max() > 40  # 13 and 23 nM
+    (ntx,) = data["observables"]
+    assert [line["values"][-1] for line in ntx["lines"]] == [11, 21]
+    assert ntx["lines"][0]["time"] == list(range(11))
+
+
+def test_a_report_too_large_or_of_an_unknown_field_is_refused(runs, tmp_path, monkeypatch):
+    for arguments, said in ((["--field", "gold"], "gold"), (["--out", tmp_path / "r.pdf"], ".html")):
+        done = rdsolver("report", runs["flat"], "--out", tmp_path / "r.html", *arguments)
+        assert (done.exit_code, said in done.stderr) == (2, True)
+    monkeypatch.setattr(report, "LIMIT", 10_000)
+    done = rdsolver("report", runs["flat"], "--out", tmp_path / "r.html")
+    assert (done.exit_code, "--field" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_of_runs_that_hold_little():
+    for options in ({"saved": ()}, {"saved": (0,), "steps": ()}, {"status": "failed", "fields": ("bone",)}):
+        text = report.page([make(**options)])
+        assert Page(text).script
+    assert "failed" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .planes import Look, Slice, look_of, read, slices_through
 from .style import INK, RC
 
 DPI = 300  # a map is 630 pixels high
+WHITE = 254  # in a palette
 SUFFIXES = (".mp4", ".gif")
 
 
@@ -39,10 +40,15 @@ def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], po
     return path
 
 
-def frames(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Iterator[Figure]:
-    """One figure, drawn anew for each saved time, so that only the moment changes from frame to frame."""
+def frames(
+    run: Run, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], looks: Mapping[str, Look] | None = None
+) -> Iterator[Figure]:
+    """One figure, drawn anew for each saved time, so that only the moment changes from frame to frame.
+
+    looks: of each field; those of this run and these times unless given.
+    """
     slices = slices_through(run, point)
-    looks = {name: shared_look(run, name, indices, slices) for name in names}
+    looks = looks or {name: look_of(run, name, planes(run, name, indices, slices)) for name in names}
     size = maps.map_size(slices, 1)[0] + maps.BAR_WIDTH + 0.1, maps.height(slices, 1, len(names)) + 0.1
     figure = Figure(size, layout="constrained")
     for k in indices:
@@ -51,9 +57,9 @@ def frames(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple[
         yield figure
 
 
-def shared_look(run: Run, name: str, indices: Sequence[int], slices: Sequence[Slice]) -> Look:
-    """One scale for all times."""
-    return look_of(run, name, (np.asarray(plane) for k in indices for plane in read(run[name], k, slices)))
+def planes(run: Run, name: str, indices: Sequence[int], slices: Sequence[Slice]) -> Iterator[np.ndarray]:
+    """All planes of a field that a movie shows."""
+    return (np.asarray(plane) for k in indices for plane in read(run[name], k, slices))
 
 
 def _writer(path: Path, fps: int) -> Callable[[Path, Iterator[Figure], int], None]:
@@ -77,26 +83,39 @@ def _mp4(path: Path, figures: Iterator[Figure], fps: int) -> None:
 
 
 def _gif(path: Path, figures: Iterator[Figure], fps: int) -> None:
-    """With one palette for all frames, in which every colour counts alike, however few pixels it has."""
-    pictures = []
-    for figure in figures:
-        figure.set_dpi(DPI)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
-    palette = _palette(pictures)
-    indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
+    indexed = pictures(figures, DPI)
     indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=round(1000 / fps), loop=0)
 
 
+def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
+    """Figures as pictures with one palette for all, in which every colour counts alike, however few pixels it has."""
+    drawn = []
+    for figure in figures:
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    palette = _palette(drawn)
+    return [_indexed(picture, palette) for picture in drawn]
+
+
+def _indexed(picture: Image.Image, palette: Image.Image) -> Image.Image:
+    """In the colours of a palette; white stays white, which Pillow's search for the nearest colour may miss."""
+    found = np.array(picture.quantize(palette=palette, dither=Image.Dither.NONE))
+    found[(np.asarray(picture) == 255).all(-1)] = WHITE
+    indexed = Image.fromarray(found)
+    indexed.putpalette(palette.getpalette() or [])
+    return indexed
+
+
 def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
-    """256 colours for all pictures: white and ink as they are, the rest from every colour that occurs, to 6 bits a channel."""
+    """256 colours for all pictures: white, ink, the rest from every colour that occurs, to 6 bits a channel."""
     there = np.zeros(64**3, bool)
     for picture in pictures:
         r, g, b = np.moveaxis(np.asarray(picture).astype("i4") // 4, -1, 0)
         there[(r * 64 + g) * 64 + b] = True
     kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2
-    chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(254).getpalette() or []
+    chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(WHITE).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*chosen[: 3 * 254], *(round(255 * c) for colour in ("white", INK) for c in to_rgb(colour))])
+    palette.putpalette([*chosen[: 3 * WHITE], *(round(255 * c) for colour in ("white", INK) for c in to_rgb(colour))])
     return palette

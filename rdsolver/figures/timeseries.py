@@ -93,7 +93,7 @@ def timeseries(run: Run, path: Path) -> Path:
 
 def height(run: Run) -> float:
     """Inches that the panels of a run take."""
-    rows = 2 + max((course.row for course in _courses(run)), default=-1)
+    rows = 2 + max((course.row for course in courses(run)), default=-1)
     return PANEL_HEIGHT * len(panels(run)) + EDGE_HEIGHT + ROW_HEIGHT * rows
 
 
@@ -260,7 +260,7 @@ def _colours(run: Run) -> dict[str, str]:
     return {name: style.DRUGS[k % len(style.DRUGS)] for k, name in enumerate(names)}
 
 
-def _courses(run: Run) -> list[Course]:
+def courses(run: Run) -> list[Course]:
     """The doses within the run's time. A text that would run into a later one goes a row up, so that no line of a dose crosses a text."""
     time = run.series["time"]
     labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
@@ -294,7 +294,7 @@ def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tupl
 def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
     """A line through all panels at each dose; what it was stands above, beside the line of a course's first dose."""
     colours = _colours(run)
-    for course in _courses(run):
+    for course in courses(run):
         colour = colours.get(course.agent, style.QUIET)
         above = 11 + 72 * ROW_HEIGHT * course.row
         for k, t in enumerate(course.times):
