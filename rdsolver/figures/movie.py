@@ -13,15 +13,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.spatial import KDTree
 
 from ..errors import InputError
 from ..output.reader import Run
 from . import maps
 from .planes import Look, Slice, look_of, read, slices_through
-from .style import INK, RC
+from .style import BONE, INK, MARROW, RC
 
 DPI = 300  # a map is 630 pixels high
-WHITE = 254  # in a palette
+FIXED = ("white", INK, MARROW, BONE)  # colours that every palette has as they are
 SUFFIXES = (".mp4", ".gif")
 
 
@@ -95,27 +96,22 @@ def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         drawn.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
-    palette = _palette(drawn)
-    return [_indexed(picture, palette) for picture in drawn]
-
-
-def _indexed(picture: Image.Image, palette: Image.Image) -> Image.Image:
-    """In the colours of a palette; white stays white, which Pillow's search for the nearest colour may miss."""
-    found = np.array(picture.quantize(palette=palette, dither=Image.Dither.NONE))
-    found[(np.asarray(picture) == 255).all(-1)] = WHITE
-    indexed = Image.fromarray(found)
-    indexed.putpalette(palette.getpalette() or [])
-    return indexed
-
-
-def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
-    """256 colours for all pictures: white, ink, the rest from every colour that occurs, to 6 bits a channel."""
+    keys = [_key(picture) for picture in drawn]
     there = np.zeros(64**3, bool)
-    for picture in pictures:
-        r, g, b = np.moveaxis(np.asarray(picture).astype("i4") // 4, -1, 0)
-        there[(r * 64 + g) * 64 + b] = True
-    kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2
-    chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(WHITE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([*chosen[: 3 * WHITE], *(round(255 * c) for colour in ("white", INK) for c in to_rgb(colour))])
-    return palette
+    for key in keys:
+        there[key] = True
+    kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2  # every colour that occurs, once
+    chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(256 - len(FIXED)).getpalette() or []
+    palette = np.vstack([np.reshape(chosen, (-1, 3))[: 256 - len(FIXED)], *(255 * np.array([to_rgb(c)]) for c in FIXED)]).round()
+    nearest = np.zeros(64**3, "u1")
+    nearest[there] = KDTree(palette).query(kinds)[1]
+    found = [Image.fromarray(nearest[key]) for key in keys]
+    for picture in found:
+        picture.putpalette([int(c) for c in palette.ravel()])
+    return found
+
+
+def _key(picture: Image.Image) -> np.ndarray:
+    """A number a colour, to 6 bits a channel."""
+    r, g, b = np.moveaxis(np.asarray(picture).astype("i4") // 4, -1, 0)
+    return (r * 64 + g) * 64 + b

@@ -161,7 +161,8 @@ def _overview(run: Run) -> str:
 def _told(run: Run) -> str:
     text = describe(run)
     short = [line for line in text.splitlines() if line.startswith(("title", "status", "section", "saved", "seed"))]
-    short += [f"dose  {course.text}, from day {course.times[0]:g}" for course in courses(run)] if len(run.series["time"]) else []
+    width = len(text.splitlines()[0]) - len(run.title)
+    short += [f"{'dose':{width}}{course.text}, from day {course.times[0]:g}" for course in courses(run)] if len(run.series["time"]) else []
     return f"<pre>{_safe(chr(10).join(short))}</pre>{_folded('all that the file says', f'<pre>{_safe(text)}</pre>')}"
 
 
