@@ -131,8 +131,11 @@ def _draw(
         return compare(runs, target, names)
     indices = selection.times(run, days) if days else default_times(run)
     if kind == "maps":
-        from .figures.maps import maps
+        from .figures.maps import has_surface, maps
+        from .figures.surface import MISSING, available
 
+        if has_surface(run) and not available():
+            typer.echo(MISSING, err=True)
         return maps(run, target, selection.fields(run, names, telling(run)), indices, _cell(run, place, indices))
     from .figures.profile import profile
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError
-from rdsolver.figures import compare, maps, profile, report, style
+from rdsolver.figures import compare, maps, profile, report, style, surface
 from rdsolver.figures.surface import triangles
 from rdsolver.models.base import Field, Series
 from rdsolver.output import selection
@@ -122,10 +122,15 @@ def test_the_surface_of_a_ball_has_its_area():
     assert len(triangles(np.zeros((3, 3, 3)), (1, 1, 1))[1]) == 0
 
 
-def test_a_missing_scikit_image_is_said_with_the_way_out(monkeypatch):
+def test_a_missing_scikit_image_is_said_and_the_planes_are_drawn(runs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.measure", None)
     with pytest.raises(InputError, match="pip install scikit-image"):
         triangles(np.ones((3, 3, 3)), (1, 1, 1))
+    monkeypatch.setattr(surface, "find_spec", lambda name: None)
+    done = rdsolver("plot", runs["block"], "--kind", "maps", "--field", "bone", "--time", "0", "--out", tmp_path / "m.png")
+    assert done.exit_code == 0, done.output
+    assert "pip install scikit-image" in done.stderr
+    assert (tmp_path / "m.png").stat().st_size > 5000
 
 
 # --- profiles and comparisons ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..output.reader import Run
 from . import style
 from .planes import Look, Slice, bounds, draw_bar, draw_bone, frame, look_of, name_plane, read, read_bone, slices_through
-from .surface import SURFACE_HEIGHT, draw_surfaces
+from .surface import SURFACE_HEIGHT, available, draw_surfaces
 
 MAP_HEIGHT = 2.1  # inches: the most that one map takes
 ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
@@ -26,9 +26,10 @@ Column = tuple[int, str]
 
 
 def maps(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Path:
-    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of its bone.
+    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of its bone
+    where scikit-image is installed.
 
-    Raises InputError for an unknown suffix, for more maps than fit on a page, or when a surface cannot be drawn.
+    Raises InputError for an unknown suffix, or for more maps than fit on a page.
     """
     path = style.checked(path)
     if len(indices) > MOST_COLUMNS or len(names) > MOST_ROWS:
@@ -42,7 +43,7 @@ def compose(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple
     """The maps as a figure; a block with bone and osteoclasts has its surface under them."""
     columns = [(k, f"day {round(float(run.times[k]), 2):g}") for k in indices]
     slices = slices_through(run, point)
-    surface = len(run.shape) == 3 and run.of_bone and {"bone", "osteoclasts"} <= set(run)
+    surface = has_surface(run) and available()
     heights = [height(slices, len(columns), len(names)), *([SURFACE_HEIGHT] if surface else [])]
     figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
     parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
@@ -50,6 +51,11 @@ def compose(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple
     if surface:
         draw_surfaces(parts[1], run, columns)
     return figure
+
+
+def has_surface(run: Run) -> bool:
+    """Whether it is a block that saved bone and osteoclasts."""
+    return len(run.shape) == 3 and run.of_bone and {"bone", "osteoclasts"} <= set(run)
 
 
 def height(slices: Sequence[Slice], columns: int, rows: int) -> float:

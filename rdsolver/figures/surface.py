@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,14 @@ from .planes import Look, draw_bar, look_of
 
 SURFACE_HEIGHT = 2.4  # inches
 ELEVATION, AZIMUTH = 24.0, -52.0  # degrees: where it is seen from
+MISSING = "The surface of bone needs scikit-image, which is not installed. Install it with: pip install scikit-image."
 REACH = 1.0  # cells: osteoclasts sit in marrow beside the surface, so the most within this distance counts
 LIT = 0.45  # of the brightness is shading, the rest shows the colour everywhere
+
+
+def available() -> bool:
+    """Whether scikit-image is installed."""
+    return find_spec("skimage") is not None
 
 
 def draw_surfaces(figure: FigureBase, run: Run, columns: Sequence[tuple[int, str]]) -> None:
