@@ -96,7 +96,7 @@ def movie(
         usual = ["osteoclasts"] if "osteoclasts" in run else telling(run)[:1]
         names = selection.fields(run, _names(field), usual)
         target = out or run_file(path).parent / "movie.gif"
-        typer.echo(str(movie(run, target, names, indices, _cell(run, _place(at), indices), fps)))
+        typer.echo(str(movie(run, target, names, indices, _cell(run, _place(at)), fps)))
 
 
 def report(
@@ -136,18 +136,18 @@ def _draw(
 
         if has_surface(run) and not available():
             typer.echo(MISSING, err=True)
-        return maps(run, target, selection.fields(run, names, telling(run)), indices, _cell(run, place, indices))
+        return maps(run, target, selection.fields(run, names, telling(run)), indices, _cell(run, place))
     from .figures.profile import profile
 
     return profile(run, target, selection.fields(run, names, telling(run)), indices, selection.centre(run, place), along)
 
 
-def _cell(run: Run, place: tuple[float, ...] | None, indices: list[int]) -> tuple[int, ...]:
-    """Where a block is cut: at a place, or where most happens."""
-    from .figures.overview import most_active
+def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
+    """Where a block is cut: at a place, or where most happens, as in the overview."""
+    from .figures.overview import default_times, most_active
     from .output import selection
 
-    return most_active(run, indices) if place is None else selection.nearest_cell(run, selection.centre(run, place))
+    return most_active(run, default_times(run)) if place is None else selection.nearest_cell(run, selection.centre(run, place))
 
 
 def run_file(path: Path) -> Path:

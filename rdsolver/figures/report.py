@@ -16,7 +16,6 @@ import matplotlib
 import numpy as np
 
 from ..errors import InputError
-from ..output import selection
 from ..output.describe import describe
 from ..output.reader import Run
 from . import overview, style
@@ -114,7 +113,7 @@ def _data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
 def _view(run: Run, room: int) -> tuple[list[int], tuple[int, ...]]:
     """The saved times on the slider, and where a block is cut."""
     indices = np.unique(np.linspace(0, len(run.times) - 1, min(room, len(run.times))).round().astype(int))
-    return [int(k) for k in indices], overview.most_active(run, selection.times(run, ()))
+    return [int(k) for k in indices], overview.most_active(run, overview.default_times(run))
 
 
 def _observed(runs: Sequence[Run]) -> list[str]:
