@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .cli_look import register, run_file
 from .errors import InputError, RdsolverError
 
 if TYPE_CHECKING:
@@ -201,24 +202,11 @@ def info(path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its
     from .output.describe import describe
     from .output.reader import open_run
 
-    with open_run(_run_file(path)) as opened:
+    with open_run(run_file(path)) as opened:
         typer.echo(describe(opened))
 
 
-@app.command()
-def plot(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
-    out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: overview.png beside the run).")] = None,
-) -> None:
-    """Draw the overview of a run again."""
-    from .figures.overview import overview
-    from .output.reader import open_run
-
-    file = _run_file(path)
-    target = out or file.parent / "overview.png"
-    with open_run(file) as opened:
-        overview(opened, target)
-    typer.echo(str(target))
+register(app)
 
 
 @app.command()
@@ -386,10 +374,6 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as e:
         raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another file.") from e
-
-
-def _run_file(path: Path) -> Path:
-    return path / "run.h5" if path.is_dir() else path
 
 
 def main() -> None:

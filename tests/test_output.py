@@ -143,7 +143,8 @@ import json, sys, xarray
 fields, series = (xarray.open_dataset(sys.argv[1], engine=sys.argv[2], group=g) for g in (None, "series"))
 sums = {n: float(fields[n][-1].astype("f8").sum()) for n in fields if n != "active"}
 print(json.dumps({"time": str(fields.time.dtype), "series": str(series.time.dtype), "x": fields.x.values.tolist(),
-                  "sums": sums, "ntx": series.ntx.values.tolist()}))
+                  "days": fields.time.values.tolist(), "units": {n: v.attrs.get("units") for n, v in fields.variables.items()},
+                  "dims": list(fields.rankl.dims), "ntx_unit": series.ntx.attrs["units"], "sums": sums, "ntx": series.ntx.values.tolist()}))
 """
 READ_VTK = """
 import json, sys
@@ -154,10 +155,12 @@ reader.SetFileName(sys.argv[1])
 reader.UpdateInformation()
 reader.SetStep(reader.GetNumberOfSteps() - 1)
 reader.Update()
+info = reader.GetOutputInformation(0)
+days = list(info.Get(reader.GetExecutive().TIME_STEPS()))
 image = reader.GetOutputDataObject(0)
 points = image.GetPointData()
 arrays = {points.GetArrayName(i): vtk_to_numpy(points.GetArray(i)).astype("f8").tolist() for i in range(points.GetNumberOfArrays())}
-print(json.dumps({"steps": reader.GetNumberOfSteps(), "shape": image.GetDimensions(), "spacing": image.GetSpacing(),
+print(json.dumps({"steps": reader.GetNumberOfSteps(), "days": days, "shape": image.GetDimensions(), "spacing": image.GetSpacing(),
                   "origin": image.GetOrigin(), "arrays": arrays}))
 """
 
@@ -177,6 +180,10 @@ def test_xarray_reads_it(saved, engine, module):
     got = elsewhere(READ_XARRAY, path, engine)
     assert (got["time"], got["series"]) == ("float64", "float64")
     assert got["x"] == grid.centres(-1).tolist()
+    assert got["days"] == [step / 3 for step in range(N)]
+    assert got["dims"] == ["time", *grid.axes]
+    of_fields = {f.name: f.unit or "1" for f in FIELDS} | {"time": "d", "active": "1"} | dict.fromkeys(grid.axes, "um")
+    assert (got["units"], got["ntx_unit"]) == (of_fields, "1")
     assert got["ntx"] == [1.0] * 2 * N
     assert got["sums"] == {name: v.astype("f4")[circle(grid)].astype("f8").sum() for name, v in values(grid, N - 1).items()}
 
@@ -187,6 +194,8 @@ def test_paraview_reads_it(saved):
     got = elsewhere(READ_VTK, path)
     flat = 3 - grid.ndim
     assert got["steps"] == N
+    assert got["days"] == [step / 3 for step in range(N)]
+    assert sorted(got["arrays"]) == sorted(f.name for f in FIELDS)
     assert got["shape"] == [*reversed(grid.shape), *[1] * flat]
     assert got["spacing"][: grid.ndim] == [*reversed(grid.spacing)]
     assert got["origin"] == [*(grid.centres(axis)[0] for axis in reversed(range(grid.ndim))), *[0] * flat]

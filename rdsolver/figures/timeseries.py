@@ -29,12 +29,30 @@ MOST_PANELS, LABEL_WIDTH = 6, 18  # of another model than bone's; letters in a l
 QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
 
 
+Scale = Literal["zero", "log", "auto", "close"]
+OBSERVABLES: dict[str, tuple[str, str, Scale]] = {
+    "ntx": ("NTX (relative\nto baseline)", style.RESORPTION, "zero"),
+    "bsap": ("BSAP (relative\nto baseline)", style.FORMATION, "zero"),
+    "mean_free_rankl": ("free RANKL", style.RANKL, "auto"),
+    "mean_occupancy": ("RANK occupancy", style.OCCUPANCY, "auto"),
+    "osteoclast_number": ("osteoclasts", style.RESORPTION, "zero"),
+    "bone_volume_fraction": ("BV/TV", style.INK, "close"),
+    "tumour_burden": ("tumour", style.TUMOUR, "zero"),
+    "lesion_area": ("lesion", style.RESORPTION, "zero"),
+    "serum_calcium": ("serum calcium", style.CALCIUM, "close"),
+}
+"""Label, colour and scale of observables of bone, one a panel."""
+
+
 @dataclass(frozen=True)
 class Line:
+    """time: where it has one of its own (d)."""
+
     label: str
     values: np.ndarray
     colour: str
     dashed: bool = False
+    time: np.ndarray | None = None
 
     @property
     def look(self) -> dict[str, Any]:
@@ -48,7 +66,7 @@ class Panel:
 
     label: str
     lines: tuple[Line, ...]
-    scale: Literal["zero", "log", "auto", "close"]
+    scale: Scale
     marks: tuple[tuple[str, float], ...] = ()
 
 
@@ -75,7 +93,7 @@ def timeseries(run: Run, path: Path) -> Path:
 
 def height(run: Run) -> float:
     """Inches that the panels of a run take."""
-    rows = 2 + max((course.row for course in _courses(run)), default=-1)
+    rows = 2 + max((course.row for course in courses(run)), default=-1)
     return PANEL_HEIGHT * len(panels(run)) + EDGE_HEIGHT + ROW_HEIGHT * rows
 
 
@@ -85,16 +103,20 @@ def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]]
     drawn = panels(run)
     axes: list[Axes] = list(figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0])
     for ax, panel in zip(axes, drawn, strict=True):
-        _draw_panel(ax, time, panel)
-    start, end = time[0], time[-1]
+        draw_panel(ax, time, panel)
+    share_axis(figure, axes, time[0], time[-1])
+    _mark_moments(figure, axes, marks)
+    _mark_doses(figure, axes, run)
+    return axes
+
+
+def share_axis(figure: FigureBase, axes: Sequence[Axes], start: float, end: float) -> None:
+    """One axis of time (d) under all panels."""
     axes[-1].set_xlim(start, end if end > start else start + 1)
     axes[-1].set_xlabel("time (d)")
     axes[-1].spines["bottom"].set_visible(True)
     axes[-1].tick_params(bottom=True)
     figure.align_ylabels(axes)
-    _mark_moments(figure, axes, marks)
-    _mark_doses(figure, axes, run)
-    return axes
 
 
 def panels(run: Run) -> list[Panel]:
@@ -102,7 +124,7 @@ def panels(run: Run) -> list[Panel]:
     series = run.series
     if not run.of_bone:
         names = [name for name in series if name != "time" and not name.startswith(("plasma_", "tissue_"))][:MOST_PANELS]
-        each = [_single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names]
+        each = [single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names]
         return [p for p in (_drug_panel(run), *each) if p.lines]
     relative = [
         Line(label, series[name] / series[name][0], colour, dashed)
@@ -120,15 +142,15 @@ def panels(run: Run) -> list[Panel]:
     found = [
         _drug_panel(run),
         Panel("RANKL,\nRANK occupancy\n(relative to start)", tuple(relative), "auto"),
-        _single(run, "osteoclast_number", "osteoclasts", style.RESORPTION, "zero"),
+        observable(run, "osteoclast_number"),
         Panel("bone turnover\n(relative to\nbaseline)", tuple(turnover), "zero"),
-        _single(run, "bone_volume_fraction", "BV/TV", style.INK, "close"),
-        _single(run, "tumour_burden", "tumour", style.TUMOUR, "zero"),
-        *([_single(run, "lesion_area", "lesion", style.RESORPTION, "zero")] if "tumour_burden" in series else []),
-        _single(run, "serum_calcium", "serum calcium", style.CALCIUM, "close"),
+        observable(run, "bone_volume_fraction"),
+        observable(run, "tumour_burden"),
+        *([observable(run, "lesion_area")] if "tumour_burden" in series else []),
+        observable(run, "serum_calcium"),
     ]
 
-    return [p for p in found if p.lines] or [_single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
+    return [p for p in found if p.lines] or [single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
 
 
 def _drug_panel(run: Run) -> Panel:
@@ -144,7 +166,13 @@ def _drug_panel(run: Run) -> Panel:
     return Panel(f"{name}\n({unit})", tuple(lines), "log")
 
 
-def _single(run: Run, name: str, label: str, colour: str, scale: Literal["zero", "close"]) -> Panel:
+def observable(run: Run, name: str) -> Panel:
+    """One observable on its own, as it is called and scaled in print."""
+    label, colour, scale = OBSERVABLES.get(name) or (fill(run.series.label(name), LABEL_WIDTH), style.INK, "close")
+    return single(run, name, label, colour, scale)
+
+
+def single(run: Run, name: str, label: str, colour: str, scale: Scale) -> Panel:
     """One observable on its own; fractions of volume in per cent."""
     if name not in run.series:
         return Panel("", (), scale)
@@ -156,7 +184,8 @@ def _single(run: Run, name: str, label: str, colour: str, scale: Literal["zero",
     return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale, run.series.levels(name))
 
 
-def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
+def draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
+    """One panel over time (d), each line named at its right end."""
     ax.patch.set_visible(False)  # the marks of doses run behind all panels
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.tick_params(bottom=False, colors=style.INK)
@@ -164,7 +193,14 @@ def _draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
     _set_scale(ax, panel)
     for line in panel.lines:
         values = np.where(line.values > 0, line.values, np.nan) if ax.get_yscale() == "log" else line.values
-        ax.plot(time, values, **line.look, marker="o" if len(time) == 1 else "", markersize=3, clip_on=len(time) > 1)
+        ax.plot(
+            time if line.time is None else line.time,
+            values,
+            **line.look,
+            marker="o" if len(time) == 1 else "",
+            markersize=3,
+            clip_on=len(time) > 1,
+        )
     _label_lines(ax, panel.lines)
     low, high = ax.get_ylim()
     for name, level in panel.marks:
@@ -224,7 +260,7 @@ def _colours(run: Run) -> dict[str, str]:
     return {name: style.DRUGS[k % len(style.DRUGS)] for k, name in enumerate(names)}
 
 
-def _courses(run: Run) -> list[Course]:
+def courses(run: Run) -> list[Course]:
     """The doses within the run's time. A text that would run into a later one goes a row up, so that no line of a dose crosses a text."""
     time = run.series["time"]
     labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
@@ -258,7 +294,7 @@ def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tupl
 def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
     """A line through all panels at each dose; what it was stands above, beside the line of a course's first dose."""
     colours = _colours(run)
-    for course in _courses(run):
+    for course in courses(run):
         colour = colours.get(course.agent, style.QUIET)
         above = 11 + 72 * ROW_HEIGHT * course.row
         for k, t in enumerate(course.times):

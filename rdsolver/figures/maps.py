@@ -1,0 +1,102 @@
+"""Maps: fields of a run at saved times, bone outlined over every one; a block as three orthogonal planes, and its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import ascii_lowercase
+
+import matplotlib
+from matplotlib.figure import Figure, FigureBase
+
+from ..errors import InputError
+from ..output.reader import Run
+from . import style
+from .planes import Look, Slice, bounds, draw_bar, draw_bone, frame, look_of, name_plane, read, read_bone, slices_through
+from .surface import SURFACE_HEIGHT, available, draw_surfaces
+
+MAP_HEIGHT = 2.1  # inches: the most that one map takes
+ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
+BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
+HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
+MOST_COLUMNS, MOST_ROWS = 6, 8  # on a page
+
+Column = tuple[int, str]
+"""A saved time on a figure: its index, its caption."""
+
+
+def maps(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Path:
+    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of its bone
+    where scikit-image is installed.
+
+    Raises InputError for an unknown suffix, or for more maps than fit on a page.
+    """
+    path = style.checked(path)
+    if len(indices) > MOST_COLUMNS or len(names) > MOST_ROWS:
+        asked = f"{len(names)} fields at {len(indices)} times do not fit on a page of {MOST_ROWS} fields and {MOST_COLUMNS} times"
+        raise InputError(f"{asked}. Choose with --field and --time, or take rdsolver movie.")
+    with matplotlib.rc_context(style.RC):
+        return style.save(compose(run, names, indices, point), path)
+
+
+def compose(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Figure:
+    """The maps as a figure; a block with bone and osteoclasts has its surface under them."""
+    columns = [(k, f"day {round(float(run.times[k]), 2):g}") for k in indices]
+    slices = slices_through(run, point)
+    surface = has_surface(run) and available()
+    heights = [height(slices, len(columns), len(names)), *([SURFACE_HEIGHT] if surface else [])]
+    figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
+    parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
+    draw_maps(parts[0], run, columns, names, slices)
+    if surface:
+        draw_surfaces(parts[1], run, columns)
+    return figure
+
+
+def has_surface(run: Run) -> bool:
+    """Whether it is a block that saved bone and osteoclasts."""
+    return len(run.shape) == 3 and run.of_bone and {"bone", "osteoclasts"} <= set(run)
+
+
+def height(slices: Sequence[Slice], columns: int, rows: int) -> float:
+    """Inches that so many maps take."""
+    return rows * (map_size(slices, columns)[1] + ROW_GAP) + HEAD_HEIGHT
+
+
+def map_size(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
+    """Width and height of one map, inches."""
+    left, right, foot, top = bounds(slices)
+    aspect = (top - foot) / (right - left)
+    width = min((style.WIDTH - BAR_WIDTH) / columns - 0.08, MAP_HEIGHT / aspect)
+    return width, width * aspect
+
+
+def draw_maps(
+    figure: FigureBase,
+    run: Run,
+    columns: Sequence[Column],
+    rows: Sequence[str],
+    slices: Sequence[Slice],
+    looks: Mapping[str, Look] | None = None,
+) -> None:
+    """One map for each field and time, with one scale a field: that of `looks`, or of what is shown."""
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    bones = [read_bone(run, index, slices) for index, _ in columns]
+    for row, name in zip(axes, rows, strict=True):
+        grey = run.of_bone and name == "bone"  # bone alone
+        fields = [read(run[name], index, slices) for index, _ in columns]
+        look = looks[name] if looks is not None else look_of(run, name, (plane for planes in fields for plane in planes))
+        for ax, planes, bone in zip(row, fields, bones, strict=True):
+            for part, plane, shape in zip(slices, planes, bone, strict=True):
+                draw_bone(ax, part, shape, outlined=not grey)
+                if not grey:
+                    ax.imshow(look.factor * plane, cmap=look.colours, norm=look.norm, extent=part.extent, origin="lower")
+            frame(ax, slices)
+        if not grey:
+            draw_bar(figure, row[-1], look, map_size(slices, len(columns))[0])
+    for part in slices:
+        name_plane(axes[0, 0], part)
+    for letter, ax, (_, caption) in zip(ascii_lowercase, axes[0], columns, strict=False):
+        letters = f"$\\bf{{{letter}}}$  " if len(columns) > 1 else ""
+        ax.set_title(letters + caption, loc="left", pad=3)
+    style.scale_bar(axes[-1, 0], slices[0].extent[1])

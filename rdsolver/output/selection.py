@@ -1,0 +1,79 @@
+"""What of a run is asked for: fields, saved times and places by the names that a user gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from .reader import Run
+
+
+def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
+    """The fields asked for, each once; without names `otherwise`, or all. Raises InputError for one that was not saved."""
+    for name in names:
+        if name not in run:
+            raise InputError(f"--field {name}: {run.file.filename} did not save it. Saved: {', '.join(run) or 'none'}.")
+    return list(dict.fromkeys(names or otherwise or run))
+
+
+def observables(run: Run, names: Sequence[str]) -> list[str]:
+    """The observables asked for, each once; without names all. Raises InputError for one that the run does not have."""
+    known = [name for name in run.series if name != "time"]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--field {name}: {run.file.filename} has no such observable. It has: {', '.join(known)}.")
+    return list(dict.fromkeys(names or known))
+
+
+def times(run: Run, days: Sequence[float]) -> list[int]:
+    """Indices of the saved times nearest to the days asked for, ascending, each once; without days all.
+
+    Raises InputError when no time was saved, or when a day lies outside what was saved.
+    """
+    saved = run.times
+    if not len(saved):
+        raise InputError(f"{run.file.filename} holds no saved time: there is nothing to show.")
+    slack = 1e-6 * max(abs(float(saved[-1])), 1.0)
+    for day in days:
+        if not saved[0] - slack <= day <= saved[-1] + slack:
+            raise InputError(f"--time {day:g} d: {run.file.filename} was saved from {saved[0]:g} to {saved[-1]:g} d.")
+    return sorted({int(np.abs(saved - day).argmin()) for day in days}) if days else list(range(len(saved)))
+
+
+def centre(run: Run, place: Sequence[float] | None) -> tuple[float, ...]:
+    """A place (um, in the order of the axes), or, without one, where things happen: the tumour, the lesion, else the middle.
+
+    The tumour is where its cells were at the last saved time, on average; the lesion where bone went since the start.
+    Raises InputError for a place outside the saved cells.
+    """
+    lengths = [n * h for n, h in zip(run.shape, run.spacing, strict=True)]
+    if place is not None:
+        inside = len(place) == len(lengths) and all(a <= p <= a + n for p, a, n in zip(place, run.origin, lengths, strict=True))
+        if not inside:
+            spans = ", ".join(f"{axis} {a:g} to {a + n:g}" for axis, a, n in zip(run.axes, run.origin, lengths, strict=True))
+            raise InputError(f"--at {','.join(f'{p:g}' for p in place)}: no place in the saved cells. Give um within {spans}.")
+        return tuple(place)
+    weight = _tumour(run) if "tumour" in run else _lost(run)
+    if weight is None or not weight.sum() > 0:
+        return tuple(a + n / 2 for a, n in zip(run.origin, lengths, strict=True))
+    grids = np.meshgrid(*(run.centres(axis) for axis in run.axes), indexing="ij")
+    return tuple(float((weight * g).sum() / weight.sum()) for g in grids)
+
+
+def nearest_cell(run: Run, place: Sequence[float]) -> tuple[int, ...]:
+    """The saved cell that holds a place (um)."""
+    return tuple(int(np.abs(run.centres(axis) - p).argmin()) for axis, p in zip(run.axes, place, strict=True))
+
+
+def _tumour(run: Run) -> np.ndarray | None:
+    return np.nan_to_num(run["tumour"][-1]) if len(run.times) else None
+
+
+def _lost(run: Run) -> np.ndarray | None:
+    """Bone that went since the first saved time, where more than half of a cell did."""
+    if "bone" not in run or not len(run.times):
+        return None
+    lost = np.nan_to_num(run["bone"][0] - run["bone"][-1])
+    return np.where(lost > 0.5, lost, 0.0)
