@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .attended import attended, run_folders, seconds
 from .errors import InputError, RdsolverError
 
 if TYPE_CHECKING:
     from .config import Config
     from .models.base import Parameter
+    from .output.reader import Run
+    from .progress import Reporter
+    from .stopping import Stop
 
 
 class Commands(TyperGroup):
@@ -42,6 +46,7 @@ app = typer.Typer(
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
 Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
+Checkpoint = Annotated[str, typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time.")]
 Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
 
 
@@ -69,35 +74,55 @@ def run(
     precision: Annotated[str | None, typer.Option(help="float32 or float64, instead of the config's.")] = None,
     walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
+    again: Annotated[
+        bool, typer.Option("--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is.")
+    ] = False,
+    checkpoint: Checkpoint = "10 min",
     allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
-    limit = _walltime(walltime)
-    folders = _folders(configs, out, force)
+    limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+    folders = run_folders(configs, out, force or again)
     loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs]
     problems = [config.problem() for config in loaded]
 
-    from .figures.overview import overview
-    from .progress import LogReporter, Tee, TerminalReporter
-    from .run import check_start, simulate
+    from .run import check_start, resume, simulate
 
-    for problem in problems:
-        check_start(problem, device)
+    there = [again and (folder / "run.h5").exists() for folder in folders]
+    for problem, exists in zip(problems, there, strict=True):
+        if not exists:
+            check_start(problem, device)
 
-    for config, problem, folder in zip(loaded, problems, folders, strict=True):
-        log = LogReporter(folder / "run.log")
-        reporter = Tee(TerminalReporter(), log)
-        try:
+    for config, problem, folder, exists in zip(loaded, problems, folders, there, strict=True):
+
+        def go(reporter: Reporter, stop: Stop, problem=problem, config=config, folder=folder, exists=exists) -> Run:
+            more = {"reporter": reporter, "device": device, "stop": stop, **limits}
+            if exists:
+                return resume(folder, problem, **more)
             for warning in config.warnings:
                 reporter.warn(warning)
-            with simulate(problem, out=folder, force=force, reporter=reporter, walltime=limit, device=device) as result:
-                overview(result, folder / "overview.png")
-            reporter.say("", str(folder / "overview.png"))
-        except RdsolverError as error:
-            log.say("error", str(error))
-            raise
-        finally:
-            log.close()
+            return simulate(problem, out=folder, force=force, **more)
+
+        attended(folder, go, goes_on=exists)
+
+
+@app.command("resume")
+def resume_command(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
+    device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).")] = None,
+    walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
+    checkpoint: Checkpoint = "10 min",
+    allow_python: Python = False,
+) -> None:
+    """Go on with a run that was stopped, killed or failed, from its last checkpoint."""
+    limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+
+    from .run import resume
+
+    def go(reporter: Reporter, stop: Stop) -> Run:
+        return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, **limits)
+
+    attended(_run_file(path).parent, go, goes_on=True)
 
 
 @app.command()
@@ -346,33 +371,6 @@ def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Co
 
 def _precision(precision: str | None) -> list[str]:
     return [] if precision is None else [f"solver.precision={precision}"]
-
-
-def _walltime(text: str | None) -> float | None:
-    """Seconds."""
-    if text is None:
-        return None
-    from .units import quantity
-
-    seconds = quantity(text, "s", "--walltime")
-    if seconds <= 0:
-        raise InputError(f'--walltime = "{text}" must be above 0, for example --walltime 8h.')
-    return seconds
-
-
-def _folders(configs: Sequence[Path], out: Path | None, force: bool) -> list[Path]:
-    """Where each run goes; none of them holds a run already, unless it may be overwritten."""
-    names = [path.stem for path in configs]
-    if twice := next((n for n in names if names.count(n) > 1), None):
-        raise InputError(
-            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one, or run them apart."
-        )
-    base = out or Path("outputs")
-    folders = [out] if out and len(configs) == 1 else [base / name for name in names]
-    for folder in folders:
-        if (folder / "run.h5").exists() and not force:
-            raise InputError(f"{folder / 'run.h5'} exists already. Choose another folder with --out, or overwrite it with --force.")
-    return folders
 
 
 def _write(path: Path, text: str) -> None:
