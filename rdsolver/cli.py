@@ -67,7 +67,9 @@ def _options(
 
 @app.command()
 def run(
-    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")],
+    configs: Annotated[
+        list[Path] | None, typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")
+    ] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.")] = None,
@@ -78,30 +80,42 @@ def run(
         bool, typer.Option("--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is.")
     ] = False,
     checkpoint: Checkpoint = "10 min",
+    repeated: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file.")
+    ] = None,
     allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
+    if bool(configs) == bool(repeated) or (repeated and overrides):
+        raise InputError("rdsolver run takes CONFIG..., or --from RUN alone, without --set: that repeats a run as it was.")
     limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
-    folders = run_folders(configs, out, force or again)
-    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs]
+    names = [Path(f"{_run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
+    folders = run_folders(names, out, force or again)
+    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
+
+    from .run import begun, check_start, problem_of, resume, simulate
+
     problems = [config.problem() for config in loaded]
+    if repeated:
+        from .output.reader import open_run
 
-    from .run import check_start, resume, simulate
-
-    there = [again and (folder / "run.h5").exists() for folder in folders]
+        with open_run(_run_file(repeated)) as run_file:
+            problems = [problem_of(run_file, allow_python)]
+    warnings = [config.warnings for config in loaded] or [[]]
+    there = [again and begun(folder / "run.h5") for folder in folders]
     for problem, exists in zip(problems, there, strict=True):
         if not exists:
             check_start(problem, device)
 
-    for config, problem, folder, exists in zip(loaded, problems, folders, there, strict=True):
+    for said, problem, folder, exists in zip(warnings, problems, folders, there, strict=True):
 
-        def go(reporter: Reporter, stop: Stop, problem=problem, config=config, folder=folder, exists=exists) -> Run:
+        def go(reporter: Reporter, stop: Stop, problem=problem, said=said, folder=folder, exists=exists) -> Run:
             more = {"reporter": reporter, "device": device, "stop": stop, **limits}
             if exists:
                 return resume(folder, problem, **more)
-            for warning in config.warnings:
+            for warning in said:
                 reporter.warn(warning)
-            return simulate(problem, out=folder, force=force, **more)
+            return simulate(problem, out=folder, force=force or again, **more)
 
         attended(folder, go, goes_on=exists)
 
@@ -216,12 +230,19 @@ def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosp
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]) -> None:
+def info(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
+    followed: Annotated[
+        bool, typer.Option("--follow", help="Tell how far it has come until it ends; it may be running elsewhere.")
+    ] = False,
+) -> None:
     """Say what a run file holds and how the run went."""
-    from .output.describe import describe
+    from .output.describe import describe, follow
     from .output.reader import open_run
 
-    with open_run(_run_file(path)) as opened:
+    for line in follow(_run_file(path)) if followed else ():
+        typer.echo(line)
+    with open_run(_run_file(path), live=True) as opened:
         typer.echo(describe(opened))
 
 

@@ -112,13 +112,14 @@ def resume(
 
     tell, path = reporter or Silent(), Path(run)
     path = path / FILE if path.is_dir() else path
-    with open_run(path, locking=False) as before:
-        if before.status == "finished":
-            tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
-            return open_run(path)
+    before = open_run(path, live=True)
+    if before.status == "finished":
+        tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
+        return before
+    with before:
         then, reference = before.provenance, before.reference
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
-        problem = problem or _problem_of(before, allow_python)
+        problem = problem or problem_of(before, allow_python)
     for text in wrong:
         tell.warn(text)
     solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
@@ -164,8 +165,16 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
     return digest.hexdigest()
 
 
-def _problem_of(run: Run, allow_python: bool) -> Problem | ModelProblem:
-    """What a run file says it was made from, in the precision of the run."""
+def begun(path: Path) -> bool:
+    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut off."""
+    if not path.exists():
+        return False
+    with open_run(path, live=True) as run:
+        return run.status == "finished" or len(run.series["time"]) > 1 or any(p.exists() for p in checkpoints.files(path))
+
+
+def problem_of(run: Run, allow_python: bool = False) -> Problem | ModelProblem:
+    """What a run file says it was made from, in the precision of the run. Raises InputError when its section came from Python."""
     from .config import config_of
 
     problem = config_of(run, allow_python).problem()

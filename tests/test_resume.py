@@ -1,15 +1,22 @@
 """A run that is stopped anywhere and goes on gives the same bits as one that was not."""
 
+import random
+import shutil
+import signal
 from dataclasses import replace
-from pathlib import Path
 
-import h5py
+import kill
 import numpy as np
 import pytest
+from kill import same
 from problems import Dose, problem, square
 from test_tumour import ill
+from typer.testing import CliRunner
 
+from rdsolver import checkpoint
+from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
+from rdsolver.errors import InputError
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
@@ -17,9 +24,6 @@ from rdsolver.output.reader import open_run
 from rdsolver.problem import Change, ModelProblem
 from rdsolver.run import resume, simulate
 from rdsolver.stopping import Stop
-
-GROUPS = ("", "series", "state", "reference")
-TOLD = ("status", "message", "budgets", "steps", "rejected")
 
 
 class After(Stop):
@@ -33,23 +37,6 @@ class After(Stop):
     def name(self) -> str:
         self.left -= 1
         return "" if self.left >= 0 else "a test"
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    """Every array of a run file, and the attributes of its last state."""
-    with h5py.File(path) as file:
-        nodes = {f"{g}/{k}": n[()].tobytes() for g in GROUPS for k, n in (file[g or "/"]).items() if isinstance(n, h5py.Dataset)}
-        return nodes | {f"state@{k}": np.asarray(v).tobytes() for k, v in file["state"].attrs.items()}
-
-
-def same(one: Path, other: Path) -> None:
-    a, b = contents(one), contents(other)
-    assert a.keys() == b.keys()
-    assert [k for k in a if a[k] != b[k]] == []
-    with open_run(one) as x, open_run(other) as y:
-        assert x.summary == y.summary
-        assert (x.status, x.message) == (y.status, y.message) == ("finished", "")
-        assert x.provenance.get("doses") == y.provenance.get("doses")
 
 
 def treated(**rest):
@@ -102,3 +89,94 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
     assert stops >= 3
     same(straight, often)
     assert {x.name for x in often.parent.iterdir()} == {"run.h5"}
+
+
+# --- from the command line, with real signals -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_the_last_accepted_state(number, tmp_path):
+    assert kill.kill_run(tmp_path, "2d", random.Random(1), 1, number) == 1
+    assert "go on with: rdsolver resume" in (tmp_path / "killed" / "run.log").read_text()
+
+
+@pytest.mark.parametrize("place", kill.PLACES)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(place, tmp_path):
+    assert kill.kill_run(tmp_path, place, random.Random(2), 2) > 0
+
+
+def test_a_killed_writer_leaves_all_that_it_flushed(tmp_path):
+    rng = random.Random(3)
+    for i in range(6):
+        (tmp_path / str(i)).mkdir()
+        kill.kill_writer(tmp_path / str(i), rng)
+
+
+# --- a run repeated, refused, or damaged ------------------------------------------------------------------------------
+
+
+def small(**rest):
+    return problem(square(24), end=3.0, save=(0.0, 3.0), **rest)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped")
+    simulate(small(), out=folder, stop=After(12)).close()
+    return folder
+
+
+def copied(stopped, tmp_path):
+    return shutil.copytree(stopped, tmp_path / "copy")
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(stopped, tmp_path):
+    folder = copied(stopped, tmp_path)
+    last, before = checkpoint.files(folder / "run.h5")
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    run_id = open_run(folder / "run.h5").provenance["run_id"]
+    found, wrong = checkpoint.load(folder / "run.h5", run_id)
+    assert found.numbers["rows"] == 1
+    assert len(wrong) == 1
+    assert "SHA-256" in wrong[0]
+    simulate(small(), out=tmp_path / "straight").close()
+    resume(folder, small()).close()
+    same(tmp_path / "straight" / "run.h5", folder / "run.h5")
+    before.write_bytes(content[:700])
+    last.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="SHA-256"):
+        checkpoint.load(folder / "run.h5", run_id)
+
+
+def test_what_does_not_belong_together_is_refused(stopped, tmp_path):
+    folder = copied(stopped, tmp_path)
+    with pytest.raises(InputError, match="float64 and cannot go on in float32"):
+        resume(folder, small(precision="float32"))
+    with pytest.raises(InputError, match="began with something else"):
+        resume(folder, small(changed={"rankl_loss": 11.0}))
+    with pytest.raises(InputError, match="came from Python"):
+        resume(folder)
+    with pytest.raises(InputError, match="belongs to another run"):
+        checkpoint.load(folder / "run.h5", "another")
+
+
+def test_what_differs_is_said():
+    then = {"precision": "float32", "device": "gpu:0 (X)", "versions": {"jax": "0.1", "numpy": "2"}, "git_commit": "a"}
+    now = {"precision": "float32", "device": "cpu", "versions": {"jax": "0.2", "numpy": "2"}, "git_commit": "a"}
+    assert list(checkpoint.differences(then, now)) == ["device was gpu:0 (X), now cpu", "jax was 0.1, now 0.2"]
+
+
+def test_a_run_is_repeated_from_its_file(tmp_path):
+    (tmp_path / "a.toml").write_text(kill.CONFIG.format(size=kill.PLACES["2d"][0], thickness=kill.PLACES["2d"][1]))
+    for arguments in (["run", str(tmp_path / "a.toml"), "--precision", "float64"], ["run", "--from", str(tmp_path / "1")]):
+        out = tmp_path / ("2" if "--from" in arguments else "1")
+        done = CliRunner().invoke(app, [*arguments, "--out", str(out)])
+        assert done.exit_code == 0, done.output
+    same(tmp_path / "1" / "run.h5", tmp_path / "2" / "run.h5")
+    resumed = CliRunner().invoke(app, ["resume", str(tmp_path / "2")])
+    assert (resumed.exit_code, "came to its end" in resumed.stdout) == (0, True)
+    followed = CliRunner().invoke(app, ["info", "--follow", str(tmp_path / "2")])
+    assert "8 of 8 d" in followed.stdout.splitlines()[0]
+    assert followed.stdout.splitlines()[1] == "finished"
