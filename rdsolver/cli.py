@@ -232,9 +232,7 @@ def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosp
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
-    followed: Annotated[
-        bool, typer.Option("--follow", help="Tell how far it has come until it ends; it may be running elsewhere.")
-    ] = False,
+    followed: Annotated[bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")] = False,
 ) -> None:
     """Say what a run file holds and how the run went."""
     from .output.describe import describe, follow

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -25,6 +26,7 @@ from rdsolver.domain.grid import Grid
 from rdsolver.models.base import Field, Series
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
+from rdsolver.run import resume, simulate
 
 GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
@@ -33,19 +35,22 @@ GROUPS = ("", "series", "state", "reference")
 LONGEST = 0.4  # s from the first flush to the kill
 CONFIG = """
 [section]
-kind = "trabecular"
-size = {size}
+{place}
 spacing = "20 um"
-{thickness}
 [[dose]]
 agent = "fc_opg"
 amount = "3 mg/kg"
 at = ["0 d", "3 d"]
 [time]
-end = "8 d"
+end = "30 d"
 save = "1 d"
+[solver]
+tolerance = 1e-4
 """
-PLACES = {"2d": ('["480 um", "480 um"]', 'thickness = "10 um"'), "3d": ('["240 um", "240 um", "240 um"]', "")}
+PLACES = {
+    "2d": 'kind = "trabecular"\nsize = ["480 um", "480 um"]\nthickness = "10 um"',
+    "3d": 'kind = "slab"\nsize = ["240 um", "240 um", "240 um"]',
+}
 
 
 def values(grid: Grid, step: int) -> np.ndarray:
@@ -115,28 +120,34 @@ def go_on(path: Path, grid: Grid, left: int) -> None:
         assert len(run.series["n"]) == n
 
 
-def kill_run(folder: Path, place: str, rng: random.Random, kills: int, number: int = signal.SIGKILL) -> int:
-    """A whole run, killed so often and resumed to its end; how many kills it took. Raises AssertionError unless the bits are those of
-    a run left alone."""
-    config = folder / "run.toml"
-    config.write_text(CONFIG.format(size=PLACES[place][0], thickness=PLACES[place][1]))
-    straight, killed = folder / "straight", folder / "killed"
-    began = time.perf_counter()
-    assert rdsolver("run", config, "--out", straight).wait() == 0
-    took, done = time.perf_counter() - began, 0
-    while done < kills:
-        process = rdsolver("run", config, "--out", killed, "--resume-if-exists", "--checkpoint", "0.05 s")
-        _wait_for(killed / checkpoint.NAMES[0], process)
-        time.sleep(rng.random() * took / 4)
+def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int]) -> int:
+    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met it while it ran. Raises
+    AssertionError unless it ends with the bits of a run left alone."""
+    config, straight, killed = folder / "run.toml", folder / "straight", folder / "killed"
+    config.write_text(CONFIG.format(place=PLACES[place]))
+    simulate(config, out=straight).close()
+    met = 0
+    for number in numbers:
+        before = _changed(killed)
+        process = rdsolver("run", config, "--out", killed, "--resume-if-exists", "--checkpoint", "0.1 s")
+        while process.poll() is None and _changed(killed) == before:
+            time.sleep(0.01)
+        time.sleep(rng.random() * 0.3)
         process.send_signal(number)
         status = process.wait()
-        if status == 0:
-            break
-        assert status == (-number if number == signal.SIGKILL else 128 + number)
-        done += 1
-    assert rdsolver("run", config, "--out", killed, "--resume-if-exists").wait() == 0
+        assert status in (0, -number if number == signal.SIGKILL else 128 + number)
+        met += status != 0
+    resume(killed).close()
     same(straight / "run.h5", killed / "run.h5")
-    return done
+    return met
+
+
+def _changed(folder: Path) -> int:
+    """When its last checkpoint was written."""
+    try:
+        return (folder / checkpoint.NAMES[0]).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -162,11 +173,6 @@ def rdsolver(*arguments: object) -> subprocess.Popen:
     )
 
 
-def _wait_for(path: Path, process: subprocess.Popen) -> None:
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.01)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=100, help="kills of a writer")
@@ -182,7 +188,7 @@ def main() -> None:
         for i in range(count):
             folder = Path(tempfile.mkdtemp())
             try:
-                found = kill_writer(folder, rng) if what == "writer" else kill_run(folder, list(PLACES)[i % 2], rng, 1)
+                found = kill_writer(folder, rng) if what == "writer" else kill_run(folder, list(PLACES)[i % 2], rng, (signal.SIGKILL,))
                 print(f"{what} {i + 1}: {found} {'saved times left' if what == 'writer' else 'kills'}")
                 shutil.rmtree(folder)
             except Exception as e:
