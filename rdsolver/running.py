@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import numpy as np
 
 from . import checkpoint
 from .accounts import Account
-from .errors import RdsolverError
 from .output.background import Background
 from .output.writer import RunWriter
 from .problem import ModelProblem, Problem
@@ -155,22 +153,12 @@ class Running:
     def _end(self, status: Any, message: str) -> None:
         """Keep the last accepted state and say how it ended. After a failure of the file as much as still can be."""
         self._over = True
-        simulation, course = self.simulation, self.course
-        if status == "failed":
-            self.thread.forgive()
-            with suppress(RdsolverError):
-                self._checkpoint()
-                self.thread.wait()
-            self.thread.forgive()
-        elif status == "stopped":
+        simulation, course, totals = self.simulation, self.course, self.simulation.totals
+        if status == "failed" and self.thread.forgive():
+            self.rows = []  # some before them are missing; the last checkpoint knows what the file holds
+        elif status != "finished":
             self._checkpoint()
         self._flush()
-        beside = self.account.state(course, simulation.t)
-        state = {k: np.asarray(v) for k, v in simulation.u.items()}
-        self.thread.do(self.writer.set_state, state, {"time": simulation.t, **beside})
-        for name, value in self.account.noted(course).items():
-            self.thread.do(self.writer.note, name, value)
-        totals = simulation.totals
         summary = {
             "steps": totals.steps,
             "rejected": totals.rejected,
@@ -179,17 +167,18 @@ class Running:
             **self.account.summary(course),
             "budgets": simulation.budgets(),
         }
-        if status == "failed":
-            with suppress(RdsolverError):
-                self.thread.wait()
-            self.thread.forgive()
-        self.thread.do(self.writer.finish, status, message, summary)
-        if status == "failed":
-            with suppress(RdsolverError):
-                self.thread.wait()
-            self.thread.forgive()
-        else:
-            self.thread.wait()
+        state = {k: np.asarray(v) for k, v in simulation.u.items()}
+        noted = [(self.writer.note, name, value) for name, value in self.account.noted(course).items()]
+        last = [
+            (self.writer.set_state, state, {"time": simulation.t, **self.account.state(course, simulation.t)}),
+            *noted,
+            (self.writer.finish, status, message, summary),
+        ]
+        for work, *arguments in last:
+            self.thread.do(work, *arguments)
+            if status == "failed":
+                self.thread.forgive()  # as much as still can be kept
+        self.thread.wait()
         if status == "finished" and self.writer.path is not None:
             checkpoint.remove(self.writer.path)  # the file holds the end
 

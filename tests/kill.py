@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -167,9 +168,9 @@ def same(one: Path, other: Path) -> None:
         assert x.provenance.get("doses") == y.provenance.get("doses")
 
 
-def rdsolver(*arguments: object) -> subprocess.Popen:
+def rdsolver(*arguments: object, **rest: Any) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL
+        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL, **rest
     )
 
 

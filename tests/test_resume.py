@@ -1,8 +1,11 @@
 """A run that is stopped anywhere and goes on gives the same bits as one that was not."""
 
+import fcntl
 import random
+import resource
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 
 import kill
@@ -16,11 +19,12 @@ from typer.testing import CliRunner
 from rdsolver import checkpoint
 from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
-from rdsolver.errors import InputError
+from rdsolver.errors import InputError, RunError
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output.reader import open_run
+from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Change, ModelProblem
 from rdsolver.run import resume, simulate
 from rdsolver.stopping import Stop
@@ -175,3 +179,66 @@ def test_a_run_is_repeated_from_its_file(tmp_path):
     followed = CliRunner().invoke(app, ["info", "--follow", str(tmp_path / "2")])
     assert "30 of 30 d" in followed.stdout.splitlines()[0]
     assert followed.stdout.splitlines()[1] == "finished"
+
+
+# --- disks that are full, files that are gone -------------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_the_run_with_its_state_kept(tmp_path):
+    """The largest file that a process may write stands for the disk."""
+    config = tmp_path / "a.toml"
+    config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+
+    done = kill.rdsolver("run", config, "--out", tmp_path / "out", "--checkpoint", "0.1 s", preexec_fn=limited, stderr=subprocess.PIPE)
+    _, errors = done.communicate()
+    assert done.returncode == 3
+    assert b"cannot be written any further" in errors
+    assert b"Traceback" not in errors
+    with open_run(tmp_path / "out" / "run.h5") as run:
+        assert run.status == "failed"
+        assert 0 < len(run.times) < 31
+    resume(tmp_path / "out").close()
+    simulate(config, out=tmp_path / "straight").close()
+    same(tmp_path / "straight" / "run.h5", tmp_path / "out" / "run.h5")
+
+
+class Removing(Stop):
+    """Removes the file that is being written."""
+
+    def __init__(self, path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        self.path.unlink(missing_ok=True)
+        return ""
+
+
+def test_a_file_that_is_removed_or_locked_is_said(stopped, tmp_path):
+    with pytest.raises(RunError, match="was removed"):
+        simulate(small(), out=tmp_path, stop=Removing(tmp_path / "run.h5"))
+    folder = copied(stopped, tmp_path)
+    with (folder / "run.h5").open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        with pytest.raises(RunError, match="locked"):
+            resume(folder, small())
+
+
+def test_a_writer_that_fails_stops_the_run(tmp_path, monkeypatch):
+    append = RunWriter.append
+
+    def fails(writer, t, fields):
+        if t > 0:
+            raise RunError("no more")
+        append(writer, t, fields)
+
+    monkeypatch.setattr(RunWriter, "append", fails)
+    with pytest.raises(RunError, match="no more"):
+        simulate(small(), out=tmp_path)
+    with open_run(tmp_path / "run.h5") as run:
+        assert (run.status, run.message, len(run.times)) == ("failed", "no more", 1)
+        assert len(run.series["time"]) == 1

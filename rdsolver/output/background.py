@@ -32,10 +32,11 @@ class Background:
         self._queue.join()
         self._raise()
 
-    def forgive(self) -> None:
-        """Go on after an error that was raised, for the last words of a run."""
+    def forgive(self) -> bool:
+        """Go on after an error, for the last words of a run; whether there was one, and so something given was not done."""
         self._queue.join()
-        self._error = None
+        failed, self._error = self._error is not None, None
+        return failed
 
     def close(self) -> None:
         """After what was given; an error is raised by `wait` alone."""

@@ -232,6 +232,8 @@ class RunWriter:
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
         """Take the room for `size` bytes, write, flush."""
+        if self.path is not None and os.fstat(self._descriptor()).st_nlink == 0:
+            raise RunError(f"{self.path} was removed while the run was writing it, so what it would hold is lost.")
         try:
             self._reserve(size + MARGIN)
             yield
