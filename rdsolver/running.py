@@ -75,6 +75,7 @@ class Running:
                 self._note_kept()
             try:
                 why = self._advance()
+                self.thread.wait()
             except KeyboardInterrupt:
                 self._close("stopped", "interrupted")
                 raise
