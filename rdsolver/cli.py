@@ -353,33 +353,18 @@ def sensitivity(
 @app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
-    files = {path.name: path for path in sorted(_examples().glob("*")) if path.suffix in (".toml", ".py")}
+    from .config_file import examples, title
+
+    files = {path.name: path for path in sorted(examples().glob("*")) if path.suffix in (".toml", ".py")}
     configs = {path.stem: path for path in files.values() if path.suffix == ".toml"}
     if name is None:
         width = max(map(len, configs), default=0) + 2
-        typer.echo("\n".join(f"{n:{width}}{_title(path)}" for n, path in configs.items()))
+        typer.echo("\n".join(f"{n:{width}}{title(path)}" for n, path in configs.items()))
         typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
     elif path := configs.get(name) or files.get(name):
         typer.echo(path.read_text(encoding="utf-8"), nl=False)
     else:
         raise InputError(f"example {name} is not known. Allowed: {', '.join([*configs, *(n for n in files if n.endswith('.py'))])}.")
-
-
-def _examples() -> Path:
-    """The configs of the wheel, or of the checkout that rdsolver runs from."""
-    package = Path(__file__).resolve().parent
-    return next((folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()), package)
-
-
-def _title(path: Path) -> str:
-    """Of a config, with the Python file that it needs beside it."""
-    import tomllib
-
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    model = tables.get("model", {})
-    reference = model if isinstance(model, str) else model.get("from", "")
-    file = reference.rpartition(":")[0]
-    return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
 
 
 def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:

@@ -29,6 +29,7 @@ from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.run import resume, simulate
 
+CONFIGS = Path(__file__).parent.parent / "configs"
 GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
 SERIES = (Series("n", "1", "n"),)

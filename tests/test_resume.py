@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 
 import kill
@@ -16,7 +17,7 @@ from problems import Dose, problem, square
 from test_tumour import ill
 from typer.testing import CliRunner
 
-from rdsolver import checkpoint
+from rdsolver import checkpoint, load_config
 from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError, RunError
@@ -111,6 +112,39 @@ def test_a_killed_writer_leaves_all_that_it_flushed(tmp_path):
         kill.kill_writer(tmp_path / str(i), rng)
 
 
+BLOCKED = """
+import sys, time
+from rdsolver.integrators.trbdf2 import TRBDF2
+from rdsolver.cli import main
+pieces, done = TRBDF2.pieces, []
+def slow(*arguments):
+    done.append(1)
+    if len(done) > 9:
+        print("blocked", flush=True)
+        time.sleep(60)
+    yield from pieces(*arguments)
+TRBDF2.pieces = slow
+main()
+"""
+
+
+def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
+    config, out = tmp_path / "a.toml", tmp_path / "out"
+    config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
+    command = [sys.executable, "-c", BLOCKED, "run", str(config), "--out", str(out), "--set", "solver.integrator=tr-bdf2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert any(b"blocked" in line for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[0]  # of the 60 s
+    assert process.returncode == 143
+    assert b"go on with: rdsolver resume" in said
+    with open_run(out / "run.h5") as run:
+        assert (run.status, len(run.series["time"])) == ("stopped", 1 + run.summary["steps"])
+        found, wrong = checkpoint.load(out / "run.h5", run.provenance["run_id"])
+        assert not wrong
+        assert found.numbers["simulation"]["t"] == run.state["time"] == run.series["time"][-1] > 0
+
+
 # --- a run repeated, refused, or damaged ------------------------------------------------------------------------------
 
 
@@ -179,6 +213,21 @@ def test_a_run_is_repeated_from_its_file(tmp_path):
     followed = CliRunner().invoke(app, ["info", "--follow", str(tmp_path / "2")])
     assert "30 of 30 d" in followed.stdout.splitlines()[0]
     assert followed.stdout.splitlines()[1] == "finished"
+
+
+def test_a_model_of_ones_own_is_resumed_as_the_run_kept_it(tmp_path):
+    for name in ("gray_scott.toml", "gray_scott.py"):
+        shutil.copy(kill.CONFIGS / name, tmp_path)
+    small = ["section.size=['64 um', '64 um']", "time.end=40 d", "time.save=10 d"]
+    config = load_config(tmp_path / "gray_scott.toml", small, allow_python=True)
+    simulate(config, out=tmp_path / "straight").close()
+    with simulate(config, out=tmp_path / "stopped", stop=After(30)) as run:
+        assert 0 < run.state["time"] < 40
+    (tmp_path / "gray_scott.py").write_text("raise SystemExit")
+    with pytest.raises(InputError, match="--allow-python"):
+        resume(tmp_path / "stopped")
+    resume(tmp_path / "stopped", allow_python=True).close()
+    same(tmp_path / "straight" / "run.h5", tmp_path / "stopped" / "run.h5")
 
 
 # --- disks that are full, files that are gone -------------------------------------------------------------------------
