@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -169,9 +168,9 @@ def same(one: Path, other: Path) -> None:
         assert x.provenance.get("doses") == y.provenance.get("doses")
 
 
-def rdsolver(*arguments: object, **rest: Any) -> subprocess.Popen:
+def rdsolver(*arguments: object) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL, **rest
+        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL
     )
 
 

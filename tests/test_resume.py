@@ -2,12 +2,12 @@
 
 import fcntl
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import kill
 import numpy as np
@@ -24,11 +24,14 @@ from rdsolver.errors import InputError, RunError
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.output import layout
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Change, ModelProblem
 from rdsolver.run import resume, simulate
 from rdsolver.stopping import Stop
+
+DATA = Path(__file__).parent / "data"
 
 
 class After(Stop):
@@ -202,8 +205,8 @@ def test_what_differs_is_said():
 
 
 def test_a_run_is_repeated_from_its_file(tmp_path):
-    (tmp_path / "a.toml").write_text(kill.CONFIG.format(place=kill.PLACES["3d"]))
-    for arguments in (["run", str(tmp_path / "a.toml"), "--precision", "float64"], ["run", "--from", str(tmp_path / "1")]):
+    (tmp_path / "a.toml").write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
+    for arguments in (["run", str(tmp_path / "a.toml")], ["run", "--from", str(tmp_path / "1")]):
         out = tmp_path / ("2" if "--from" in arguments else "1")
         done = CliRunner().invoke(app, [*arguments, "--out", str(out)])
         assert done.exit_code == 0, done.output
@@ -230,7 +233,27 @@ def test_a_model_of_ones_own_is_resumed_as_the_run_kept_it(tmp_path):
     same(tmp_path / "straight" / "run.h5", tmp_path / "stopped" / "run.h5")
 
 
+@pytest.mark.parametrize("schema", range(1, layout.SCHEMA + 1))
+def test_a_file_of_every_layout_is_read(schema):
+    with open_run(DATA / f"layout_{schema}.h5") as run:
+        assert int(run.file.attrs[layout.SCHEMA_KEY]) == schema
+        assert (run.status, run.times.tolist()) == ("finished", [0.0, 1.0])
+        assert run["rankl"].shape == (2, 8, 8)
+        assert run.series["ntx"][0] == pytest.approx(1, abs=1e-5)
+        assert run.config["title"] == "a file of layout 1"
+        assert {"rankl", "bone", "time"} <= run.state.keys()
+        assert run.parameters["rankl_loss"] > 0
+
+
 # --- disks that are full, files that are gone -------------------------------------------------------------------------
+
+
+LIMITED = """
+import resource
+from rdsolver.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+main()
+"""
 
 
 def test_a_full_disk_ends_the_run_with_its_state_kept(tmp_path):
@@ -238,14 +261,11 @@ def test_a_full_disk_ends_the_run_with_its_state_kept(tmp_path):
     config = tmp_path / "a.toml"
     config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
 
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
-
-    done = kill.rdsolver("run", config, "--out", tmp_path / "out", "--checkpoint", "0.1 s", preexec_fn=limited, stderr=subprocess.PIPE)
-    _, errors = done.communicate()
+    command = [sys.executable, "-c", LIMITED, "run", str(config), "--out", str(tmp_path / "out"), "--checkpoint", "0.1 s"]
+    done = subprocess.run(command, capture_output=True)
     assert done.returncode == 3
-    assert b"cannot be written any further" in errors
-    assert b"Traceback" not in errors
+    assert b"cannot be written any further" in done.stderr
+    assert b"Traceback" not in done.stderr
     with open_run(tmp_path / "out" / "run.h5") as run:
         assert run.status == "failed"
         assert 0 < len(run.times) < 31
