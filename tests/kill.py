@@ -68,9 +68,9 @@ def write(path: Path, grid: Grid) -> None:
             a = values(grid, n)
             writer.append(float(n), {"a": a, "b": -a})
             writer.append_series({"time": np.array([n + 0.5]), "n": np.array([float(n)])})
-            print(n + 1, end="\n", flush=True)
             if n % 3 == 0:
                 checkpoint.save(path, {"run_id": "kill", "times": n + 1, "rows": n + 1}, {"u": {"a": a}})
+            print(n + 1, flush=True)
 
 
 def kill_writer(folder: Path, rng: random.Random) -> int:
