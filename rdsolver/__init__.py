@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config import load_config
     from .output.reader import open_run
-    from .run import simulate
+    from .run import resume, simulate
 
 __version__ = "0.1.0"
-__all__ = ["load_config", "open_run", "simulate"]
+__all__ = ["load_config", "open_run", "resume", "simulate"]
 
-_HOME = {"load_config": "config", "simulate": "run", "open_run": "output.reader"}
+_HOME = {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader"}
 
 
 def __getattr__(name: str) -> Any:

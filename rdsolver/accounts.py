@@ -38,10 +38,10 @@ class Account(Protocol):
     describe   what the model was understood to be
     work       what a run would take, as far as it can be told without starting one
     check      raises InputError for what is seen only where a run begins
-    course     what it goes through, from its start
+    course     what it goes through, from its start; resumed: from given fields and the reference they belong to
     begun      how it began
     meta       what the file notes at the start
-    watch      is told every row of the series
+    watch      is told every row of the series; kept: what it has noted of them, JSON-able; recall: takes that up again
     state      numbers beside the last state; noted: what the file notes at the end; summary: figures of the run
     headline   what came out, in a line, from the first and the last row
     """
@@ -61,9 +61,12 @@ class Account(Protocol):
     def work(self) -> Lines: ...
     def check(self) -> None: ...
     def course(self) -> Any: ...
+    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Any: ...
     def begun(self, course: Any) -> Lines: ...
     def meta(self) -> dict[str, Any]: ...
     def watch(self, row: Row) -> None: ...
+    def kept(self) -> dict[str, Any]: ...
+    def recall(self, kept: Mapping[str, Any]) -> None: ...
     def state(self, course: Any, t: float) -> dict[str, Any]: ...
     def noted(self, course: Any) -> dict[str, Any]: ...
     def summary(self, course: Any) -> dict[str, Any]: ...
@@ -120,6 +123,11 @@ class BoneAccount:
         from .course import BoneCourse
 
         return BoneCourse(self.problem, self._initial())
+
+    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> BoneCourse:
+        from .course import BoneCourse
+
+        return BoneCourse(self.problem, {"state": fields, "reference": reference, "plasma": {}})
 
     def _initial(self) -> dict[str, Any] | None:
         """State, reference and plasma of the run that this one goes on from, checked against the problem."""
@@ -182,6 +190,13 @@ class BoneAccount:
         if row.get("ntx", np.inf) < self._nadir[1]:
             self._nadir = (row["time"], row["ntx"])
         self._calcium = max(self._calcium, row.get("serum_calcium", 0.0))
+
+    def kept(self) -> dict[str, Any]:
+        return {"nadir": list(self._nadir), "calcium": self._calcium}
+
+    def recall(self, kept: Mapping[str, Any]) -> None:
+        (when, lowest), self._calcium = kept["nadir"], kept["calcium"]
+        self._nadir = (when, lowest)
 
     def state(self, course: BoneCourse, t: float) -> dict[str, Any]:
         plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(t).items()}
@@ -270,6 +285,11 @@ class ModelAccount:
         try_rates(p.model.name, p.model.rates, course.u, system.p, at, p.mask, [f.name for f in self.fields])
         return course
 
+    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> PlainCourse:
+        from .course import PlainCourse
+
+        return PlainCourse(self.problem, fields)
+
     def begun(self, course: PlainCourse) -> Lines:
         return [("start", f"from {self.problem.initial}")] if isinstance(self.problem.initial, Path) else []
 
@@ -279,6 +299,12 @@ class ModelAccount:
         return {"model": p.model.name, "parameters": _table(p.model.parameters or given, p.parameters)} | _source(p.source)
 
     def watch(self, row: Row) -> None:
+        pass
+
+    def kept(self) -> dict[str, Any]:
+        return {}
+
+    def recall(self, kept: Mapping[str, Any]) -> None:
         pass
 
     def state(self, course: PlainCourse, t: float) -> dict[str, Any]:

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .attended import attended, run_folders, seconds
 from .cli_look import register, run_file
 from .errors import InputError, RdsolverError
 
 if TYPE_CHECKING:
     from .config import Config
     from .models.base import Parameter
+    from .output.reader import Run
+    from .progress import Reporter
+    from .stopping import Stop
 
 
 class Commands(TyperGroup):
@@ -43,6 +47,7 @@ app = typer.Typer(
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
 Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
+Checkpoint = Annotated[str, typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time.")]
 Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
 
 
@@ -63,42 +68,76 @@ def _options(
 
 @app.command()
 def run(
-    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")],
+    configs: Annotated[
+        list[Path] | None, typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")
+    ] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or float64, instead of the config's.")] = None,
     walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
+    again: Annotated[
+        bool, typer.Option("--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is.")
+    ] = False,
+    checkpoint: Checkpoint = "10 min",
+    repeated: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file.")
+    ] = None,
     allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
-    limit = _walltime(walltime)
-    folders = _folders(configs, out, force)
-    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs]
+    if bool(configs) == bool(repeated) or (repeated and overrides):
+        raise InputError("rdsolver run takes CONFIG..., or --from RUN alone, without --set: that repeats a run as it was.")
+    limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+    names = [Path(f"{run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
+    folders = run_folders(names, out, force or again)
+    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
+
+    from .run import begun, check_start, problem_of, resume, simulate
+
     problems = [config.problem() for config in loaded]
+    if repeated:
+        from .output.reader import open_run
 
-    from .figures.overview import overview
-    from .progress import LogReporter, Tee, TerminalReporter
-    from .run import check_start, simulate
+        with open_run(run_file(repeated)) as earlier:
+            problems = [problem_of(earlier, allow_python)]
+    warnings = [config.warnings for config in loaded] or [[]]
+    there = [again and begun(folder / "run.h5") for folder in folders]
+    for problem, exists in zip(problems, there, strict=True):
+        if not exists:
+            check_start(problem, device)
 
-    for problem in problems:
-        check_start(problem, device)
+    for said, problem, folder, exists in zip(warnings, problems, folders, there, strict=True):
 
-    for config, problem, folder in zip(loaded, problems, folders, strict=True):
-        log = LogReporter(folder / "run.log")
-        reporter = Tee(TerminalReporter(), log)
-        try:
-            for warning in config.warnings:
+        def go(reporter: Reporter, stop: Stop, problem=problem, said=said, folder=folder, exists=exists) -> Run:
+            more = {"reporter": reporter, "device": device, "stop": stop, **limits}
+            if exists:
+                return resume(folder, problem, **more)
+            for warning in said:
                 reporter.warn(warning)
-            with simulate(problem, out=folder, force=force, reporter=reporter, walltime=limit, device=device) as result:
-                overview(result, folder / "overview.png")
-            reporter.say("", str(folder / "overview.png"))
-        except RdsolverError as error:
-            log.say("error", str(error))
-            raise
-        finally:
-            log.close()
+            return simulate(problem, out=folder, force=force or again, **more)
+
+        attended(folder, go, goes_on=exists)
+
+
+@app.command("resume")
+def resume_command(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
+    device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).")] = None,
+    walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
+    checkpoint: Checkpoint = "10 min",
+    allow_python: Python = False,
+) -> None:
+    """Go on with a run that was stopped, killed or failed, from its last checkpoint."""
+    limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+
+    from .run import resume
+
+    def go(reporter: Reporter, stop: Stop) -> Run:
+        return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, **limits)
+
+    attended(run_file(path).parent, go, goes_on=True)
 
 
 @app.command()
@@ -197,12 +236,17 @@ def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosp
 
 
 @app.command()
-def info(path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]) -> None:
+def info(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
+    followed: Annotated[bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")] = False,
+) -> None:
     """Say what a run file holds and how the run went."""
-    from .output.describe import describe
+    from .output.describe import describe, follow
     from .output.reader import open_run
 
-    with open_run(run_file(path)) as opened:
+    for line in follow(run_file(path)) if followed else ():
+        typer.echo(line)
+    with open_run(run_file(path), live=True) as opened:
         typer.echo(describe(opened))
 
 
@@ -303,33 +347,18 @@ def sensitivity(
 @app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
     """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
-    files = {path.name: path for path in sorted(_examples().glob("*")) if path.suffix in (".toml", ".py")}
+    from .config_file import examples, title
+
+    files = {path.name: path for path in sorted(examples().glob("*")) if path.suffix in (".toml", ".py")}
     configs = {path.stem: path for path in files.values() if path.suffix == ".toml"}
     if name is None:
         width = max(map(len, configs), default=0) + 2
-        typer.echo("\n".join(f"{n:{width}}{_title(path)}" for n, path in configs.items()))
+        typer.echo("\n".join(f"{n:{width}}{title(path)}" for n, path in configs.items()))
         typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
     elif path := configs.get(name) or files.get(name):
         typer.echo(path.read_text(encoding="utf-8"), nl=False)
     else:
         raise InputError(f"example {name} is not known. Allowed: {', '.join([*configs, *(n for n in files if n.endswith('.py'))])}.")
-
-
-def _examples() -> Path:
-    """The configs of the wheel, or of the checkout that rdsolver runs from."""
-    package = Path(__file__).resolve().parent
-    return next((folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()), package)
-
-
-def _title(path: Path) -> str:
-    """Of a config, with the Python file that it needs beside it."""
-    import tomllib
-
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    model = tables.get("model", {})
-    reference = model if isinstance(model, str) else model.get("from", "")
-    file = reference.rpartition(":")[0]
-    return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
 
 
 def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:
@@ -340,33 +369,6 @@ def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Co
 
 def _precision(precision: str | None) -> list[str]:
     return [] if precision is None else [f"solver.precision={precision}"]
-
-
-def _walltime(text: str | None) -> float | None:
-    """Seconds."""
-    if text is None:
-        return None
-    from .units import quantity
-
-    seconds = quantity(text, "s", "--walltime")
-    if seconds <= 0:
-        raise InputError(f'--walltime = "{text}" must be above 0, for example --walltime 8h.')
-    return seconds
-
-
-def _folders(configs: Sequence[Path], out: Path | None, force: bool) -> list[Path]:
-    """Where each run goes; none of them holds a run already, unless it may be overwritten."""
-    names = [path.stem for path in configs]
-    if twice := next((n for n in names if names.count(n) > 1), None):
-        raise InputError(
-            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one, or run them apart."
-        )
-    base = out or Path("outputs")
-    folders = [out] if out and len(configs) == 1 else [base / name for name in names]
-    for folder in folders:
-        if (folder / "run.h5").exists() and not force:
-            raise InputError(f"{folder / 'run.h5'} exists already. Choose another folder with --out, or overwrite it with --force.")
-    return folders
 
 
 def _write(path: Path, text: str) -> None:

@@ -47,6 +47,7 @@ from .units import number
 if TYPE_CHECKING:
     from .models.bone.extension import Extension
     from .models.pointwise import ReactionDiffusion
+    from .output.reader import Run
     from .own import Own
     from .problem import Source
 
@@ -222,19 +223,36 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     allow_python: execute the Python file that the config's model comes from, if it does.
     Raises InputError with one paragraph for each thing that is wrong.
     """
-    raw = config_file.read(Path(path), overrides)
-    own = _own(raw, str(path), allow_python)
+    return _checked(config_file.read(Path(path), overrides), str(path), overrides, allow_python)
+
+
+def config_of(run: Run, allow_python: bool = False) -> Config:
+    """The config that a run file holds, checked again; a model of one's own as the file kept it, not as it may be now.
+
+    Raises InputError when the section came from Python.
+    """
+    tables, file = run.config, run.file.filename
+    if tables.get("section", {}).get("kind", "given") in ("given", "array"):
+        raise InputError(f"{file}: its section came from Python, so the file cannot make it again. Give the problem: resume(run, problem).")
+    return _checked(tables, file, (), allow_python, run.provenance.get("model_source"))
+
+
+def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None) -> Config:
+    own = _own(raw, file, allow_python, text)
     try:
         config = Config.model_validate(raw, context={"own": own})
     except ValidationError as error:
         found = config_errors.faults(error.errors(), lambda loc: _keys_at(loc, raw))
-        raise InputError(config_errors.message(str(path), found, overrides)) from None
-    config._file = str(path)
+        raise InputError(config_errors.message(file, found, overrides)) from None
+    config._file = file
     return config
 
 
-def _own(raw: dict[str, Any], file: str, allowed: bool) -> Own | None:
-    """What the Python file that a config names holds; None where it names none. Nothing of it is executed unless allowed."""
+def _own(raw: dict[str, Any], file: str, allowed: bool, text: str | None) -> Own | None:
+    """What the Python file that a config names holds; None where it names none. Nothing of it is executed unless allowed.
+
+    text: of that file, where a run kept it.
+    """
     model = raw.get("model")
     reference = model.get("from") if isinstance(model, dict) else None
     if not isinstance(reference, str):
@@ -247,7 +265,7 @@ def _own(raw: dict[str, Any], file: str, allowed: bool) -> Own | None:
     from . import own  # with JAX
 
     try:
-        return own.load(reference)
+        return own.load(reference, text)
     except InputError as error:
         raise InputError(f"{file}: model.from: {error}") from error
 

@@ -113,3 +113,18 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def examples() -> Path:
+    """The configs of the wheel, or of the checkout that rdsolver runs from."""
+    package = Path(__file__).resolve().parent
+    return next((folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()), package)
+
+
+def title(path: Path) -> str:
+    """Of a config, with the Python file that it needs beside it."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    model = tables.get("model", {})
+    reference = model if isinstance(model, str) else model.get("from", "")
+    file = reference.rpartition(":")[0]
+    return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")

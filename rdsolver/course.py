@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from .models.base import Field, Model
 from .models.bone import calcium
 from .models.bone.extension import NOTHING, Extension
 from .models.bone.model import BoneModel
-from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Plasma
+from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Dose, Plasma
 from .models.bone.tissue import TissueModel
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
@@ -58,6 +58,14 @@ class Course(Protocol):
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         """The observables at t, after an accepted step of so many days, with what follows from them outside the tissue. May add
         events from t on: then `surprised` is True."""
+        ...
+
+    def kept(self) -> dict[str, Any]:
+        """All that changes on the way, JSON-able."""
+        ...
+
+    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+        """Where `kept` was asked, between these two events: gives the system in force there."""
         ...
 
 
@@ -122,6 +130,12 @@ class PlainCourse:
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         return observed
+
+    def kept(self) -> dict[str, Any]:
+        return {}
+
+    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+        return self.between(begin, end)
 
     @property
     def reference(self) -> dict[str, np.ndarray]:
@@ -281,6 +295,7 @@ class BoneCourse:
         same: a forcing whose knots the plasma curves are to have.
         """
         self.surprised = False
+        self._segment, self._known = (begin, end), len(self.doses)
         self._drugs.setdefault(begin, self.plasma_at(begin))
         plasma = self._dosed(begin)
         forcing = self._curves(plasma, begin, end, same)
@@ -319,6 +334,32 @@ class BoneCourse:
             self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], self.in_force(t - days))
         self._bone = bone
         return observed | {"serum_calcium": self.calcium}
+
+    def kept(self) -> dict[str, Any]:
+        treatments = self.problem.treatments
+        found = {
+            "doses": [asdict(d) for d in self.doses],
+            "known": self._known,  # doses when the system in force was made
+            "waiting": [treatments.index(w) for w in self._waiting],
+            "surprised": self.surprised,
+            "plasma": [[t, {k: p.amounts.tolist() for k, p in self._drugs[t].items()}] for t in self._segment],
+            "baseline_cycles": self.baseline_cycles,
+        }
+        return found if self.problem.tumour is None else found | {"calcium": self.calcium, "bone": self._bone}
+
+    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+        doses = [Dose(**d) for d in kept["doses"]]
+        self._drugs = {t: _drugs(self.problem) for t, _ in kept["plasma"]}
+        for t, amounts in kept["plasma"]:
+            for name, x in amounts.items():
+                self._drugs[t][name].amounts = np.asarray(x, float)
+        self.doses = doses[: kept["known"]]
+        system = self.between(begin, end)
+        self.doses, self.surprised, self.baseline_cycles = doses, kept["surprised"], kept["baseline_cycles"]
+        self._waiting = [self.problem.treatments[i] for i in kept["waiting"]]
+        if self.problem.tumour is not None:
+            self.calcium, self._bone = kept["calcium"], kept["bone"]
+        return system
 
     def serum(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
         """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""

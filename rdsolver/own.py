@@ -52,15 +52,15 @@ def parted(reference: str) -> tuple[str, str]:
     return (file, name) if colon and NAME.fullmatch(name) else (reference, "")
 
 
-def load(reference: str) -> Own:
-    """Execute a file and take the object that `reference` names, "FILE.py:NAME".
+def load(reference: str, text: str | None = None) -> Own:
+    """Execute a file and take the object that `reference` names, "FILE.py:NAME". text: of the file, as an earlier run kept it.
 
     Raises InputError for a file that is missing or fails, naming its line, and for an object that is no model or is incomplete.
     """
     file, name = parted(reference)
     if not name:
         raise InputError(f"= {shown(reference)} names no object. Give the file and the name of the model in it: {file}:MY_MODEL.")
-    source = _read(file)
+    source = _read(file) if text is None else Source(file, text)
     found = _executed(source, name)
     if not isinstance(found, KINDS) and callable(found):
         try:

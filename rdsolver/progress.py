@@ -118,10 +118,13 @@ class TerminalReporter:
 
 class LogReporter:
     """Plain lines with the time of day, into a file beside the run: once a new run.h5 is there, so that a run that was refused
-    leaves no log and touches none that belongs to an earlier run."""
+    leaves no log and touches none that belongs to an earlier run.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    goes_on: the run that is there is resumed, and so is its log.
+    """
+
+    def __init__(self, path: Path, goes_on: bool = False) -> None:
+        self._path, self._goes_on = path, goes_on
         self._before = self._run()
         self._file: TextIO | None = None
         self._waiting: list[str] = []
@@ -153,7 +156,7 @@ class LogReporter:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self._waiting.append(f"{now}  {text}\n")
         if self._file is None and self._run() not in (None, self._before):
-            self._file = self._path.open("w", encoding="utf-8", buffering=1)
+            self._file = self._path.open("a" if self._goes_on else "w", encoding="utf-8", buffering=1)
         if self._file is not None:
             self._file.writelines(self._waiting)
             self._waiting.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -27,6 +28,7 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
         "device": device,
         "precision": precision,
         "seed": seed,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "git_commit": commit,
         "git_dirty": dirty,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

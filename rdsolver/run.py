@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import json
+import uuid
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import checkpoint as checkpoints
 from . import device as devices
 from .accounts import Account, account_of
 from .errors import InputError
@@ -17,15 +20,14 @@ from .output.writer import RunWriter, estimate_size
 from .problem import ModelProblem, Problem, check_memory, memory_needed
 from .progress import Reporter, Silent
 from .provenance import collect
+from .running import CHECKPOINT_EVERY, Limits, Running
+from .stopping import Stop
 
 if TYPE_CHECKING:
     from .config import Config
-    from .course import BoneCourse, PlainCourse
     from .domain.section import Section
-    from .simulation import Chunk, Simulation
+    from .simulation import Simulation
 
-REPORT_EVERY = 0.2  # s between two words about progress
-FLUSH_EVERY = 2.0  # s between two writes of the series
 FILE = "run.h5"
 
 
@@ -40,6 +42,8 @@ def simulate(
     device: str | None = None,
     precision: str | None = None,
     allow_python: bool = False,
+    checkpoint: float = CHECKPOINT_EVERY,
+    stop: Stop | None = None,
 ) -> Run:
     """Run one problem and give back the run, open for reading.
 
@@ -51,6 +55,8 @@ def simulate(
     walltime   s after which the run stops, keeping what it has (status "stopped")
     device, precision   instead of the config's
     allow_python   execute the Python file that a config's model comes from
+    checkpoint     s between two checkpoints beside run.h5
+    stop           asked between the stages of a step whether to stop (stopping.Signals)
 
     Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
     had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
@@ -68,17 +74,111 @@ def simulate(
         check_memory(problem.grid.cells, len(account.fields), problem.solver.precision, free)
         for topic, text in describe(problem):
             tell.say(topic, text)
-        began = time.perf_counter()
         course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
         simulation = Simulation(problem, course)
-        with _writer(problem, account, path, force, name, simulation) as writer:
+        marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
+        with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
+            if path is not None:
+                checkpoints.remove(path)  # of an earlier run
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem, account))}")
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in account.begun(course):
                 tell.say(topic, text)
-            _Running(problem, account, writer, tell, began, walltime).go(simulation, course)
+            limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
+            Running(problem, account, writer, tell, limits, marks).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
+
+
+def resume(
+    run: str | Path,
+    problem: Problem | ModelProblem | None = None,
+    *,
+    reporter: Reporter | None = None,
+    walltime: float | None = None,
+    device: str | None = None,
+    allow_python: bool = False,
+    checkpoint: float = CHECKPOINT_EVERY,
+    stop: Stop | None = None,
+) -> Run:
+    """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given back as it is.
+
+    run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
+    problem  what the run began with, where it was made in Python and the file cannot make it again
+    The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run, or the precision differs;
+    another device or version is warned of.
+    """
+    from .simulation import Kept, Simulation
+
+    tell, path = reporter or Silent(), Path(run)
+    path = path / FILE if path.is_dir() else path
+    before = open_run(path, live=True)
+    if before.status == "finished":
+        tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
+        return before
+    with before:
+        then, reference = before.provenance, before.reference
+        kept, wrong = checkpoints.load(path, then.get("run_id", ""))
+        problem = problem or problem_of(before, allow_python)
+    for text in wrong:
+        tell.warn(text)
+    solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
+    problem = replace(problem, solver=solver)
+    account, numbers = account_of(problem), kept.numbers
+    with devices.on(solver.device) as name:
+        now = collect(name, solver.precision, account.record.get("seed"))
+        for text in checkpoints.differences(then, now):
+            tell.warn(f"not bit for bit: {text}")
+        if fingerprint(problem) != numbers["fingerprint"]:
+            raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
+        course = account.resumed(kept.arrays["u"], reference)
+        simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
+        account.recall(numbers["account"])
+        size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
+        with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
+            sitting = {"time": simulation.t, **{k: now[k] for k in ("started", "command", "device", "versions", "git_commit")}}
+            writer.note("resumed", [*then.get("resumed", []), sitting])
+            tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
+            limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
+            marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
+            Running(problem, account, writer, tell, limits, marks, numbers).go(simulation, course)
+    return open_run(path)
+
+
+def fingerprint(problem: Problem | ModelProblem) -> str:
+    """SHA-256 of all that determines a run but its start: section, parameters, course, times, solver."""
+    p, digest = problem, sha256()
+    bone = isinstance(p, Problem)
+    arrays = {"bone": p.section.bone, "active": p.section.active} if bone else {**p.arrays, "active": p.mask, "medium": p.medium}
+    named = {
+        "parameters": dict(sorted(p.parameters.items())),
+        "course": [repr(p.changes), repr(p.borders), *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ())],
+        "grid": repr(p.grid),
+        "times": [p.end, *p.save],
+        "solver": [p.solver.tolerance, p.solver.precision],
+        "output": repr(p.output),
+        "source": p.source.hash if p.source else "",
+    }
+    digest.update(json.dumps(named).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode() + (b"" if array is None else np.ascontiguousarray(array).tobytes()))
+    return digest.hexdigest()
+
+
+def begun(path: Path) -> bool:
+    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut off."""
+    if not path.exists():
+        return False
+    with open_run(path, live=True) as run:
+        return run.status == "finished" or len(run.series["time"]) > 1 or any(p.exists() for p in checkpoints.files(path))
+
+
+def problem_of(run: Run, allow_python: bool = False) -> Problem | ModelProblem:
+    """What a run file says it was made from, in the precision of the run. Raises InputError when its section came from Python."""
+    from .config import config_of
+
+    problem = config_of(run, allow_python).problem()
+    return replace(problem, solver=replace(problem.solver, precision=run.provenance["precision"]))
 
 
 def describe(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
@@ -169,10 +269,11 @@ def _problem(
 
 
 def _writer(
-    problem: Problem | ModelProblem, account: Account, path: Path | None, force: bool, device: str, simulation: Simulation
+    problem: Problem | ModelProblem, account: Account, path: Path | None, force: bool, device: str, simulation: Simulation, run_id: str
 ) -> RunWriter:
     meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
         "config": problem.config,
+        "run_id": run_id,
         "section": dict(account.record),
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
@@ -190,96 +291,3 @@ def _writer(
         title=problem.title,
         overwrite=force,
     )
-
-
-class _Running:
-    """A run under way: what the simulation gives goes to the file and to the reporter."""
-
-    def __init__(
-        self,
-        problem: Problem | ModelProblem,
-        account: Account,
-        writer: RunWriter,
-        tell: Reporter,
-        began: float,
-        walltime: float | None,
-    ) -> None:
-        self.problem, self.account, self.writer, self.tell, self.began = problem, account, writer, tell, began
-        self.deadline = float("inf") if walltime is None else began + walltime
-        self.rows: list[dict[str, float]] = []
-        self.flushed = self.reported = time.perf_counter()
-        self.first: dict[str, float] = {}
-
-    def go(self, simulation: Simulation, course: BoneCourse | PlainCourse) -> None:
-        self.writer.set_reference(course.reference)
-        try:
-            stopped = self._advance(simulation)
-        except KeyboardInterrupt:
-            self._close(simulation, course, "stopped", "interrupted")
-            raise
-        except Exception as e:
-            self._close(simulation, course, "failed", str(e))
-            raise
-        message = f"walltime reached at {simulation.t:g} d of {self.problem.end:g} d" if stopped else ""
-        self._close(simulation, course, "stopped" if stopped else "finished", message)
-        self._say_done(simulation, message)
-
-    def _advance(self, simulation: Simulation) -> bool:
-        """Until the end, or the wall time: then True."""
-        for chunk in simulation.chunks():
-            self._keep(chunk)
-            now = time.perf_counter()
-            if now - self.reported > REPORT_EVERY:
-                self.reported = now
-                self.tell.progress(chunk.t, self.problem.end, chunk.dt, simulation.totals.solves, simulation.totals.seconds)
-            if now > self.deadline and chunk.t < self.problem.end:
-                return True
-        return False
-
-    def _keep(self, chunk: Chunk) -> None:
-        row = {"time": chunk.t, **chunk.observed}
-        self.first = self.first or row
-        self.account.watch(row)
-        self.rows.append(row)
-        for when, fields in chunk.saved:
-            self.writer.append(when, fields)
-        if chunk.saved or time.perf_counter() - self.flushed > FLUSH_EVERY:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self.rows:
-            self.writer.append_series({k: np.array([r[k] for r in self.rows]) for k in self.rows[0]})
-            self.last, self.rows = self.rows[-1], []
-        self.flushed = time.perf_counter()
-
-    def _close(self, simulation: Simulation, course: BoneCourse | PlainCourse, status: Any, message: str) -> None:
-        self._flush()
-        beside = self.account.state(course, simulation.t)
-        self.writer.set_state({k: np.asarray(v) for k, v in simulation.u.items()}, {"time": simulation.t, **beside})
-        for name, value in self.account.noted(course).items():
-            self.writer.note(name, value)
-        totals, budgets = simulation.totals, simulation.budgets()
-        self.writer.finish(
-            status,
-            message,
-            {
-                "steps": totals.steps,
-                "rejected": totals.rejected,
-                "stage_solves": totals.solves,
-                "worst_contraction": totals.contraction,
-                **self.account.summary(course),
-                "budgets": budgets,
-            },
-        )
-
-    def _say_done(self, simulation: Simulation, message: str) -> None:
-        t, seconds = simulation.totals, time.perf_counter() - self.began
-        topic = "stopped" if message else "done"
-        self.tell.say(
-            topic,
-            f"{message or f'{simulation.t:g} d'} in {seconds:.1f} s ({self.account.preparing} {seconds - t.seconds + t.first:.1f} s): "
-            f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
-        )
-        worst = max((abs(b["imbalance"]) for b in simulation.budgets().values()), default=None)
-        closing = "" if worst is None else f"; budgets close to {worst:.0e}"
-        self.tell.say("", f"{self.account.headline(self.first, self.last)}{closing}")

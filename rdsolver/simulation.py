@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import plan
@@ -45,6 +47,21 @@ class Chunk:
     plan: tuple[dict[str, int], tuple[str, ...]]
 
 
+class Abandoned(Exception):
+    """A step was given up between two of its stages, because the run is to stop: the state before it holds."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that a run goes on from, bit for bit, right after an accepted step.
+
+    numbers  JSON-able; arrays: u, slope, middle and flows, each by name, on the device
+    """
+
+    numbers: dict[str, Any]
+    arrays: Mapping[str, Mapping[str, Any]]
+
+
 @dataclass
 class Totals:
     """What a whole run did."""
@@ -62,15 +79,21 @@ class Simulation:
 
     course      what it goes through; a bone course has found its baseline once this object exists
     integrator  the one that is used, and `why` it was taken
+    stop        asked between the stages of a step: whether to give the step up (Abandoned)
     Must be used inside device.on().
     """
 
-    def __init__(self, problem: Problem | ModelProblem, course: Course | None = None) -> None:
-        """course: default: the problem's own, from its start."""
+    def __init__(self, problem: Problem | ModelProblem, course: Course | None = None, kept: Kept | None = None) -> None:
+        """course: default: the problem's own, from its start. kept: what to go on from, with a course made from its fields."""
         self.problem, self.tol = problem, problem.solver.tolerance
         self.course = course or course_of(problem)
         self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
         self.dtype = np.dtype(problem.solver.precision)
+        self.stop: Callable[[], bool] = lambda: False
+        self.begun = kept is not None
+        if kept is not None:
+            self._restore(kept.numbers, kept.arrays)
+            return
         self.integrator, self.why = choose(problem.solver, self.course.system, self.u, problem.end, len(self.course.events))
         self.totals = Totals()
         self.t, self.budget = 0.0, {}
@@ -83,33 +106,74 @@ class Simulation:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def chunks(self) -> Iterator[Chunk]:
-        """Accepted steps until the end; lands on every event and the end. The first chunk is the start itself (dt 0).
+        """Accepted steps until the end; lands on every event and the end. The first chunk is the start itself (dt 0), unless the run goes
+        on from what was kept.
 
-        Raises RunError when no acceptable step is found; the last chunk given is then the last good state.
+        Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk given is then the last good
+        state.
         """
-        began = time.perf_counter()
-        end = self._next_event()
-        self.system = self.course.between(self.t, end)
-        memory = start(self.system, np.float64(self.t), self.u)
-        self.dt = self.first_step(self.system, memory)
-        yield self._opening(memory)
+        if not self.begun:
+            self.begun, began = True, time.perf_counter()
+            self.segment = self.t, self._next_event()
+            self.system = self.course.between(*self.segment)
+            self.memory = start(self.system, np.float64(self.t), self.u)
+            self.dt = self.first_step(self.system, self.memory)
+            yield self._opening(self.memory)
+        else:
+            began = time.perf_counter() - self.totals.seconds
         while self.t < self.problem.end:
-            while self.t < end and not self.course.surprised:
-                trial, saved, stats = self._step(memory, end)
-                self.u, memory, self.t = trial.u, trial.memory, trial.t
-                self.totals.steps += 1
-                self.totals.seconds = time.perf_counter() - began
-                self.totals.first = self.totals.first or self.totals.seconds
-                for k, v in trial.passed.items():
-                    self.budget[k] = self.budget.get(k, 0.0) + float(v)
-                observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
-                yield Chunk(self.t, trial.dt, self.u, memory, observed, saved, stats, self._plan)
-            if self.t < self.problem.end:
-                end = self._next_event()
-                after = plan.carried(self.system, self.course.between(self.t, end))
-                memory = event(self.system, after, np.float64(self.t), self.u, memory)
-                self.dt = min(self.dt, self.first_step(after, memory))
-                self.system = after
+            if self.t >= self.segment[1] or self.course.surprised:
+                self._cross()
+            trial, saved, stats = self._step(self.memory, self.segment[1])
+            self.u, self.memory, self.t = trial.u, trial.memory, trial.t
+            self.totals.steps += 1
+            self.totals.seconds = time.perf_counter() - began
+            self.totals.first = self.totals.first or self.totals.seconds
+            for k, v in trial.passed.items():
+                self.budget[k] = self.budget.get(k, 0.0) + float(v)
+            observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
+            yield Chunk(self.t, trial.dt, self.u, self.memory, observed, saved, stats, self._plan)
+
+    def _cross(self) -> None:
+        """From the system before an event to the one after it."""
+        self.segment = self.t, self._next_event()
+        after = plan.carried(self.system, self.course.between(*self.segment))
+        self.memory = event(self.system, after, np.float64(self.t), self.u, self.memory)
+        self.dt = min(self.dt, self.first_step(after, self.memory))
+        self.system = after
+
+    def kept(self) -> Kept:
+        """What to go on from; to be asked right after a chunk was given."""
+        memory, (cycles, krylov) = self.memory, self._plan
+        numbers = {
+            "t": self.t,
+            "dt": self.dt,
+            "segment": list(self.segment),
+            "middle_age": float(memory.middle_age),
+            "cycles": cycles,
+            "krylov": list(krylov),
+            "integrator": [self.integrator.name, self.why],
+            "totals": asdict(self.totals),
+            "budget": dict(self.budget),
+            "held_at_start": self.held_at_start,
+            "course": self.course.kept(),
+        }
+        middle = {} if memory.middle is memory.f else {"middle": memory.middle}
+        return Kept(numbers, {"u": self.u, "slope": memory.f, "flows": memory.flows} | middle)
+
+    def _restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        name, self.why = numbers["integrator"]
+        solver = replace(self.problem.solver, integrator=name)
+        self.integrator, _ = choose(solver, self.course.system, self.u, self.problem.end, 0)
+        self.totals, self.budget = Totals(**numbers["totals"]), dict(numbers["budget"])
+        self.t, self.dt, self.held_at_start = numbers["t"], numbers["dt"], numbers["held_at_start"]
+        self.segment = tuple(numbers["segment"])
+        system = self.course.restored(numbers["course"], *self.segment)
+        cycles = {k: np.int32(n) for k, n in numbers["cycles"].items()}
+        self.system = replace(system, cycles=cycles, krylov=tuple(numbers["krylov"]))
+        there = {kind: {k: jnp.asarray(x) for k, x in fields.items()} for kind, fields in arrays.items()}
+        self.u, slope = there["u"], there["slope"]
+        self.memory = Memory(slope, there.get("flows", {}), there.get("middle", slope), numbers["middle_age"])
 
     def _next_event(self) -> float:
         return min(t for t in self.course.events if t > self.t)
@@ -180,7 +244,11 @@ class Simulation:
         )
 
     def _try(self, memory: Memory, dt: float) -> Trial:
-        *_, trial = self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol)
+        trial = None
+        for piece in self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol):
+            trial = piece
+            if self.stop():
+                raise Abandoned
         assert trial is not None  # the last piece is the trial
         if trial.unsolved > NOTICEABLE and trial.error <= 1:
             self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))

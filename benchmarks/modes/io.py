@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from rdsolver import device
+from rdsolver.output.background import Background
 from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Solver
 from rdsolver.simulation import Simulation
@@ -43,17 +44,23 @@ def _written(problem: Any, path: Path) -> dict[str, Any]:
     simulation = Simulation(problem)
     section, writing, raw = problem.section, 0.0, 0
     began = time.perf_counter()
-    with RunWriter(
-        path, section.grid, simulation.fields, simulation.model.series, active=section.active, dtype=problem.solver.precision
-    ) as writer:
+    with (
+        Background() as thread,
+        RunWriter(
+            path, section.grid, simulation.fields, simulation.model.series, active=section.active, dtype=problem.solver.precision
+        ) as writer,
+    ):
         for chunk in simulation.chunks():
             jax.block_until_ready(chunk.u)
             before = time.perf_counter()
             fields = jax.device_get(chunk.u)
-            writer.append(chunk.t, fields)
+            thread.do(writer.append, chunk.t, fields)
             writing += time.perf_counter() - before
             raw += sum(x.nbytes for x in fields.values())
+        before = time.perf_counter()
+        thread.wait()
         writer.finish()
+        writing += time.perf_counter() - before
     seconds, disk = time.perf_counter() - began, path.stat().st_size
     path.unlink()
     found = {"steps": simulation.totals.steps, "seconds": seconds, "writing": writing, "share": writing / seconds}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from .reader import Run
+from .reader import Run, open_run
 
 
 def describe(run: Run) -> str:
@@ -23,6 +25,25 @@ def describe(run: Run) -> str:
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:{width}}{value}" for name, value in rows)
+
+
+def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
+    """A line whenever a run that is being written has come further, until it ends."""
+    seen = -1
+    while True:
+        with open_run(path, live=True) as run:
+            series, status = run.series, run.status
+            steps = len(series["time"])
+            if steps != seen:
+                end = run.config.get("time", {}).get("end")
+                told = [f"{n} {series[n][-1]:.4g}" for n in list(series)[1:4] if steps]
+                reached = f"{series['time'][-1]:.4g}{f' of {end:g}' if end else ''} d, " if steps else ""
+                yield f"{reached}{steps} steps, {len(run.times)} times saved; {', '.join(told)}"
+            if status != "running":
+                yield f"{status}: {run.message}" if run.message else status
+                return
+        seen = steps
+        time.sleep(pause)
 
 
 def _section(run: Run) -> str:

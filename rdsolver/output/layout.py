@@ -97,6 +97,13 @@ def dataset(group: Any, name: str) -> h5py.Dataset:
     return node
 
 
+def group(parent: Any, name: str) -> h5py.Group:
+    node = parent.get(name)
+    if not isinstance(node, h5py.Group):
+        raise InputError(f"{parent.file.filename} has no group {name}. The file is damaged.")
+    return node
+
+
 # The saved part of the grid ------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,19 +19,27 @@ from .layout import as_text, dataset
 if TYPE_CHECKING:
     from xarray import Dataset
 
+LIVE_TRIES, LIVE_PAUSE = 20, 0.05  # s
 
-def open_run(path: str | Path, locking: bool | None = None) -> Run:
+
+def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
     """Open a run file for reading.
 
-    locking=False reads a run that is still being written (what it had flushed when it was opened).
+    live=True reads a run that is still being written: what it had flushed when it was opened. Open it again for more.
+    locking: of the file, as h5py takes it.
     Raises InputError when there is no such file, when it is not a run, or when a newer rdsolver wrote it.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
+    for _ in range(LIVE_TRIES if live else 0):
+        try:
+            return Run(h5py.File(path, "r", locking=False))
+        except (OSError, RuntimeError, KeyError):  # opened between two writes of one flush
+            time.sleep(LIVE_PAUSE)
     try:
-        file = h5py.File(path, "r", locking=locking)
+        file = h5py.File(path, "r", locking=False if live else locking)
     except BlockingIOError as e:
-        raise InputError(f"{path} is being written. open_run(path, locking=False) reads what is there so far.") from e
+        raise InputError(f"{path} is being written. open_run(path, live=True) reads what is there so far.") from e
     except OSError as e:
         raise InputError(f"{path} is not an HDF5 file, or it is cut short: {e}.") from e
     try:

@@ -75,8 +75,52 @@ class RunWriter:
             if self.path is not None:
                 _fresh(self.path).unlink(missing_ok=True)
             if isinstance(e, (OSError, RuntimeError)):  # h5py raises either
-                raise InputError(f"{self.path} cannot be written: {_reason(e)}. Choose another folder with --out.") from e
+                raise InputError(f"{self.path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
             raise
+
+    @classmethod
+    def reopened(
+        cls, path: Path, grid: Grid, *, active: np.ndarray, selection: Output | None = None, times: int, rows: int, spent: float
+    ) -> RunWriter:
+        """The file of a run that goes on: what lies behind so many saved times and rows of the series is dropped.
+
+        spent: seconds of wall time so far. Raises RunError when the file is locked, damaged, not writable or holds less.
+        """
+        writer = cls.__new__(cls)
+        writer.path, writer._began = path, time.monotonic() - spent
+        writer._window, writer._whole = Window.of(grid, selection), Window.of(grid)
+        writer._outside = None if active.all() else ~active[writer._window.slices]
+        try:
+            writer.file = h5py.File(path, "r+", libver=layout.LIBVER)
+        except BlockingIOError as e:
+            raise RunError(f"{path} is open in another program, which keeps it locked. Close it, then resume.") from e
+        except OSError as e:
+            raise RunError(f"{path} cannot be opened for writing: {reason(e)}.") from e
+        try:
+            writer._take_up(times, rows)
+        except BaseException:
+            writer.file.close()
+            raise
+        return writer
+
+    def _take_up(self, times: int, rows: int) -> None:
+        file = self.file
+        self._time, self._meta, self._steps = layout.dataset(file, "time"), layout.group(file, "meta"), layout.group(file, "VTKHDF/Steps")
+        self._offsets = layout.dataset(self._steps, "Offsets")
+        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.SPECIAL}
+        self._fields = {name: node for name, node in arrays.items() if node.ndim > len(self._window.axes)}
+        group = layout.group(file, "series")
+        self._series = {name: layout.dataset(group, name) for name in ("time", *(n for n in map(str, group) if n != "time"))}
+        if self._time.shape[0] < times or self._series["time"].shape[0] < rows:
+            raise RunError(f"{self.path} holds less than its checkpoint says. The file is damaged.")
+        with self._writing(0):
+            self._steps.attrs.modify("NSteps", np.int64(times))
+            for node in (self._time, self._offsets, *self._fields.values()):
+                node.resize(times, 0)
+            for node in self._series.values():
+                node.resize(rows, 0)
+            for name, value in {"status": "running", "message": ""}.items():
+                layout.put(self._meta, name, value)
 
     def _lay_out(
         self,
@@ -139,8 +183,13 @@ class RunWriter:
 
     def _set(self, name: str, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
         with self._writing(sum(a.nbytes for a in arrays.values()) + MARGIN):
-            group = self.file.create_group(name, track_order=True)
-            layout.create_arrays(group, arrays, self._whole)
+            if name in self.file:  # of a run that went on: the same arrays, so the file does not grow
+                group = layout.group(self.file, name)
+                for key, array in arrays.items():
+                    layout.dataset(group, key)[...] = array
+            else:
+                group = self.file.create_group(name, track_order=True)
+                layout.create_arrays(group, arrays, self._whole)
             for key, value in attrs.items():
                 group.attrs[key] = np.asarray(value)
 
@@ -183,12 +232,14 @@ class RunWriter:
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
         """Take the room for `size` bytes, write, flush."""
+        if self.path is not None and os.fstat(self._descriptor()).st_nlink == 0:
+            raise RunError(f"{self.path} was removed while the run was writing it, so what it would hold is lost.")
         try:
             self._reserve(size + MARGIN)
             yield
             self.file.flush()
         except (OSError, RuntimeError) as e:
-            raise RunError(f"{self.path} cannot be written any further: {_reason(e)}. What it held before is kept.") from e
+            raise RunError(f"{self.path} cannot be written any further: {reason(e)}. What it held before is kept.") from e
 
     def _reserve(self, size: int) -> None:
         """Take room from the disk ahead of HDF5: where that fails nothing is lost, while a file whose flush fails never opens again."""
@@ -242,14 +293,14 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
         path.parent.mkdir(parents=True, exist_ok=True)
         return h5py.File(_fresh(path), "w", **kind)
     except OSError as e:
-        raise InputError(f"{path} cannot be written: {_reason(e)}. Choose another folder with --out.") from e
+        raise InputError(f"{path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
 
 
 def _fresh(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What went wrong, without HDF5's own details."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else str(error)

@@ -1,0 +1,67 @@
+"""Writing overlaps computing: one thread does what it is given, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Queue
+from typing import Any
+
+ROOM = 4  # things waiting at most; then the solver waits, and memory stays bounded
+
+
+class Background:
+    """A thread that writes; a context manager, which waits for all that was given.
+
+    What fails in it is raised by the next `do` or `wait`, and nothing after it is done.
+    """
+
+    def __init__(self) -> None:
+        self._queue: Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = Queue(ROOM)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="rdsolver writer", daemon=True)
+        self._thread.start()
+
+    def do(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Have this done after all that was given before."""
+        self._raise()
+        self._queue.put((work, arguments))
+
+    def wait(self) -> None:
+        """Until all that was given is done."""
+        self._queue.join()
+        self._raise()
+
+    def forgive(self) -> bool:
+        """Go on after an error, for the last words of a run; whether there was one, and so something given was not done."""
+        self._queue.join()
+        failed, self._error = self._error is not None, None
+        return failed
+
+    def close(self) -> None:
+        """After what was given; an error is raised by `wait` alone."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            work, arguments = item
+            try:
+                if self._error is None:
+                    work(*arguments)
+            except BaseException as e:  # raised where it is seen, in the thread that computes
+                self._error = e
+            finally:
+                self._queue.task_done()
+        self._queue.task_done()

@@ -1,0 +1,86 @@
+"""SIGTERM and SIGINT: a run ends within seconds with the last accepted state kept, whatever step is under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+GRACE = 2.0  # s in which the run itself should stop; a single stage of a big section, or a compilation, may take longer
+
+
+class Stop:
+    """Who may ask a run to stop; this one never does.
+
+    last_words  set by the run: what it leaves behind when it does not stop by itself in time, told who asks
+    """
+
+    def __init__(self) -> None:
+        self.last_words: Callable[[str], None] = lambda name: None
+
+    @property
+    def name(self) -> str:
+        """Who asks; empty before."""
+        return ""
+
+    def heard(self) -> None:
+        """The run stops by itself."""
+
+
+class Signals(Stop):
+    """Listens for SIGTERM and SIGINT; a context manager, of the main thread.
+
+    received  the number of the signal, 0 before any
+    After GRACE, last_words are called in another thread, and the process ends with 128 + the signal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = 0
+        self._quiet = threading.Event()
+
+    @property
+    def name(self) -> str:
+        return signal.Signals(self.received).name if self.received else ""
+
+    @property
+    def status(self) -> int:
+        return 128 + self.received
+
+    def __enter__(self) -> Signals:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, name="rdsolver signals", daemon=True).start()
+        return self
+
+    def heard(self) -> None:
+        self._quiet.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._quiet.set()
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._write)  # ends the thread that reads
+
+    def _note(self, number: int, _: FrameType | None) -> Any:
+        self.received = self.received or number
+
+    def _watch(self) -> None:
+        """Told by the C handler itself, so also while Python waits for a computation."""
+        while data := os.read(self._read, 1):
+            if data[0] not in (signal.SIGTERM, signal.SIGINT):
+                continue
+            self.received = self.received or data[0]
+            if self._quiet.wait(GRACE):
+                break
+            try:
+                self.last_words(self.name)
+            finally:
+                os._exit(self.status)
+        os.close(self._read)

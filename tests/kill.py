@@ -1,0 +1,203 @@
+"""Kill processes while they write, and see what is left: python -m tests.kill --n 1000 [--runs 10].
+
+A writer writes saved times, series and checkpoints as fast as it can, and says each on its standard output once it is flushed; SIGKILL
+comes at a random moment after its first. What it said must be there, in its values; the file must take more. A whole run is killed the
+same way and resumed, as often as it takes, and must end with the bits of one that was left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from rdsolver import checkpoint
+from rdsolver.domain.grid import Grid
+from rdsolver.models.base import Field, Series
+from rdsolver.output.reader import open_run
+from rdsolver.output.writer import RunWriter
+from rdsolver.run import resume, simulate
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
+FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
+SERIES = (Series("n", "1", "n"),)
+GROUPS = ("", "series", "state", "reference")
+LONGEST = 0.4  # s from the first flush to the kill
+CONFIG = """
+[section]
+{place}
+spacing = "20 um"
+[[dose]]
+agent = "fc_opg"
+amount = "3 mg/kg"
+at = ["0 d", "3 d"]
+[time]
+end = "30 d"
+save = "1 d"
+[solver]
+tolerance = 1e-4
+"""
+PLACES = {
+    "2d": 'kind = "trabecular"\nsize = ["480 um", "480 um"]\nthickness = "10 um"',
+    "3d": 'kind = "slab"\nsize = ["240 um", "240 um", "240 um"]',
+}
+
+
+def values(grid: Grid, step: int) -> np.ndarray:
+    """Noise, so that nothing compresses."""
+    return np.random.default_rng(step).random(grid.shape, np.float32)
+
+
+def write(path: Path, grid: Grid) -> None:
+    """For ever: what is flushed is said."""
+    active = np.ones(grid.shape, bool)
+    with RunWriter(path, grid, FIELDS, SERIES, active=active) as writer:
+        writer.set_reference({"bone": np.zeros(grid.shape)})
+        for n in range(1_000_000):
+            a = values(grid, n)
+            writer.append(float(n), {"a": a, "b": -a})
+            writer.append_series({"time": np.array([n + 0.5]), "n": np.array([float(n)])})
+            if n % 3 == 0:
+                checkpoint.save(path, {"run_id": "kill", "times": n + 1, "rows": n + 1}, {"u": {"a": a}})
+            print(n + 1, flush=True)
+
+
+def kill_writer(folder: Path, rng: random.Random) -> int:
+    """One kill; the saved times that were left. Raises AssertionError when something that was said is gone."""
+    path, grid = folder / "run.h5", rng.choice(GRIDS)
+    command = [sys.executable, "-m", "tests.kill", "--write", str(path), "--grid", str(GRIDS.index(grid))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        time.sleep(rng.random() * LONGEST)
+        process.send_signal(signal.SIGKILL)
+        said = int((first + process.stdout.read()).split(b"\n")[-2])
+    left = look(path, grid, said)
+    go_on(path, grid, left)
+    return left
+
+
+def look(path: Path, grid: Grid, said: int) -> int:
+    import xarray
+
+    with open_run(path) as run, h5py.File(path) as file, xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        assert run.status == "running"
+        left = len(run.times)
+        assert said <= left == dataset.sizes["time"]
+        assert said <= len(run.series["n"])
+        assert int(file["VTKHDF/Steps"].attrs["NSteps"]) <= left
+        np.testing.assert_array_equal(run.times, np.arange(left))
+        np.testing.assert_array_equal(run.series["n"], np.arange(len(run.series["n"])))
+        for n in {0, left // 2, said - 1}:
+            np.testing.assert_array_equal(run["a"][n], values(grid, n))
+            np.testing.assert_array_equal(dataset["b"][n], -values(grid, n))
+    return left
+
+
+def go_on(path: Path, grid: Grid, left: int) -> None:
+    """From its checkpoint: what lies behind it is dropped, and the file takes more."""
+    kept, wrong = checkpoint.load(path, "kill")
+    assert not wrong
+    n = kept.numbers["times"]
+    assert left - 4 <= n <= left
+    np.testing.assert_array_equal(kept.arrays["u"]["a"], values(grid, n - 1))
+    with RunWriter.reopened(path, grid, active=np.ones(grid.shape, bool), times=n, rows=n, spent=0.0) as writer:
+        writer.append(float(n), {"a": values(grid, n), "b": -values(grid, n)})
+        writer.finish()
+    with open_run(path) as run:
+        np.testing.assert_array_equal(run.times, np.arange(n + 1))
+        np.testing.assert_array_equal(run["a"][n], values(grid, n))
+        assert len(run.series["n"]) == n
+
+
+def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int]) -> int:
+    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met it while it ran. Raises
+    AssertionError unless it ends with the bits of a run left alone."""
+    config, straight, killed = folder / "run.toml", folder / "straight", folder / "killed"
+    config.write_text(CONFIG.format(place=PLACES[place]))
+    simulate(config, out=straight).close()
+    met = 0
+    for number in numbers:
+        before = _changed(killed)
+        process = rdsolver("run", config, "--out", killed, "--resume-if-exists", "--checkpoint", "0.1 s")
+        while process.poll() is None and _changed(killed) == before:
+            time.sleep(0.01)
+        time.sleep(rng.random() * 0.3)
+        process.send_signal(number)
+        status = process.wait()
+        assert status in (0, -number if number == signal.SIGKILL else 128 + number)
+        met += status != 0
+    resume(killed).close()
+    same(straight / "run.h5", killed / "run.h5")
+    return met
+
+
+def _changed(folder: Path) -> int:
+    """When its last checkpoint was written."""
+    try:
+        return (folder / checkpoint.NAMES[0]).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every array of a run file, and the attributes of its last state."""
+    with h5py.File(path) as file:
+        nodes = {f"{g}/{k}": n[()].tobytes() for g in GROUPS for k, n in (file[g or "/"]).items() if isinstance(n, h5py.Dataset)}
+        return nodes | {f"state@{k}": np.asarray(v).tobytes() for k, v in file["state"].attrs.items()}
+
+
+def same(one: Path, other: Path) -> None:
+    a, b = contents(one), contents(other)
+    assert a.keys() == b.keys()
+    assert [k for k in a if a[k] != b[k]] == []
+    with open_run(one) as x, open_run(other) as y:
+        assert x.summary == y.summary
+        assert (x.status, x.message) == (y.status, y.message) == ("finished", "")
+        assert x.provenance.get("doses") == y.provenance.get("doses")
+
+
+def rdsolver(*arguments: object) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=100, help="kills of a writer")
+    parser.add_argument("--runs", type=int, default=0, help="kills of whole runs, 2D and 3D in turn")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--grid", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.write:
+        write(asked.write, GRIDS[asked.grid])
+    rng, lost = random.Random(asked.seed), 0
+    for what, count in (("writer", asked.n), ("run", asked.runs)):
+        for i in range(count):
+            folder = Path(tempfile.mkdtemp())
+            try:
+                found = kill_writer(folder, rng) if what == "writer" else kill_run(folder, list(PLACES)[i % 2], rng, (signal.SIGKILL,))
+                print(f"{what} {i + 1}: {found} {'saved times left' if what == 'writer' else 'kills'}")
+                shutil.rmtree(folder)
+            except Exception as e:
+                lost += 1
+                print(f"{what} {i + 1}: LOST, {type(e).__name__}: {e}; kept in {folder}")
+    print(f"{asked.n} kills of a writer, {asked.runs} of whole runs: {lost} lost")
+    sys.exit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()
