@@ -340,7 +340,7 @@ class BoneCourse:
         found = {
             "doses": [asdict(d) for d in self.doses],
             "known": self._known,  # doses when the system in force was made
-            "waiting": [treatments.index(w) for w in self._waiting],
+            "waiting": [treatments.index(w) for w in self.waiting],
             "surprised": self.surprised,
             "plasma": [[t, {k: p.amounts.tolist() for k, p in self._drugs[t].items()}] for t in self._segment],
             "baseline_cycles": self.baseline_cycles,
@@ -356,7 +356,7 @@ class BoneCourse:
         self.doses = doses[: kept["known"]]
         system = self.between(begin, end)
         self.doses, self.surprised, self.baseline_cycles = doses, kept["surprised"], kept["baseline_cycles"]
-        self._waiting = [self.problem.treatments[i] for i in kept["waiting"]]
+        self.waiting = [self.problem.treatments[i] for i in kept["waiting"]]
         if self.problem.tumour is not None:
             self.calcium, self._bone = kept["calcium"], kept["bone"]
         return system
