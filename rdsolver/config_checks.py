@@ -130,8 +130,10 @@ def _bone(config: Config) -> Iterator[Fault]:
     yield from _doses(config)
     if config.section.kind == "box":
         bone = config.model.name == "bone"
-        what = "the bone model needs some. Give trabecular, image or slab" if bone else "this tissue needs some. Give rings"
-        yield "section.kind", f'= "box" holds nothing, and {what}.'
+        what = (
+            "bone, and the bone model needs some. Give trabecular, image or slab" if bone else "tissue, and this run needs some. Give rings"
+        )
+        yield "section.kind", f'= "box" holds no {what}.'
     if config.model.name != "bone":
         yield from _beyond_bone(config)
     if config.solver.integrator == "etdrk4":
