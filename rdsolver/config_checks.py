@@ -131,7 +131,7 @@ def _bone(config: Config) -> Iterator[Fault]:
     if config.section.kind == "box":
         bone = config.model.name == "bone"
         what = (
-            "bone, and the bone model needs some. Give trabecular, image or slab" if bone else "tissue, and this run needs some. Give rings"
+            "bone, and the bone model needs some. Give trabecular, image or slab" if bone else "tissue, and this run needs it. Give rings"
         )
         yield "section.kind", f'= "box" holds no {what}.'
     if config.model.name != "bone":
