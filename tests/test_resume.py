@@ -117,6 +117,25 @@ def test_a_killed_writer_leaves_all_that_it_flushed():
     assert done.stdout.count("saved times left") == 40
 
 
+def test_the_end_that_a_killed_file_states_too_early_is_mended(tmp_path):
+    """Its superblock is that of an earlier flush, as when it is killed between the last parts of a flush."""
+    path, grid, active = tmp_path / "run.h5", kill.GRIDS[0], np.ones(kill.GRIDS[0].shape, bool)
+    with RunWriter(path, grid, kill.FIELDS, kill.SERIES, active=active) as writer:
+        for n in range(9):
+            writer.append(float(n), {"a": kill.values(grid, n), "b": -kill.values(grid, n)})
+            if n == 4:
+                early = path.read_bytes()[:48]
+    path.write_bytes(early + path.read_bytes()[48:])
+    with RunWriter.reopened(path, grid, active=active, times=9, rows=0, spent=0.0) as writer:
+        for n in range(9, 12):
+            writer.append(float(n), {"a": kill.values(grid, n), "b": -kill.values(grid, n)})
+        writer.finish()
+    with open_run(path) as run:
+        for n in range(12):
+            np.testing.assert_array_equal(run["a"][n], kill.values(grid, n))
+            np.testing.assert_array_equal(run["b"][n], -kill.values(grid, n))
+
+
 BLOCKED = """
 import sys, time
 from rdsolver.integrators.trbdf2 import TRBDF2
