@@ -35,7 +35,7 @@ GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
 SERIES = (Series("n", "1", "n"),)
 GROUPS = ("", "series", "state", "reference")
-LONGEST = 0.4  # s from the first flush to the kill
+LONGEST = 0.25  # s from the first flush to the kill
 DELAY = 0.15  # s from a run's checkpoint to the signal, at most
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
 CONFIG = """

@@ -164,6 +164,7 @@ class RunWriter:
             for name, node in self._fields.items():
                 _extend(node, n, self._cut(fields[name], node.dtype)[None])
             _extend(self._offsets, n, n)
+            self.file.flush()  # they are there before the time says so: a flush has no order of its own
             _extend(self._time, n, t)
             self._steps.attrs.modify("NSteps", np.int64(n + 1))
 
@@ -172,6 +173,8 @@ class RunWriter:
         n = self._series["time"].shape[0]
         with self._writing(8 * len(self._series) * len(values["time"]) + MARGIN):
             for name, node in reversed(self._series.items()):  # the time last: readers trust its length
+                if name == "time":
+                    self.file.flush()
                 _extend(node, n, np.asarray(values[name], "f8"))
 
     def set_reference(self, values: Mapping[str, float | np.ndarray]) -> None:
