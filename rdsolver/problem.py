@@ -6,6 +6,7 @@ All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
 from .domain.where import Where, solved
-from .errors import InputError, RunError, traced
+from .errors import InputError, RdsolverError, RunError, traced
 from .models.base import Field, Parameter
 from .models.bone.binders import Binder
 from .models.bone.parameters import parameters
@@ -263,6 +264,8 @@ def memory_needed(cells: int, fields: int, precision: str) -> int:
     return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)
 
 
+EXHAUSTED = re.compile("RESOURCE_EXHAUSTED|out.of.memory|bad_alloc", re.IGNORECASE)
+"""How JAX says that there was no room; the kind of its error does not tell."""
 LESS = "Use a coarser section.spacing, a smaller section.size or crop, or float32."
 
 
@@ -282,7 +285,7 @@ def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if isinstance(error, RdsolverError) or not (isinstance(error, MemoryError) or EXHAUSTED.search(str(error))):
             raise
         need = memory_needed(cells, fields, precision)
         raise RunError(

@@ -69,7 +69,7 @@ def simulate(
     path = None if out is None else Path(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
-    size = (problem.grid.cells, len(account.fields), problem.solver.precision)
+    size = _size(problem, account)
     with devices.on(problem.solver.device) as name, enough_memory(*size):
         check_memory(*size, devices.free_memory(problem.solver.device))
         if path is not None:
@@ -129,8 +129,7 @@ def resume(
     solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
     problem = replace(problem, solver=solver)
     account, numbers = account_of(problem), kept.numbers
-    needed = (problem.grid.cells, len(account.fields), solver.precision)
-    with devices.on(solver.device) as name, enough_memory(*needed):
+    with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
         now = collect(name, solver.precision, account.record.get("seed"))
         wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
         for text in wrong:
@@ -203,7 +202,7 @@ def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     account, cells = account_of(problem), problem.grid.cells
     free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
     left = "" if free is None else f" of {_bytes(free)} free"
-    needed = memory_needed(cells, len(account.fields), problem.solver.precision)
+    needed = memory_needed(*_size(problem, account))
     lines = [
         ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
         ("memory", f"about {_bytes(needed)}{left}"),
@@ -220,7 +219,7 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     from .integrators.trbdf2 import GAMMA
 
     account = account_of(problem)
-    with devices.on(problem.solver.device):
+    with devices.on(problem.solver.device), enough_memory(*_size(problem, account)):
         course = account.course()
         system = course.between(0.0, course.events[0])
         found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
@@ -238,9 +237,17 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
 
 
 def check_start(problem: Problem | ModelProblem, device: str | None = None) -> None:
-    """Raises InputError for what is seen only where a run begins: the run it goes on from, and the rates of a model of one's own."""
-    with devices.on(device or problem.solver.device):
-        account_of(problem).check()
+    """Raises InputError for what is seen only where a run begins: its memory, the run it goes on from, the rates of a model of one's own."""
+    device, account = device or problem.solver.device, account_of(problem)
+    size = _size(problem, account)
+    with devices.on(device), enough_memory(*size):
+        check_memory(*size, devices.free_memory(device))
+        account.check()
+
+
+def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, str]:
+    """What the memory of a run follows from: cells, fields, precision."""
+    return problem.grid.cells, len(account.fields), problem.solver.precision
 
 
 def _file_size(problem: Problem | ModelProblem, account: Account) -> int:

@@ -64,7 +64,14 @@ def broken(monkeypatch, error, after=4):
     monkeypatch.setattr(TRBDF2, "pieces", failing)
 
 
-@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 9 GiB"), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 bytes")])
+NO_ROOM = (
+    MemoryError("Unable to allocate 9 GiB"),
+    jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 bytes"),
+    jax.errors.JaxRuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 9 bytes."),
+)
+
+
+@pytest.mark.parametrize("error", NO_ROOM)
 def test_memory_that_runs_out_ends_the_run_with_its_state_kept(tmp_path, monkeypatch, error):
     broken(monkeypatch, error)
     with pytest.raises(RunError, match=r"no more memory: 576 cells with .* float64 need about .* Use a coarser section\.spacing"):
