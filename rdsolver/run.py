@@ -237,7 +237,7 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
 
 
 def check_start(problem: Problem | ModelProblem, device: str | None = None) -> None:
-    """Raises InputError for what is seen only where a run begins: its memory, the run it goes on from, the rates of a model of one's own."""
+    """Raises InputError for what is seen only where a run begins: memory, the run it goes on from, the rates of a model of one's own."""
     device, account = device or problem.solver.device, account_of(problem)
     size = _size(problem, account)
     with devices.on(device), enough_memory(*size):
