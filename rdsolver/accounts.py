@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from .course import model_of
+from .course import BoneCourse, PlainCourse, model_of
 from .domain.grid import Grid
 from .errors import InputError
 from .models.base import Field, Model, Parameter
 from .models.bone import calcium
-from .models.bone.parameters import TISSUES
+from .models.bone.parameters import AT_BASELINE, TISSUES
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import open_run
 from .problem import ModelProblem, Problem, Source, describe_doses
-
-if TYPE_CHECKING:
-    from .course import BoneCourse, PlainCourse
 
 Lines = list[tuple[str, str]]  # (topic, text)
 Row = Mapping[str, float]
 
 SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
 MOST_TOLD = 3  # series in the last line of a run
-BASELINE = ("turnover_speed", "smoothing_length", "surface_reference", "surface_cutoff", "ntx_background")
-"""Parameters that act through the healthy baseline alone."""
 
 
 class Account(Protocol):
@@ -70,7 +65,7 @@ class Account(Protocol):
     def state(self, course: Any, t: float) -> dict[str, Any]: ...
     def noted(self, course: Any) -> dict[str, Any]: ...
     def summary(self, course: Any) -> dict[str, Any]: ...
-    def headline(self, first: Row, last: Row) -> str: ...
+    def headline(self, course: Any, first: Row, last: Row) -> str: ...
 
 
 def account_of(problem: Problem | ModelProblem) -> Account:
@@ -88,15 +83,13 @@ class BoneAccount:
         self.active, self.record, self.where = problem.section.active, problem.section.record, problem.section.describe()
         self._nadir: tuple[float, float] = (0.0, np.inf)
         self._calcium = 0.0  # at its highest, mmol/L
-        self._waiting: list[str] = []  # lesions that never were so large
 
     def describe(self) -> Lines:
         p = self.problem
         name = f"bone ({p.preset})" if p.tissue == "bone" else p.tissue
         found = [("model", f"{name}: {len(self.fields)} fields; {describe_doses(p) or 'no drug'}")]
         if p.extension:
-            origin = f" from {p.source.path}, SHA-256 {p.source.hash[:12]}" if p.source else ""
-            found.append(("extension", f"{p.extension.name}{origin}"))
+            found.append(("extension", f"{p.extension.name}{_origin(p.source)}"))
         return found if p.tumour is None else [*found, ("tumour", p.tumour.describe())]
 
     def work(self) -> Lines:
@@ -115,18 +108,12 @@ class BoneAccount:
         ]
 
     def check(self) -> None:
-        from .course import BoneCourse
-
         BoneCourse(self.problem, self._initial(), begin=False)
 
     def course(self) -> BoneCourse:
-        from .course import BoneCourse
-
         return BoneCourse(self.problem, self._initial())
 
     def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> BoneCourse:
-        from .course import BoneCourse
-
         return BoneCourse(self.problem, {"state": fields, "reference": reference, "plasma": {}})
 
     def _initial(self) -> dict[str, Any] | None:
@@ -161,7 +148,7 @@ class BoneAccount:
         with open_run(p.initial) as run:
             there = run.parameters
         rows = {r.name: r for r in p.rows}
-        for name in BASELINE:
+        for name in AT_BASELINE:
             if name in rows and name in there and not np.isclose(there[name], p.parameters[name], rtol=1e-9):
                 raise InputError(
                     f"{where} was made with {name} = {there[name]:g}, and this run has {p.parameters[name]:g} (model.preset or "
@@ -203,7 +190,6 @@ class BoneAccount:
         return plasma | ({"serum_calcium": course.calcium} if self.problem.tumour is not None else {})
 
     def noted(self, course: BoneCourse) -> dict[str, Any]:
-        self._waiting = [f"{t.lesion:g} mm2" for t in course.waiting]
         return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
 
     def summary(self, course: BoneCourse) -> dict[str, Any]:
@@ -212,14 +198,15 @@ class BoneAccount:
         waiting = {"treatments_never_begun": len(course.waiting)} if course.waiting else {}
         return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak | waiting
 
-    def headline(self, first: Row, last: Row) -> str:
+    def headline(self, course: BoneCourse, first: Row, last: Row) -> str:
         if "ntx" not in first:
             return _told(self._model, first, last)
+        waiting = ", ".join(f"{t.lesion:g} mm2" for t in course.waiting)
         return (
             f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f}, "
             f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
             f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}"
-            + (f", no lesion of {', '.join(self._waiting)}: its treatment never began" if self._waiting else "")
+            + (f", no lesion of {waiting}: its treatment never began" if waiting else "")
             + (f", calcium at most {self._calcium:.2f} mmol/L ({calcium.grade(self._calcium)})" if self._calcium else "")
         )
 
@@ -252,8 +239,7 @@ class ModelAccount:
     def describe(self) -> Lines:
         p = self.problem
         fields = ", ".join(f"{f.name} ({f.label})" for f in self.fields)
-        source = f"; from {p.source.path}, SHA-256 {p.source.hash[:12]}" if p.source else ""
-        return [("model", f"{p.model.name}: {fields}{source}")]
+        return [("model", f"{p.model.name}: {fields}{_origin(p.source)}")]
 
     def work(self) -> Lines:
         from .simulation import Simulation
@@ -267,7 +253,6 @@ class ModelAccount:
     def course(self) -> PlainCourse:
         import jax.numpy as jnp
 
-        from .course import PlainCourse
         from .trial import try_rates
 
         p = self.problem
@@ -286,8 +271,6 @@ class ModelAccount:
         return course
 
     def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> PlainCourse:
-        from .course import PlainCourse
-
         return PlainCourse(self.problem, fields)
 
     def begun(self, course: PlainCourse) -> Lines:
@@ -316,7 +299,7 @@ class ModelAccount:
     def summary(self, course: PlainCourse) -> dict[str, Any]:
         return {}
 
-    def headline(self, first: Row, last: Row) -> str:
+    def headline(self, course: PlainCourse, first: Row, last: Row) -> str:
         return _told(self.problem.model, first, last)
 
 
@@ -371,6 +354,10 @@ def _check_start(problem: ModelProblem, start: Mapping[str, Any]) -> None:
             raise InputError(f"{name}: {key} is not finite in {np.count_nonzero(~np.isfinite(values)):,} cells.")
         if values.min() < 0 and not fields[key].signed:
             raise InputError(f"{name}: {key} falls to {values.min():g}, and a density is at least 0 (else declare it: signed=True).")
+
+
+def _origin(source: Source | None) -> str:
+    return "" if source is None else f"; from {source.path}, SHA-256 {source.hash[:12]}"
 
 
 def _source(source: Source | None) -> dict[str, str]:

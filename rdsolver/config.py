@@ -119,6 +119,11 @@ class Config(Table):
         return tuple(Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS)
 
     @property
+    def binders(self) -> tuple[Binder, ...]:
+        """The drugs, and what an extension adds."""
+        return (*self.agents, *(self.extension.binders if self.extension else ()))
+
+    @property
     def bisphosphonate(self) -> bool:
         """Whether one is given, or declared."""
         return BISPHOSPHONATE in {*(d.agent for d in self.dose), *(a.name for a in self.agent)}

@@ -10,7 +10,7 @@ from . import config_own
 from .config_errors import Fault, shown, unknown
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
-from .models.bone.parameters import parameters
+from .models.bone.parameters import AT_BASELINE, parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE
 from .output.layout import SPECIAL
 from .problem import in_force
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CYTOKINES = ("rankl", "opg", "rankl_opg")
 CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
 TUMOUR = ("tumour", "pthrp", "tgf_beta")
+TAKEN = frozenset((*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *SPECIAL))
+"""Names of the model and of the run file, with all parts, which no drug and no extension takes."""
 
 
 def _only(**part: Any) -> set[str]:
@@ -38,13 +40,6 @@ PARTS = (
 )
 """Parameters that a run may lack: what they belong to, and how to have it."""
 
-FIXED = {
-    "smoothing_length": "defines the bone surface",
-    "surface_reference": "defines the bone surface",
-    "surface_cutoff": "defines the bone surface",
-    "turnover_speed": "acts through the healthy baseline alone",
-    "ntx_background": "belongs to the read-out, not to the tissue",
-}
 TISSUE = ("diffusivity", "kon", "K_eff", "loss")
 """Of a drug's parameters those that act in the tissue; the others make its plasma curve."""
 
@@ -82,7 +77,7 @@ def field_names(config: Config) -> tuple[str, ...]:
     if config.whole is not None:
         return tuple(f.name for f in config.whole.unknowns)
     added = config.extension
-    binders = (name for b in (*config.agents, *(added.binders if added else ())) for name in (b.name, b.complex))
+    binders = (name for b in config.binders for name in (b.name, b.complex))
     membrane = ("rankl_membrane",) if config.model.membrane_rankl else ()
     cells = CELLS if config.model.name == "bone" else ("response",)
     return (*CYTOKINES, *binders, *cells, *membrane, *(TUMOUR if config.tumour else ()), *(added.names if added else ()))
@@ -92,8 +87,7 @@ def moving(config: Config) -> dict[str, str]:
     """What can pass a border, with its unit: the fields that diffuse."""
     if config.whole is not None:
         return {f.name: f.unit for f in config.whole.unknowns if f.name in config.whole.moves}
-    binders = (b for b in (*config.agents, *(config.extension.binders if config.extension else ())))
-    units = dict.fromkeys((*CYTOKINES, *(name for b in binders for name in (b.name, b.complex))), "nM")
+    units = dict.fromkeys((*CYTOKINES, *(name for b in config.binders for name in (b.name, b.complex))), "nM")
     if config.model.name == "bone":
         units |= dict.fromkeys(CELLS[:2], "1/mm^3") | dict.fromkeys(TUMOUR if config.tumour else (), "1")
     own = config.extension.unknowns if config.extension else ()
@@ -171,7 +165,7 @@ def _agents(config: Config) -> Iterator[Fault]:
     added = config.extension
     rows = (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(added.rows if added else ()))
     own = {p.name for p in rows}
-    seen: set[str] = {*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *(added.names if added else ())}
+    seen = TAKEN.union(added.names if added else ())
     seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
     for i, dose in enumerate(config.dose):
         if dose.agent in seen and dose.agent in LABELS:
@@ -192,11 +186,7 @@ def _agents(config: Config) -> Iterator[Fault]:
         if like not in LABELS:
             key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
             yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
-        elif (
-            agent.name in seen
-            or agent.name in SPECIAL
-            or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}
-        ):
+        elif agent.name in seen or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}:
             yield f"agent.{i}.name", f'= {shown(agent.name)} is taken already. Give the drug another name, for example "my_{agent.name}".'
         seen |= {agent.name, f"rankl_{agent.name}"}
 
@@ -280,7 +270,7 @@ def fixed(config: Config, name: str) -> str:
     for a in config.agents:
         if name in {p.name for p in binder_parameters(a)} - {f"{a.name}_{t}" for t in TISSUE}:
             return "shapes the plasma curve, which is solved ahead of the run"
-    return FIXED.get(name, "")
+    return AT_BASELINE.get(name, "")
 
 
 def _in_force(config: Config) -> Iterator[Fault]:
@@ -298,8 +288,7 @@ def _in_force(config: Config) -> Iterator[Fault]:
 
 def _dissociation(config: Config, values: dict[str, float]) -> Iterator[tuple[str, str]]:
     """koff = kon K_eff - rankl_loss of each binder."""
-    added = config.extension.binders if config.extension else ()
-    for b in (OPG.name, *(a.name for a in (*config.agents, *added))):
+    for b in (OPG.name, *(a.name for a in config.binders)):
         kon, K, loss = values[f"{b}_kon"], values[f"{b}_K_eff"], values["rankl_loss"]
         if kon * K <= loss:
             need = f"above {loss / kon:.3g} nM" if kon > 0 else "larger, with a kon above 0"

@@ -32,7 +32,7 @@ NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 LIVES = Lives.__args__
 KINDS = (ReactionDiffusion, Extension)
 MEANS = ("occupancy", "free_rankl")  # whose mean_... the model has
-FIELDS = (*SPECIAL, *config_checks.CYTOKINES, *config_checks.CELLS, *config_checks.TUMOUR, "rankl_membrane", *MEANS)
+FIELDS = (*config_checks.TAKEN, *MEANS)
 ROWS = {"extension", *(p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True))}
 """Of the bone model, with all its parts: names that an extension cannot take."""
 

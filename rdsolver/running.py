@@ -213,6 +213,6 @@ class Running:
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
         closing = "" if worst is None else f"; budgets close to {worst:.0e}"
-        self.tell.say("", f"{self.account.headline(self.first, self.last)}{closing}")
+        self.tell.say("", f"{self.account.headline(self.course, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             self.tell.say("", f"go on with: rdsolver resume {self.writer.path.parent}")

@@ -1,13 +1,16 @@
 """Kill processes while they write, and see what is left: python -m tests.kill --n 1000 [--runs 10].
 
-A writer writes saved times, series and checkpoints as fast as it can, and says each on its standard output once it is flushed; SIGKILL
+A writer writes saved times, series and checkpoints as fast as it can, and says each through a pipe once it is flushed; SIGKILL
 comes at a random moment after its first. What it said must be there, in its values; the file must take more. A whole run is killed the
 same way and resumed, as often as it takes, and must end with the bits of one that was left alone.
+
+Writers are forked, so nothing here imports JAX before the last of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import random
 import shutil
 import signal
@@ -15,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -26,7 +29,6 @@ from rdsolver.domain.grid import Grid
 from rdsolver.models.base import Field, Series
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
-from rdsolver.run import resume, simulate
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
@@ -34,6 +36,8 @@ FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
 SERIES = (Series("n", "1", "n"),)
 GROUPS = ("", "series", "state", "reference")
 LONGEST = 0.4  # s from the first flush to the kill
+DELAY = 0.15  # s from a run's checkpoint to the signal, at most
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
 CONFIG = """
 [section]
 {place}
@@ -59,7 +63,7 @@ def values(grid: Grid, step: int) -> np.ndarray:
     return np.random.default_rng(step).random(grid.shape, np.float32)
 
 
-def write(path: Path, grid: Grid) -> None:
+def write(path: Path, grid: Grid, say: Callable[[int], None]) -> None:
     """For ever: what is flushed is said."""
     active = np.ones(grid.shape, bool)
     with RunWriter(path, grid, FIELDS, SERIES, active=active) as writer:
@@ -70,19 +74,26 @@ def write(path: Path, grid: Grid) -> None:
             writer.append_series({"time": np.array([n + 0.5]), "n": np.array([float(n)])})
             if n % 3 == 0:
                 checkpoint.save(path, {"run_id": "kill", "times": n + 1, "rows": n + 1}, {"u": {"a": a}})
-            print(n + 1, flush=True)
+            say(n + 1)
 
 
 def kill_writer(folder: Path, rng: random.Random) -> int:
     """One kill; the saved times that were left. Raises AssertionError when something that was said is gone."""
     path, grid = folder / "run.h5", rng.choice(GRIDS)
-    command = [sys.executable, "-m", "tests.kill", "--write", str(path), "--grid", str(GRIDS.index(grid))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
-        assert process.stdout
-        first = process.stdout.readline()
-        time.sleep(rng.random() * LONGEST)
-        process.send_signal(signal.SIGKILL)
-        said = int((first + process.stdout.read()).split(b"\n")[-2])
+    fork = multiprocessing.get_context("fork")
+    heard, told = fork.Pipe(duplex=False)
+    writer = fork.Process(target=write, args=(path, grid, told.send))
+    writer.start()
+    told.close()
+    said = heard.recv()
+    time.sleep(rng.random() * LONGEST)
+    writer.kill()
+    writer.join()
+    while heard.poll():  # what it said until then, at last the end of the pipe
+        try:
+            said = heard.recv()
+        except EOFError:
+            break
     left = look(path, grid, said)
     go_on(path, grid, left)
     return left
@@ -99,7 +110,7 @@ def look(path: Path, grid: Grid, said: int) -> int:
         assert int(file["VTKHDF/Steps"].attrs["NSteps"]) <= left
         np.testing.assert_array_equal(run.times, np.arange(left))
         np.testing.assert_array_equal(run.series["n"], np.arange(len(run.series["n"])))
-        for n in {0, left // 2, said - 1}:
+        for n in {0, left // 2, left - 1}:
             np.testing.assert_array_equal(run["a"][n], values(grid, n))
             np.testing.assert_array_equal(dataset["b"][n], -values(grid, n))
     return left
@@ -121,26 +132,30 @@ def go_on(path: Path, grid: Grid, left: int) -> None:
         assert len(run.series["n"]) == n
 
 
-def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int]) -> int:
-    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met it while it ran. Raises
-    AssertionError unless it ends with the bits of a run left alone."""
+def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int]) -> tuple[int, float]:
+    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met it while it ran, and the
+    longest that it took to leave, s. Raises AssertionError unless it ends with the bits of a run left alone."""
+    from rdsolver.run import resume, simulate
+
     config, straight, killed = folder / "run.toml", folder / "straight", folder / "killed"
     config.write_text(CONFIG.format(place=PLACES[place]))
     simulate(config, out=straight).close()
-    met = 0
+    met, longest = 0, 0.0
     for number in numbers:
         before = _changed(killed)
         process = rdsolver("run", config, "--out", killed, "--resume-if-exists", "--checkpoint", "0.1 s")
         while process.poll() is None and _changed(killed) == before:
             time.sleep(0.01)
-        time.sleep(rng.random() * 0.3)
+        time.sleep(rng.random() * DELAY)
         process.send_signal(number)
+        asked = time.perf_counter()
         status = process.wait()
+        longest = max(longest, time.perf_counter() - asked)
         assert status in (0, -number if number == signal.SIGKILL else 128 + number)
         met += status != 0
     resume(killed).close()
     same(straight / "run.h5", killed / "run.h5")
-    return met
+    return met, longest
 
 
 def _changed(folder: Path) -> int:
@@ -177,25 +192,24 @@ def rdsolver(*arguments: object) -> subprocess.Popen:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=100, help="kills of a writer")
-    parser.add_argument("--runs", type=int, default=0, help="kills of whole runs, 2D and 3D in turn")
+    parser.add_argument("--runs", type=int, default=0, help="whole runs, 2D and 3D in turn, each sent five signals")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--grid", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.write:
-        write(asked.write, GRIDS[asked.grid])
     rng, lost = random.Random(asked.seed), 0
     for what, count in (("writer", asked.n), ("run", asked.runs)):
         for i in range(count):
             folder = Path(tempfile.mkdtemp())
             try:
-                found = kill_writer(folder, rng) if what == "writer" else kill_run(folder, list(PLACES)[i % 2], rng, (signal.SIGKILL,))
-                print(f"{what} {i + 1}: {found} {'saved times left' if what == 'writer' else 'kills'}")
+                if what == "writer":
+                    print(f"writer {i + 1}: {kill_writer(folder, rng)} saved times left")
+                else:
+                    met, longest = kill_run(folder, list(PLACES)[i % 2], rng, SIGNALS)
+                    print(f"run {i + 1}: {met} of {len(SIGNALS)} signals met it, gone after {longest:.1f} s at most")
                 shutil.rmtree(folder)
             except Exception as e:
                 lost += 1
                 print(f"{what} {i + 1}: LOST, {type(e).__name__}: {e}; kept in {folder}")
-    print(f"{asked.n} kills of a writer, {asked.runs} of whole runs: {lost} lost")
+    print(f"{asked.n} writers and {asked.runs} runs killed: {lost} lost")
     sys.exit(bool(lost))
 
 

@@ -123,7 +123,7 @@ def test_the_cell_type_of_the_page_runs_from_config_to_figure(folder):
     words = ["run", "t_cells.toml", "--allow-python", *(w for o in SMALL for w in ("--set", o))]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "T cells from" in done.stdout
+    assert "T cells; from" in done.stdout
     with open_run(folder / "outputs" / "t_cells" / "run.h5") as kept:
         assert kept["t_cells"].unit == "1/mm^3"
         assert kept.series["mean_t_cells"][-1] > 1.5 * kept.series["mean_t_cells"][0]

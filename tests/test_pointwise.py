@@ -49,6 +49,14 @@ def test_implicit_and_explicit_integrators_agree():
     assert implicit.totals.rejected < implicit.totals.steps / 4
 
 
+def test_the_order_in_which_fields_are_declared_does_not_matter():
+    grid, values, start = gray_scott_start()
+    first, _ = run(GRAY_SCOTT, values, start, 20.0, grid=grid)
+    other, _ = run(replace(GRAY_SCOTT, unknowns=GRAY_SCOTT.unknowns[::-1]), values, start, 20.0, grid=grid)
+    assert other.totals.solves == first.totals.solves
+    assert far(state(other), state(first)) < 1e-12
+
+
 @pytest.mark.parametrize(("integrator", "leak"), [("rkc2", 0.0), ("tr-bdf2", 1e-5)])
 def test_a_mask_is_impermeable(integrator, leak):
     """Exactly, but for what the linear solver leaves (far below the tolerance of 1e-4 nM)."""

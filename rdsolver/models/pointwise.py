@@ -19,7 +19,7 @@ With its parameters declared and an initial state it can be run from a config (d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -53,6 +53,28 @@ def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, lis
 
     columns = jax.jacfwd(shifted)(jnp.zeros(len(u), next(iter(u.values())).dtype))
     return {name: [column[..., k] for k in range(len(u))] for name, column in columns.items()}
+
+
+def cell_block(jacobian: Mapping[str, list[Array]], names: Sequence[str], active: Array) -> tuple[Dense, Fields]:
+    """The block of each cell in an implicit stage, from the Jacobian of its rates, whose columns are in the order of the names."""
+    entries = {f"j_{i}_{k}": -x for i, name in enumerate(names) for k, x in enumerate(jacobian[name])}
+    return Dense(len(names)), entries | {"active": active}
+
+
+def cell_bound(jacobian: Mapping[str, list[Array]], scale: Mapping[str, float]) -> Array:
+    """Gershgorin: the largest row sum of |J|, each field in units of its scale; scale names the columns, in their order."""
+    columns = [*scale.values()]
+    rows = [sum(jnp.abs(x) * (s / scale[name]) for s, x in zip(columns, row, strict=True)) for name, row in jacobian.items()]
+    return jnp.max(jnp.stack([jnp.max(jnp.asarray(r)) for r in rows]))
+
+
+def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
+    """What rates see: a density that the solver left below zero, within its tolerance, counts as 0.
+
+    Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of any size.
+    """
+    signed = {f.name for f in unknowns if f.signed}
+    return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
 
 
 @partial(
@@ -128,16 +150,8 @@ class ReactionDiffusion:
         """Nothing moves: the place itself."""
         return place
 
-    def _densities(self, u: Fields) -> Fields:
-        """What the rates see: a density that the solver left below zero, within its tolerance, counts as 0.
-
-        Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of any size.
-        """
-        signed = {f.name for f in self.unknowns if f.signed}
-        return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
-
     def reaction(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Fields:
-        return self._rates(self._densities(u), p, place, inputs)
+        return self._rates(densities(u, self.unknowns), p, place, inputs)
 
     def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
@@ -149,24 +163,19 @@ class ReactionDiffusion:
     def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
         return {}
 
-    def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> list[list[Array]]:
-        rows = cell_jacobian(lambda v: self._rates(v, p, place, inputs), self._densities(u))
-        return [rows[name] for name in u]
+    def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> dict[str, list[Array]]:
+        """Its columns in the order of the unknowns: what comes out of a compiled function is in the order of the alphabet."""
+        seen = densities(u, self.unknowns)
+        return cell_jacobian(lambda v: self._rates(v, p, place, inputs), {f.name: seen[f.name] for f in self.unknowns})
 
     def linearise(self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
-        jacobian = self._jacobian(u, p, place, inputs)
-        entries = {f"j_{i}_{k}": -x for i, row in enumerate(jacobian) for k, x in enumerate(row)}
-        return Dense(len(u)), entries | {"active": place.active}
+        return cell_block(self._jacobian(u, p, place, inputs), [f.name for f in self.unknowns], place.active)
 
     def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, aux: Any) -> Fields:
         raise NotImplementedError("a model of pointwise rates has no group of its own closed form")
 
     def reaction_bound(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Array:
-        """Gershgorin: the largest row sum of |J|, each field in units of its scale."""
-        scale = [f.scale for f in self.unknowns]
-        jacobian = self._jacobian(u, p, place, inputs)
-        rows = [sum(jnp.abs(x) * (scale[k] / scale[i]) for k, x in enumerate(row)) for i, row in enumerate(jacobian)]
-        return jnp.max(jnp.stack([jnp.max(r) for r in rows]))
+        return cell_bound(self._jacobian(u, p, place, inputs), {f.name: f.scale for f in self.unknowns})
 
     def observe(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Numbers:
         cells = total(place.active)

@@ -21,6 +21,7 @@ from ..errors import InputError, RunError
 from ..models.base import Field, Series
 from . import layout
 from .layout import Window
+from .repair import extend_to_real_end
 
 if TYPE_CHECKING:
     from ..problem import Output
@@ -92,6 +93,7 @@ class RunWriter:
         writer._window, writer._whole = Window.of(grid, selection), Window.of(grid)
         writer._outside = None if active.all() else ~active[writer._window.slices]
         try:
+            extend_to_real_end(path)
             writer.file = h5py.File(path, "r+", libver=layout.LIBVER)
         except BlockingIOError as e:
             raise RunError(f"{path} is open in another program, which keeps it locked. Close it, then resume.") from e

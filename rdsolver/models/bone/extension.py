@@ -23,7 +23,7 @@ from jax import Array
 
 from ...operators.blocks import Dense
 from ..base import Field, Group, Parameter, Series
-from ..pointwise import cell_jacobian
+from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
 
 Fields = dict[str, Array]
@@ -87,14 +87,9 @@ class Extension:
     def _share(self, p: Numbers) -> Array | float:
         return 1.0 if self.healthy else p["extension"]
 
-    def _seen(self, u: Fields) -> Fields:
-        """Densities that the solver left below zero, within its tolerance, count as none."""
-        signed = {f.name for f in self.unknowns if f.signed}
-        return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
-
     def added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
         """Its rates, of its own fields and of the model's, 0 outside the field of view. Where none of it acts its own fields go."""
-        share, found = self._share(p), self.rates(self._seen(u), p, at)
+        share, found = self._share(p), self.rates(densities(u, self.unknowns), p, at)
         own = {name: jnp.where(share > 0, found[name], -u[name]) for name in self.names}
         return {k: own.get(k, share * x) * at["active"] for k, x in found.items()}
 
@@ -102,14 +97,12 @@ class Extension:
         """The pointwise Jacobian of its own fields."""
         own = {name: u[name] for name in self.names}
         rows = cell_jacobian(lambda v: {k: x for k, x in self.added(u | v, p, at).items() if k in own}, own)
-        entries = {f"j_{i}_{k}": -x for i, name in enumerate(own) for k, x in enumerate(rows[name])}
-        return Dense(len(own)), entries | {"active": at["active"]}
+        return cell_block(rows, self.names, at["active"])
 
     def bound(self, u: Fields, p: Numbers, at: Numbers, scale: Mapping[str, float]) -> Array:
         """The largest row sum of |J| of all it adds, each field in units of its scale, 1/d."""
         rows = cell_jacobian(lambda v: self.added(v, p, at), u)
-        sums = [sum(jnp.abs(x) * (scale[k] / scale[name]) for k, x in zip(u, row, strict=True)) for name, row in rows.items()]
-        return jnp.max(jnp.stack([jnp.zeros((), at["active"].dtype), *(jnp.max(x) for x in sums)]))
+        return cell_bound(rows, {k: scale[k] for k in u}) if rows else jnp.zeros((), at["active"].dtype)
 
 
 NOTHING = Extension("nothing", lambda u, p, at: {}, healthy=True)

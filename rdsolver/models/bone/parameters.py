@@ -17,6 +17,14 @@ TISSUES = {
     "mammary": "responding share of the gland",
 }
 """Beyond bone: of each tissue what its response is."""
+AT_BASELINE = {
+    "smoothing_length": "defines the bone surface",
+    "surface_reference": "defines the bone surface",
+    "surface_cutoff": "defines the bone surface",
+    "turnover_speed": "acts through the healthy baseline alone",
+    "ntx_background": "belongs to the read-out, not to the tissue",
+}
+"""Parameters that cannot change during a run, nor from one run to the next that goes on from it, and why."""
 
 _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"
