@@ -60,16 +60,17 @@ def warnings(config: Config) -> Iterator[Fault]:
     for name in config.model.parameters:
         value = config.values[name]
         if odd := _odd(config.rows[name], value):
-            yield f"model.parameters.{name}", f"= {value:g} {odd}"
+            yield f"model.parameters.{name}", f"= {odd}"
     for i, change in enumerate(config.change):
         value = in_force(config.values, config.changes, change.at)[change.parameter]
         if value and (odd := _odd(config.rows[change.parameter], value)):  # 0 is meant: a knock-out
-            yield f"change.{i}.factor", f"= {change.factor:g} makes {change.parameter} {value:g}: it {odd}"
+            yield f"change.{i}.factor", f"= {change.factor:g}: {change.parameter} = {odd}"
 
 
 def _odd(p: Parameter, value: float) -> str:
     unit = "" if p.unit == "1" else f" {p.unit}"
-    return "" if p.low <= value <= p.high else f"lies outside the plausible range, {p.low:g} to {p.high:g}{unit} ({p.source})."
+    told = f"{value:g}{unit} lies outside the plausible range, {p.low:g} to {p.high:g}{unit} ({p.source})."
+    return "" if p.low <= value <= p.high else told
 
 
 def field_names(config: Config) -> tuple[str, ...]:
