@@ -309,7 +309,7 @@ def test_open_borders_are_in_the_baseline_and_in_the_budgets():
     """RANKL held at one side, OPG exchanged at another: nothing changes untreated, and what passes is counted."""
     borders = (Border("rankl", "value", "x", "low", value=0.05), Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0))
     dose = (Dose("fc_opg", 1.0, "sc", 1.0),)
-    quiet, chunks = run(problem(square(24), borders=borders, end=2.0))
+    quiet, chunks = run(problem(square(24), borders=borders, agents=("fc_opg",), end=2.0))
     assert np.allclose(series(chunks)["ntx"], 1, atol=1e-6)
     assert state(quiet)["rankl"][:, 0].min() > 5 * np.median(state(quiet)["rankl"][:, -1])
     treated, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0))

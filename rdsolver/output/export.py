@@ -6,9 +6,11 @@ import csv
 import json
 import os
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -110,10 +112,13 @@ def _csv(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> l
 def _npz(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
     """Arrays (time, (z), y, x) by field, with `time`, the axes, `spacing`, and `units` as JSON text; no pickle in it."""
     units = {name: run[name].unit for name in names} | {"time": TIME_UNIT} | dict.fromkeys((*run.axes, "spacing"), LENGTH_UNIT)
-    arrays: dict[str, Any] = {name: np.stack([run[name][k] for k in indices]) for name in names}
-    arrays |= {"time": run.times[list(indices)], "active": run.active, **{axis: run.centres(axis) for axis in run.axes}}
-    with out.open("wb") as file:  # a name without .npz stays as it is
-        np.savez_compressed(file, spacing=np.array(run.spacing), units=np.array(json.dumps(units)), **arrays)
+    small = {"time": run.times[list(indices)], "active": run.active, **{axis: run.centres(axis) for axis in run.axes}}
+    small |= {"spacing": np.array(run.spacing), "units": np.array(json.dumps(units))}
+    fields = ((name, np.stack([run[name][k] for k in indices])) for name in names)  # one at a time in memory
+    with ZipFile(out, "w", ZIP_DEFLATED) as archive:
+        for name, array in chain(small.items(), fields):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return [out]
 
 
@@ -142,7 +147,8 @@ def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
         raise InputError("--to zarr needs zarr, which is not installed. Install it with: pip install xarray zarr.") from e
     if out.exists():
         raise InputError(f"{out} exists already. Choose another folder with --out, or remove it.")
-    run.to_xarray(*names).isel(time=list(indices)).to_zarr(out, mode="w-", consolidated=False)
+    for name in names:  # one at a time in memory
+        run.to_xarray(name).isel(time=list(indices)).to_zarr(out, mode="a", consolidated=False)
     return [out]
 
 
