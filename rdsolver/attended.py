@@ -29,8 +29,10 @@ def attended(folder: Path, go: Callable[[Reporter, Stop], Run], goes_on: bool) -
                 raise typer.Exit(signals.status)
             from .figures.overview import overview
 
-            overview(result, folder / "overview.png")
-        reporter.say("", str(folder / "overview.png"))
+            try:
+                reporter.say("", str(overview(result, folder / "overview.png")))
+            except InputError as error:  # the run itself is whole
+                reporter.warn(str(error))
     except RdsolverError as error:
         log.say("error", str(error))
         raise

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from .attended import attended, run_folders, seconds
 from .cli_look import register, run_file
-from .errors import InputError, RdsolverError
+from .errors import InputError, RdsolverError, RunError
 
 if TYPE_CHECKING:
     from .config import Config
@@ -34,6 +34,9 @@ class Commands(TyperGroup):
         except RdsolverError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(error.exit_status) from None
+        except MemoryError as error:
+            typer.echo(f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or image.", err=True)
+            raise typer.Exit(RunError.exit_status) from None
 
 
 app = typer.Typer(
@@ -94,6 +97,7 @@ def run(
     folders = run_folders(names, out, force or again)
     loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
 
+    from .output.writer import check_folder
     from .run import begun, check_start, problem_of, resume, simulate
 
     problems = [config.problem() for config in loaded]
@@ -102,20 +106,19 @@ def run(
 
         with open_run(run_file(repeated)) as earlier:
             problems = [problem_of(earlier, allow_python)]
-    warnings = [config.warnings for config in loaded] or [[]]
     there = [again and begun(folder / "run.h5") for folder in folders]
     for problem, exists in zip(problems, there, strict=True):
         if not exists:
             check_start(problem, device)
+    for folder in folders:
+        check_folder(folder / "run.h5")
 
-    for said, problem, folder, exists in zip(warnings, problems, folders, there, strict=True):
+    for problem, folder, exists in zip(problems, folders, there, strict=True):
 
-        def go(reporter: Reporter, stop: Stop, problem=problem, said=said, folder=folder, exists=exists) -> Run:
+        def go(reporter: Reporter, stop: Stop, problem=problem, folder=folder, exists=exists) -> Run:
             more = {"reporter": reporter, "device": device, "stop": stop, **limits}
             if exists:
                 return resume(folder, problem, **more)
-            for warning in said:
-                reporter.warn(warning)
             return simulate(problem, out=folder, force=force or again, **more)
 
         attended(folder, go, goes_on=exists)

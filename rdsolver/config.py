@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
@@ -52,9 +52,15 @@ if TYPE_CHECKING:
     from .problem import Source
 
 
+SCHEMA = 1
+"""Of a config: raised when a key changes its meaning, so that an older rdsolver would misread the file."""
+
+
 class Config(Table):
     """The whole file. `load_config` makes one."""
 
+    schema_: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
+    """Of this file: the version of its keys (default: the present one)."""
     title: str = ""
     """Of the run, for figures and for the file."""
     section: Place = Field(discriminator="kind")
@@ -173,6 +179,7 @@ class Config(Table):
                 "solver": solver,
                 "output": Output(None if fields == "all" else tuple(fields), self.output.stride, window),
                 "title": self.title,
+                "warnings": tuple(self.warnings),
                 "config": json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
             }
             return self._bone(place, common) if self.whole is None else config_own.problem(self, place, common)
@@ -216,6 +223,8 @@ class Config(Table):
         tables["time"]["save"] = self.time.saved()
         if self.model.name != "bone":
             del tables["model"]["preset"]
+        for key in self.tumour.idle if self.tumour else ():
+            del tables["tumour"][key]
         if section is not None:
             tables["section"] = {"kind": "given"} | section.record
         return tables if self.whole is None else config_own.resolved(self, tables)
@@ -243,6 +252,9 @@ def config_of(run: Run, allow_python: bool = False) -> Config:
 
 
 def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None) -> Config:
+    written = raw.get("schema")
+    if isinstance(written, int) and written > SCHEMA:
+        raise InputError(f"{file}: schema = {written} is newer than this rdsolver reads, {SCHEMA}. Upgrade rdsolver to use it.")
     own = _own(raw, file, allow_python, text)
     try:
         config = Config.model_validate(raw, context={"own": own})

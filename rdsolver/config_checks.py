@@ -58,11 +58,19 @@ def faults(config: Config) -> Iterator[Fault]:
 
 def warnings(config: Config) -> Iterator[Fault]:
     for name in config.model.parameters:
-        p, value = config.rows[name], config.values[name]
-        if not p.low <= value <= p.high:
-            unit = "" if p.unit == "1" else f" {p.unit}"
-            plausible = f"{p.low:g} to {p.high:g}{unit} ({p.source})"
-            yield f"model.parameters.{name}", f"= {value:g}{unit} lies outside the plausible range, {plausible}."
+        value = config.values[name]
+        if odd := _odd(config.rows[name], value):
+            yield f"model.parameters.{name}", f"= {odd}"
+    for i, change in enumerate(config.change):
+        value = in_force(config.values, config.changes, change.at)[change.parameter]
+        if value and (odd := _odd(config.rows[change.parameter], value)):  # 0 is meant: a knock-out
+            yield f"change.{i}.factor", f"= {change.factor:g}: {change.parameter} = {odd}"
+
+
+def _odd(p: Parameter, value: float) -> str:
+    unit = "" if p.unit == "1" else f" {p.unit}"
+    told = f"{value:g}{unit} lies outside the plausible range, {p.low:g} to {p.high:g}{unit} ({p.source})."
+    return "" if p.low <= value <= p.high else told
 
 
 def field_names(config: Config) -> tuple[str, ...]:

@@ -240,6 +240,14 @@ class TumourTable(Table):
     def faults(self) -> Iterator[Fault]:
         if not self.at and not self.nests and not self.spread:
             yield "nests", 'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or spread = 0.01.'
+        for key in self.idle:
+            if key in self.model_fields_set:
+                yield key, "has no effect: this tumour has no nest it would be of. Leave it out, or plant one by at or nests."
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Keys without effect."""
+        return ("seed",) * (not self.nests) + ("radius", "density") * (not self.nests and not self.at)
 
     def nests_at_start(self) -> Nests:
         at = tuple(tuple(centre) for centre in self.at or ())

@@ -6,7 +6,9 @@ All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -20,7 +22,7 @@ from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
 from .domain.where import Where, solved
-from .errors import InputError, traced
+from .errors import InputError, RdsolverError, RunError, traced
 from .models.base import Field, Parameter
 from .models.bone.binders import Binder
 from .models.bone.parameters import parameters
@@ -102,6 +104,7 @@ class Problem:
     borders     conditions where something passes; all else is closed
     initial     run.h5 of the run that this one goes on from
     config      the resolved input as JSON, kept in the output
+    warnings    what is unusual in the input and yet allowed; told when it runs, and kept in the output
     """
 
     section: Section
@@ -125,6 +128,7 @@ class Problem:
     initial: Path | None = None
     title: str = ""
     config: str = "{}"
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.section.bone_volume_fraction < 1:
@@ -173,6 +177,7 @@ class ModelProblem:
     record: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     config: str = "{}"
+    warnings: tuple[str, ...] = ()
     source: Source | None = None
 
     @classmethod
@@ -259,14 +264,34 @@ def memory_needed(cells: int, fields: int, precision: str) -> int:
     return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)
 
 
+EXHAUSTED = re.compile("RESOURCE_EXHAUSTED|out.of.memory|bad_alloc", re.IGNORECASE)
+"""How JAX says that there was no room; the kind of its error does not tell."""
+LESS = "Use a coarser section.spacing, a smaller section.size or crop, or float32."
+
+
 def check_memory(cells: int, fields: int, precision: str, free: int | None) -> None:
     """Raises InputError when a run would not fit into `free` bytes (None: unknown, not checked)."""
     need = memory_needed(cells, fields, precision)
     if free is not None and need > free:
         raise InputError(
             f"section: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.1f} GiB of memory, "
-            f"and {free / 2**30:.1f} GiB are free. Use a coarser section.spacing, a smaller section.size or crop, or float32."
+            f"and {free / 2**30:.1f} GiB are free. {LESS}"
         )
+
+
+@contextmanager
+def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
+    """Raises RunError where NumPy or JAX finds no room for an array after all."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RdsolverError) or not (isinstance(error, MemoryError) or EXHAUSTED.search(str(error))):
+            raise
+        need = memory_needed(cells, fields, precision)
+        raise RunError(
+            f"there was no more memory: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.2g} GiB. "
+            f"What was saved before is kept. Free some and resume the run, or begin a smaller one. {LESS}"
+        ) from error
 
 
 def describe_doses(problem: Problem) -> str:

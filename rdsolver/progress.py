@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -142,7 +143,8 @@ class LogReporter:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def _run(self) -> tuple[int, int] | None:
         """What tells one run.h5 from another."""
@@ -155,10 +157,13 @@ class LogReporter:
     def _line(self, text: str) -> None:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         self._waiting.append(f"{now}  {text}\n")
-        if self._file is None and self._run() not in (None, self._before):
-            self._file = self._path.open("a" if self._goes_on else "w", encoding="utf-8", buffering=1)
-        if self._file is not None:
-            self._file.writelines(self._waiting)
+        try:
+            if self._file is None and self._run() not in (None, self._before):
+                self._file = self._path.open("a" if self._goes_on else "w", encoding="utf-8", buffering=1)
+            if self._file is not None:
+                self._file.writelines(self._waiting)
+                self._waiting.clear()
+        except OSError:  # a full disk, or no file may be there: the run itself goes on, or says so
             self._waiting.clear()
 
 

@@ -16,8 +16,8 @@ from . import device as devices
 from .accounts import Account, account_of
 from .errors import InputError
 from .output.reader import Run, open_run
-from .output.writer import RunWriter, estimate_size
-from .problem import ModelProblem, Problem, check_memory, memory_needed
+from .output.writer import RunWriter, check_folder, estimate_size
+from .problem import ModelProblem, Problem, check_memory, enough_memory, memory_needed
 from .progress import Reporter, Silent
 from .provenance import collect
 from .running import CHECKPOINT_EVERY, Limits, Running
@@ -64,14 +64,18 @@ def simulate(
     from .simulation import Simulation
 
     tell = reporter or Silent()
-    problem = _problem(config, section, device, precision, tell, allow_python)
+    problem = _problem(config, section, device, precision, allow_python)
     account = account_of(problem)
     path = None if out is None else Path(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
-    with devices.on(problem.solver.device) as name:
-        free = devices.free_memory(problem.solver.device)
-        check_memory(problem.grid.cells, len(account.fields), problem.solver.precision, free)
+    size = _size(problem, account)
+    with devices.on(problem.solver.device) as name, enough_memory(*size):
+        check_memory(*size, devices.free_memory(problem.solver.device))
+        if path is not None:
+            check_folder(path)
+        for text in problem.warnings:
+            tell.warn(text)
         for topic, text in describe(problem):
             tell.say(topic, text)
         course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
@@ -112,6 +116,8 @@ def resume(
 
     tell, path = reporter or Silent(), Path(run)
     path = path / FILE if path.is_dir() else path
+    if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
+        raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")
     before = open_run(path, live=True)
     if before.status == "finished":
         tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
@@ -120,15 +126,14 @@ def resume(
         then, reference = before.provenance, before.reference
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
         problem = problem or problem_of(before, allow_python)
-    for text in wrong:
-        tell.warn(text)
     solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
     problem = replace(problem, solver=solver)
     account, numbers = account_of(problem), kept.numbers
-    with devices.on(solver.device) as name:
+    with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
         now = collect(name, solver.precision, account.record.get("seed"))
-        for text in checkpoints.differences(then, now):
-            tell.warn(f"not bit for bit: {text}")
+        wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
+        for text in wrong:
+            tell.warn(text)
         if fingerprint(problem) != numbers["fingerprint"]:
             raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
         course = account.resumed(kept.arrays["u"], reference)
@@ -138,6 +143,7 @@ def resume(
         with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
             sitting = {"time": simulation.t, **{k: now[k] for k in ("started", "command", "device", "versions", "git_commit")}}
             writer.note("resumed", [*then.get("resumed", []), sitting])
+            writer.note("warnings", list(dict.fromkeys([*then.get("warnings", []), *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
@@ -196,7 +202,7 @@ def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     account, cells = account_of(problem), problem.grid.cells
     free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
     left = "" if free is None else f" of {_bytes(free)} free"
-    needed = memory_needed(cells, len(account.fields), problem.solver.precision)
+    needed = memory_needed(*_size(problem, account))
     lines = [
         ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
         ("memory", f"about {_bytes(needed)}{left}"),
@@ -213,7 +219,7 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     from .integrators.trbdf2 import GAMMA
 
     account = account_of(problem)
-    with devices.on(problem.solver.device):
+    with devices.on(problem.solver.device), enough_memory(*_size(problem, account)):
         course = account.course()
         system = course.between(0.0, course.events[0])
         found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
@@ -231,9 +237,17 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
 
 
 def check_start(problem: Problem | ModelProblem, device: str | None = None) -> None:
-    """Raises InputError for what is seen only where a run begins: the run it goes on from, and the rates of a model of one's own."""
-    with devices.on(device or problem.solver.device):
-        account_of(problem).check()
+    """Raises InputError for what is seen only where a run begins: memory, the run it goes on from, the rates of a model of one's own."""
+    device, account = device or problem.solver.device, account_of(problem)
+    size = _size(problem, account)
+    with devices.on(device), enough_memory(*size):
+        check_memory(*size, devices.free_memory(device))
+        account.check()
+
+
+def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, str]:
+    """What the memory of a run follows from: cells, fields, precision."""
+    return problem.grid.cells, len(account.fields), problem.solver.precision
 
 
 def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
@@ -244,9 +258,7 @@ def _bytes(n: int) -> str:
     return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
 
 
-def _problem(
-    config: Any, section: Any, device: str | None, precision: str | None, tell: Reporter, allow_python: bool
-) -> Problem | ModelProblem:
+def _problem(config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool) -> Problem | ModelProblem:
     if isinstance(config, (Problem, ModelProblem)):
         if section is not None:
             raise InputError("simulate: a problem brings its own section; give section= with a config.")
@@ -255,8 +267,6 @@ def _problem(
         from .config import load_config
 
         config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
-        for warning in config.warnings:
-            tell.warn(warning)
         problem = config.problem(section)
     solver = problem.solver
     if device is not None:
@@ -278,6 +288,7 @@ def _writer(
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
+        "warnings": list(problem.warnings),
     }
     return RunWriter(
         path,

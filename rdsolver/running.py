@@ -13,7 +13,7 @@ from . import checkpoint
 from .accounts import Account
 from .output.background import Background
 from .output.writer import RunWriter
-from .problem import ModelProblem, Problem
+from .problem import ModelProblem, Problem, enough_memory
 from .progress import Reporter
 from .simulation import Abandoned, Kept
 from .stopping import Stop
@@ -74,16 +74,17 @@ class Running:
             else:
                 self._note_kept()
             try:
-                why = self._advance()
-                self.thread.wait()
+                with enough_memory(self.problem.grid.cells, len(self.account.fields), self.problem.solver.precision):
+                    why = self._advance()
+                    self.thread.wait()
+                    message = f"{why} at {simulation.t:g} d of {self.problem.end:g} d" if why else ""
+                    self._close("stopped" if why else "finished", message)
             except KeyboardInterrupt:
                 self._close("stopped", "interrupted")
                 raise
             except Exception as e:
-                self._close("failed", str(e))
+                self._fail(str(e))
                 raise
-            message = f"{why} at {simulation.t:g} d of {self.problem.end:g} d" if why else ""
-            self._close("stopped" if why else "finished", message)
         self._say_done(message)
 
     def _why(self) -> str:
@@ -150,6 +151,15 @@ class Running:
         self.limits.stop.heard()
         with self._lock:
             self._end(status, message)
+
+    def _fail(self, message: str) -> None:
+        """As much as still can be kept; at the least that it failed."""
+        try:
+            self._close("failed", message)
+        except Exception:  # the error that was first is the one to tell
+            self.thread.forgive()
+            self.thread.do(self.writer.finish, "failed", message)
+            self.thread.forgive()
 
     def _end(self, status: Any, message: str) -> None:
         """Keep the last accepted state and say how it ended. After a failure of the file as much as still can be."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rdsolver import load_config
-from rdsolver.config import schema
+from rdsolver.config import SCHEMA, schema
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import slab
 from rdsolver.errors import InputError
@@ -326,3 +326,28 @@ def test_the_schema_tells_units_and_meanings():
     assert "1/(nM d)" in rows["rank_fc_kon"]["description"]
     assert {row.name for row in parameters()} <= set(rows)
     json.dumps(tree)
+
+
+def test_a_config_names_the_version_of_its_keys(config):
+    assert load_config(config).resolved()["schema"] == load_config(config, ["schema=1"]).resolved()["schema"] == SCHEMA == 1
+    assert schema()["properties"]["schema"]["type"] == "integer"
+    with pytest.raises(InputError, match=r"mine\.toml: schema = 2 is newer .* Upgrade rdsolver"):
+        load_config(config, ["schema=2", "sections.x=1"])
+
+
+def test_keys_of_nests_are_refused_where_there_are_none_and_not_resolved(config, tmp_path):
+    spread = ["tumour.spread=0.01", "tumour.kind=myeloma"]
+    for key in ("radius=50", "density=0.4", "seed=3"):
+        with pytest.raises(InputError, match=rf"tumour\.{key.split('=')[0]} has no effect"):
+            load_config(config, [*spread, f"tumour.{key}"])
+    assert set(load_config(config, spread).resolved()["tumour"]) == {"kind", "nests", "spread"}
+    at = load_config(config, ["tumour.at=[[80, 200]]"]).resolved()["tumour"]
+    assert set(at) == {"kind", "at", "nests", "radius", "density", "spread"}
+
+
+def test_a_change_beyond_what_is_plausible_earns_a_warning(config):
+    change = ["change.0.parameter=rankl_production", "change.0.at=1"]
+    (warning,) = load_config(config, [*change, "change.0.factor=1e4"]).warnings
+    assert "mine.toml: change.0.factor = 10000: rankl_production = " in warning
+    for usual in (0, 2):
+        assert load_config(config, [*change, f"change.0.factor={usual}"]).warnings == []

@@ -44,6 +44,7 @@ def write(path, grid=FLAT, title="a run", scale=1.0, tumour_at=None):
     tumour = np.zeros(grid.shape)
     tumour[tuple(tumour_at or (0,) * grid.ndim)] = 1.0
     meta = {"doses": [dose(5.0)], "agents": [{"name": "rank_fc", "like": "rank_fc", "label": "RANK-Fc"}]}
+    meta["warnings"] = ["a <b>low</b> value"]
     meta["parameters"] = [{"name": "k<1>", "value": 1.5, "unit": "1/d", "meaning": "a & b", "source": "<script>no</script>", "mark": "A"}]
     with RunWriter(path, grid, fields, [Series("ntx", "1", "NTX")], active=active, title=title, meta=meta) as writer:
         for t in (0.0, 5.0, 10.0):
@@ -284,7 +285,6 @@ class Page(HTMLParser):
 
 
 def test_a_report_is_one_page_that_asks_for_nothing(runs, tmp_path):
-    (runs["flat"].parent / "run.log").write_text("2026-01-01T00:00:00+00:00  warning   a <b>low</b> value\n")
     done = rdsolver("report", runs["flat"], runs["other"], "--out", tmp_path / "r.html", "--field", "rankl,osteoclasts")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "r.html").read_text()

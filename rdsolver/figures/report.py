@@ -166,15 +166,11 @@ def _told(run: Run) -> str:
 
 
 def _warnings(run: Run) -> str:
-    """Of the log beside the run, and how it ended where it did not finish."""
-    log = Path(run.file.filename).with_name("run.log")
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
-    said = [text.split(maxsplit=2)[-1] for text in lines if text.split(maxsplit=2)[1:2] in (["warning"], ["error"])]
+    """Those that the run told, and how it ended where it did not finish."""
+    said = list(map(str, run.provenance.get("warnings", ())))
     if run.status != "finished":
         said.insert(0, f"{run.status}: {run.message}" if run.message else run.status)
-    if not said:
-        return "<p>none</p>" if log.is_file() else "<p>none known (no run.log beside the run)</p>"
-    return "".join(f'<p class="warning">{_safe(text)}</p>' for text in said)
+    return "".join(f'<p class="warning">{_safe(text)}</p>' for text in said) or "<p>none</p>"
 
 
 def _solver(run: Run) -> str:

@@ -15,9 +15,10 @@ def describe(run: Run) -> str:
     rows = [
         ("title", run.title),
         ("status", f"{run.status}: {run.message}" if run.message else run.status),
+        *(("warning", text) for text in run.provenance.get("warnings", ())),
         ("section", _section(run)),
         ("saved", f"{len(run.times)} times, {_span(run.times)} d"),
-        *_tree("", run.provenance),
+        *_tree("", {name: value for name, value in run.provenance.items() if name != "warnings"}),
         ("parameters", f"{len(run.parameters)}, with units and sources in run.parameter_table"),
         *(("field", f"{name} ({run[name].unit}): {run[name].label}") for name in run),
         *_series(run),

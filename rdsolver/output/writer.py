@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
@@ -297,6 +298,18 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return h5py.File(_fresh(path), "w", **kind)
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
+
+
+def check_folder(path: Path) -> None:
+    """Make the folder of a run file that is to be. Raises InputError when it cannot be made, or nothing can be written there."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, and the run's file is to be there. Choose another folder with --out.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
     except OSError as e:
         raise InputError(f"{path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
 
