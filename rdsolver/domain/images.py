@@ -22,10 +22,12 @@ from .grid import Grid
 from .readers import MAX_VOXELS, read_image, sha256
 from .resampling import average, cells_within
 from .section import Section
+from .untrusted import check_fits
 
 VOXEL_RANGE = (0.05, 1000.0)  # um
 VOXEL_TOLERANCE = 0.01  # between the voxel size given and the one in the file
 RIM = 0.04  # of its radius, taken off a circle that is found: a scan is dim at its rim, and voxels there are half outside
+WORKING = 24  # bytes a voxel, besides the image itself, at most: a mask, its bone, a smoothed copy
 BINS = 1024  # for Otsu's threshold of grey values that are not integers
 
 Lengths = float | Sequence[float]
@@ -118,6 +120,7 @@ def section_from_array(
         )
     inside, view = _field_of_view(field_of_view, array, edges, key)
     inside, grey = inside[part], array[part]
+    check_fits(WORKING * grey.size, f"{key}.image{name}")
     if not inside.any():
         raise InputError(f"{key}.field_of_view and {key}.crop leave nothing of the image. Make one of them larger.")
     if threshold == "fraction" and np.issubdtype(grey.dtype, np.integer):
@@ -376,6 +379,7 @@ def _cells(
         raise InputError(
             f"{key}.spacing is {_um(target)}: that makes {math.prod(shape):.3g} cells, and at most {MAX_VOXELS:.3g} fit. Make it coarser."
         )
+    check_fits(WORKING * math.prod(shape), f"{key}.spacing is {_um(target)}")
     volume = average(inside, edges, shape, target)
     active = volume > 0.5
     fraction = np.divide(average(bone, edges, shape, target), volume, out=np.zeros(shape), where=active)
