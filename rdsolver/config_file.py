@@ -15,7 +15,8 @@ from .errors import InputError
 PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
 LONGEST = 1_000_000  # characters; a config is a page of text
-DEEP = re.compile(r"(?:[\w\"'-]+[ \t]*\.[ \t]*){20}")  # keys so deep take the parser for ever
+QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
+DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LONGEST + 1)
-        if len(text) > LONGEST or DEEP.search(text):
+        if len(text) > LONGEST or DEEP.search(QUOTED.sub("k", text)):
             what = f"has more than {LONGEST:,} characters" if len(text) > LONGEST else "has a key of more than 20 parts"
             raise InputError(f"{path}: the file {what}, which is no config. Give the TOML file that describes the run.")
         return tomllib.loads(text)

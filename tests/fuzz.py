@@ -22,9 +22,11 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from rdsolver.errors import LONGEST as LONGEST_MESSAGE
 from rdsolver.errors import InputError, RunError
@@ -86,8 +88,8 @@ def run(path: Path) -> None:
 
     begun(path)
     next(follow(path), "")
-    account: Any = account_of(replace(problem_of(open_run(path.parent / "whole.h5")), initial=path))
-    wrong = tried(account._initial)
+    account: Any = account_of(replace(whole(), initial=path))
+    wrong = tried(account._initial) or tried(lambda: resumed(path))
     with open_run(path, live=True) as opened:
         told = describe(opened) + repr(opened) + repr(opened.series) + repr([opened[name] for name in opened])
         assert told.isprintable() or "\x1b" not in told, "steers the terminal"
@@ -106,14 +108,24 @@ def run(path: Path) -> None:
         raise wrong
 
 
+@cache
+def whole() -> Any:
+    """What the run was made from before it was damaged."""
+    from rdsolver.output.reader import open_run
+    from rdsolver.run import problem_of
+
+    with open_run(mutations.DATA / "layout_1.h5") as there:
+        return problem_of(there)
+
+
 def resumed(path: Path) -> None:
     import rdsolver.run
 
     def reached(*_: Any) -> Any:
         raise Reached
 
-    rdsolver.run.account_of = reached
-    rdsolver.run.resume(path.parent)
+    with patch.object(rdsolver.run, "account_of", reached):
+        rdsolver.run.resume(path.parent).close()
 
 
 def tried(what: Any) -> Exception | None:
@@ -121,6 +133,8 @@ def tried(what: Any) -> Exception | None:
         what()
     except (InputError, RunError) as error:
         return error
+    except Reached:
+        pass
     return None
 
 
@@ -152,8 +166,10 @@ def serve(seeds: Path, work: Path, seed: int) -> None:
     import rdsolver.config
     import rdsolver.domain.images
     import rdsolver.domain.trabeculae as trabeculae
+    import rdsolver.output.reader
     import rdsolver.run  # noqa: F401
 
+    rdsolver.output.reader.LIVE_PAUSE = 0
     rdsolver.config.host_memory = lambda: 8 * 2**20  # small sections alone are generated
     trabeculae.LATTICE_MAX = {2: 256, 3: 32}
     say, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
@@ -163,6 +179,7 @@ def serve(seeds: Path, work: Path, seed: int) -> None:
     def tell(**said: Any) -> None:
         os.write(say, json.dumps(said).encode() + b"\n")
 
+    whole()
     while True:
         child = os.fork()
         if child == 0:
@@ -174,8 +191,6 @@ def serve(seeds: Path, work: Path, seed: int) -> None:
                 n, kind = line.split()
                 path = work / n
                 shutil.copytree(seeds, path)
-                if kind == "run":
-                    shutil.copy(path / "run.h5", path / "whole.h5")
                 was = os.times()
                 what, said = "failed", "the case could not be made"
                 try:
@@ -205,7 +220,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[int, str, str]] = field(default_factory=list)
     memory: int = 0
-    slowest: float = 0.0
+    slowest: tuple[float, int] = (0.0, 0)  # s, case
 
 
 class Worker:
@@ -285,7 +300,7 @@ def fuzz(cases: list[int], seed: int, only: str | None, kept: Path, workers: int
                         tally.counts[said["outcome"]] += 1
                         tally.counts[f"{kind} {said['outcome']}"] += 1
                         tally.memory = max(tally.memory, said["memory"])
-                        tally.slowest = max(tally.slowest, said["seconds"])
+                        tally.slowest = max(tally.slowest, (said["seconds"], n))
                         if said["outcome"] == "failed":
                             tally.failures.append((n, kind, said["said"]))
                             shutil.move(work / str(n), kept / str(n))
@@ -319,7 +334,7 @@ def main() -> None:
         print(f"--- case {n} ({kind}), kept in {kept / str(n)}:\n{said}")
     total = sum(tally.counts[k] for k in ("worked", "refused", "failed"))
     print(f"{total} cases: {', '.join(f'{tally.counts[k]} {k}' for k in ('worked', 'refused', 'failed'))}", end="; ")
-    print(f"{time.monotonic() - began:.0f} s, the slowest {tally.slowest:.1f} s; at most {tally.memory / 2**20:.0f} MiB beyond the start")
+    print(f"{time.monotonic() - began:.0f} s, the slowest, case {tally.slowest[1]}, {tally.slowest[0]:.1f} s; at most {tally.memory / 2**20:.0f} MiB beyond the start")
     print(", ".join(f"{k} {v}" for k, v in sorted(tally.counts.items()) if " " in k))
     sys.exit(bool(tally.failures))
 

@@ -157,13 +157,13 @@ def seeds(folder: Path) -> None:
     part = zlib.compressobj(wbits=-15)
     block = part.compress(bytes(BLOCK)) + part.flush(zlib.Z_FULL_FLUSH)
     body = block * (BOMB // BLOCK) + part.flush()
-    (folder / "bomb.zlib").write_bytes(b"\x78\x9c" + body + struct.pack(">I", (BOMB % 65521) << 16 | 1))
+    (folder.parent / "work" / "bomb.zlib").write_bytes(b"\x78\x9c" + body + struct.pack(">I", (BOMB % 65521) << 16 | 1))
     crc = 0
     for _ in range(BOMB // BLOCK):
         crc = zlib.crc32(bytes(BLOCK), crc)
     head = struct.pack("<i10s18sh8h", 348, b"", b"", 0, 3, 24, 30, 4, 1, 1, 1, 1)
     start = gzip.compress(head.ljust(352, b"\0"))
-    (folder / "bomb.gz").write_bytes(start + b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + body + struct.pack("<II", crc, BOMB % 2**32))
+    (folder.parent / "work" / "bomb.gz").write_bytes(start + b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + body + struct.pack("<II", crc, BOMB % 2**32))
 
 
 def stopped(folder: Path) -> None:
@@ -305,7 +305,7 @@ def image(folder: Path, rng: Random) -> Path:
 def tiff(path: Path, rng: Random) -> None:
     """Entries of the first directory (classic, little-endian), and a bomb in a strip."""
     if rng.random() < 0.1:
-        packed = (path.parent / "bomb.zlib").read_bytes()
+        packed = (path.parent.parent / "bomb.zlib").read_bytes()
         tifffile.imwrite(path, iter([packed]), shape=(24, 30), dtype="u1", compression="zlib", rowsperstrip=24, metadata=None)
         return
     if rng.random() < 0.1:
@@ -340,7 +340,7 @@ def png(path: Path, rng: Random) -> None:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, rng.randrange(2))
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000)))]
     if rng.random() < 0.3:
-        chunks[1:] = [(rng.choice((b"IDAT", b"zTXt", b"iCCP")), b"a\0\0" * rng.randrange(2) + (path.parent / "bomb.zlib").read_bytes())]
+        chunks[1:] = [(rng.choice((b"IDAT", b"zTXt", b"iCCP")), b"a\0\0" * rng.randrange(2) + (path.parent.parent / "bomb.zlib").read_bytes())]
     made = b"".join(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in [*chunks, (b"IEND", b"")])
     path.write_bytes(data[:8] + made)
 
@@ -378,7 +378,7 @@ def text_header(path: Path, rng: Random) -> None:
 
 def nifti(path: Path, rng: Random) -> None:
     if path.suffix == ".gz" and rng.random() < 0.3:
-        path.write_bytes((path.parent / "bomb.gz").read_bytes())
+        path.write_bytes((path.parent.parent / "bomb.gz").read_bytes())
         return
     data = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     for _ in range(rng.randint(1, 3)):
@@ -441,7 +441,7 @@ def replaced(file: h5py.File, name: str, rng: Random) -> None:
     attrs = {k: v for k, v in old.attrs.items() if k not in ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")}
     text = isinstance(old, h5py.Dataset) and dtype.kind == "S"
     values = old[()] if isinstance(old, h5py.Dataset) else 0
-    packed = (Path(file.filename).parent / "bomb.zlib").read_bytes
+    packed = (Path(file.filename).parent.parent / "bomb.zlib").read_bytes
     huge = rng.choice(((2**40,), (10**6,) * 3, (2**20, 2**20), (200_000_000,)))
     del file[name]
     rank = max(len(shape or ()), 1)

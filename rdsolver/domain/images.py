@@ -356,7 +356,10 @@ def _otsu(values: np.ndarray) -> float:
     if np.issubdtype(values.dtype, np.integer) and high - low < 2**16:
         counts, bins = np.histogram(values, int(high - low) + 1, (low - 0.5, high + 0.5))
     else:
-        counts, bins = np.histogram(values, BINS, (low, high))
+        width = (high - low) / BINS
+        if not 4 * np.spacing(max(abs(low), abs(high))) < width < math.inf:  # too near to each other, or too far, to be told apart
+            return low / 2 + high / 2
+        counts, bins = np.histogram(values.astype(float), BINS, (low, high))
     below = np.cumsum(counts)[:-1]
     moment = np.cumsum(counts * (bins[:-1] + bins[1:]) / 2)
     total = counts.sum()

@@ -100,6 +100,8 @@ def _companions(path: Path) -> list[Path]:
     if pattern is None:
         return []
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if any(n.strip() not in (b"2", b"3", b"4") for n in re.findall(rb"(?m)^\s*NDims\s*[=:]([^\r\n]*)", content[:4096])):
+            raise InputError(f"{path}: its header is damaged: NDims is 2 or 3.")  # SimpleITK would crash
         end = content.find(b"\n\n") if path.suffix.lower() == ".nrrd" else -1
         named = {match.decode(errors="replace").strip() for match in re.findall(pattern, content[:end] if end >= 0 else content)}
     folder, found = path.resolve().parent, []
