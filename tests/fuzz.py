@@ -219,6 +219,7 @@ def take() -> str:
 class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[int, str, str]] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)
     memory: int = 0
     slowest: tuple[float, int] = (0.0, 0)  # s, case
 
@@ -299,6 +300,7 @@ def fuzz(cases: list[int], seed: int, only: str | None, kept: Path, workers: int
                     with lock:
                         tally.counts[said["outcome"]] += 1
                         tally.counts[f"{kind} {said['outcome']}"] += 1
+                        tally.seconds[kind] += said["seconds"]
                         tally.memory = max(tally.memory, said["memory"])
                         tally.slowest = max(tally.slowest, (said["seconds"], n))
                         if said["outcome"] == "failed":
@@ -335,6 +337,7 @@ def main() -> None:
     total = sum(tally.counts[k] for k in ("worked", "refused", "failed"))
     print(f"{total} cases: {', '.join(f'{tally.counts[k]} {k}' for k in ('worked', 'refused', 'failed'))}", end="; ")
     print(f"{time.monotonic() - began:.0f} s, the slowest, case {tally.slowest[1]}, {tally.slowest[0]:.1f} s; at most {tally.memory / 2**20:.0f} MiB beyond the start")
+    print(", ".join(f"{k} {v:.0f} s" for k, v in sorted(tally.seconds.items())), "of computing")
     print(", ".join(f"{k} {v}" for k, v in sorted(tally.counts.items()) if " " in k))
     sys.exit(bool(tally.failures))
 

@@ -361,7 +361,7 @@ def _otsu(values: np.ndarray) -> float:
             return low / 2 + high / 2
         counts, bins = np.histogram(values.astype(float), BINS, (low, high))
     below = np.cumsum(counts)[:-1]
-    moment = np.cumsum(counts * (bins[:-1] + bins[1:]) / 2)
+    moment = np.cumsum(counts * np.arange(len(counts), dtype=float))
     total = counts.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
         between = (moment[-1] * below - moment[:-1] * total) ** 2 / (below * (total - below))

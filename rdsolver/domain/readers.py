@@ -96,14 +96,17 @@ def sha256(path: Path) -> str:
 
 def _companions(path: Path) -> list[Path]:
     """The files that hold the values of a MetaImage or NRRD header. Raises InputError when one is not in the folder of the header."""
-    pattern = NAMED.get(path.suffix.lower())
-    if pattern is None:
+    kind = path.suffix.lower()
+    if kind not in NAMED:
         return []
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if any(n.strip() not in (b"2", b"3", b"4") for n in re.findall(rb"(?m)^\s*NDims\s*[=:]([^\r\n]*)", content[:4096])):
-            raise InputError(f"{path}: its header is damaged: NDims is 2 or 3.")  # SimpleITK would crash
-        end = content.find(b"\n\n") if path.suffix.lower() == ".nrrd" else -1
-        named = {match.decode(errors="replace").strip() for match in re.findall(pattern, content[:end] if end >= 0 else content)}
+        end = re.search(ENDS[kind], content)
+        header = content[: end.end() if end else len(content)]
+        searched = content if kind != ".nrrd" else header  # a comment may feign the end of a MetaImage header
+        named = {match.decode(errors="replace").strip() for match in re.findall(NAMED[kind], searched)}
+        axes = re.findall(rb"(?im)^\s*(?:NDims|dimension)\s*[=:]([^\r\n]*)", searched)
+    if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(len(x) > 500 for x in re.findall(rb"(?m)^(?![^:\n]*:=).*", header)):
+        raise InputError(f"{path}: its header is damaged: the number of axes, or the length of a line.")  # SimpleITK would crash
     folder, found = path.resolve().parent, []
     for name in sorted(named - {"LOCAL"}):
         file = (folder / name).resolve()
@@ -116,12 +119,10 @@ def _companions(path: Path) -> list[Path]:
     return found
 
 
-NAMED = {
-    ".mhd": rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)",
-    ".mha": rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)",
-    ".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)",
-}
+NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)") | {".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)"}
 """Where a header names the file with its values."""
+ENDS = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile[^\n]*\n") | {".nrrd": rb"\r?\n\r?\n"}
+"""Of a header."""
 
 
 def _check_size(shape: Sequence[int], itemsize: int, where: str) -> None:

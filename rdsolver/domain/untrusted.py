@@ -90,8 +90,13 @@ def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
     file = h5py.File(path, "r", **how)
     try:
         with reading(path):
-            file.visititems_links(lambda name, link: _refuse(path, name, link) if isinstance(link, h5py.ExternalLink) else None)
-            file.visititems(lambda name, node: _refuse(path, name, node) if _elsewhere(node) else None)
+            elsewhere = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
+            elsewhere = elsewhere or file.visititems(lambda name, node: name if _elsewhere(node) else None)
+            if elsewhere:
+                raise Damaged(
+                    f"{path}: {elsewhere} lies in another file, and those are not followed. Copy all of it into one file, "
+                    f"for example in Python: target[{elsewhere!r}] = source[{elsewhere!r}][...]."
+                )
     except BaseException:
         file.close()
         raise
@@ -100,13 +105,6 @@ def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
 
 def _elsewhere(node: Any) -> bool:
     return isinstance(node, h5py.Dataset) and bool(node.is_virtual or node.external)
-
-
-def _refuse(path: object, name: str, item: Any) -> None:
-    raise Damaged(
-        f"{path}: {name} lies in another file, and those are not followed. Copy all of it into one file, "
-        f"for example in Python: target[{name!r}] = source[{name!r}][...]."
-    )
 
 
 def attribute(node: Any, name: str) -> Any:
