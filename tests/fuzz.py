@@ -169,7 +169,7 @@ def serve(seeds: Path, work: Path, seed: int) -> None:
     import rdsolver.output.reader
     import rdsolver.run  # noqa: F401
 
-    rdsolver.output.reader.LIVE_PAUSE = 0
+    rdsolver.output.reader.LIVE_TRIES, rdsolver.output.reader.LIVE_PAUSE = 2, 0
     rdsolver.config.host_memory = lambda: 8 * 2**20  # small sections alone are generated
     trabeculae.LATTICE_MAX = {2: 256, 3: 32}
     say, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
