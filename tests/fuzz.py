@@ -21,6 +21,9 @@ import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -156,8 +159,8 @@ def outcome(kind: str, path: Path) -> tuple[str, str]:
 # --- workers ----------------------------------------------------------------------------------------------------------
 
 
-def serve(seeds: Path, work: Path, seed: int) -> None:
-    """Take cases from stdin, one a line, and tell their outcomes on stdout. A process forked from this one does it, and another when it dies."""
+def prepare(seeds: Path, work: Path, seed: int, pipes: list[tuple[int, int]]) -> None:
+    """Import all that reads, once, and fork a worker for every pair of pipes."""
     import h5py  # noqa: F401
     import SimpleITK  # noqa: F401
     import xarray  # noqa: F401
@@ -172,45 +175,63 @@ def serve(seeds: Path, work: Path, seed: int) -> None:
     rdsolver.output.reader.LIVE_TRIES, rdsolver.output.reader.LIVE_PAUSE = 2, 0
     rdsolver.config.host_memory = lambda: 8 * 2**20  # small sections alone are generated
     trabeculae.LATTICE_MAX = {2: 256, 3: 32}
-    say, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-
-    def tell(**said: Any) -> None:
-        os.write(say, json.dumps(said).encode() + b"\n")
-
     whole()
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    for lines, told in pipes:
+        if os.fork() == 0:
+            try:
+                keep(lines, told, seeds, work, seed)
+            finally:
+                os._exit(0)
+    for _ in pipes:
+        os.wait()
+
+
+def keep(lines: int, told: int, seeds: Path, work: Path, seed: int) -> None:
+    """One process after another that takes cases, from a pipe, and tells their outcomes, into another."""
     while True:
         child = os.fork()
         if child == 0:
-            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
-            start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            tell(pid=os.getpid())
-            while line := take():
-                n, kind = line.split()
-                path = work / n
-                shutil.copytree(seeds, path)
-                was = os.times()
-                what, said = "failed", "the case could not be made"
-                try:
-                    case = mutations.KINDS[kind](path, Random(f"{seed} {n} {kind}"))
-                    what, said = outcome(kind, case)
-                except Exception:
-                    said = f"the case could not be made: {traceback.format_exc()[-2000:]}"
-                now, used = os.times(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start
-                tell(outcome=what, said=said, memory=used * 1024, seconds=now.user + now.system - was.user - was.system)
-            os._exit(0)
+            try:
+                serve(lines, told, seeds, work, seed)
+            finally:
+                os._exit(0)
         _, status = os.waitpid(child, 0)
         if status == 0:
             return
-        tell(died=os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+        tell(told, died=os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
-def take() -> str:
-    """A line of stdin, and no more of it: what follows is for whoever reads next."""
+def serve(lines: int, told: int, seeds: Path, work: Path, seed: int) -> None:
+    """Cases, one a line, until there are no more."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tell(told, pid=os.getpid())
+    while line := take(lines):
+        n, kind = line.split()
+        path = work / n
+        shutil.copytree(seeds, path)
+        was = os.times()
+        what, said = "failed", "the case could not be made"
+        try:
+            case = mutations.KINDS[kind](path, Random(f"{seed} {n} {kind}"))
+            what, said = outcome(kind, case)
+        except Exception:
+            said = f"the case could not be made: {traceback.format_exc()[-2000:]}"
+        now, used = os.times(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start
+        tell(told, outcome=what, said=said, memory=used * 1024, seconds=now.user + now.system - was.user - was.system)
+
+
+def tell(pipe: int, **said: Any) -> None:
+    os.write(pipe, json.dumps(said).encode() + b"\n")
+
+
+def take(pipe: int) -> str:
+    """A line, and no more: what follows is for whoever reads next."""
     line = b""
-    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+    while not line.endswith(b"\n") and (byte := os.read(pipe, 1)):
         line += byte
     return line.decode()
 
@@ -225,18 +246,15 @@ class Tally:
 
 
 class Worker:
-    """A process that takes cases, one after another."""
+    """A process that takes cases, one after another: its pipes, as seen from here."""
 
-    def __init__(self, seeds: Path, work: Path, seed: int) -> None:
-        command = [sys.executable, "-m", "tests.fuzz", "--worker", str(seeds), str(work), str(seed)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent, bufsize=0)
-        self.child = 0
+    def __init__(self, lines: int, told: int) -> None:
+        self.lines, self.told, self.child = os.fdopen(lines, "wb", 0), os.fdopen(told, "rb", 0), 0
 
     def one(self, n: int, kind: str) -> dict[str, Any]:
         while not self.child:
             self.child = self._line(None)["pid"]
-        assert self.process.stdin
-        self.process.stdin.write(f"{n} {kind}\n".encode())
+        self.lines.write(f"{n} {kind}\n".encode())
         began, had, killed = time.monotonic(), computed(self.child), ""
         while True:
             said = self._line(0.5)
@@ -251,19 +269,32 @@ class Worker:
                 return said
 
     def _line(self, wait: float | None) -> dict[str, Any] | None:
-        out = self.process.stdout
-        assert out
-        if not select.select([out], [], [], wait)[0]:
+        if not select.select([self.told], [], [], wait)[0]:
             return None
-        line = out.readline()
+        line = self.told.readline()
         if not line:
             raise RuntimeError("the worker is gone")
         return json.loads(line)
 
     def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
+        self.lines.close()
+        self.told.close()
+
+
+@contextmanager
+def started(seeds: Path, work: Path, seed: int, count: int) -> Iterator[list[Worker]]:
+    there, here = zip(*(((a, d), (b, c)) for (a, b), (c, d) in ((os.pipe(), os.pipe()) for _ in range(count))), strict=True)
+    command = [sys.executable, "-m", "tests.fuzz", "--worker", str(seeds), str(work), str(seed), json.dumps(there)]
+    with subprocess.Popen(command, pass_fds=[end for pair in there for end in pair], cwd=Path(__file__).parent.parent):
+        for pair in there:
+            for end in pair:
+                os.close(end)
+        workers = [Worker(b, c) for b, c in here]
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                worker.close()
 
 
 def computed(pid: int) -> float:
@@ -287,14 +318,10 @@ def fuzz(cases: list[int], seed: int, only: str | None, kept: Path, workers: int
         work.mkdir()
         mutations.seeds(seeds)
 
-        def go() -> None:
-            worker = Worker(seeds, work, seed)
-            try:
+        def go(worker: Worker) -> None:
+            with suppress(queue.Empty):
                 while True:
-                    try:
-                        n = todo.get_nowait()
-                    except queue.Empty:
-                        return
+                    n = todo.get_nowait()
                     kind = only or names[n % len(names)]
                     said = worker.one(n, kind)
                     with lock:
@@ -307,14 +334,9 @@ def fuzz(cases: list[int], seed: int, only: str | None, kept: Path, workers: int
                             tally.failures.append((n, kind, said["said"]))
                             shutil.move(work / str(n), kept / str(n))
                     shutil.rmtree(work / str(n), ignore_errors=True)
-            finally:
-                worker.close()
 
-        threads = [threading.Thread(target=go) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with started(seeds, work, seed, workers) as ready, ThreadPoolExecutor(workers) as pool:
+            list(pool.map(go, ready))
     return tally
 
 
@@ -325,10 +347,11 @@ def main() -> None:
     parser.add_argument("--only", choices=list(mutations.KINDS))
     parser.add_argument("--case", type=int, help="this one alone")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        serve(Path(asked.worker[0]), Path(asked.worker[1]), int(asked.worker[2]))
+        seeds, work, seed, pipes = asked.worker
+        prepare(Path(seeds), Path(work), int(seed), json.loads(pipes))
         return
     kept, began = Path(tempfile.mkdtemp(prefix="fuzz-")), time.monotonic()
     tally = fuzz([asked.case] if asked.case is not None else list(range(asked.n)), asked.seed, asked.only, kept, asked.workers)
