@@ -33,8 +33,7 @@ from unittest.mock import patch
 
 from rdsolver.errors import LONGEST as LONGEST_MESSAGE
 from rdsolver.errors import InputError, RunError
-
-from . import mutations
+from tests import fuzz_seeds, mutations
 
 MEMORY = 2 * 2**30  # bytes that a worker may take beyond what it has at its start
 LONGEST = 10.0  # s of computing for one case
@@ -117,7 +116,7 @@ def whole() -> Any:
     from rdsolver.output.reader import open_run
     from rdsolver.run import problem_of
 
-    with open_run(mutations.DATA / "layout_1.h5") as there:
+    with open_run(fuzz_seeds.DATA / "layout_1.h5") as there:
         return problem_of(there)
 
 
@@ -170,7 +169,7 @@ def prepare(seeds: Path, work: Path, seed: int, pipes: list[tuple[int, int]]) ->
     import rdsolver.domain.images
     import rdsolver.domain.trabeculae as trabeculae
     import rdsolver.output.reader
-    import rdsolver.run  # noqa: F401
+    import rdsolver.run
 
     rdsolver.output.reader.LIVE_TRIES, rdsolver.output.reader.LIVE_PAUSE = 2, 0
     rdsolver.config.host_memory = lambda: 8 * 2**20  # small sections alone are generated
@@ -316,7 +315,7 @@ def fuzz(cases: list[int], seed: int, only: str | None, kept: Path, workers: int
         seeds, work = Path(folder) / "seeds", Path(folder) / "work"
         seeds.mkdir()
         work.mkdir()
-        mutations.seeds(seeds)
+        fuzz_seeds.seeds(seeds)
 
         def go(worker: Worker) -> None:
             with suppress(queue.Empty):
@@ -359,7 +358,9 @@ def main() -> None:
         print(f"--- case {n} ({kind}), kept in {kept / str(n)}:\n{said}")
     total = sum(tally.counts[k] for k in ("worked", "refused", "failed"))
     print(f"{total} cases: {', '.join(f'{tally.counts[k]} {k}' for k in ('worked', 'refused', 'failed'))}", end="; ")
-    print(f"{time.monotonic() - began:.0f} s, the slowest, case {tally.slowest[1]}, {tally.slowest[0]:.1f} s; at most {tally.memory / 2**20:.0f} MiB beyond the start")
+    seconds, case = tally.slowest
+    print(f"{time.monotonic() - began:.0f} s, the slowest, case {case}, {seconds:.1f} s; ", end="")
+    print(f"at most {tally.memory / 2**20:.0f} MiB beyond the start")
     print(", ".join(f"{k} {v:.0f} s" for k, v in sorted(tally.seconds.items())), "of computing")
     print(", ".join(f"{k} {v}" for k, v in sorted(tally.counts.items()) if " " in k))
     sys.exit(bool(tally.failures))

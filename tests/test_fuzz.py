@@ -20,8 +20,7 @@ from rdsolver.output import layout
 from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
 from rdsolver.run import resume
-
-from tests import fuzz, mutations
+from tests import fuzz, fuzz_seeds
 
 GREY = np.arange(720, dtype="u1").reshape(24, 30)
 SECRET = np.arange(64.0).reshape(8, 8)
@@ -36,7 +35,7 @@ def test_five_hundred_damaged_files(tmp_path):
 
 @pytest.fixture
 def stopped(tmp_path):
-    mutations.stopped(tmp_path)
+    fuzz_seeds.stopped(tmp_path)
     return tmp_path / "run.h5"
 
 
@@ -104,7 +103,9 @@ def test_headers_name_values_in_their_own_folder(tmp_path, name):
 
 
 def test_ome_tiff_does_not_open_its_siblings(tmp_path):
-    parts = "".join(f'<TiffData FirstZ="{z}"><UUID FileName="{n}">urn:uuid:{z}</UUID></TiffData>' for z, n in enumerate(("a.tif", "../b.tif")))
+    parts = "".join(
+        f'<TiffData FirstZ="{z}"><UUID FileName="{n}">urn:uuid:{z}</UUID></TiffData>' for z, n in enumerate(("a.tif", "../b.tif"))
+    )
     size = 'DimensionOrder="XYZCT" Type="uint8" SizeX="30" SizeY="24" SizeZ="2" SizeC="1" SizeT="1"'
     text = f'<OME UUID="urn:uuid:0"><Image><Pixels {size}>{parts}</Pixels></Image></OME>'
     tifffile.imwrite(tmp_path / "a.tif", GREY, description=text, metadata=None)
@@ -130,13 +131,17 @@ def test_sizes_are_compared_with_the_memory_before_they_are_allocated(tmp_path, 
         file.create_dataset("scan", (50_000, 70_000), "f8", chunks=True, compression="gzip")
     monkeypatch.setattr(untrusted, "host_memory", lambda: 2**30)
     refused(tmp_path / "a.h5", r"29\.3 GiB of memory are needed, and 1 GiB are free")
-    head = b"\x93NUMPY\x01\0" + struct.pack("<H", 118) + repr({"descr": "<f8", "fortran_order": False, "shape": (50_000, 70_000)}).encode().ljust(118)
+    head = (
+        b"\x93NUMPY\x01\0"
+        + struct.pack("<H", 118)
+        + repr({"descr": "<f8", "fortran_order": False, "shape": (50_000, 70_000)}).encode().ljust(118)
+    )
     (tmp_path / "a.npy").write_bytes(head)
     refused(tmp_path / "a.npy", "GiB of memory are needed")
     with h5py.File(stopped, "r+") as file:
         del file["state/opg"]
         file["state"].create_dataset("opg", (50_000, 70_000), "f8", chunks=True)
-    with open_run(stopped) as run, pytest.raises(InputError, match="state/opg.*GiB of memory are needed"):
+    with open_run(stopped) as run, pytest.raises(InputError, match=r"state/opg.*GiB of memory are needed"):
         run.state  # noqa: B018
 
 
@@ -192,7 +197,9 @@ def test_what_is_told_steers_no_terminal(stopped):
 # --- configs ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a." * 200_000 + "a = 1", "[" + "a . " * 9_999 + "a]", "x = " + "9" * 5000, "k" * 900_000 + " = 1"])
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "a." * 200_000 + "a = 1", "[" + "a . " * 9_999 + "a]", "x = " + "9" * 5000, "k" * 900_000 + " = 1"]
+)
 def test_configs_made_to_keep_the_parser_busy(tmp_path, text):
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(InputError) as caught:
@@ -206,9 +213,9 @@ def test_absurd_sizes_are_refused_before_anything_is_made(tmp_path):
         "section.spacing": '"1e-300 um"',
         "time.save": '"1e-9 d"',
         "time.end": "1e300",
-        "dose": '[{agent = "fc_opg", amount = 1, every = 1e-6, times = 10000}, {agent = "fc_opg", amount = 1, every = 1e-6, times = 10000}]',
+        "dose": "[" + '{agent = "fc_opg", amount = 1, every = 1e-6, times = 10000}, ' * 2 + "]",
     }.items():
-        (tmp_path / "a.toml").write_text(mutations.CONFIGS[2])
+        (tmp_path / "a.toml").write_text(fuzz_seeds.CONFIGS[2])
         with pytest.raises(InputError, match=key if key != "section.spacing" else "spacing coarser"):
             load_config(tmp_path / "a.toml", [f"{key}={value}"]).problem()
 
@@ -229,6 +236,10 @@ def test_nothing_that_is_read_is_executed():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
                 found |= {(path.name, n) for n in names if n.partition(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "yaml")}
-            if isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle") and not (isinstance(node.value, ast.Constant) and node.value.value is False):
+            if (
+                isinstance(node, ast.keyword)
+                and node.arg in ("shell", "allow_pickle")
+                and not (isinstance(node.value, ast.Constant) and node.value.value is False)
+            ):
                 found.add((path.name, node.arg))
     assert found == {("own.py", "compile"), ("own.py", "exec")}

@@ -189,7 +189,9 @@ def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
     if page is None:
         return
     if page.compression in UNBOUNDED_TIFF:
-        raise InputError(f"{where}: it is compressed by {UNBOUNDED_TIFF[page.compression]}, which is not read. Save it with deflate, or plain.")
+        raise InputError(
+            f"{where}: it is compressed by {UNBOUNDED_TIFF[page.compression]}, which is not read. Save it with deflate, or plain."
+        )
     chunk = math.prod(page.chunks) * np.dtype(page.dtype).itemsize
     check_fits(chunk, where)
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if page.compression in DEFLATE_TIFF else ():

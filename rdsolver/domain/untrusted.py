@@ -79,7 +79,9 @@ def check_fits(size: int, what: str) -> None:
 def check_unpacks(packed: bytes, size: int, what: str) -> None:
     """Raises InputError when deflated bytes give more than `size`, as a decompression bomb does."""
     if DEFLATE * len(packed) > SMALL and len(zlib.decompressobj().decompress(packed, size + 1)) > size:
-        raise Damaged(f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made to fill the memory.")
+        raise Damaged(
+            f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made to fill the memory."
+        )
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------------------------

@@ -216,8 +216,8 @@ def create_series(group: h5py.Group, name: str, unit: str, label: str, levels: t
 def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window) -> None:
     """Arrays on the whole grid and plain numbers, contiguous, in the precision they come in."""
     create_space(group, whole)
-    for name, array in arrays.items():
-        node = group.create_dataset(name, data=array, track_order=True)
+    for name, values in arrays.items():
+        node = group.create_dataset(name, data=values, track_order=True)
         if node.shape == whole.shape:
             attach(node, *whole.axes)
 
