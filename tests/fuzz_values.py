@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from random import Random
 from typing import Any
 
@@ -112,6 +113,19 @@ def value(rng: Random) -> Any:
             "y-high",
         )
     )
+
+
+def alike(old: Any, rng: Random) -> Any:
+    """Of the same kind, and another size."""
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        return rng.choice((old + 1, old - 1, 10 * old, number(rng)))
+    if isinstance(old, float):
+        return old * 10.0 ** rng.randint(-20, 20)
+    if isinstance(old, str):
+        return re.sub(r"^[\d.]+", lambda _: f"{10 ** rng.uniform(-9, 9):.3g}" if rng.random() < 0.5 else str(rng.randint(0, 500)), old)
+    return [alike(x, rng) for x in old] if isinstance(old, list) else value(rng)
 
 
 def toml(item: Any) -> str:

@@ -14,7 +14,7 @@ from rdsolver import checkpoint
 from tests.fuzz_hdf5 import hdf5, tables
 from tests.fuzz_images import image
 from tests.fuzz_seeds import CONFIGS
-from tests.fuzz_values import TEXTS, places, shake, toml, value
+from tests.fuzz_values import TEXTS, alike, places, shake, toml, value
 
 
 def config(folder: Path, rng: Random) -> Path:
@@ -47,7 +47,7 @@ def config(folder: Path, rng: Random) -> Path:
         elif fate == 2 and isinstance(holder, list):
             holder.extend([holder[key]] * rng.choice((1, 100, 3000)))
         else:
-            holder[key] = value(rng)
+            holder[key] = alike(holder[key], rng) if fate < 6 else value(rng)
         if not places(tree):
             break
     path.write_text("\n".join(f"{json.dumps(k)} = {toml(v)}" for k, v in tree.items()), errors="replace")
