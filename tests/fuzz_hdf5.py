@@ -123,7 +123,7 @@ def tables(path: Path, rng: Random) -> None:
         kept = layout.take(meta)
         tree = {k: json.loads(v) if k == "config" else v for k, v in kept.items()}
         for _ in range(rng.randint(1, 2)):
-            holder, key = rng.choice(places(tree))
+            holder, key = rng.choice(places(tree) or [({"": 0}, "")])
             if rng.random() < 0.3:
                 del holder[key]
             else:
