@@ -130,6 +130,8 @@ def _read(path: Path) -> Checkpoint:
         numbers = layout.take(groups.pop("numbers"))["all"]
         if wrong := [name for name, kind in NUMBERS.items() if not isinstance(numbers[name], kind)]:
             raise InputError(f"its {wrong[0]} is not what belongs there")
+        if min(numbers["times"], numbers["rows"]) < 0:
+            raise InputError("it counts less than nothing")
         return Checkpoint(numbers, {kind: {name: array(layout.dataset(g, name)) for name in map(str, g)} for kind, g in groups.items()})
 
 
