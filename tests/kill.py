@@ -35,6 +35,7 @@ GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
 SERIES = (Series("n", "1", "n"),)
 GROUPS = ("", "series", "state", "reference")
+REST = {"run_id": "kill", "fingerprint": "", "spent": 0.0, "simulation": {}, "account": {}, "first": {}, "last": {}}
 LONGEST = 0.4  # s from the first flush to the kill
 DELAY = 0.15  # s from a run's checkpoint to the signal, at most
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
@@ -73,7 +74,7 @@ def write(path: Path, grid: Grid, say: Callable[[int], None]) -> None:
             writer.append(float(n), {"a": a, "b": -a})
             writer.append_series({"time": np.array([n + 0.5]), "n": np.array([float(n)])})
             if n % 3 == 0:
-                checkpoint.save(path, {"run_id": "kill", "times": n + 1, "rows": n + 1}, {"u": {"a": a}})
+                checkpoint.save(path, REST | {"times": n + 1, "rows": n + 1}, {"u": {"a": a}})
             say(n + 1)
 
 
