@@ -10,6 +10,7 @@ import numpy as np
 
 from .course import BoneCourse, PlainCourse, model_of
 from .domain.grid import Grid
+from .domain.untrusted import reading
 from .errors import InputError
 from .models.base import Field, Model, Parameter
 from .models.bone import calcium
@@ -117,12 +118,18 @@ class BoneAccount:
         return BoneCourse(self.problem, {"state": fields, "reference": reference, "plasma": {}})
 
     def _initial(self) -> dict[str, Any] | None:
+        with reading(f"initial.from: {self.problem.initial}"):
+            return self._found()
+
+    def _found(self) -> dict[str, Any] | None:
         """State, reference and plasma of the run that this one goes on from, checked against the problem."""
         if self.problem.initial is None:
             return None
         bone = self.problem.section.bone * self.problem.section.active
         state, reference = _last(self.problem.initial, self.problem.grid, bone, self.problem.tissue)
         fields = {k: v for k, v in state.items() if np.ndim(v) == self.problem.grid.ndim}
+        if wrong := [k for k, v in fields.items() if v.shape != self.problem.grid.shape]:
+            raise InputError(f"initial.from: {self.problem.initial} is damaged: its {wrong[0]} does not fit its grid.")
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
         self._check_parts(fields, plasma)
         drugs = {*(a.name for a in self.problem.agents), *((BISPHOSPHONATE,) if self.problem.bisphosphonate else ())}
@@ -258,7 +265,8 @@ class ModelAccount:
         p = self.problem
         start = p.initial
         if isinstance(start, Path):
-            state, _ = _last(start, p.grid, p.arrays.get("bone"), p.model.name)
+            with reading(f"initial.from: {start}"):
+                state, _ = _last(start, p.grid, p.arrays.get("bone"), p.model.name)
             missing = sorted({f.name for f in self.fields} - state.keys())
             if missing:
                 raise InputError(f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it started with.")

@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .domain.untrusted import array, attribute, open_hdf5, reading
 from .errors import InputError, RunError
 from .output import layout
 from .output.writer import reason
@@ -27,6 +28,9 @@ SCHEMA = 1
 NAMES = ("checkpoint.h5", "checkpoint-before.h5")
 HEAD = 512  # bytes before the HDF5 file
 MARK = "rdsolver checkpoint"
+NUMBERS: dict[str, Any] = {"run_id": str, "fingerprint": str, "times": int, "rows": int, "spent": (int, float)}
+NUMBERS |= dict.fromkeys(("simulation", "account", "first", "last"), dict)
+"""What a run goes on from, beside arrays."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,9 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
         if not path.exists():
             continue
         try:
-            found = _read(path)
-        except (InputError, OSError, RuntimeError, KeyError, ValueError) as e:
+            with reading(path):
+                found = _read(path)
+        except InputError as e:
             wrong.append(f"{path} is passed over: {e}")
             continue
         if found.numbers["run_id"] == run_id:
@@ -118,12 +123,16 @@ def _read(path: Path) -> Checkpoint:
         head = raw.read(HEAD).split(b"\n")[0].decode("ascii", "replace")
         if head != f"{MARK} {_digest(raw)}":
             raise InputError("it is damaged (its SHA-256 does not fit)")
-    with h5py.File(path, "r") as file:
-        if int(file.attrs["schema"]) > SCHEMA:  # pyright: ignore[reportArgumentType]
+    with open_hdf5(path) as file:
+        if int(attribute(file, "schema")) > SCHEMA:
             raise InputError("a newer rdsolver wrote it")
         groups = {name: node for name, node in file.items() if isinstance(node, h5py.Group)}
         numbers = layout.take(groups.pop("numbers"))["all"]
-        return Checkpoint(numbers, {kind: {name: layout.dataset(g, name)[()] for name in map(str, g)} for kind, g in groups.items()})
+        if wrong := [name for name, kind in NUMBERS.items() if not isinstance(numbers[name], kind)]:
+            raise InputError(f"its {wrong[0]} is not what belongs there")
+        if min(numbers["times"], numbers["rows"]) < 0:
+            raise InputError("it counts less than nothing")
+        return Checkpoint(numbers, {kind: {name: array(layout.dataset(g, name)) for name in map(str, g)} for kind, g in groups.items()})
 
 
 def _digest(raw: Any) -> str:

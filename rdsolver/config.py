@@ -185,6 +185,8 @@ class Config(Table):
             return self._bone(place, common) if self.whole is None else config_own.problem(self, place, common)
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
+        except MemoryError as error:
+            raise InputError(f"{self._file}: section: it does not fit into memory. Make it smaller, or its spacing coarser.") from error
 
     def _bone(self, place: Section, common: dict[str, Any]) -> Problem:
         lesions = dict.fromkeys(d.lesion for d in self.dose)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import config_own
 from .config_errors import Fault, shown, unknown
+from .config_tables import listed
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import AT_BASELINE, parameters
@@ -18,6 +19,9 @@ from .units import number
 
 if TYPE_CHECKING:
     from .config import Config
+
+MOST_DOSES = 10_000
+"""In a run."""
 
 CYTOKINES = ("rankl", "opg", "rankl_opg")
 CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
@@ -224,6 +228,10 @@ def _bounds(row: Parameter) -> str:
 
 def _doses(config: Config) -> Iterator[Fault]:
     known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
+    many = sum(d.times or len(listed(d.at)) for d in config.dose)
+    if many > MOST_DOSES:
+        yield "dose", f"tables give {many:,} doses together, and at most {MOST_DOSES:,} are possible. Give fewer."
+        return
     for i, dose in enumerate(config.dose):
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"

@@ -12,6 +12,9 @@ from .config_file import override_key
 Fault = tuple[str, str]
 """A key, and what is wrong with it: the message is "file: key text"."""
 
+MOST_TOLD = 12
+"""Faults in one message."""
+
 KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
 """The keys a table may have, with their meanings."""
 
@@ -19,7 +22,7 @@ KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
     """`name` is not one of `allowed`: the nearest of them, and all."""
     allowed = list(allowed)
-    close = get_close_matches(name, allowed, 1)
+    close = get_close_matches(name[:100], allowed, 1)
     nearest = f" Did you mean {close[0]}?" if close else ""
     return f"is not a known {kind}.{nearest} Allowed: {', '.join(allowed)}."
 
@@ -30,12 +33,20 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
+    except RecursionError:
+        text = "(nested too deep)"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def message(file: str, faults: Iterable[Fault], overrides: Sequence[str]) -> str:
-    """One paragraph each."""
-    return "\n\n".join(f"{_where(file, key, overrides)}: {key}{' ' if key else ''}{text}" for key, text in dict.fromkeys(faults))
+    """One paragraph each, of the first few."""
+    told = [f"{_where(file, key, overrides)}: {shortened(key)}{' ' if key else ''}{text}" for key, text in dict.fromkeys(faults)]
+    more = [f"... and {len(told) - MOST_TOLD} more."] if len(told) > MOST_TOLD else []
+    return "\n\n".join([*told[:MOST_TOLD], *more])
 
 
 def _where(file: str, key: str, overrides: Sequence[str]) -> str:

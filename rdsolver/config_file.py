@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,7 +14,9 @@ from .errors import InputError
 
 PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
-LONGEST = 1_000_000  # bytes; a config is a page of text
+LONGEST = 1_000_000  # characters; a config is a page of text
+QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
+DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -38,17 +41,20 @@ def override_key(override: str) -> str:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LONGEST:
-            raise InputError(
-                f"{path}: the file has {path.stat().st_size:,} bytes, which is no config. Give the TOML file that describes the run."
-            )
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST or DEEP.search(QUOTED.sub("k", text)):
+            what = f"has more than {LONGEST:,} characters" if len(text) > LONGEST else "has a key of more than 20 parts"
+            raise InputError(f"{path}: the file {what}, which is no config. Give the TOML file that describes the run.")
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. {_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"{path}: the file cannot be read ({reason}). Give the TOML file that describes the run.") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise InputError(f"{path}: it is nested too deep. Give the TOML file that describes the run.") from None
+    except ValueError as error:  # TOMLDecodeError, and of a number or date that Python does not take
         raise InputError(
             f"{path}: this is not valid TOML: {error}. Text and quantities stand in quotes, for example "
             'spacing = "10 um", and each key stands once.'
@@ -76,7 +82,14 @@ def _resolve(raw: dict[str, Any], folder: Path) -> None:
     for table, key in PATHS:
         value = raw[table].get(key) if isinstance(raw.get(table), dict) else None
         if isinstance(value, str) and value and value not in NOT_A_PATH:
-            raw[table][key] = str(folder / Path(value).expanduser())
+            raw[table][key] = str(folder / _expanded(value))
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~ of a user that is not there
+        return Path(path)
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -14,6 +14,9 @@ from .config_tables import Length, Lengths, Quantity, Table
 from .domain.grid import Grid
 from .domain.section import Section, rings, slab
 
+MOST_CELLS = 1e9
+"""Along an axis."""
+
 
 class Box(Table):
     """What a generated section of any kind has."""
@@ -29,6 +32,12 @@ class Box(Table):
 
     def faults(self) -> Iterator[Fault]:
         for i, length in enumerate(self.size):
+            if not length / self.spacing < MOST_CELLS:
+                yield (
+                    f"size.{i}",
+                    f"= {length:g} um makes {length / self.spacing:.3g} cells of {self.spacing:g} um. Make the spacing coarser.",
+                )
+                continue
             cells = max(round(length / self.spacing), 1)
             if abs(length / self.spacing - cells) > 0.01:
                 nearest = cells * self.spacing

@@ -23,6 +23,8 @@ from .domain.borders import Border
 from .domain.nests import Nests
 from .units import number, way_out
 
+LATEST = 1e9
+"""d."""
 MOST_SAVED = 100_000
 """Saved states; more is a slip in a unit."""
 
@@ -79,11 +81,11 @@ def _faults(faults: Sequence[Fault]) -> PydanticCustomError:
     return PydanticCustomError("faults", "faults", {"faults": list(faults)})
 
 
-Length = Annotated[float, Quantity("um", above=0)]
-Lengths = Annotated[float | list[float], Quantity("um", above=0, many=True)]
-Time = Annotated[float, Quantity("d", least=0)]
-Times = Annotated[float | list[float], Quantity("d", least=0, many=True)]
-Duration = Annotated[float, Quantity("d", above=0)]
+Length = Annotated[float, Quantity("um", above=0, most=1e12)]
+Lengths = Annotated[float | list[float], Quantity("um", above=0, most=1e12, many=True)]
+Time = Annotated[float, Quantity("d", least=0, most=LATEST)]
+Times = Annotated[float | list[float], Quantity("d", least=0, most=LATEST, many=True)]
+Duration = Annotated[float, Quantity("d", above=0, most=LATEST)]
 
 
 def _names(value: Any) -> Any:
@@ -279,7 +281,9 @@ class TimeTable(Table):
                 yield "save", f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or let the run last longer."
             if not self.save:
                 yield "save", '= [] holds no time. Give at least one, or an interval such as "1 d".'
-        elif self.save is not None and self.save < self.end / MOST_SAVED:
+            elif len(self.save) > MOST_SAVED:
+                yield "save", f"holds {len(self.save):,} times, and at most {MOST_SAVED:,} states are saved. Save fewer."
+        elif self.save is not None and not self.save >= self.end / MOST_SAVED > 0:
             many = f"at most {MOST_SAVED:,} saved states"
             yield "save", f'= {self.save:g} d is too short an interval for {self.end:g} d: {many}. Give a longer one, such as "1 d".'
 
@@ -287,7 +291,7 @@ class TimeTable(Table):
         """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
         if isinstance(self.save, list):
             return sorted(set(self.save))
-        interval = self.save or self.end / 60
+        interval = self.save or self.end / 60 or self.end
         count = math.ceil(self.end / interval - 1e-6)
         return [*(i * interval for i in range(count)), self.end]
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from traceback import extract_tb
 
+LONGEST = 2000  # characters of a message
+
 
 class RdsolverError(Exception):
     """Anything rdsolver says in one paragraph instead of a traceback."""
 
     exit_status = 3
+
+    def __init__(self, message: str = "") -> None:
+        text = printable(message)
+        super().__init__(text if len(text) < LONGEST else f"{text[: LONGEST - 40]} ... (and {len(text) - LONGEST + 40:,} characters more)")
+
+
+def printable(text: str) -> str:
+    """Text as it can be shown: what would steer a terminal, and what no terminal can show, becomes a question mark."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 class InputError(RdsolverError):

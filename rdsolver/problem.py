@@ -21,6 +21,7 @@ from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
+from .domain.untrusted import host_memory as host_memory
 from .domain.where import Where, solved
 from .errors import InputError, RdsolverError, RunError, traced
 from .models.base import Field, Parameter
@@ -247,16 +248,6 @@ def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float)
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
 """Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs (docs/numerics.md)."""
-
-
-def host_memory() -> int | None:
-    """Bytes free on this machine, None where it does not say."""
-    try:
-        with open("/proc/meminfo") as f:
-            rows = dict(line.split(":", 1) for line in f)
-        return int(rows["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def memory_needed(cells: int, fields: int, precision: str) -> int:

@@ -14,10 +14,11 @@ import numpy as np
 from . import checkpoint as checkpoints
 from . import device as devices
 from .accounts import Account, account_of
+from .domain.untrusted import Damaged, reading
 from .errors import InputError
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, check_folder, estimate_size
-from .problem import ModelProblem, Problem, check_memory, enough_memory, memory_needed
+from .problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
 from .progress import Reporter, Silent
 from .provenance import collect
 from .running import CHECKPOINT_EVERY, Limits, Running
@@ -122,11 +123,13 @@ def resume(
     if before.status == "finished":
         tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
         return before
-    with before:
+    with before, reading(path):
         then, reference = before.provenance, before.reference
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
         problem = problem or problem_of(before, allow_python)
-    solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
+        solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
+        list(checkpoints.differences(then, then))  # it holds what is compared below
+        began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
     problem = replace(problem, solver=solver)
     account, numbers = account_of(problem), kept.numbers
     with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
@@ -136,14 +139,15 @@ def resume(
             tell.warn(text)
         if fingerprint(problem) != numbers["fingerprint"]:
             raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
-        course = account.resumed(kept.arrays["u"], reference)
-        simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
-        account.recall(numbers["account"])
+        with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
+            course = account.resumed(kept.arrays["u"], reference)
+            simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
+            account.recall(numbers["account"])
         size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
         with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
             sitting = {"time": simulation.t, **{k: now[k] for k in ("started", "command", "device", "versions", "git_commit")}}
-            writer.note("resumed", [*then.get("resumed", []), sitting])
-            writer.note("warnings", list(dict.fromkeys([*then.get("warnings", []), *wrong])))
+            writer.note("resumed", [*began, sitting])
+            writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
@@ -183,8 +187,12 @@ def problem_of(run: Run, allow_python: bool = False) -> Problem | ModelProblem:
     """What a run file says it was made from, in the precision of the run. Raises InputError when its section came from Python."""
     from .config import config_of
 
-    problem = config_of(run, allow_python).problem()
-    return replace(problem, solver=replace(problem.solver, precision=run.provenance["precision"]))
+    with reading(run.path):
+        problem = config_of(run, allow_python).problem()
+        precision = run.provenance["precision"]
+        if precision not in LEAST_TOLERANCE:
+            raise Damaged(f"{run.path} is damaged: its precision is {precision!r}.")
+        return replace(problem, solver=replace(problem.solver, precision=precision))
 
 
 def describe(problem: Problem | ModelProblem) -> list[tuple[str, str]]:

@@ -186,9 +186,22 @@ def slices(**arrays: np.ndarray) -> None:
         written(Path("s") / f"{name}.tif", values)
 
 
-def hdf5() -> None:
+def hdf5(scaled: bool = False, **arrays: np.ndarray) -> None:
     with h5py.File("a.h5", "w") as file:
-        file["one"], file["two"] = GREY, GREY
+        for name, values in arrays.items():
+            file[name] = values
+        if scaled:
+            file.create_dataset("one", data=GREY, scaleoffset=0, chunks=GREY.shape)
+
+
+def linked() -> None:
+    """An HDF5 file whose values lie in another."""
+    hdf5(two=GREY)
+    with h5py.File("a.h5", "r+") as file:
+        file["one"] = h5py.ExternalLink("b.h5", "/one")
+
+
+OME = '<?xml version="1.0"?><OME>' + "".join(f'<TiffData><UUID FileName="{n}.tif">urn:uuid:{n}</UUID></TiffData>' for n in "ab") + "</OME>"
 
 
 def cut(path: Path, size: int) -> None:
@@ -205,6 +218,21 @@ def newer(path: Path) -> None:
                 digest = checkpoint._digest(raw)
                 raw.seek(0)
                 raw.write(f"{checkpoint.MARK} {digest}\n".encode())
+
+
+def misnumbered(path: Path, times: object) -> None:
+    """Both checkpoints with a number that is none."""
+    found, _ = checkpoint.load(path, open_run(path).provenance["run_id"])
+    for _ in range(2):
+        checkpoint.save(path, {**found.numbers, "times": times}, found.arrays)
+
+
+def other(file: h5py.File, name: str, values: np.ndarray) -> None:
+    """Other values under a name, with the attributes of those before."""
+    had = dict(file[name].attrs)
+    del file[name]
+    file[name] = values
+    file[name].attrs.update({k: v for k, v in had.items() if k == "media_type"})
 
 
 def damaged(path: Path) -> None:

@@ -1,17 +1,36 @@
 """Every error of a command, a config, a section, an image or a model of one's own, provoked: id in docs/errors.md -> how."""
 
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import tifffile
-from errors_here import BLOCK, DOSE, IMAGE, PLAIN, RINGS, TRABECULAR, Here, border, changes, cut, hdf5, slices, then, tiff
+from errors_here import (
+    BLOCK,
+    DOSE,
+    IMAGE,
+    OME,
+    PLAIN,
+    RINGS,
+    TRABECULAR,
+    Here,
+    border,
+    changes,
+    cut,
+    fails,
+    hdf5,
+    linked,
+    slices,
+    then,
+    tiff,
+)
 from test_images import GREY, STACK
 from test_images import write as written
 
-from rdsolver.domain import readers
+from rdsolver.domain import readers, untrusted
 from rdsolver.domain.images import section_from_array
 
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
@@ -32,6 +51,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "config-missing": lambda h: h.cli("check", "mine.toml"),
     "config-unreadable": lambda h: h.cli("check", "."),
     "config-large": lambda h: h.check(text="# " + "x" * 2_000_000),
+    "config-deep": lambda h: h.check(text="a = " + "[" * 5000),
     "config-toml": lambda h: h.check(text="[section]\nspacing = 10 um\n"),
     "config-schema": lambda h: h.check("schema=2"),
     "config-python": lambda h: then(h.own(), h.cli("check", "mine.toml")),
@@ -54,6 +74,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "quantity-bounds": lambda h: h.check("time.end=-1 d"),
     # config, as a whole
     "size-multiple": lambda h: h.check("section.size=[165, 160]"),
+    "size-many": lambda h: h.check("section.size=[1e12, 160]"),
+    "section-memory": lambda h: then(h.patch.setattr("rdsolver.config_sections.slab", fails(MemoryError())), h.check()),
+    "dose-many": lambda h: h.check(*(f"dose.{i}={{agent='rank_fc', amount=1, every=1e-9, times=9999}}" for i in range(2))),
     "thickness-missing": lambda h: h.check(PLAIN % "slab_thickness=80"),
     "thickness-block": lambda h: h.check(BLOCK),
     "slab-axis": lambda h: h.check("section.axis=z"),
@@ -85,6 +108,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "save-late": lambda h: h.check("time.save=[1, 11]"),
     "save-never": lambda h: h.check("time.save=[]"),
     "save-often": lambda h: h.check("time.save=1e-9"),
+    "save-many": lambda h: then(h.patch.setattr("rdsolver.config_tables.MOST_SAVED", 2), h.check("time.save=[1, 2, 3]")),
     "not-of-bone": lambda h: h.check("model.name=artery", "model.preset=human", RINGS % 50),
     "not-of-own": lambda h: h.own("", "", "model.preset=mouse"),
     "etd-bone": lambda h: h.check("solver.integrator=etdrk4"),
@@ -122,7 +146,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-type": lambda h: h.image(GREY * 1j, "a.npy"),
     "image-nan": lambda h: h.image(np.where(np.eye(8), np.nan, 1.0), "a.npy"),
     "image-flat": lambda h: h.image(GREY * 0 + 7, "a.tif", "section.field_of_view=circle"),
-    "image-dataset": lambda h: then(hdf5(), h.image(None, "a.h5")),
+    "image-dataset": lambda h: then(hdf5(one=GREY, two=GREY), h.image(None, "a.h5")),
     "image-no-hdf5": lambda h: h.image(GREY, "a.tif", "section.dataset=one"),
     "image-folder": lambda h: then(slices(), h.image(None, "s")),
     "image-slice": lambda h: then(slices(a=STACK), h.image(None, "s")),
@@ -130,6 +154,20 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-itk": lambda h: then(
         h.patch.setitem(sys.modules, "SimpleITK", None), Path("a.nrrd").write_text("NRRD0004"), h.image(None, "a.nrrd")
     ),
+    "image-short": lambda h: then(written(Path("a.npy"), GREY), cut(Path("a.npy"), 300), h.image(None, "a.npy")),
+    "image-packed": lambda h: then(h.patch.setattr(readers, "UNBOUNDED_TIFF", {1: "something"}), h.image()),
+    "image-header": lambda h: then(Path("a.mha").write_text("NDims = 9\n"), h.image(None, "a.mha")),
+    "image-beside": lambda h: then(Path("a.mhd").write_text("NDims = 2\nElementDataFile = ../b.raw\n"), h.image(None, "a.mhd")),
+    "image-parts": lambda h: then(tifffile.imwrite("a.tif", GREY, description=OME, metadata=None), h.image(None)),
+    "file-elsewhere": lambda h: then(linked(), h.image(None, "a.h5")),
+    "file-memory": lambda h: then(
+        h.patch.setattr(untrusted, "SMALL", 0), h.patch.setattr(untrusted, "host_memory", lambda: 10), h.image(GREY, "a.npy")
+    ),
+    "file-bomb": lambda h: then(
+        h.patch.setattr(untrusted, "SMALL", 0), h.raised(lambda: untrusted.check_unpacks(zlib.compress(bytes(999)), 5, "a"))
+    ),
+    "file-kind": lambda h: then(hdf5(one=np.zeros((9, 9), "V8")), h.image(None, "a.h5")),
+    "file-packed": lambda h: then(hdf5(scaled=True), h.image(None, "a.h5")),
     "voxel-missing": lambda h: then(written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('voxel = "20 um"\n', ""))),
     "voxel-impossible": lambda h: then(
         tifffile.imwrite("a.tif", GREY, resolution=(1e-3, 1e-3), resolutionunit="CENTIMETER"),

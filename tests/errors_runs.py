@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import matplotlib
 import numpy as np
 from errors_here import (
@@ -20,8 +21,10 @@ from errors_here import (
     load_own,
     lock,
     met,
+    misnumbered,
     newer,
     opened,
+    other,
     refuses_to_write,
     removes,
     rkc_step,
@@ -81,13 +84,29 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "run-gone": lambda h: then(path := h.copy(), path.unlink(), h.cli("resume", path, "--allow-python")),
     "run-writing": lambda h: then(path := h.copy(), lock(path), h.cli("plot", path)),
     "run-damaged": lambda h: then(Path("run.h5").write_text("no HDF5"), h.cli("plot", "run.h5")),
-    "run-other": lambda h: then(hdf5(), h.cli("plot", "a.h5")),
+    "run-other": lambda h: then(hdf5(one=np.ones(3)), h.cli("plot", "a.h5")),
     "run-newer": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.modify("rdsolver_schema", 99))),
     "run-group": lambda h: h.cli("plot", h.edited(lambda f: f.pop("series"))),
+    "run-axes": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.modify("spacing", [0.0, 1.0]))),
+    "run-times": lambda h: h.cli("plot", h.edited(lambda f: f["time"].__setitem__(slice(None), 5.0), "flat")),
+    "run-cells": lambda h: h.cli("plot", h.edited(lambda f: other(f, "active", np.zeros((3, 3), "u1")))),
+    "run-field": lambda h: h.cli("plot", h.edited(lambda f: f["rankl"].resize(1, 0), "flat")),
+    "run-series": lambda h: h.cli("plot", h.edited(lambda f: f["series/ntx"].resize(1, 0), "flat")),
+    "run-centres": lambda h: h.cli("plot", h.edited(lambda f: f["x"].__setitem__(slice(None), np.nan))),
+    "run-meta": lambda h: h.cli("info", h.edited(lambda f: f["meta"].attrs.pop("status"))),
+    "run-config": lambda h: h.cli("resume", h.edited(lambda f: f["meta"].attrs.modify("config", "[]")), "--allow-python"),
+    "run-precision": lambda h: h.cli("resume", h.edited(lambda f: f["meta"].attrs.modify("precision", "half")), "--allow-python"),
+    "run-closed": lambda h: then(run := opened(h), run.close(), h.raised(lambda: run.active)),
+    "file-attribute": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.create("title", ["a", "b"], dtype=h5py.string_dtype()))),
+    "file-large": lambda h: then(h.patch.setattr("rdsolver.output.layout.take", fails(MemoryError())), h.cli("info", h.runs / "flat")),
+    "file-deep": lambda h: then(h.patch.setattr("rdsolver.output.layout.take", fails(RecursionError())), h.cli("info", h.runs / "flat")),
+    "file-damaged": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.pop("title"))),
     "run-dataset": lambda h: h.cli("plot", h.edited(lambda f: (f.pop("active"), f.create_group("active")))),
     "checkpoint-none": lambda h: then(path := h.copy(), checkpoint.remove(path), h.cli("resume", path, "--allow-python")),
     "checkpoint-sum": lambda h: then(path := h.copy(), damaged(path), h.cli("resume", path, "--allow-python")),
     "checkpoint-newer": lambda h: then(path := h.copy(), newer(path), h.cli("resume", path, "--allow-python")),
+    "checkpoint-entry": lambda h: then(path := h.copy(), misnumbered(path, "many"), h.cli("resume", path, "--allow-python")),
+    "checkpoint-count": lambda h: then(path := h.copy(), misnumbered(path, -1), h.cli("resume", path, "--allow-python")),
     "checkpoint-precision": lambda h: h.raised(lambda: list(checkpoint.differences({"precision": "float32"}, {"precision": "float64"}))),
     "checkpoint-other": lambda h: then(
         h.patch.setattr("rdsolver.run.fingerprint", lambda p: ""), h.cli("resume", h.copy(), "--allow-python")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ class Grid:
 
     @property
     def cells(self) -> int:
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     @property
     def cell_volume(self) -> float:

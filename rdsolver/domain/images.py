@@ -22,10 +22,12 @@ from .grid import Grid
 from .readers import MAX_VOXELS, read_image, sha256
 from .resampling import average, cells_within
 from .section import Section
+from .untrusted import check_fits
 
 VOXEL_RANGE = (0.05, 1000.0)  # um
 VOXEL_TOLERANCE = 0.01  # between the voxel size given and the one in the file
 RIM = 0.04  # of its radius, taken off a circle that is found: a scan is dim at its rim, and voxels there are half outside
+WORKING = 24  # bytes a voxel, besides the image itself, at most: a mask, its bone, a smoothed copy
 BINS = 1024  # for Otsu's threshold of grey values that are not integers
 
 Lengths = float | Sequence[float]
@@ -118,6 +120,7 @@ def section_from_array(
         )
     inside, view = _field_of_view(field_of_view, array, edges, key)
     inside, grey = inside[part], array[part]
+    check_fits(WORKING * grey.size, f"{key}.image{name}")
     if not inside.any():
         raise InputError(f"{key}.field_of_view and {key}.crop leave nothing of the image. Make one of them larger.")
     if threshold == "fraction" and np.issubdtype(grey.dtype, np.integer):
@@ -353,9 +356,12 @@ def _otsu(values: np.ndarray) -> float:
     if np.issubdtype(values.dtype, np.integer) and high - low < 2**16:
         counts, bins = np.histogram(values, int(high - low) + 1, (low - 0.5, high + 0.5))
     else:
-        counts, bins = np.histogram(values, BINS, (low, high))
+        width = (high - low) / BINS
+        if not 4 * np.spacing(max(abs(low), abs(high))) < width < math.inf:  # too near to each other, or too far, to be told apart
+            return low / 2 + high / 2
+        counts, bins = np.histogram(values.astype(float), BINS, (low, high))
     below = np.cumsum(counts)[:-1]
-    moment = np.cumsum(counts * (bins[:-1] + bins[1:]) / 2)
+    moment = np.cumsum(counts * np.arange(len(counts), dtype=float))
     total = counts.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
         between = (moment[-1] * below - moment[:-1] * total) ** 2 / (below * (total - below))
@@ -376,6 +382,7 @@ def _cells(
         raise InputError(
             f"{key}.spacing is {_um(target)}: that makes {math.prod(shape):.3g} cells, and at most {MAX_VOXELS:.3g} fit. Make it coarser."
         )
+    check_fits(WORKING * math.prod(shape), f"{key}.spacing is {_um(target)}")
     volume = average(inside, edges, shape, target)
     active = volume > 0.5
     fraction = np.divide(average(bone, edges, shape, target), volume, out=np.zeros(shape), where=active)

@@ -7,6 +7,8 @@ InputError that names the config key, the file, what was found and the way out.
 from __future__ import annotations
 
 import hashlib
+import math
+import mmap
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +21,12 @@ import PIL.Image
 import tifffile
 
 from ..errors import InputError
+from .untrusted import array, check_fits, check_unpacks, open_hdf5, reason
 
 MAX_VOXELS = 4_000_000_000
 GREY_PNG = ("1", "L", "I", "I;16", "F")
+DEFLATE_TIFF = (8, 32946)
+UNBOUNDED_TIFF = {34925: "LZMA", 34926: "Zstandard", 50000: "Zstandard", 50013: "PIXTIFF"}  # unpacked whole, whatever their size
 COLOUR_TIFF = {"RGB", "PALETTE", "SEPARATED", "YCBCR", "CIELAB"}
 MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, r"\u00B5m": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 INCH = 25400.0  # um
@@ -46,7 +51,7 @@ def read_image(path: Path, key: str, dataset: str | None = None) -> Image:
     Raises InputError when the file is missing, unreadable, empty, damaged, in colour, too large or of an unknown kind.
     """
     where = f'{key} = "{path}"'
-    if not path.exists():
+    if not (_is(path.is_file) or _is(path.is_dir)):
         raise InputError(
             f"{where}: there is no such file. A path in a config counts from the config's folder, "
             "one given by --set from the current folder: check its spelling."
@@ -62,15 +67,21 @@ def read_image(path: Path, key: str, dataset: str | None = None) -> Image:
         raise InputError(f"{where}: a dataset ({dataset!r}) is named, but only HDF5 files (.h5, .hdf5) hold datasets. Leave dataset out.")
     try:
         image = _hdf5(path, where, dataset) if reader is _hdf5 else reader(path, where)
-    except (InputError, MemoryError):
+    except InputError:
         raise
     except Exception as error:  # the libraries raise anything at all on a damaged file
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{where}: it could not be read ({reason}). Check that it is what its name says, complete, and readable by you."
+            f"{where}: it could not be read ({reason(error)}). Check that it is what its name says, complete, and readable by you."
         ) from error
     keep = [i for i, n in enumerate(image.values.shape) if n != 1]
     return Image(image.values.squeeze(), tuple(image.voxel[i] for i in keep) if len(image.voxel) == image.values.ndim else ())
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    try:
+        return test()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def sha256(path: Path) -> str:
@@ -84,25 +95,48 @@ def sha256(path: Path) -> str:
 
 
 def _companions(path: Path) -> list[Path]:
-    """The file that holds the values of a MetaImage header (.mhd)."""
-    if path.suffix.lower() != ".mhd":
+    """The files that hold the values of a MetaImage or NRRD header. Raises InputError when one is not in the folder of the header."""
+    kind = path.suffix.lower()
+    if kind not in NAMED:
         return []
-    named = re.search(r"^ElementDataFile\s*=\s*(.+?)\s*$", path.read_text(errors="replace"), re.MULTILINE)
-    data = path.parent / named[1] if named else path
-    return [data] if data != path and data.is_file() else []
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = re.search(ENDS[kind], content)
+        header = content[: end.end() if end else len(content)]
+        searched = content if kind != ".nrrd" else header  # a comment may feign the end of a MetaImage header
+        named = {match.decode(errors="replace").strip() for match in re.findall(NAMED[kind], searched)}
+        axes = re.findall(rb"(?im)^\s*(?:NDims|dimension)\s*[=:]([^\r\n]*)", searched)
+    if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(len(x) > 500 for x in re.findall(rb"(?m)^(?![^:\n]*:=).*", header)):
+        raise InputError(f"{path}: its header is damaged: the number of axes, or the length of a line.")  # SimpleITK would crash
+    folder, found = path.resolve().parent, []
+    for name in sorted(named - {"LOCAL"}):
+        file = (folder / name).resolve()
+        if file.parent != folder or not _is(file.is_file):
+            raise InputError(
+                f"{path}: its values lie in {name!r}, which is no file in the same folder, and others are not read. "
+                "Save the image as one file (.mha, .nrrd), or put the file with the values beside it."
+            )
+        found.append(file)
+    return found
 
 
-def _check_size(shape: Sequence[int], where: str) -> None:
+NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)") | {".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)"}
+"""Where a header names the file with its values."""
+ENDS = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile[^\n]*\n") | {".nrrd": rb"\r?\n\r?\n"}
+"""Of a header."""
+
+
+def _check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
     """Before anything is read, so that a damaged header or a bomb cannot fill the memory."""
-    voxels = int(np.prod([int(n) for n in shape], dtype=object)) if len(shape) else 0
+    voxels = math.prod(int(n) for n in shape) if len(shape) else 0
     size = " x ".join(map(str, shape))
     if voxels == 0:
         raise InputError(f"{where}: the image is empty (shape {size or '()'}). Give an image with at least one voxel.")
-    if voxels > MAX_VOXELS:
+    if not 0 < voxels <= MAX_VOXELS:
         raise InputError(
             f"{where}: the image has {size} = {voxels:.3g} voxels, and at most {MAX_VOXELS:.3g} are read. "
             "Save a crop of it, or a coarser copy, and give that."
         )
+    check_fits(voxels * (itemsize + 1), where)  # and where it is finite
 
 
 def _colour(where: str, found: str) -> InputError:
@@ -116,7 +150,9 @@ def _colour(where: str, found: str) -> InputError:
 
 
 def _tiff(path: Path, where: str) -> Image:
-    with tifffile.TiffFile(path) as tif:
+    with tifffile.TiffFile(path, _multifile=False, is_ndtiff=False, is_mmstack=False) as tif:
+        if len(set(re.findall(r"<(?:\w+:)?UUID\b[^>]*>\s*([^<]*)", tif.ome_metadata or ""))) > 1:
+            raise InputError(f"{where}: part of it lies in other files, and those are not read. Save it as one TIFF.")
         if len(tif.series) != 1:
             shapes = ", ".join(" x ".join(map(str, s.shape)) for s in tif.series[:4])
             raise InputError(
@@ -124,7 +160,7 @@ def _tiff(path: Path, where: str) -> Image:
                 "Save the one that is meant as a TIFF of its own."
             )
         series = tif.series[0]
-        _check_size(series.shape, where)
+        _check_size(series.shape, np.dtype(series.dtype).itemsize, where)
         photometric = getattr(tif.pages.first.photometric, "name", "unknown")
         samples = dict(zip(series.axes, series.shape, strict=True))
         # Programs that do not say what the axis of a stack is leave it as channels: more than 4 of them are slices.
@@ -143,7 +179,24 @@ def _tiff(path: Path, where: str) -> Image:
             end = max(end, series.dataoffset + series.nbytes)
         if end > path.stat().st_size:
             raise InputError(f"{where}: the file is cut off, {path.stat().st_size} bytes of {end}. Copy or save the image again.")
+        for page in series.pages:
+            _check_segments(tif, page, where)
         return Image(series.asarray(), _tiff_voxel(tif, series.axes))
+
+
+def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
+    """The strips or tiles of a page unpack to no more than the page."""
+    if page is None:
+        return
+    if page.compression in UNBOUNDED_TIFF:
+        raise InputError(
+            f"{where}: it is compressed by {UNBOUNDED_TIFF[page.compression]}, which is not read. Save it with deflate, or plain."
+        )
+    chunk = math.prod(page.chunks) * np.dtype(page.dtype).itemsize
+    check_fits(chunk, where)
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if page.compression in DEFLATE_TIFF else ():
+        tif.filehandle.seek(offset)
+        check_unpacks(tif.filehandle.read(count), chunk, where)
 
 
 def _tiff_voxel(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
@@ -181,7 +234,7 @@ def _png(path: Path, where: str) -> Image:
     """The dots per metre of a PNG are a printer's, and say nothing of voxels."""
     try:
         with PIL.Image.open(path, formats=["PNG"]) as image:
-            _check_size(image.size[::-1], where)
+            _check_size(image.size[::-1], 4, where)
             if image.mode not in GREY_PNG:
                 raise _colour(where, f"PNG mode {image.mode}")
             return Image(np.array(image), (None, None))
@@ -195,14 +248,17 @@ def _npy(path: Path, where: str) -> Image:
     with path.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape = header(stream)[0]
-    _check_size(shape, where)
+        shape, _, dtype = header(stream)
+        left = path.stat().st_size - stream.tell()
+    _check_size(shape, dtype.itemsize, where)
+    if left < math.prod(shape) * dtype.itemsize:
+        raise InputError(f"{where}: it could not be read (it is cut off: {left} bytes of values). Copy or save the image again.")
     return Image(np.load(path, allow_pickle=False), (None,) * len(shape))
 
 
 def _hdf5(path: Path, where: str, name: str | None = None) -> Image:
     """The edges are read from `element_size_um`, where ImageJ and ilastik keep them."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         found: list[str] = []
         file.visititems(lambda n, item: found.append(n) if isinstance(item, h5py.Dataset) and len(item.shape or ()) > 1 else None)
         name = found[0] if name is None and len(found) == 1 else name
@@ -213,9 +269,12 @@ def _hdf5(path: Path, where: str, name: str | None = None) -> Image:
                 f"{where}: {asked}. The file holds {', '.join(found) or 'no image'}: "
                 f'name one, for example dataset = "{(found or ["data"])[0]}".'
             )
-        _check_size(data.shape, where)
+        _check_size(data.shape or (), data.dtype.itemsize, where)
         edges = np.ravel(data.attrs.get("element_size_um", ()))
-        return Image(data[()], tuple(float(e) for e in edges) if len(edges) == data.ndim else (None,) * data.ndim)
+        return Image(array(data), tuple(float(e) for e in edges) if len(edges) == data.ndim else (None,) * data.ndim)
+
+
+ITK = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}
 
 
 def _itk(path: Path, where: str) -> Image:
@@ -226,12 +285,15 @@ def _itk(path: Path, where: str) -> Image:
         raise InputError(
             f"{where}: reading it needs SimpleITK. Install it with: pip install SimpleITK, or save the image as TIFF."
         ) from error
+    _companions(path)
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(ITK[path.suffix.lower()])  # not one that the content asks for
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    _check_size(reader.GetSize()[::-1], where)
     if reader.GetNumberOfComponents() > 1:
         raise _colour(where, f"{reader.GetNumberOfComponents()} values a voxel")
+    voxel = sitk.Image([1] * reader.GetDimension(), reader.GetPixelID()).GetSizeOfPixelComponent()
+    _check_size(reader.GetSize()[::-1], 2 * voxel, where)  # once in SimpleITK, once in NumPy
     scale = _itk_unit(path, reader)
     spacing = reader.GetSpacing()[::-1]
     unknown = scale is None or all(s == 1 for s in spacing)  # 1 on every axis is what SimpleITK puts where nothing is stated
@@ -263,7 +325,7 @@ def _folder(path: Path, where: str) -> Image:
         found = "both TIFF and PNG files" if kinds else "no TIFF or PNG files"
         raise InputError(f"{where}: the folder holds {found}. Give a folder with the slices of one image, all of one kind.")
     first = _slice(files[0], where)
-    _check_size((len(files), *first.values.shape), where)
+    _check_size((len(files), *first.values.shape), first.values.itemsize, where)
     stack = np.empty((len(files), *first.values.shape), first.values.dtype)
     for plane, file in zip(stack, files, strict=True):
         values = _slice(file, where).values

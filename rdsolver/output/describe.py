@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..domain.untrusted import reading
+from ..errors import printable
 from .reader import Run, open_run
 
 
 def describe(run: Run) -> str:
     """What was run, on what, how it went and what came out: the text of `rdsolver info`."""
+    with reading(run.path):
+        return printable(_told(run))
+
+
+def _told(run: Run) -> str:
     rows = [
         ("title", run.title),
         ("status", f"{run.status}: {run.message}" if run.message else run.status),
@@ -32,16 +39,16 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
     """A line whenever a run that is being written has come further, until it ends."""
     seen = -1
     while True:
-        with open_run(path, live=True) as run:
+        with open_run(path, live=True) as run, reading(path):
             series, status = run.series, run.status
             steps = len(series["time"])
             if steps != seen:
                 end = run.config.get("time", {}).get("end")
                 told = [f"{n} {series[n][-1]:.4g}" for n in list(series)[1:4] if steps]
                 reached = f"{series['time'][-1]:.4g}{f' of {end:g}' if end else ''} d, " if steps else ""
-                yield f"{reached}{steps} steps, {len(run.times)} times saved; {', '.join(told)}"
+                yield printable(f"{reached}{steps} steps, {len(run.times)} times saved; {', '.join(told)}")
             if status != "running":
-                yield f"{status}: {run.message}" if run.message else status
+                yield printable(f"{status}: {run.message}" if run.message else status)
                 return
         seen = steps
         time.sleep(pause)

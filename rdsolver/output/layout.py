@@ -27,6 +27,7 @@ import h5py
 import numpy as np
 
 from ..domain.grid import Grid
+from ..domain.untrusted import Damaged, array, attribute, attributes
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -82,25 +83,27 @@ def put(group: h5py.Group, name: str, value: Any) -> None:
 
 def take(group: h5py.Group) -> dict[str, Any]:
     """All that `put` kept in a group."""
-    found = {name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist() for name, v in group.attrs.items()}
+    found = {name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist() for name, v in attributes(group).items()}
     for name in map(str, group):
         node = dataset(group, name)
-        content = as_text(node[()])
-        found[name] = json.loads(content) if as_text(node.attrs["media_type"]) == "application/json" else content
+        content = as_text(array(node))
+        found[name] = json.loads(content) if as_text(attribute(node, "media_type")) == "application/json" else content
     return found
 
 
-def dataset(group: Any, name: str) -> h5py.Dataset:
-    node = group[name]
-    if not isinstance(node, h5py.Dataset):
-        raise InputError(f"{group.file.filename}: {group.name}/{name} should be a dataset. The file is damaged or not a run.")
+def dataset(group: Any, name: str, ndim: int | None = None) -> h5py.Dataset:
+    """Raises InputError when there is none, or not of so many dimensions."""
+    node = group.get(name)
+    if not isinstance(node, h5py.Dataset) or ndim not in (None, node.ndim):
+        what = "a dataset" if ndim is None else f"a dataset of {ndim} dimensions"
+        raise Damaged(f"{group.file.filename} is damaged: {group.name.rstrip('/')}/{name} should be {what}.")
     return node
 
 
 def group(parent: Any, name: str) -> h5py.Group:
     node = parent.get(name)
     if not isinstance(node, h5py.Group):
-        raise InputError(f"{parent.file.filename} has no group {name}. The file is damaged.")
+        raise Damaged(f"{parent.file.filename} is damaged: it has no group {name}.")
     return node
 
 
@@ -213,8 +216,8 @@ def create_series(group: h5py.Group, name: str, unit: str, label: str, levels: t
 def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window) -> None:
     """Arrays on the whole grid and plain numbers, contiguous, in the precision they come in."""
     create_space(group, whole)
-    for name, array in arrays.items():
-        node = group.create_dataset(name, data=array, track_order=True)
+    for name, values in arrays.items():
+        node = group.create_dataset(name, data=values, track_order=True)
         if node.shape == whole.shape:
             attach(node, *whole.axes)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from ..errors import InputError
 from . import layout
 from .layout import as_text, dataset
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
 LIVE_TRIES, LIVE_PAUSE = 20, 0.05  # s
+AXES = (("y", "x"), ("z", "y", "x"))
+META = {"status": str, "message": str, "config": str, "summary": dict, "parameters": list, "warnings": list}
+"""What an entry of meta must be, where it is there."""
 
 
 def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
@@ -27,26 +31,44 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
 
     live=True reads a run that is still being written: what it had flushed when it was opened. Open it again for more.
     locking: of the file, as h5py takes it.
-    Raises InputError when there is no such file, when it is not a run, or when a newer rdsolver wrote it.
+    Raises InputError when there is no such file, when it is not a run, when it is damaged or part of it lies in another file, or when a
+    newer rdsolver wrote it; so does whatever is read from it later.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
     for _ in range(LIVE_TRIES if live else 0):
         try:
-            return Run(h5py.File(path, "r", locking=False))
-        except (OSError, RuntimeError, KeyError):  # opened between two writes of one flush
+            return _opened(path, False)
+        except (OSError, RuntimeError, KeyError, Damaged):  # opened between two writes of one flush
             time.sleep(LIVE_PAUSE)
     try:
-        file = h5py.File(path, "r", locking=False if live else locking)
+        return _opened(path, False if live else locking)
     except BlockingIOError as e:
         raise InputError(f"{path} is being written. open_run(path, live=True) reads what is there so far.") from e
-    except OSError as e:
+    except (OSError, RuntimeError) as e:
         raise InputError(f"{path} is not an HDF5 file, or it is cut short: {e}.") from e
+
+
+def _opened(path: str | Path, locking: bool | None) -> Run:
+    file = open_hdf5(path, locking=locking)
     try:
         return Run(file)
     except BaseException:
         file.close()
         raise
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Whatever goes wrong in it is a fault of the file."""
+
+    @wraps(method)
+    def read(run: Run, *arguments: Any) -> Any:
+        if not run.file:
+            raise InputError(f"{run.path} is closed. Open it again with open_run.")
+        with reading(run.path):
+            return method(run, *arguments)
+
+    return read
 
 
 class Run(Mapping[str, "FieldData"]):
@@ -62,25 +84,33 @@ class Run(Mapping[str, "FieldData"]):
     """
 
     def __init__(self, file: h5py.File) -> None:
-        attrs = dict[str, Any](file.attrs)
-        schema = attrs.get(layout.SCHEMA_KEY)
-        if schema is None:
-            raise InputError(f"{file.filename} is an HDF5 file, but not a run of rdsolver.")
+        self.file, self.path = file, file.filename
+        self._open()
+
+    @_guarded
+    def _open(self) -> None:
+        file, attrs = self.file, self.file.attrs
+        if layout.SCHEMA_KEY not in attrs:
+            raise InputError(f"{self.path} is an HDF5 file, but not a run of rdsolver.")
+        schema = attribute(file, layout.SCHEMA_KEY)
         if schema > layout.SCHEMA:
-            raise InputError(
-                f"{file.filename} has layout {schema}, this rdsolver reads up to {layout.SCHEMA}. Upgrade rdsolver to read it."
-            )
-        self.file = file
-        self.title = as_text(attrs["title"])
-        self.axes = tuple(as_text(attrs["axes"]))
-        self.times: np.ndarray = dataset(file, "time")[:]
-        self.spacing = tuple(float(h) for h in attrs["spacing"])
-        self.thickness = float(attrs["thickness"]) if "thickness" in attrs else None
-        self.shape = tuple(len(self.centres(axis)) for axis in self.axes)
-        self.origin = tuple(float(self.centres(a)[0]) - h / 2 for a, h in zip(self.axes, self.spacing, strict=True))
+            raise InputError(f"{self.path} has layout {schema}, this rdsolver reads up to {layout.SCHEMA}. Upgrade rdsolver to read it.")
+        self.title = as_text(attribute(file, "title"))
+        self.axes = tuple(as_text(attribute(file, "axes")))
+        self.spacing = tuple(float(h) for h in attribute(file, "spacing"))
+        self.thickness = float(attribute(file, "thickness")) if "thickness" in attrs else None
+        self.times = _times(file)
+        if self.axes not in AXES or not all(0 < h < np.inf for h in (*self.spacing, self.thickness or 1.0)):
+            raise Damaged(f"{self.path} is damaged: it has the axes {self.axes} and the spacing {self.spacing}.")
+        centres = [self.centres(axis) for axis in self.axes]
+        self.shape = tuple(map(len, centres))
+        self.origin = tuple(float(c[0]) - h / 2 for c, h in zip(centres, self.spacing, strict=True))
         arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.SPECIAL}
         self._fields = {name: FieldData(node, len(self.times)) for name, node in arrays.items() if node.ndim > len(self.axes)}
         self._static = tuple(name for name in arrays if name not in self._fields)
+        for name, field in self._fields.items():
+            if field.shape[1:] != self.shape:
+                raise Damaged(f"{self.path} is damaged: {name} is {field.shape}, on {self.shape} cells.")
 
     def __getitem__(self, name: str) -> FieldData:
         try:
@@ -101,27 +131,47 @@ class Run(Mapping[str, "FieldData"]):
 
     def centres(self, axis: str) -> np.ndarray:
         """Coordinates of the saved cells along "x", "y" or "z", um."""
-        return dataset(self.file, axis)[:]
+        return _centres(self, self.file, axis)
 
     @cached_property
+    @_guarded
     def series(self) -> SeriesData:
-        return SeriesData(self._group("series"))
+        return SeriesData(layout.group(self.file, "series"), self.path)
 
     @cached_property
+    @_guarded
     def active(self) -> np.ndarray:
-        return dataset(self.file, "active")[...] == 1
+        return self._cells("active") == 1
 
     @cached_property
+    @_guarded
     def static(self) -> dict[str, np.ndarray]:
-        return {name: dataset(self.file, name)[...] for name in self._static}
+        return {name: self._cells(name) for name in self._static}
+
+    def _cells(self, name: str) -> np.ndarray:
+        node = dataset(self.file, name, len(self.axes))
+        if node.shape != self.shape:
+            raise Damaged(f"{self.path} is damaged: {name} is {node.shape}, on {self.shape} cells.")
+        return array(node)
 
     @cached_property
+    @_guarded
     def _meta(self) -> dict[str, Any]:
-        return layout.take(self._group("meta"))
+        found = layout.take(layout.group(self.file, "meta"))
+        wrong = [name for name, kind in META.items() if not isinstance(found.get(name, kind()), kind)]
+        rows = () if wrong else found.get("parameters", ())
+        wrong += [] if all(isinstance(row["name"], str) and float(row["value"]) == row["value"] for row in rows) else ["parameters"]
+        if wrong or "status" not in found:
+            raise Damaged(f"{self.path} is damaged: meta/{(wrong or ['status'])[0]} is missing or is not what belongs there.")
+        return found
 
     @property
+    @_guarded
     def config(self) -> dict[str, Any]:
-        return json.loads(self._meta.get("config", "{}"))
+        found = json.loads(self._meta.get("config", "{}"))
+        if not isinstance(found, dict):
+            raise Damaged(f"{self.path} is damaged: its config is no table.")
+        return found
 
     @property
     def parameter_table(self) -> list[dict[str, Any]]:
@@ -157,16 +207,19 @@ class Run(Mapping[str, "FieldData"]):
         return {k: v for k, v in self._meta.items() if k not in ("config", "parameters", "status", "message", "summary")}
 
     @cached_property
+    @_guarded
     def reference(self) -> dict[str, Any]:
         return self._arrays("reference")
 
     @cached_property
+    @_guarded
     def state(self) -> dict[str, Any]:
         return self._arrays("state")
 
+    @_guarded
     def saved_cells(self, array: np.ndarray) -> np.ndarray:
         """The saved cells of an array of `reference`, which is on the whole grid."""
-        whole = (dataset(self._group("reference"), axis)[:] for axis in self.axes)
+        whole = (_centres(self, layout.group(self.file, "reference"), axis) for axis in self.axes)
         at = (np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1) for axis, c in zip(self.axes, whole, strict=True))
         return array[np.ix_(*at)]
 
@@ -174,14 +227,8 @@ class Run(Mapping[str, "FieldData"]):
         """Arrays, numbers and attributes of a group; empty when the run has not come that far."""
         if name not in self.file:
             return {}
-        group = self._group(name)
-        return {k: dataset(group, k)[()] for k in map(str, group) if k not in self.axes} | dict[str, Any](group.attrs)
-
-    def _group(self, name: str) -> h5py.Group:
-        group = self.file.get(name)
-        if not isinstance(group, h5py.Group):
-            raise InputError(f"{self.file.filename} has no group {name}. The file is damaged.")
-        return group
+        group = layout.group(self.file, name)
+        return {k: array(dataset(group, k))[()] for k in map(str, group) if k not in self.axes} | attributes(group)
 
     def to_xarray(self, *names: str) -> Dataset:
         """The named fields (all by default) with coordinates and units, in memory.
@@ -210,9 +257,11 @@ class FieldData:
 
     def __init__(self, node: h5py.Dataset, n_times: int) -> None:
         self._node = node
-        self.unit = as_text(node.attrs["units"])
-        self.label = as_text(node.attrs["long_name"])
+        self.unit = as_text(attribute(node, "units"))
+        self.label = as_text(attribute(node, "long_name"))
         self.shape = (n_times, *node.shape[1:])
+        if node.dtype.kind not in "biuf" or node.shape[0] < n_times:
+            raise Damaged(f"{node.file.filename} is damaged: {node.name} holds {node.shape} of {node.dtype}, for {n_times} saved times.")
         self.dtype: np.dtype = node.dtype
         self.ndim = len(self.shape)
 
@@ -225,7 +274,20 @@ class FieldData:
         if first is Ellipsis:
             first, rest = slice(None), [Ellipsis, *rest]
         first = slice(*first.indices(len(self))) if isinstance(first, slice) else np.arange(len(self))[first]
-        return self._node[(first, *rest)]
+        what = self._whole
+        check_fits(np.broadcast_to(np.False_, self.shape)[(first, *rest)].size * self.dtype.itemsize, what)
+        try:
+            return self._node[(first, *rest)]
+        except (OSError, RuntimeError, MemoryError) as error:
+            with reading(what):
+                raise error
+
+    @cached_property
+    def _whole(self) -> str:
+        """The name of the field in messages, once its chunks have been looked at."""
+        with reading(self._node.file.filename):
+            check_chunks(self._node)
+        return f"{self._node.file.filename}: {self._node.name}"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -237,32 +299,40 @@ class FieldData:
 class SeriesData(Mapping[str, np.ndarray]):
     """Observables at every accepted step: name -> array (n,); "time" (d) is one of them."""
 
-    def __init__(self, group: h5py.Group) -> None:
-        self._group = group
-        self._length = dataset(group, "time").shape[0]
+    def __init__(self, group: h5py.Group, path: str) -> None:
+        self._group, self._path = group, path
+        self._length = dataset(group, "time", 1).shape[0]
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._read(name, lambda node: node[: self._length])
+        def values(node: h5py.Dataset) -> np.ndarray:
+            check_array(node)
+            if node.dtype.kind != "f" or len(node) < self._length:
+                raise Damaged(f"{self._path} is damaged: series/{name} holds {node.shape} of {node.dtype}, for {self._length} steps.")
+            return node[: self._length]
+
+        return self._read(name, values)
 
     def unit(self, name: str) -> str:
-        return self._read(name, lambda node: as_text(node.attrs["units"]))
+        return self._read(name, lambda node: as_text(attribute(node, "units")))
 
     def label(self, name: str) -> str:
-        return self._read(name, lambda node: as_text(node.attrs["long_name"]))
+        return self._read(name, lambda node: as_text(attribute(node, "long_name")))
 
     def levels(self, name: str) -> tuple[tuple[str, float], ...]:
         """Where something begins that has a name: the grades of hypercalcaemia, for serum calcium."""
 
         def both(node: h5py.Dataset) -> tuple[tuple[str, float], ...]:
-            names = as_text(node.attrs.get("level_names", "")).split()
-            return tuple(zip(names, map(float, node.attrs.get("levels", ())), strict=True))
+            if "levels" not in node.attrs:
+                return ()
+            return tuple(zip(as_text(attribute(node, "level_names")).split(), map(float, attribute(node, "levels")), strict=True))
 
         return self._read(name, both)
 
     def _read(self, name: str, what: Callable[[h5py.Dataset], Any]) -> Any:
-        if name not in self._group:
-            raise KeyError(f"{name}; this run has {', '.join(self)}")
-        return what(dataset(self._group, name))
+        with reading(self._path):
+            if name in self._group:
+                return what(dataset(self._group, name, 1))
+        raise KeyError(f"{name}; this run has {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
         return map(str, self._group)
@@ -277,6 +347,24 @@ class SeriesData(Mapping[str, np.ndarray]):
         """All of them on their own time, with units."""
         data = {name: ("time", self[name], {"units": self.unit(name), "long_name": self.label(name)}) for name in self if name != "time"}
         return _xarray().Dataset(data, {"time": ("time", self["time"], {"units": self.unit("time")})})
+
+
+def _times(file: h5py.File) -> np.ndarray:
+    """The saved times, d; what was not yet written at the end (NaN) is not counted. Raises InputError when they do not increase."""
+    times = np.asarray(array(dataset(file, "time", 1)), float)
+    written = np.isfinite(times)
+    times = times if written.all() else times[: written.argmin()]
+    if np.any(np.diff(times) <= 0):
+        raise Damaged(f"{file.filename} is damaged: its saved times do not increase.")
+    return times
+
+
+def _centres(run: Run, parent: Any, axis: str) -> np.ndarray:
+    with reading(run.path):
+        centres = np.asarray(array(dataset(parent, axis, 1)), float)
+        if not len(centres) or not np.isfinite(centres).all():
+            raise Damaged(f"{run.path} is damaged: {axis} should hold the centres of cells.")
+        return centres
 
 
 def _xarray() -> Any:
