@@ -128,7 +128,7 @@ def _read(path: Path) -> Checkpoint:
             raise InputError("a newer rdsolver wrote it")
         groups = {name: node for name, node in file.items() if isinstance(node, h5py.Group)}
         numbers = layout.take(groups.pop("numbers"))["all"]
-        if wrong := [name for name, kind in NUMBERS.items() if not isinstance(numbers[name], kind)]:
+        if wrong := [name for name, kind in NUMBERS.items() if name in numbers and not isinstance(numbers[name], kind)]:
             raise InputError(f"its {wrong[0]} is not what belongs there")
         if min(numbers["times"], numbers["rows"]) < 0:
             raise InputError("it counts less than nothing")

@@ -126,6 +126,8 @@ def resume(
     with before, reading(path):
         then, reference = before.provenance, before.reference
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
+        if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
+            raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
         problem = problem or problem_of(before, allow_python)
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
         list(checkpoints.differences(then, then))  # it holds what is compared below

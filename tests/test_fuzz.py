@@ -115,6 +115,16 @@ def test_ome_tiff_does_not_open_its_siblings(tmp_path):
 # --- bombs ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack([GREY] * 3), photometric="minisblack", metadata=None)
+    data = bytearray(path.read_bytes())
+    first = struct.unpack_from("<I", data, 4)[0]
+    struct.pack_into("<I", data, first + 2 + 12 * struct.unpack_from("<H", data, first)[0], first)
+    path.write_bytes(data)
+    refused(path, "round in a circle", thickness=None)
+
+
 def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     packed = zlib.compress(bytes(2**22))
     monkeypatch.setattr(untrusted, "SMALL", 2**20)

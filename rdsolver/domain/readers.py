@@ -10,6 +10,7 @@ import hashlib
 import math
 import mmap
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,7 @@ def _colour(where: str, found: str) -> InputError:
 
 def _tiff(path: Path, where: str) -> Image:
     with tifffile.TiffFile(path, _multifile=False, is_ndtiff=False, is_mmstack=False) as tif:
+        _check_directories(tif, where)
         if len(set(re.findall(r"<(?:\w+:)?UUID\b[^>]*>\s*([^<]*)", tif.ome_metadata or ""))) > 1:
             raise InputError(f"{where}: part of it lies in other files, and those are not read. Save it as one TIFF.")
         if len(tif.series) != 1:
@@ -182,6 +184,19 @@ def _tiff(path: Path, where: str) -> Image:
         for page in series.pages:
             _check_segments(tif, page, where)
         return Image(series.asarray(), _tiff_voxel(tif, series.axes))
+
+
+def _check_directories(tif: tifffile.TiffFile, where: str) -> None:
+    """The directories of a TIFF, a linked list, come to an end."""
+    form, file, seen = tif.tiff, tif.filehandle, set[int]()
+    file.seek(8 if form.is_bigtiff else 4)
+    while len(next_one := file.read(form.offsetsize)) == form.offsetsize and (at := struct.unpack(form.offsetformat, next_one)[0]):
+        if at in seen:
+            raise InputError(f"{where}: the file is damaged: its pages go round in a circle. Copy or save the image again.")
+        seen.add(at)
+        file.seek(at)
+        count = int.from_bytes(file.read(form.tagnosize), "little" if form.byteorder == "<" else "big")
+        file.seek(at + form.tagnosize + count * form.tagsize)
 
 
 def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
