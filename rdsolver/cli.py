@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from .attended import attended, run_folders, seconds
 from .cli_look import register, run_file
-from .errors import InputError, RdsolverError, RunError
+from .errors import InputError, RdsolverError, RunError, writing
 
 if TYPE_CHECKING:
     from .config import Config
@@ -375,10 +375,8 @@ def _precision(precision: str | None) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another file.") from e
 
 
 def main() -> None:

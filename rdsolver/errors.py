@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from traceback import extract_tb
 
 LONGEST = 2000  # characters of a message
@@ -29,6 +32,16 @@ class InputError(RdsolverError):
     """
 
     exit_status = 2
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What keeps a file from being written is an InputError; its folder is made first."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
 
 
 class RunError(RdsolverError):

@@ -116,7 +116,6 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "figure-suffix": lambda h: h.cli("plot", h.runs / "flat", "--out", "a.bmp"),
     "movie-suffix": lambda h: h.cli("movie", h.runs / "flat", "--out", "a.avi"),
     "report-suffix": lambda h: h.cli("report", h.runs / "flat", "--out", "a.pdf"),
-    "figure-written": lambda h: h.cli("plot", h.runs / "flat", "--kind", "timeseries", "--out", "/proc/none/a.png"),
     "movie-ffmpeg": lambda h: then(
         h.patch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", "none"), h.cli("movie", h.runs / "flat", "--out", "a.mp4")
     ),

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.spatial import KDTree
 
-from ..errors import InputError
+from ..errors import InputError, writing
 from ..output.reader import Run
 from . import maps
 from .planes import Look, Slice, look_of, read, slices_through
@@ -32,12 +32,8 @@ def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], po
     Raises InputError for an unknown suffix, when ffmpeg is missing for MP4, or when the file cannot be written.
     """
     write = _writer(path, fps)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context(RC):
-            write(path, frames(run, names, indices, point), fps)
-    except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another folder.") from e
+    with writing(path), matplotlib.rc_context(RC):
+        write(path, frames(run, names, indices, point), fps)
     return path
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, writing
 from ..output.describe import describe
 from ..output.reader import Run
 from . import overview, style
@@ -44,11 +44,8 @@ def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
     text = page(runs, names)
     if len(text.encode()) > LIMIT:
         raise InputError(f"{path} would have {len(text.encode()) / 1e6:.0f} MB, over {LIMIT / 1e6:.0f}. Choose fewer fields with --field.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another folder.") from e
     return path
 
 

@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
-from ..errors import InputError
+from ..errors import InputError, writing
 
 WIDTH = 7.2  # inches: two columns of a journal page
 DPI = 200
@@ -73,11 +73,8 @@ def checked(path: Path) -> Path:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure; PNG at 200 dpi, PDF or SVG by the suffix."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         figure.savefig(path, dpi=DPI)
-    except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another folder.") from e
     return path
 
 

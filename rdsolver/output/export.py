@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 
 from ..domain.grid import Grid
-from ..errors import InputError
+from ..errors import InputError, writing
 from ..models.base import Field, Series
 from .layout import LENGTH_UNIT, TIME_UNIT, put
 from .reader import Run
@@ -54,11 +54,8 @@ def _written(run: Run, out: Path, write: Callable[[], list[Path]]) -> list[Path]
     """What `write` writes, with errors in words; never over the run itself."""
     if out.exists() and os.path.samefile(out, run.file.filename):
         raise InputError(f"{out} is the run itself. Choose another file with --out.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         return write()
-    except OSError as e:
-        raise InputError(f"{out} cannot be written: {e.strerror or e}. Choose another file.") from e
 
 
 def _tiff(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:

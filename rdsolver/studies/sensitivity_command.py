@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..errors import InputError
+from ..errors import InputError, writing
 from ..figures import style
 from ..figures.tornado import tornado
 from ..problem import ModelProblem, Problem
@@ -65,17 +65,13 @@ def analyse(problem: Problem | ModelProblem, wanted: Wanted, warnings: Sequence[
     for name, why in said.left_out:
         tell.say("left out", f"{name}: {why}")
     tornado(said.panels, wanted.figure, said.measure, problem.title or "Sensitivity", said.signed)
-    _write(wanted.json_file, json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n")
-    _write(wanted.csv_file, report.as_csv(said.rows))
+    for file, text in (
+        (wanted.json_file, json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n"),
+        (wanted.csv_file, report.as_csv(said.rows)),
+    ):
+        if file is not None:
+            with writing(file):
+                file.write_text(text, encoding="utf-8")
     for path in (wanted.figure, wanted.json_file, wanted.csv_file):
         if path is not None:
             tell.say("written", str(path))
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as e:
-        raise InputError(f"{path} cannot be written: {e.strerror or e}. Choose another file.") from e
