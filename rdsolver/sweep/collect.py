@@ -9,7 +9,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -30,7 +30,7 @@ CHUNK_TIMES = 1024
 
 
 class Outcome(NamedTuple):
-    """Of a finished run: its counts, series, and their units and labels."""
+    """Of a finished run: its counts, its series, and of those that are new unit and label."""
 
     counts: dict[str, Any]
     series: dict[str, np.ndarray]
@@ -54,7 +54,7 @@ def collect(folder: str | Path) -> Sweep:
             if row["status"] != FINISHED:
                 continue
             try:
-                found = _read(folder, names[i])
+                found = _read(folder, names[i], known=figures)
             except (OSError, KeyError, ValueError, InputError) as error:
                 row |= {"status": "failed", "error": f"run.h5 cannot be read: {error}".replace(str(folder), ".")}
                 continue
@@ -99,15 +99,15 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
         return dict.fromkeys(RUN_COLUMNS) | {"status": "failed", "error": f"status.json cannot be read: {error}"}
 
 
-def _read(folder: Path, name: str) -> Outcome:
-    """Of a run file its counts and series alone (open_run reads three times as much)."""
+def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
+    """Of a run file its counts and series alone: open_run takes three times as long."""
     with h5py.File(folder / "runs" / name / "run.h5", "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"))
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))
         values = dict(series)
         if len(values["time"]) < 2:
             raise ValueError("it holds no step")
-        said = {n: (series.unit(n), series.label(n)) for n in values}
+        said = {n: (series.unit(n), series.label(n)) for n in values if n not in known}
     return Outcome({c: summary.get(c) for c in ("steps", "rejected", "stage_solves")}, values, said)
 
 
