@@ -74,27 +74,32 @@ def factors(sweep: Sweep) -> list[Factor]:
         if same is None:
             found.append(factor)
         else:
-            found[same] = min(found[same], factor, key=_rank)
+            found[same] = _telling(found[same], factor)
     return sorted(found, key=lambda f: not f.is_number)
 
 
-def _rank(factor: Factor) -> int:
-    """Of columns that move together, which stands for them."""
-    if factor.key == "label":
-        return 2
-    if factor.values.dtype.kind not in "if":
-        return 1
-    return 0 if factor.is_number else 3
+def _telling(one: Factor, other: Factor) -> Factor:
+    """Which of two columns that move together stands for both."""
+    if "label" in (one.key, other.key):
+        column, label = (other, one) if one.key == "label" else (one, other)
+        return column if column.is_number else label
+    texts = [f for f in (one, other) if f.values.dtype.kind not in "if" and len(f.levels) <= MOST_GROUPS]
+    return (texts or [f for f in (one, other) if f.is_number] or [one])[0]
 
 
 def _together(one: Factor, other: Factor) -> bool:
-    pairs = len({*zip(one.values.tolist(), other.values.tolist(), strict=True)})
-    return pairs == len(one.levels) == len(other.levels)
+    """Whether each level of one goes with one level of the other; of two numbers, rising or falling with it (samples do neither)."""
+    pairs = np.unique(np.column_stack([np.unique(f.values, return_inverse=True)[1] for f in (one, other)]), axis=0)
+    if not len(pairs) == len(one.levels) == len(other.levels):
+        return False
+    steps = np.diff(pairs[:, 1])
+    return not (one.is_number and other.is_number) or bool((steps > 0).all() or (steps < 0).all())
 
 
 def _short(key: str) -> str:
-    parts = key.removeprefix("model.parameters.").split(".")
-    return " ".join(p for p in parts if not p.isdigit()).replace("_", " ")
+    if key.startswith("model.parameters."):
+        return key.removeprefix("model.parameters.")  # as `rdsolver params` lists it
+    return " ".join(p for p in key.split(".") if not p.isdigit()).replace("_", " ")
 
 
 def level_text(sweep: Sweep, factor: Factor, level: object) -> str:

@@ -28,7 +28,7 @@ KINDS = ("dose-response", "surface", "bands", "scatter")
 MARKS = "osD^vP*X"
 MOST_COLUMNS, MOST_INPUTS = 4, 6
 PANEL, EDGE, LEGEND = 1.55, 0.5, 0.16  # inches: a row of panels, an axis, a line of a legend
-LABEL_WIDTH = 26  # letters in a line
+LABEL_WIDTH, LETTERS = 26, 130  # in a line of a label, and of the legend
 
 
 def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str] = ()) -> Path:
@@ -77,17 +77,16 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Replicates as points, their mean with its 95 % t-interval; a colour a group."""
     numbers = _numbers(sweep, "dose-response", 1)
     x = max(numbers, key=lambda f: len(f.levels))
-    by = _colouring([f for f in factors(sweep) if f is not x])
+    by = _colouring(sweep, x)
     shown = measures(sweep, names)
     columns = len(SHOWN) if len(shown) >= len(SHOWN) else len(shown)
     rows = ceil(len(shown) / columns)
     groups = _groups(sweep, by)
-    figure = Figure((style.WIDTH, PANEL * rows + EDGE + LEGEND * len(groups) * (len(groups) > 1)), layout="constrained")
+    figure = Figure((style.WIDTH, PANEL * rows + EDGE + _legend_height(groups)), layout="constrained")
     axes = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
     for ax, what in zip(axes, shown, strict=False):
-        for k, (_, members, colour) in enumerate(groups):
-            _respond(ax, x, what, members, colour, MARKS[k], 3.5 * (k - (len(groups) - 1) / 2))
-        _dress(ax, what)
+        half = [_respond(ax, x, what, members, c, MARKS[k], 3.5 * (k - (len(groups) - 1) / 2)) for k, (_, members, c) in enumerate(groups)]
+        _dress(ax, what, max(half))
         _scale(ax.xaxis, x)
         if ax in axes[-columns:]:
             ax.set_xlabel(x.label)
@@ -97,8 +96,9 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _respond(ax: Axes, x: Factor, what: Measure, members: np.ndarray, colour: str, mark: str, aside: float) -> None:
-    """aside: points by which a group stands beside the others, so that intervals do not lie on each other."""
+def _respond(ax: Axes, x: Factor, what: Measure, members: np.ndarray, colour: str, mark: str, aside: float) -> float:
+    """aside: points by which a group stands beside the others, so that intervals do not lie on each other. Returns the largest half width
+    of an interval."""
     root = ax.get_figure(root=True)
     place = ax.transData + ScaledTranslation(aside / 72, 0, root.dpi_scale_trans) if root else ax.transData
     known = members & np.isfinite(what.values)
@@ -106,12 +106,11 @@ def _respond(ax: Axes, x: Factor, what: Measure, members: np.ndarray, colour: st
     of_level = [(float(v), what.values[known & (x.values == v)]) for v in x.levels]
     of_level = [(v, of) for v, of in of_level if len(of)]
     if len(of_level) > 12 and all(len(of) == 1 for _, of in of_level):
-        return  # samples: points alone
+        return 0.0  # samples: points alone
     at, mean = np.array([v for v, _ in of_level]), np.array([of.mean() for _, of in of_level])
     half = [stats.t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / len(of) ** 0.5 if len(of) > 1 else np.nan for _, of in of_level]
     ax.errorbar(at, mean, half, color=colour, linewidth=1.1, elinewidth=0.9, capsize=1.8, marker=mark, markersize=2.6, transform=place)
-    ax.update_datalim(np.column_stack([at, mean]))
-    ax.autoscale_view()
+    return max((float(h) for h in half if np.isfinite(h)), default=0.0)
 
 
 # --- two numbers -----------------------------------------------------------------------------------------------------------
@@ -121,7 +120,7 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Means over replicates, as cells of a grid or between scattered points; a row a level of what else varies."""
     numbers = _numbers(sweep, "surface", 2)
     x, y = sorted(numbers, key=lambda f: -len(f.levels))[:2]
-    groups = _groups(sweep, _colouring([f for f in factors(sweep) if f not in (x, y)]))[:MOST_COLUMNS]
+    groups = _groups(sweep, _colouring(sweep, x, y))[:MOST_COLUMNS]
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
     figure = Figure((style.WIDTH, 1.9 * len(groups) + EDGE), layout="constrained")
     axes = figure.subplots(len(groups), len(shown), sharex=True, sharey=True, squeeze=False)
@@ -132,6 +131,8 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
             drawn = _cells(ax, x, y, what, members & np.isfinite(what.values), ends)
             _scale(ax.xaxis, x)
             _scale(ax.yaxis, y)
+            if _on_grid(x, y):
+                ax.set(xlim=_edges(x)[[0, -1]], ylim=_edges(y)[[0, -1]])
             if text and ax is axes[list(column).index(ax), 0]:
                 ax.set_title(text, loc="left")
         if drawn is not None:
@@ -184,8 +185,8 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
     few = [f for f in found if f.is_number and len(f.levels) <= MOST_GROUPS]
     across = texts[0] if texts and few else None
     columns = _groups(sweep, across)
-    groups = _groups(sweep, few[0] if few else _colouring(found))
-    height = 1.3 * len(shown) + EDGE + LEGEND * (len(groups) if len(groups) > 1 else 0) + 0.25 * bool(across)
+    groups = _groups(sweep, few[0] if few else _colouring(sweep))
+    height = 1.3 * len(shown) + EDGE + _legend_height(groups) + 0.25 * bool(across)
     figure = Figure((style.WIDTH, height), layout="constrained")
     axes = figure.subplots(len(shown), len(columns), sharex=True, sharey="row", squeeze=False)
     for name, row in zip(shown, axes, strict=True):
@@ -194,13 +195,14 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
         for ax, (_, inside, _) in zip(row, columns, strict=True):
             for _, members, colour in groups:
                 _band(ax, time, curves[members & inside & sweep.finished], colour)
-        _dress(row[0], Measure(fill(style.with_unit(text, unit), LABEL_WIDTH), curves, OBSERVABLES.get(name, ("", "", "close"))[2]))
+        _dress(row[0], Measure(fill(style.with_unit(text, unit), 16), curves, OBSERVABLES.get(name, ("", "", "close"))[2]))
         for ax in row[1:]:
             ax.spines[["top", "right"]].set_visible(False)
     for ax, (text, _, _) in zip(axes[0], columns, strict=True):
         ax.set_title(text, loc="left")
     for ax in axes[-1]:
         ax.set_xlim(time[0], time[-1])
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         ax.set_xlabel("time (d)")
     _legend(figure, groups)
     return figure
@@ -223,8 +225,8 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Each measure against each number that varies, with Spearman's rank correlation over all points of a panel."""
     inputs = _numbers(sweep, "scatter", 1)[:MOST_INPUTS]
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
-    groups = _groups(sweep, _colouring([f for f in factors(sweep) if f not in inputs]))
-    height = 1.35 * len(shown) + EDGE + LEGEND * len(groups) * (len(groups) > 1)
+    groups = _groups(sweep, _colouring(sweep, *inputs))
+    height = 1.35 * len(shown) + EDGE + _legend_height(groups)
     figure = Figure((style.WIDTH, height), layout="constrained")
     axes = figure.subplots(len(shown), len(inputs), sharex="col", sharey="row", squeeze=False)
     for what, row in zip(shown, axes, strict=True):
@@ -247,9 +249,10 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
 # --- what they share -------------------------------------------------------------------------------------------------------
 
 
-def _colouring(rest: Sequence[Factor]) -> Factor | None:
-    """What is told apart by colour: texts first, and few enough."""
-    few = [f for f in sorted(rest, key=lambda f: f.is_number) if len(f.levels) <= MOST_GROUPS]
+def _colouring(sweep: Sweep, *shown: Factor) -> Factor | None:
+    """What is told apart by colour beside what has an axis: texts first, and few enough."""
+    rest = sorted((f for f in factors(sweep) if f.key not in {x.key for x in shown}), key=lambda f: f.is_number)
+    few = [f for f in rest if len(f.levels) <= MOST_GROUPS]
     return few[0] if few else None
 
 
@@ -263,13 +266,25 @@ def _groups(sweep: Sweep, by: Factor | None) -> list[tuple[str, np.ndarray, str]
     return [(level_text(sweep, by, level), by.values == level, colour) for level, colour in zip(levels, colours, strict=False)]
 
 
+def _in_a_line(groups: Sequence[tuple[str, np.ndarray, str]]) -> int:
+    """How many names of groups fit side by side."""
+    return max(1, min(len(groups), LETTERS // (8 + max(len(text) for text, _, _ in groups))))
+
+
+def _legend_height(groups: Sequence[tuple[str, np.ndarray, str]]) -> float:
+    return LEGEND * ceil(len(groups) / _in_a_line(groups)) if len(groups) > 1 else 0.0
+
+
 def _legend(figure: Figure, groups: Sequence[tuple[str, np.ndarray, str]], marks: str = "") -> None:
     if len(groups) > 1:
         handles = [Line2D([], [], color=c, marker=marks[k] if marks else "", markersize=4, label=text) for k, (text, _, c) in enumerate(groups)]
-        figure.legend(handles=handles, loc="outside upper left", frameon=False, fontsize=7.5, handlelength=2.2, borderaxespad=0.2)
+        look = {"frameon": False, "fontsize": 7.5, "handlelength": 2.2, "borderaxespad": 0.2}
+        figure.legend(handles=handles, loc="outside upper left", ncols=_in_a_line(groups), **look)
 
 
-def _dress(ax: Axes, what: Measure) -> None:
+def _dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
+    """Axis, label and scale of a measure. beyond: what intervals need; of two replicates they are so wide that no more than the span of the
+    values is given to them."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel("\n".join(fill(line, LABEL_WIDTH) for line in what.label.split("\n")))
     known = what.values[np.isfinite(what.values)]
@@ -278,21 +293,33 @@ def _dress(ax: Axes, what: Measure) -> None:
         ax.set_yscale("log")
         style.log_ticks(ax.yaxis, low, high)
         return
+    span = high - low or 0.02 * abs(high) or 1.0
+    margin = 0.08 * span + min(beyond, span)
     if what.scale == "zero":
-        ax.set_ylim(min(low, 0), 1.1 * high or 1)
+        ax.set_ylim(min(low, 0), high + max(margin, 0.08 * high))
+    else:
+        ax.set_ylim(low - margin, high + margin)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
 def _scale(axis: Axis, factor: Factor, few: bool = False) -> None:
-    """The scale of a number's axis, with a tick at each level where they are few."""
-    levels = factor.levels
-    options = {"linthresh": levels[levels > 0][0]} if factor.scale == "symlog" else {}
-    axis._set_axes_scale(factor.scale, **options)  # pyright: ignore[reportAttributeAccessIssue]
+    """The scale and the ends of a number's axis, with a tick at each level where they are few."""
+    levels, log = factor.levels, factor.scale == "log"
+    ends = np.log(levels[[0, -1]]) if log else levels[[0, -1]].astype(float)
+    ends += 0.07 * np.ptp(ends) * np.array([-1, 1])
+    if factor.scale == "symlog":
+        above = levels[levels > 0][0]
+        axis._set_axes_scale("symlog", linthresh=above, linscale=0.5)  # pyright: ignore[reportAttributeAccessIssue]
+        ends = np.array([-0.3 * above, levels[-1] * 1.3])
+    elif log:
+        axis._set_axes_scale("log")  # pyright: ignore[reportAttributeAccessIssue]
+        ends = np.exp(ends)
+    axis.set_view_interval(*ends, ignore=True)
     if len(levels) <= MOST_GROUPS and not few:
         axis.set_major_locator(ticker.FixedLocator(levels.tolist()))
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(ticker.NullLocator())
-    elif factor.scale == "log":
+    elif log:
         style.log_ticks(axis, levels[0], levels[-1])
     else:
         axis.set_major_locator(ticker.MaxNLocator(4))
