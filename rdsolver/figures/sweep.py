@@ -82,10 +82,11 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
     columns = len(SHOWN) if len(shown) >= len(SHOWN) else len(shown)
     rows = ceil(len(shown) / columns)
     groups = _groups(sweep, by)
+    aside = 3.5 if "replicate" in sweep.columns else 0.0
     figure = Figure((style.WIDTH, PANEL * rows + EDGE + _legend_height(groups)), layout="constrained")
     axes = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
     for ax, what in zip(axes, shown, strict=False):
-        half = [_respond(ax, x, what, members, c, MARKS[k], 3.5 * (k - (len(groups) - 1) / 2)) for k, (_, members, c) in enumerate(groups)]
+        half = [_respond(ax, x, what, members, c, MARKS[k], aside * (k - (len(groups) - 1) / 2)) for k, (_, members, c) in enumerate(groups)]
         _dress(ax, what, max(half))
         _scale(ax.xaxis, x)
         if ax in axes[-columns:]:
@@ -304,17 +305,17 @@ def _dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
 
 def _scale(axis: Axis, factor: Factor, few: bool = False) -> None:
     """The scale and the ends of a number's axis, with a tick at each level where they are few."""
-    levels, log = factor.levels, factor.scale == "log"
+    levels, log, options = factor.levels, factor.scale == "log", {}
     ends = np.log(levels[[0, -1]]) if log else levels[[0, -1]].astype(float)
     ends += 0.07 * np.ptp(ends) * np.array([-1, 1])
-    if factor.scale == "symlog":
-        above = levels[levels > 0][0]
-        axis._set_axes_scale("symlog", linthresh=above, linscale=0.5)  # pyright: ignore[reportAttributeAccessIssue]
-        ends = np.array([-0.3 * above, levels[-1] * 1.3])
-    elif log:
-        axis._set_axes_scale("log")  # pyright: ignore[reportAttributeAccessIssue]
+    if log:
         ends = np.exp(ends)
-    axis.set_view_interval(*ends, ignore=True)
+    elif factor.scale == "symlog":
+        lowest = levels[levels > 0][0]
+        options = {"linthresh": lowest, "linscale": 0.5}
+        ends = np.array([-0.3 * lowest, levels[-1] * 1.3])
+    getattr(axis.axes, f"set_{axis.axis_name}scale")(factor.scale, **options)
+    getattr(axis.axes, f"set_{axis.axis_name}lim")(*ends)
     if len(levels) <= MOST_GROUPS and not few:
         axis.set_major_locator(ticker.FixedLocator(levels.tolist()))
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
