@@ -131,9 +131,17 @@ def examples() -> Path:
 
 
 def title(path: Path) -> str:
-    """Of a config, with the Python file that it needs beside it."""
+    """Of a config or a sweep, with the file that it needs beside it."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "base" in tables:
+        base = Path(tables["base"])
+        return f"{tables.get('title', '')} (with its base: rdsolver example {base.stem} > {base.name})"
     model = tables.get("model", {})
     reference = model if isinstance(model, str) else model.get("from", "")
     file = reference.rpartition(":")[0]
     return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
+
+
+def printed(path: Path) -> str:
+    """The text of an example; of a sweep with its base in the same folder, where it is printed too."""
+    return path.read_text(encoding="utf-8").replace('base = "../', 'base = "')
