@@ -194,10 +194,11 @@ def _column(values: list[Any]) -> tuple[list[Any], str]:
         for plain in (layout.TIME_UNIT, "1"):
             if all(units) and _converts(values[0], plain):
                 return [number(v, plain) for v in values], plain
+        said = f"1{units[0]}" if units[0].startswith("/") else units[0] or "1"
         if len(units) == 1:
-            return [n for n, _ in found], units[0] or "1"
+            return [n for n, _ in found], said
         if all(units):
-            return [number(v, units[0]) for v in values], units[0]
+            return [number(v, units[0]) for v in values], said
     except ValueError:
         pass
     return [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values], ""
