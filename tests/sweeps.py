@@ -13,7 +13,7 @@ from rdsolver.sweep.design import Design, load
 BASE = """
 [section]
 kind = "trabecular"
-size = ["240 um", "240 um"]
+size = ["480 um", "480 um"]
 spacing = "20 um"
 thickness = "10 um"
 bone_fraction = 0.25

@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
 from ..units import number, parted, quantity
-from .reader import FINISHED, RUN_COLUMNS, SERIES, STATISTICS, SUMMARY, Sweep, open_sweep, read_design
+from .reader import FINISHED, RUN_COLUMNS, SERIES, STATISTICS, SUMMARY, TEXTS, Sweep, open_sweep, read_design
 
 ROWS = 64  # runs that are written to series.h5 at once, and in one of its chunks
 MOST_VALUES = 2**21  # of one observable in memory
@@ -46,7 +46,7 @@ def collect(folder: str | Path) -> Sweep:
     design = read_design(folder)
     names = design["names"]
     rows = [_state(folder, name) for name in names]
-    columns = {c: _column([row[k] for row in design["rows"]]) for k, c in enumerate(design["columns"])}
+    columns = {c: _column(c, [row[k] for row in design["rows"]]) for k, c in enumerate(design["columns"])}
     figures: dict[str, np.ndarray] = {}  # observable -> (runs, statistics)
     with _replaced(folder / SERIES) as aside, h5py.File(aside, "w", libver=layout.LIBVER, track_order=True) as file:
         block = _Block(file, len(names), grid(design))
@@ -186,8 +186,10 @@ class _Block:
         self.held = {}
 
 
-def _column(values: list[Any]) -> tuple[list[Any], str]:
-    """What varies, as numbers in one unit where all are quantities of one dimension (times in d), else as text; and the unit."""
+def _column(name: str, values: list[Any]) -> tuple[list[Any], str]:
+    """One of what varies, as numbers in one unit where all are quantities of one dimension (times in d), else as text; and the unit."""
+    if name in TEXTS:
+        return [str(v) for v in values], ""
     try:
         found = [(v, "") if type(v) is int else parted(v) for v in values]
         units = list(dict.fromkeys(unit for _, unit in found))
