@@ -24,7 +24,7 @@ AMOUNT, AGENT = "dose.0.amount", "dose.0.agent"
 
 
 def hill(dose: np.ndarray, none: float, most: float, log_half: float, log_n: float) -> np.ndarray:
-    """The effect of a dose (mg/kg)."""
+    """The effect of a dose."""
     share = 1 / (1 + np.exp(np.exp(log_n) * (log_half - np.log(dose))))
     return none + (most - none) * share
 
@@ -47,6 +47,7 @@ def main() -> None:
     columns, done = sweep.columns, sweep.finished  # sweep.table is the same as a pandas DataFrame
     agents = columns.get(AGENT, np.full(len(sweep), "dose"))
     observable = given.of.partition(".")[0]
+    unit = sweep.units[AMOUNT]
     before = sweep.curves(observable)[:, 0]  # of each run, at its start
 
     fig, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
@@ -58,10 +59,12 @@ def main() -> None:
         fine = np.geomspace(dose.min(), dose.max(), 200)
         axes.plot(fine, hill(fine, none, most, np.log(half), np.log(n)), color=colour)
         beyond = "" if dose.min() <= half <= dose.max() else ", outside the doses given"
-        print(f"{agent}: {of.sum()} runs, {given.of} from {none:.3g} to {most:.3g}, half of that at {half:.2g} mg/kg{beyond} (n = {n:.2g})")
-    unit = sweep.units[observable]
+        print(
+            f"{agent}: {of.sum()} runs, {given.of} from {none:.3g} to {most:.3g}, half of that at {half:.2g} {unit}{beyond} (n = {n:.2g})"
+        )
+    measured = sweep.units[observable]
     axes.set_xscale("log")
-    axes.set(xlabel=f"dose ({sweep.units[AMOUNT]})", ylabel=given.of if unit == "1" else f"{given.of} ({unit})", ylim=(0, None))
+    axes.set(xlabel=f"dose ({unit})", ylabel=given.of if measured == "1" else f"{given.of} ({measured})", ylim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     fig.savefig(given.out, dpi=150)

@@ -34,7 +34,8 @@ def register(app: typer.Typer) -> None:
 def plot(
     paths: RunPaths,
     kind: Annotated[
-        str | None, typer.Option(help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (default: by what varies).")
+        str | None,
+        typer.Option(help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what varies)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run).")] = None,
     field: Fields = None,

@@ -73,12 +73,12 @@ def put_run(folder: Path, name: str, values: dict[str, np.ndarray], kinds=SERIES
     """One run as it is left: run.h5, then status.json."""
     place = folder / "runs" / name
     place.mkdir(parents=True)
-    grid = Grid((4, 4), (20.0, 20.0), thickness=10.0)
+    grid, fields = Grid((4, 4), (20.0, 20.0), thickness=10.0), [Field("rankl", "nM", 0.02, "RANKL")]
     table = [{"name": "rankl_loss", "value": 10.13, "unit": "1/d", "meaning": "loss", "source": "a source", "mark": "V"}]
-    with RunWriter(place / "run.h5", grid, [Field("rankl", "nM", 0.02, "RANKL")], kinds, active=np.ones((4, 4), bool), meta={"parameters": table}) as w:
-        w.append_series({k: values[k] for k in ("time", *(s.name for s in kinds))})
-        w.finish(status, error, {"steps": len(values["time"]) - 1, "rejected": 2, "stage_solves": 30})
     counts = {"steps": len(values["time"]) - 1, "rejected": 2, "stage_solves": 30}
+    with RunWriter(place / "run.h5", grid, fields, kinds, active=np.ones((4, 4), bool), meta={"parameters": table}) as w:
+        w.append_series({k: values[k] for k in ("time", *(s.name for s in kinds))})
+        w.finish(status, error, counts)
     said = {"status": status, "error": error, "wall_time": wall, "hash": "h"} | counts
     (place / "status.json").write_text(json.dumps(said), encoding="utf-8")
 

@@ -248,7 +248,13 @@ def test_the_table_is_a_data_frame_or_a_structured_array(doses, monkeypatch):
     mean = framed[framed["dose.0.agent"] == "rank_fc"].groupby("dose.0.amount")["ntx.min"].mean()
     assert (np.diff(mean) < 0).all()
     real = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", lambda name, *a: (_ for _ in ()).throw(ImportError(name, name=name)) if name in ("pandas", "xarray") else real(name, *a))
+
+    def without(name, *rest):
+        if name in ("pandas", "xarray"):
+            raise ImportError(name, name=name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
     sweep = open_sweep(doses)
     assert sweep.table["ntx.min"].tolist() == framed["ntx.min"].tolist()
     assert sweep.table["name"][3] == "03"
@@ -453,5 +459,3 @@ def test_the_sweeps_that_come_with_it_are_valid_listed_and_printed(name, runs, t
     base = path.read_text().split('base = "../')[1].split('"')[0]
     (tmp_path / base).write_text(rdsolver("example", base.removesuffix(".toml")).stdout)
     assert load(tmp_path / "mine.toml").rows == made.rows
-
-

@@ -6,29 +6,26 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from scipy import stats
 
 from ..errors import InputError
 from ..sweep.reader import Sweep
 from . import style
-from .compare import COLOURS
-from .factors import MOST_GROUPS, SHOWN, Factor, Measure, factors, label, level_text, measure, measures, observables, telling
+from .factors import MOST_GROUPS, SHOWN, Factor, Measure, factors, label, measures, observables, telling
+from .sweep_axes import MARKS, Group, colouring, dress, groups_of, legend, legend_height, scale
 from .timeseries import OBSERVABLES
 
 KINDS = ("dose-response", "surface", "bands", "scatter")
-MARKS = "osD^vP*X"
 MOST_COLUMNS, MOST_INPUTS = 4, 6
-PANEL, EDGE, LEGEND = 1.55, 0.5, 0.16  # inches: a row of panels, an axis, a line of a legend
-LABEL_WIDTH, LETTERS = 26, 130  # in a line of a label, and of the legend
+PANEL, EDGE = 1.55, 0.5  # inches: a row of panels, an axis
 
 
 def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str] = ()) -> Path:
@@ -62,7 +59,9 @@ def _numbers(sweep: Sweep, kind: str, least: int) -> list[Factor]:
     found = [f for f in factors(sweep) if f.is_number]
     if len(found) < least:
         varied = ", ".join(sweep.varied) or "nothing"
-        raise InputError(f"--kind {kind} needs {least} number{'s' * (least > 1)} that vary, and {sweep.folder} varies {varied}. Take bands.")
+        raise InputError(
+            f"--kind {kind} needs {least} number{'s' * (least > 1)} that vary, and {sweep.folder} varies {varied}. Take bands."
+        )
     return found
 
 
@@ -77,40 +76,41 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Replicates as points, their mean with its 95 % t-interval; a colour a group."""
     numbers = _numbers(sweep, "dose-response", 1)
     x = max(numbers, key=lambda f: len(f.levels))
-    by = _colouring(sweep, x)
+    by = colouring(sweep, x)
     shown = measures(sweep, names)
     columns = len(SHOWN) if len(shown) >= len(SHOWN) else len(shown)
     rows = ceil(len(shown) / columns)
-    groups = _groups(sweep, by)
+    groups = groups_of(sweep, by)
     aside = 3.5 if "replicate" in sweep.columns else 0.0
-    figure = Figure((style.WIDTH, PANEL * rows + EDGE + _legend_height(groups)), layout="constrained")
+    figure = Figure((style.WIDTH, PANEL * rows + EDGE + legend_height(groups)), layout="constrained")
     axes = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
     for ax, what in zip(axes, shown, strict=False):
-        half = [_respond(ax, x, what, members, c, MARKS[k], aside * (k - (len(groups) - 1) / 2)) for k, (_, members, c) in enumerate(groups)]
-        _dress(ax, what, max(half))
-        _scale(ax.xaxis, x)
-        if ax in axes[-columns:]:
-            ax.set_xlabel(x.label)
+        half = [_respond(ax, x, what, g, MARKS[k], aside * (k - (len(groups) - 1) / 2)) for k, g in enumerate(groups)]
+        dress(ax, what, max(half))
+        scale(ax.xaxis, x)
+    for ax in axes[len(shown) - columns : len(shown)]:  # the lowest of each column
+        ax.set_xlabel(x.label)
+        ax.tick_params(labelbottom=True)
     for ax in axes[len(shown) :]:
         ax.remove()
-    _legend(figure, groups, MARKS)
+    legend(figure, groups, MARKS)
     return figure
 
 
-def _respond(ax: Axes, x: Factor, what: Measure, members: np.ndarray, colour: str, mark: str, aside: float) -> float:
+def _respond(ax: Axes, x: Factor, what: Measure, group: Group, mark: str, aside: float) -> float:
     """aside: points by which a group stands beside the others, so that intervals do not lie on each other. Returns the largest half width
     of an interval."""
     root = ax.get_figure(root=True)
     place = ax.transData + ScaledTranslation(aside / 72, 0, root.dpi_scale_trans) if root else ax.transData
-    known = members & np.isfinite(what.values)
-    ax.scatter(x.values[known], what.values[known], 9, marker=mark, facecolors="none", edgecolors=colour, linewidths=0.6, alpha=0.7, transform=place)
+    known, look = group.members & np.isfinite(what.values), {"marker": mark, "transform": place}
+    ax.scatter(x.values[known], what.values[known], 9, facecolors="none", edgecolors=group.colour, linewidths=0.6, alpha=0.7, **look)
     of_level = [(float(v), what.values[known & (x.values == v)]) for v in x.levels]
     of_level = [(v, of) for v, of in of_level if len(of)]
     if len(of_level) > 12 and all(len(of) == 1 for _, of in of_level):
         return 0.0  # samples: points alone
     at, mean = np.array([v for v, _ in of_level]), np.array([of.mean() for _, of in of_level])
     half = [stats.t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / len(of) ** 0.5 if len(of) > 1 else np.nan for _, of in of_level]
-    ax.errorbar(at, mean, half, color=colour, linewidth=1.1, elinewidth=0.9, capsize=1.8, marker=mark, markersize=2.6, transform=place)
+    ax.errorbar(at, mean, half, color=group.colour, linewidth=1.1, elinewidth=0.9, capsize=1.8, markersize=2.6, **look)
     return max((float(h) for h in half if np.isfinite(h)), default=0.0)
 
 
@@ -121,29 +121,29 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Means over replicates, as cells of a grid or between scattered points; a row a level of what else varies."""
     numbers = _numbers(sweep, "surface", 2)
     x, y = sorted(numbers, key=lambda f: -len(f.levels))[:2]
-    groups = _groups(sweep, _colouring(sweep, x, y))[:MOST_COLUMNS]
+    groups = groups_of(sweep, colouring(sweep, x, y))
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
     figure = Figure((style.WIDTH, 1.9 * len(groups) + EDGE), layout="constrained")
     axes = figure.subplots(len(groups), len(shown), sharex=True, sharey=True, squeeze=False)
     for what, column in zip(shown, axes.T, strict=True):
         known = what.values[np.isfinite(what.values)]
         ends = {"vmin": known.min(), "vmax": known.max()} if len(known) else {}
-        for ax, (text, members, _) in zip(column, groups, strict=True):
-            drawn = _cells(ax, x, y, what, members & np.isfinite(what.values), ends)
-            _scale(ax.xaxis, x)
-            _scale(ax.yaxis, y)
+        drawn = None
+        for ax, group in zip(column, groups, strict=True):
+            drawn = _cells(ax, x, y, what, group.members & np.isfinite(what.values), ends) or drawn
+            scale(ax.xaxis, x)
+            scale(ax.yaxis, y)
             if _on_grid(x, y):
                 ax.set(xlim=_edges(x)[[0, -1]], ylim=_edges(y)[[0, -1]])
-            if text and ax is axes[list(column).index(ax), 0]:
-                ax.set_title(text, loc="left")
         if drawn is not None:
             bar = figure.colorbar(drawn, ax=list(column), location="top", aspect=24, pad=0.02)
             bar.set_label(what.label)
             bar.locator = ticker.MaxNLocator(4)
             bar.outline.set_linewidth(0.6)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         column[-1].set_xlabel(x.label)
-    for ax in axes[:, 0]:
+    for ax, group in zip(axes[:, 0], groups, strict=True):
         ax.set_ylabel(y.label)
+        ax.set_title(group.text, loc="left")
     return figure
 
 
@@ -152,7 +152,7 @@ def _chosen(sweep: Sweep, name: str) -> list[Measure]:
     return measures(sweep, [name], (telling(sweep, name.partition(".")[0]),) if name.partition(".")[0] in sweep.observables else ())
 
 
-def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, ends: dict[str, float]):
+def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, ends: dict[str, Any]) -> Any:
     """Cells where the values lie on a grid, else straight lines between the points."""
     points = {(a, b): what.values[known & (x.values == a) & (y.values == b)] for a in x.levels for b in y.levels} if _on_grid(x, y) else {}
     if points:
@@ -185,9 +185,9 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
     texts = [f for f in found if not f.is_number and len(f.levels) <= MOST_COLUMNS]
     few = [f for f in found if f.is_number and len(f.levels) <= MOST_GROUPS]
     across = texts[0] if texts and few else None
-    columns = _groups(sweep, across)
-    groups = _groups(sweep, few[0] if few else _colouring(sweep))
-    height = 1.3 * len(shown) + EDGE + _legend_height(groups) + 0.25 * bool(across)
+    columns = groups_of(sweep, across)
+    groups = groups_of(sweep, few[0] if few else colouring(sweep))
+    height = 1.3 * len(shown) + EDGE + legend_height(groups) + 0.25 * bool(across)
     figure = Figure((style.WIDTH, height), layout="constrained")
     axes = figure.subplots(len(shown), len(columns), sharex=True, sharey="row", squeeze=False)
     for name, row in zip(shown, axes, strict=True):
@@ -196,7 +196,7 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
         for ax, (_, inside, _) in zip(row, columns, strict=True):
             for _, members, colour in groups:
                 _band(ax, time, curves[members & inside & sweep.finished], colour)
-        _dress(row[0], Measure(fill(style.with_unit(text, unit), 16), curves, OBSERVABLES.get(name, ("", "", "close"))[2]))
+        dress(row[0], Measure(fill(style.with_unit(text, unit), 16), curves, OBSERVABLES.get(name, ("", "", "close"))[2]))
         for ax in row[1:]:
             ax.spines[["top", "right"]].set_visible(False)
     for ax, (text, _, _) in zip(axes[0], columns, strict=True):
@@ -205,7 +205,7 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
         ax.set_xlim(time[0], time[-1])
         ax.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
         ax.set_xlabel("time (d)")
-    _legend(figure, groups)
+    legend(figure, groups)
     return figure
 
 
@@ -226,104 +226,26 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Each measure against each number that varies, with Spearman's rank correlation over all points of a panel."""
     inputs = _numbers(sweep, "scatter", 1)[:MOST_INPUTS]
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
-    groups = _groups(sweep, _colouring(sweep, *inputs))
-    height = 1.35 * len(shown) + EDGE + _legend_height(groups)
+    groups = groups_of(sweep, colouring(sweep, *inputs))
+    height = 1.35 * len(shown) + EDGE + legend_height(groups)
     figure = Figure((style.WIDTH, height), layout="constrained")
     axes = figure.subplots(len(shown), len(inputs), sharex="col", sharey="row", squeeze=False)
     for what, row in zip(shown, axes, strict=True):
         known = np.isfinite(what.values)
         for ax, x in zip(row, inputs, strict=True):
             for k, (_, members, colour) in enumerate(groups):
-                ax.scatter(x.values[members & known], what.values[members & known], 7, color=colour, marker=MARKS[k], alpha=0.6, linewidths=0)
+                of = members & known
+                ax.scatter(x.values[of], what.values[of], 7, color=colour, marker=MARKS[k], alpha=0.6, linewidths=0)
             ax.spines[["top", "right"]].set_visible(False)
-            _scale(ax.xaxis, x, few=True)
+            scale(ax.xaxis, x, few=True)
             if known.sum() > 2 and np.ptp(what.values[known]) > 0:
-                rank = stats.spearmanr(x.values[known], what.values[known]).statistic
+                rank = stats.spearmanr(x.values[known], what.values[known])[0]
                 ax.set_title(f"ρ = {rank:+.2f}".replace("-", "−"), fontsize=style.SMALL, color=style.QUIET, pad=2)
-        _dress(row[0], what)
+        dress(row[0], what)
     for ax, x in zip(axes[-1], inputs, strict=True):
         ax.set_xlabel(fill(x.label, 18))
-    _legend(figure, groups, MARKS)
+    legend(figure, groups, MARKS)
     return figure
-
-
-# --- what they share -------------------------------------------------------------------------------------------------------
-
-
-def _colouring(sweep: Sweep, *shown: Factor) -> Factor | None:
-    """What is told apart by colour beside what has an axis: texts first, and few enough."""
-    rest = sorted((f for f in factors(sweep) if f.key not in {x.key for x in shown}), key=lambda f: f.is_number)
-    few = [f for f in rest if len(f.levels) <= MOST_GROUPS]
-    return few[0] if few else None
-
-
-def _groups(sweep: Sweep, by: Factor | None) -> list[tuple[str, np.ndarray, str]]:
-    """(name, members, colour) of each level; numbers along a map from dark to light."""
-    if by is None:
-        return [("", np.ones(len(sweep), bool), style.DRUGS[0])]
-    levels = by.levels
-    shades = [matplotlib.colors.to_hex(c) for c in style.FIELD_MAP(np.linspace(0, 0.85, len(levels)))]
-    colours = shades if by.is_number else COLOURS[1:] + COLOURS[:1]
-    return [(level_text(sweep, by, level), by.values == level, colour) for level, colour in zip(levels, colours, strict=False)]
-
-
-def _in_a_line(groups: Sequence[tuple[str, np.ndarray, str]]) -> int:
-    """How many names of groups fit side by side."""
-    return max(1, min(len(groups), LETTERS // (8 + max(len(text) for text, _, _ in groups))))
-
-
-def _legend_height(groups: Sequence[tuple[str, np.ndarray, str]]) -> float:
-    return LEGEND * ceil(len(groups) / _in_a_line(groups)) if len(groups) > 1 else 0.0
-
-
-def _legend(figure: Figure, groups: Sequence[tuple[str, np.ndarray, str]], marks: str = "") -> None:
-    if len(groups) > 1:
-        handles = [Line2D([], [], color=c, marker=marks[k] if marks else "", markersize=4, label=text) for k, (text, _, c) in enumerate(groups)]
-        look = {"frameon": False, "fontsize": 7.5, "handlelength": 2.2, "borderaxespad": 0.2}
-        figure.legend(handles=handles, loc="outside upper left", ncols=_in_a_line(groups), **look)
-
-
-def _dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
-    """Axis, label and scale of a measure. beyond: what intervals need; of two replicates they are so wide that no more than the span of the
-    values is given to them."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel("\n".join(fill(line, LABEL_WIDTH) for line in what.label.split("\n")))
-    known = what.values[np.isfinite(what.values)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    if what.scale in ("auto", "log") and style.spans_decades(low, high):
-        ax.set_yscale("log")
-        style.log_ticks(ax.yaxis, low, high)
-        return
-    span = high - low or 0.02 * abs(high) or 1.0
-    margin = 0.08 * span + min(beyond, span)
-    if what.scale == "zero":
-        ax.set_ylim(min(low, 0), high + max(margin, 0.08 * high))
-    else:
-        ax.set_ylim(low - margin, high + margin)
-    ax.yaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
-
-
-def _scale(axis: Axis, factor: Factor, few: bool = False) -> None:
-    """The scale and the ends of a number's axis, with a tick at each level where they are few."""
-    levels, log, options = factor.levels, factor.scale == "log", {}
-    ends = np.log(levels[[0, -1]]) if log else levels[[0, -1]].astype(float)
-    ends += 0.07 * np.ptp(ends) * np.array([-1, 1])
-    if log:
-        ends = np.exp(ends)
-    elif factor.scale == "symlog":
-        lowest = levels[levels > 0][0]
-        options = {"linthresh": lowest, "linscale": 0.5}
-        ends = np.array([-0.3 * lowest, levels[-1] * 1.3])
-    getattr(axis.axes, f"set_{axis.axis_name}scale")(factor.scale, **options)
-    getattr(axis.axes, f"set_{axis.axis_name}lim")(*ends)
-    if len(levels) <= MOST_GROUPS and not few:
-        axis.set_major_locator(ticker.FixedLocator(levels.tolist()))
-        axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_locator(ticker.NullLocator())
-    elif log:
-        style.log_ticks(axis, levels[0], levels[-1])
-    else:
-        axis.set_major_locator(ticker.MaxNLocator(4))
 
 
 def shown_kinds(sweep: Sweep) -> Iterator[str]:

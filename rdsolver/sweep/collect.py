@@ -29,6 +29,10 @@ MOST_VALUES = 2**21  # of one observable in memory
 CHUNK_TIMES = 1024
 
 
+Column = tuple[list[Any], str]
+"""The values of all runs, and their unit (none: text)."""
+
+
 class Outcome(NamedTuple):
     """Of a finished run: its counts, its series, and of those that are new unit and label."""
 
@@ -152,7 +156,7 @@ class _Block:
                 held = self.held.setdefault(name, np.full((self.rows, len(self.times)), np.nan))
                 held[i - self.first] = curve(at)
 
-    def close(self, columns: dict[str, tuple[list[Any], str]], status: list[str], names: Sequence[str]) -> None:
+    def close(self, columns: dict[str, Column], status: list[str], names: Sequence[str]) -> None:
         """What is left, and the coordinates of the runs."""
         self._flush()
         run = self._coordinate("run", (list(names), ""))
@@ -163,7 +167,7 @@ class _Block:
             node = layout.attach(layout.dataset(self.file, name), "run", "time")
             layout.set_text(node, coordinates=" ".join([*columns, "status"]))
 
-    def _coordinate(self, name: str, column: tuple[list[Any], str]) -> h5py.Dataset:
+    def _coordinate(self, name: str, column: Column) -> h5py.Dataset:
         values, unit = column
         is_text = any(isinstance(v, str) for v in values)
         node = self.file.create_dataset(name, data=values, dtype=h5py.string_dtype() if is_text else None, track_order=True)
@@ -186,7 +190,7 @@ class _Block:
         self.held = {}
 
 
-def _column(name: str, values: list[Any]) -> tuple[list[Any], str]:
+def _column(name: str, values: list[Any]) -> Column:
     """One of what varies, as numbers in one unit where all are quantities of one dimension (times in d), else as text; and the unit."""
     if name in TEXTS:
         return [str(v) for v in values], ""
@@ -215,7 +219,11 @@ def _converts(value: Any, unit: str) -> bool:
 
 
 def _write_table(
-    stream: TextIO, names: Sequence[str], columns: dict[str, tuple[list[Any], str]], rows: list[dict[str, Any]], figures: dict[str, np.ndarray]
+    stream: TextIO,
+    names: Sequence[str],
+    columns: dict[str, Column],
+    rows: list[dict[str, Any]],
+    figures: dict[str, np.ndarray],
 ) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["name", *columns, *RUN_COLUMNS, *(f"{name}.{s}" for name in figures for s in STATISTICS)])

@@ -58,8 +58,8 @@ def read_design(folder: Path) -> dict[str, Any]:
 class Sweep(Mapping[str, Run]):
     """A sweep that was collected; a mapping from names to runs, which are opened when asked for: sweep["012"], or sweep[12].
 
-    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end, .min, .max, .mean and the times of
-              the extremes (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured array
+    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end, .min, .max, .mean and when the
+              extremes were (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured array
     series    an xarray Dataset (run, time), NaN where a run has no value
     columns   the table as name -> array; units, labels: of its columns and of the observables
     design    what it consists of, as sweep.json has it; counts: status -> how many runs
@@ -110,7 +110,7 @@ class Sweep(Mapping[str, Run]):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """The columns that were varied on purpose: neither the number of a replicate nor the seeds drawn for it, nor what stays the same."""
+        """What was varied on purpose: not the number of a replicate, nor the seeds drawn for it, nor what is the same in all runs."""
         columns = list(self.design["columns"])
         wanted = columns[: columns.index("replicate")] if "replicate" in columns else columns
         return tuple(c for c in wanted if len(np.unique(self.columns[c])) > 1)
@@ -125,7 +125,7 @@ class Sweep(Mapping[str, Run]):
         try:
             import pandas
         except ImportError:
-            return np.rec.fromarrays(list(self.columns.values()), names=list(self.columns))
+            return np.rec.fromarrays(list(self.columns.values()), dtype=[(name, values.dtype) for name, values in self.columns.items()])
         return pandas.DataFrame(self.columns)
 
     @cached_property
@@ -134,7 +134,9 @@ class Sweep(Mapping[str, Run]):
             import h5netcdf  # noqa: F401
             import xarray
         except ImportError as error:
-            raise InputError(f"sweep.series needs {error.name}, which is not installed. Install it with: pip install xarray h5netcdf.") from error
+            raise InputError(
+                f"sweep.series needs {error.name}, which is not installed. Install it with: pip install xarray h5netcdf."
+            ) from error
         return xarray.open_dataset(self.folder / SERIES, engine="h5netcdf")
 
     def curves(self, name: str) -> np.ndarray:
