@@ -392,6 +392,7 @@ def test_a_surface_shows_the_mean_of_its_cell(others):
     cells = figure.axes[0].collections[0].get_array()
     assert cells.shape == (2, 4)
     assert np.unique(cells) == pytest.approx(100 * sweep.columns["bone_volume_fraction.end"][0])
+    assert len({ax.collections[0].get_clim() for ax in figure.axes[:2]}) == 1  # animals on one scale
     assert measure(sweep, "bone_volume_fraction", "end").label == "BV/TV (%),\nat the end"
 
 

@@ -127,7 +127,8 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
     axes = figure.subplots(len(groups), len(shown), sharex=True, sharey=True, squeeze=False)
     for what, column in zip(shown, axes.T, strict=True):
         known = what.values[np.isfinite(what.values)]
-        ends = {"vmin": known.min(), "vmax": known.max()} if len(known) else {}
+        low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+        ends = {"vmin": low, "vmax": high if high > low else low + (0.01 * abs(low) or 1.0)}
         drawn = None
         for ax, group in zip(column, groups, strict=True):
             drawn = _cells(ax, x, y, what, group.members & np.isfinite(what.values), ends) or drawn
@@ -160,7 +161,7 @@ def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, end
         return ax.pcolormesh(_edges(x), _edges(y), mean, cmap=style.FIELD_MAP, edgecolors="white", linewidth=0.4, **ends)
     if known.sum() < 3:
         return None
-    levels = np.linspace(ends["vmin"], ends["vmax"] if ends["vmax"] > ends["vmin"] else ends["vmin"] + 1, 13)
+    levels = np.linspace(ends["vmin"], ends["vmax"], 13)
     drawn = ax.tricontourf(x.values[known], y.values[known], what.values[known], levels, cmap=style.FIELD_MAP)
     ax.scatter(x.values[known], y.values[known], 2, color=style.INK, alpha=0.5, linewidths=0)
     return drawn
