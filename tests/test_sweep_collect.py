@@ -376,6 +376,22 @@ def test_columns_that_move_together_are_one_factor(others):
     assert [f.scale for f in factors(others["samples"])] == ["log", "linear"]
 
 
+def test_of_many_numbers_those_are_drawn_that_act_most(tmp_path):
+    keys = ["opg_loss", "rankl_loss", "formation_delay", "chemotaxis", "drift_limit", "activation_share", "vessel_exchange"]
+    between = "\n".join(f'"model.parameters.{key}" = {{ between = [0.1, 0.4] }}' for key in keys)
+    made = design(
+        tmp_path,
+        f'base = "base.toml"\n[sample]\nmethod = "uniform"\nn = 12\n{between}',
+        BASE.replace("[[dose]]", "").split("agent")[0] + "[time]\nend = 10",
+    )
+    out = put_sweep(tmp_path / "out", made, missing=made.names)
+    for name, row in zip(made.names, made.rows, strict=True):
+        put_run(out, name, series(row["model.parameters.vessel_exchange"]))
+    figure, texts = drawn(collect(out), "scatter", ["ntx.min"])
+    assert len(figure.axes) == 6
+    assert {"the 6 of 7 numbers that act most", "vessel_exchange", "ρ = −1.00"} <= texts
+
+
 def test_bands_hold_the_quantiles_of_a_group(others):
     sweep = others["samples"]
     figure, _ = drawn(sweep, "bands", ["ntx"])

@@ -225,8 +225,10 @@ def _band(ax: Axes, time: np.ndarray, curves: np.ndarray, colour: str) -> None:
 
 def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
     """Each measure against each number that varies, with Spearman's rank correlation over all points of a panel."""
-    inputs = _numbers(sweep, "scatter", 1)[:MOST_INPUTS]
+    numbers = _numbers(sweep, "scatter", 1)
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
+    strongest = sorted(numbers, key=lambda x: -max(abs(_rank(x, m)) for m in shown))[:MOST_INPUTS]
+    inputs = [x for x in numbers if any(x is s for s in strongest)]
     groups = groups_of(sweep, colouring(sweep, *inputs))
     height = 1.35 * len(shown) + EDGE + legend_height(groups)
     figure = Figure((style.WIDTH, height), layout="constrained")
@@ -239,14 +241,21 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
                 ax.scatter(x.values[of], what.values[of], 7, color=colour, marker=MARKS[k], alpha=0.6, linewidths=0)
             ax.spines[["top", "right"]].set_visible(False)
             scale(ax.xaxis, x, few=True)
-            if known.sum() > 2 and np.ptp(what.values[known]) > 0:
-                rank = stats.spearmanr(x.values[known], what.values[known])[0]
-                ax.set_title(f"ρ = {rank:+.2f}".replace("-", "−"), fontsize=style.SMALL, color=style.QUIET, pad=2)
+            ax.set_title(f"ρ = {_rank(x, what):+.2f}".replace("-", "−"), fontsize=style.SMALL, color=style.QUIET, pad=2)
         dress(row[0], what)
     for ax, x in zip(axes[-1], inputs, strict=True):
         ax.set_xlabel(fill(x.label, 18))
+    if len(inputs) < len(numbers):
+        figure.suptitle(f"the {len(inputs)} of {len(numbers)} numbers that act most", fontsize=7.5, color=style.QUIET)
     legend(figure, groups, MARKS)
     return figure
+
+
+def _rank(x: Factor, what: Measure) -> float:
+    """Spearman's rank correlation; 0 where nothing differs."""
+    known = np.isfinite(what.values)
+    differ = known.sum() > 2 and np.ptp(what.values[known]) > 0 and np.ptp(x.values[known]) > 0
+    return float(stats.spearmanr(x.values[known], what.values[known])[0]) if differ else 0.0
 
 
 def shown_kinds(sweep: Sweep) -> Iterator[str]:

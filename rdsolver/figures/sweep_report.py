@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..sweep.reader import FINISHED, RUN_COLUMNS, Sweep
 from . import style
 from .factors import factors, level_text, observables
-from .report import POLICY, _asset, _folded, _number, _parameters, _safe, _table, checked, write
+from .report import POLICY, _asset, _folded, _number, _parameters, _safe, _section, _table, checked, write
 from .sweep import compose, shown_kinds
 
 MOST_ROWS, MOST_LEVELS = 1000, 12  # in a table, in a line
@@ -42,13 +42,10 @@ def page(sweep: Sweep, names: Sequence[str] = ()) -> str:
         f'<body style="--runs:1"><h1>{title}</h1><p>{len(sweep)} runs: {_safe(told)}</p>',
         "<h2>What varied</h2>",
         _table(("", "levels", "values"), _varied(sweep)),
-        *(f"<h2>{kind.replace('-', ' ').capitalize()}</h2>{image}" for kind, image in _figures(sweep, names)),
-        "<h2>Runs</h2>",
-        _runs(sweep, names),
-        "<h2>Not finished</h2>",
-        _failed(sweep),
-        "<h2>Parameters</h2>",
-        _shared(sweep),
+        *(_section(kind.replace("-", " ").capitalize(), [""], [image]) for kind, image in _figures(sweep, names)),
+        _section("Runs", [""], [_runs(sweep, names)]),
+        _section("Not finished", [""], [_failed(sweep)]),
+        _section("Parameters", [""], [_shared(sweep)]),
         "<h2>Configuration</h2>",
         _folded("the base that all runs share", f"<pre>{_safe(json.dumps(sweep.design['base'], indent=1, ensure_ascii=False))}</pre>"),
         "</body></html>\n",
