@@ -255,7 +255,8 @@ def _rank(x: Factor, what: Measure) -> float:
     """Spearman's rank correlation; 0 where nothing differs."""
     known = np.isfinite(what.values)
     differ = known.sum() > 2 and np.ptp(what.values[known]) > 0 and np.ptp(x.values[known]) > 0
-    return float(stats.spearmanr(x.values[known], what.values[known])[0]) if differ else 0.0
+    ranks = [stats.rankdata(v[known]) for v in (x.values, what.values)]
+    return float(np.corrcoef(*ranks)[0, 1]) if differ else 0.0
 
 
 def shown_kinds(sweep: Sweep) -> Iterator[str]:
