@@ -22,6 +22,7 @@ from rdsolver.errors import InputError
 from rdsolver.figures import style
 from rdsolver.figures.factors import factors, measure
 from rdsolver.figures.sweep import compose, default
+from rdsolver.models.base import Series
 from rdsolver.sweep.collect import collect, grid
 from rdsolver.sweep.design import load
 from rdsolver.sweep.reader import STATISTICS
@@ -143,6 +144,21 @@ def test_a_failure_leaves_the_earlier_files(copied, monkeypatch):
         collect(copied)
     assert {name: (copied / name).read_bytes() for name in before} == before
     assert not list(copied.glob(".*"))
+
+
+def test_an_observable_that_is_called_like_a_column_is_said(tmp_path):
+    made = design(tmp_path, ANIMALS)
+    out = put_sweep(tmp_path / "out", made, missing=made.names)
+    put_run(out, "1", {"time": STEPS, "status": STEPS}, kinds=[Series("status", "1", "status")])
+    with pytest.raises(InputError, match="An observable is called status"):
+        collect(out)
+
+
+def test_a_run_whose_times_do_not_increase_hurts_no_other(tmp_path):
+    made = design(tmp_path, ANIMALS)
+    out = put_sweep(tmp_path / "out", made, missing=("0",))
+    put_run(out, "0", series(0.5, STEPS[::-1]))
+    assert collect(out).columns["status"].tolist() == ["failed", "finished"]
 
 
 # --- the series ------------------------------------------------------------------------------------------------------

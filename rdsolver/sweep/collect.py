@@ -53,20 +53,21 @@ def collect(folder: str | Path) -> Sweep:
     columns = {c: _column(c, [row[k] for row in design["rows"]]) for k, c in enumerate(design["columns"])}
     figures: dict[str, np.ndarray] = {}  # observable -> (runs, statistics)
     with _replaced(folder / SERIES) as aside, h5py.File(aside, "w", libver=layout.LIBVER, track_order=True) as file:
-        block = _Block(file, len(names), grid(design))
+        block = _Block(file, len(names), grid(design), taken=("run", "time", "status", *columns))
         for i, row in enumerate(rows):
             if row["status"] != FINISHED:
                 continue
             try:
                 found = _read(folder, names[i], known=figures)
+                curves = {name: _curve(found.series["time"], y) for name, y in found.series.items() if name != "time"}
             except (OSError, KeyError, ValueError, InputError) as error:
                 row |= {"status": "failed", "error": f"run.h5 cannot be read: {error}".replace(str(folder), ".")}
                 continue
             row |= found.counts
-            curves = {name: _curve(found.series["time"], y) for name, y in found.series.items() if name != "time"}
             for name, curve in curves.items():
-                of_all = figures.setdefault(name, np.full((len(names), len(STATISTICS)), np.nan))
-                of_all[i] = _statistics(found.series["time"], found.series[name], curve)
+                if name not in figures:
+                    figures[name] = np.full((len(names), len(STATISTICS)), np.nan)
+                figures[name][i] = _statistics(found.series["time"], found.series[name], curve)
             block.add(i, found, curves)
         block.close(columns, [row["status"] for row in rows], names)
     with _replaced(folder / SUMMARY) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
@@ -134,8 +135,9 @@ def _statistics(time: np.ndarray, values: np.ndarray, curve: PchipInterpolator |
 class _Block:
     """Rows of series.h5, written some at a time: (run, time), NaN where a run has no value."""
 
-    def __init__(self, file: h5py.File, runs: int, times: np.ndarray) -> None:
-        self.file, self.runs, self.times = file, runs, times
+    def __init__(self, file: h5py.File, runs: int, times: np.ndarray, taken: Container[str]) -> None:
+        """taken: names that no observable may have."""
+        self.file, self.runs, self.times, self.taken = file, runs, times, taken
         self.rows = max(1, min(ROWS, runs, MOST_VALUES // len(times)))
         self.first, self.held = 0, dict[str, np.ndarray]()
         axis = file.create_dataset("time", data=times, track_order=True)
@@ -175,6 +177,8 @@ class _Block:
         return node
 
     def _create(self, name: str, unit: str, label: str) -> None:
+        if name in self.taken:
+            raise InputError(f"An observable is called {name}, and so is a column of the sweep. Give it another name in the model.")
         shape = (self.runs, len(self.times))
         chunks = self.rows, min(len(self.times), CHUNK_TIMES)
         packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
