@@ -1,60 +1,72 @@
-"""NTX against dose: run a config at several doses of its drug, in memory, and draw how deep and how long resorption falls.
+"""Dose against response, from a sweep: a Hill curve through the replicates of each drug, and the dose of half the effect.
 
-    python examples/dose_response.py configs/fc_opg_section_2d.toml 0.1 0.3 1 3 --out dose_response.png
-    python examples/dose_response.py mine.toml 1 3 10 --set "section.spacing=20 um"
+    rdsolver sweep configs/sweeps/dose_response.toml --out outputs/doses
+    python examples/dose_response.py outputs/doses --out dose_response.png
+    python examples/dose_response.py outputs/doses --of osteoclast_number.mean
 
-The doses are mg/kg, of the config's first [[dose]].
+E(d) = E0 + (Emax - E0) d^n / (ED50^n + d^n), fitted in log ED50 and log n; E0 is what was measured before the first dose.
 """
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")  # draws to a file, needs no screen
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.optimize import curve_fit
 
-from rdsolver import load_config, simulate
+from rdsolver import open_sweep
 
-
-def respond(config: str, amount: float, overrides: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Time (d) and NTX (relative to baseline) under one dose (mg/kg)."""
-    loaded = load_config(Path(config), [*overrides, f"dose.0.amount={amount:g} mg/kg"])
-    with simulate(loaded) as run:
-        return run.series["time"], run.series["ntx"]
+AMOUNT, AGENT = "dose.0.amount", "dose.0.agent"
 
 
-def days_below(time: np.ndarray, ntx: np.ndarray, level: float) -> float:
-    """How long NTX lies below a level, d, with straight lines between the steps."""
-    fine = np.linspace(time[0], time[-1], 20_001)
-    return float((np.interp(fine, time, ntx) < level).mean() * (time[-1] - time[0]))
+def hill(dose: np.ndarray, none: float, most: float, log_half: float, log_n: float) -> np.ndarray:
+    """The effect of a dose."""
+    share = 1 / (1 + np.exp(np.exp(log_n) * (log_half - np.log(dose))))
+    return none + (most - none) * share
+
+
+def fit(dose: np.ndarray, effect: np.ndarray, none: float) -> tuple[float, float, float]:
+    """(most, ED50, n): least squares, E0 given."""
+    start = (effect[np.argmax(dose)], np.log(np.median(dose)), 0.0)
+    found, _ = curve_fit(lambda d, *p: hill(d, none, *p), dose, effect, start, maxfev=20_000)
+    return float(found[0]), float(np.exp(found[1])), float(np.exp(found[2]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config")
-    parser.add_argument("doses", type=float, nargs="+", help="mg/kg")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("sweep", help="folder of a sweep over dose.0.amount")
+    parser.add_argument("--of", default="ntx.min", help="column of its table")
     parser.add_argument("--out", default="dose_response.png")
     given = parser.parse_args()
 
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(given.doses)))
-    lowest = []
-    for dose, shade in zip(given.doses, shades, strict=True):
-        time, ntx = respond(given.config, dose, given.overrides)
-        lowest.append(ntx.min())
-        print(f"{dose:g} mg/kg: lowest NTX {ntx.min():.3f} on day {time[ntx.argmin()]:.1f}, {days_below(time, ntx, 0.5):.1f} d below half")
-        left.plot(time, ntx, color=shade, label=f"{dose:g} mg/kg")
-    left.set(xlabel="time (d)", ylabel="NTX, relative to baseline", ylim=(0, None))
-    left.legend(frameon=False)
-    right.semilogx(given.doses, lowest, "o-", color="black")
-    right.set(xlabel="dose (mg/kg)", ylabel="lowest NTX, relative to baseline", ylim=(0, None))
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+    sweep = open_sweep(given.sweep)
+    columns, done = sweep.columns, sweep.finished  # sweep.table is the same as a pandas DataFrame
+    agents = columns.get(AGENT, np.full(len(sweep), "dose"))
+    observable = given.of.partition(".")[0]
+    unit = sweep.units[AMOUNT]
+    before = sweep.curves(observable)[:, 0]  # of each run, at its start
+
+    fig, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+    for agent, colour in zip(dict.fromkeys(agents.tolist()), ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), strict=False):
+        of = done & (agents == agent)
+        dose, effect, none = columns[AMOUNT][of], columns[given.of][of], float(before[of].mean())
+        axes.plot(dose, effect, "o", markersize=4, fillstyle="none", color=colour, label=agent)
+        most, half, n = fit(dose, effect, none)
+        fine = np.geomspace(dose.min(), dose.max(), 200)
+        axes.plot(fine, hill(fine, none, most, np.log(half), np.log(n)), color=colour)
+        beyond = "" if dose.min() <= half <= dose.max() else ", outside the doses given"
+        print(
+            f"{agent}: {of.sum()} runs, {given.of} from {none:.3g} to {most:.3g}, half of that at {half:.2g} {unit}{beyond} (n = {n:.2g})"
+        )
+    measured = sweep.units[observable]
+    axes.set_xscale("log")
+    axes.set(xlabel=f"dose ({unit})", ylabel=given.of if measured == "1" else f"{given.of} ({measured})", ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     fig.savefig(given.out, dpi=150)
     print(f"figure: {given.out}")
 

@@ -1,6 +1,6 @@
 """rdsolver: reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections.
 
-    from rdsolver import load_config, simulate, open_run
+    from rdsolver import load_config, simulate, open_run, open_sweep
 
 Importing the package imports neither JAX nor pydantic; each name loads what it needs when it is first used.
 """
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .config import load_config
     from .output.reader import open_run
     from .run import resume, simulate
+    from .sweep.reader import open_sweep
 
 __version__ = "0.1.0"
-__all__ = ["load_config", "open_run", "resume", "simulate"]
+__all__ = ["load_config", "open_run", "open_sweep", "resume", "simulate"]
 
-_HOME = {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader"}
+_HOME = {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader", "open_sweep": "sweep.reader"}
 
 
 def __getattr__(name: str) -> Any:

@@ -349,17 +349,18 @@ def sensitivity(
 
 @app.command()
 def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
-    """List the configs that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
-    from .config_file import examples, title
+    """List the configs and sweeps that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
+    from .config_file import examples, printed, title
 
     files = {path.name: path for path in sorted(examples().glob("*")) if path.suffix in (".toml", ".py")}
     configs = {path.stem: path for path in files.values() if path.suffix == ".toml"}
+    configs |= {f"sweeps/{path.stem}": path for path in sorted(examples().glob("sweeps/*.toml"))}
     if name is None:
         width = max(map(len, configs), default=0) + 2
         typer.echo("\n".join(f"{n:{width}}{title(path)}" for n, path in configs.items()))
         typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
     elif path := configs.get(name) or files.get(name):
-        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+        typer.echo(printed(path), nl=False)
     else:
         raise InputError(f"example {name} is not known. Allowed: {', '.join([*configs, *(n for n in files if n.endswith('.py'))])}.")
 

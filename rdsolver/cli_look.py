@@ -12,11 +12,13 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from .output.reader import Run
+    from .sweep.reader import Sweep
 
 KINDS = ("overview", "timeseries", "maps", "profile", "compare")
+SWEEP_KINDS = ("dose-response", "surface", "bands", "scatter")
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]
-RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more.")]
+RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more; or the folder of a sweep.")]
 Fields = Annotated[list[str] | None, typer.Option("--field", metavar="A,B", help="These alone; may be repeated.")]
 Times = Annotated[
     list[str] | None, typer.Option("--time", metavar="DAY", help='The saved time nearest to it, e.g. "30 d"; may be repeated.')
@@ -31,14 +33,28 @@ def register(app: typer.Typer) -> None:
 
 def plot(
     paths: RunPaths,
-    kind: Annotated[str, typer.Option(help=", ".join(KINDS))] = "overview",
+    kind: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what varies)."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run).")] = None,
     field: Fields = None,
     time: Times = None,
     at: Place = None,
     along: Annotated[str | None, typer.Option(metavar="AXIS", help="profile: along x, y or z instead of from a centre.")] = None,
 ) -> None:
-    """Draw a figure of a run from its file; compare draws several in one."""
+    """Draw a figure of a run from its file, or of a sweep from its folder; compare draws several runs in one."""
+    if sweep := _sweep(paths):
+        from .figures import sweep as figures
+
+        if time or at or along:
+            raise InputError("--time, --at and --along choose in the fields of one run. Leave them out for a sweep.")
+        kind = kind or figures.default(sweep)
+        typer.echo(str(figures.draw(sweep, out or sweep.folder / f"{kind}.png", kind, _names(field))))
+        return
+    kind = kind or "overview"
+    if kind in SWEEP_KINDS:
+        raise InputError(f"--kind {kind} draws a sweep, and {paths[0]} is the folder of none.")
     if kind not in KINDS:
         raise InputError(f"--kind {kind} is not known. Allowed: {', '.join(KINDS)}.")
     if kind != "compare" and len(paths) > 1:
@@ -104,7 +120,12 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page, .html (default: report.html beside the first run).")] = None,
     field: Fields = None,
 ) -> None:
-    """Write one self-contained HTML page about a run, or about several side by side."""
+    """Write one self-contained HTML page about a run, about several side by side, or about a sweep."""
+    if sweep := _sweep(paths):
+        from .figures.sweep_report import report as of_sweep
+
+        typer.echo(str(of_sweep(sweep, out or sweep.folder / "report.html", _names(field))))
+        return
     from .figures.report import report
 
     with ExitStack() as stack:
@@ -153,6 +174,13 @@ def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
 def run_file(path: Path) -> Path:
     """The file of a run that was given by its file or its folder."""
     return path / "run.h5" if path.is_dir() else path
+
+
+def _sweep(paths: list[Path]) -> Sweep | None:
+    """The sweep that one folder holds, where it holds one."""
+    from .sweep.reader import is_sweep, open_sweep
+
+    return open_sweep(paths[0]) if len(paths) == 1 and is_sweep(paths[0]) else None
 
 
 def _open(paths: list[Path], stack: ExitStack) -> list[Run]:

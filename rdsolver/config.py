@@ -144,6 +144,32 @@ class Config(Table):
         return {name: number(given[name], p.unit) if name in given else p.default(*presets) for name, p in self.rows.items()}
 
     @property
+    def seeds(self) -> tuple[str, ...]:
+        """Keys of what is drawn at random."""
+        section = ("section.seed",) if isinstance(self.section, Trabecular | Rings) else ()
+        tumour = ("tumour.seed",) if self.tumour and self.tumour.nests else ()
+        start = (
+            ("initial.seed",)
+            if self.whole is not None and callable(self.whole.initial) and not (self.initial and self.initial.from_)
+            else ()
+        )
+        return (*section, *tumour, *start)
+
+    @property
+    def shape(self) -> str:
+        """What compiled programs depend on: runs of one shape share them."""
+        place = self.section.model_dump()
+        drawn = {"seed", "bone_fraction", "trabecular_thickness"} if isinstance(self.section, Trabecular | Rings) else set()
+        parts = {
+            "section": {k: v for k, v in place.items() if k not in drawn},
+            "model": [self.model.name, self.model.from_, self.model.membrane_rankl, self.bisphosphonate, self.tumour is not None],
+            "agents": [a.name for a in self.agents],
+            "border": [[b.field, b.side] for b in self.border],
+            "solver": self.solver.model_dump(),
+        }
+        return json.dumps(parts)
+
+    @property
     def warnings(self) -> list[str]:
         """What is unusual and yet allowed."""
         return [f"{self._file}: {key} {text}" for key, text in config_checks.warnings(self)]
@@ -240,6 +266,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     Raises InputError with one paragraph for each thing that is wrong.
     """
     return _checked(config_file.read(Path(path), overrides), str(path), overrides, allow_python)
+
+
+def config_from(tables: dict[str, Any], source: str, allow_python: bool = False) -> Config:
+    """The config that tables make, with absolute paths; source: what a message calls them. Raises InputError as load_config does."""
+    return _checked(tables, source, (), allow_python)
 
 
 def config_of(run: Run, allow_python: bool = False) -> Config:

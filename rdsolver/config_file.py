@@ -25,7 +25,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Paths in the file count from its folder, paths in overrides from the current one. Raises InputError for a file that is
     missing, unreadable or no TOML, and for an override that does not fit.
     """
-    raw = _spelled_out(_parse(path))
+    raw = _spelled_out(parse(path))
     _resolve(raw, path.parent.absolute())
     for override in overrides:
         _apply(raw, override)
@@ -39,7 +39,8 @@ def override_key(override: str) -> str:
     return override.partition("=")[0].strip()
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises InputError for one that is missing, unreadable, too long or no TOML."""
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(LONGEST + 1)
@@ -80,9 +81,14 @@ def _spelled_out(raw: dict[str, Any]) -> dict[str, Any]:
 def _resolve(raw: dict[str, Any], folder: Path) -> None:
     """Make relative paths absolute, in place."""
     for table, key in PATHS:
-        value = raw[table].get(key) if isinstance(raw.get(table), dict) else None
-        if isinstance(value, str) and value and value not in NOT_A_PATH:
-            raw[table][key] = str(folder / _expanded(value))
+        if isinstance(raw.get(table), dict) and key in raw[table]:
+            raw[table][key] = absolute(f"{table}.{key}", raw[table][key], folder)
+
+
+def absolute(key: str, value: Any, folder: Path) -> Any:
+    """The value of a key, counted from a folder where it is a path."""
+    a_path = tuple(key.split(".")) in PATHS and isinstance(value, str) and value and value not in NOT_A_PATH
+    return str(folder / _expanded(value)) if a_path else value
 
 
 def _expanded(path: str) -> Path:
@@ -93,34 +99,37 @@ def _expanded(path: str) -> Path:
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
-    """Set one key, in place; tables and list entries on the way are made where they are missing."""
+    """An override, in place."""
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(key.strip().split(".")):
         raise InputError(f'--set {override}: give a key and a value, for example --set section.seed=2 or --set "dose.0.amount=1 mg/kg".')
+    put(raw, key.strip(), value_of(text.strip()), f"--set {override}")
+
+
+def put(raw: dict[str, Any], key: str, value: Any, said: str) -> None:
+    """Set one dotted key, in place; tables and list entries on the way are made where they are missing. said: for a message."""
+    parts = key.split(".")
     place: Any = raw
     for part, following in pairwise(parts):
-        place = _step(place, part, [] if following.isdigit() else {}, override)
-    _step(place, parts[-1], None, override)
-    place[int(parts[-1]) if isinstance(place, list) else parts[-1]] = _value(text.strip())
+        place = _step(place, part, [] if following.isdigit() else {}, said)
+    _step(place, parts[-1], None, said)
+    place[int(parts[-1]) if isinstance(place, list) else parts[-1]] = value
 
 
-def _step(place: Any, part: str, fresh: Any, override: str) -> Any:
+def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
     """What `part` names in `place`, made of `fresh` where it is missing."""
     if isinstance(place, dict):
         return place.setdefault(part, fresh)
     if not isinstance(place, list):
-        raise InputError(f"--set {override}: {part!r} lies inside {place!r}, which is a value and holds no keys.")
+        raise InputError(f"{said}: {part!r} lies inside {place!r}, which is a value and holds no keys.")
     if not part.isdigit() or int(part) > len(place):
-        raise InputError(
-            f"--set {override}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at the end."
-        )
+        raise InputError(f"{said}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at the end.")
     if int(part) == len(place):
         place.append(fresh)
     return place[int(part)]
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -135,9 +144,17 @@ def examples() -> Path:
 
 
 def title(path: Path) -> str:
-    """Of a config, with the Python file that it needs beside it."""
+    """Of a config or a sweep, with the file that it needs beside it."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "base" in tables:
+        base = Path(tables["base"])
+        return f"{tables.get('title', '')} (with its base: rdsolver example {base.stem} > {base.name})"
     model = tables.get("model", {})
     reference = model if isinstance(model, str) else model.get("from", "")
     file = reference.rpartition(":")[0]
     return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
+
+
+def printed(path: Path) -> str:
+    """The text of an example; of a sweep with its base in the same folder, where it is printed too."""
+    return path.read_text(encoding="utf-8").replace('base = "../', 'base = "')

@@ -89,9 +89,9 @@ Duration = Annotated[float, Quantity("d", above=0, most=LATEST)]
 
 
 def _names(value: Any) -> Any:
-    if value == "all" or (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
+    if value == "all" or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
         return value
-    raise _faults([("", f'= {shown(value)} is no list of names. Give "all", or a list such as ["rankl", "bone"].')])
+    raise _faults([("", f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or [] for none.')])
 
 
 def listed(value: float | list[float] | None) -> list[float]:
@@ -308,7 +308,7 @@ class SolverTable(Table):
 
 class OutputTable(Table):
     fields: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = "all"
-    """"all", or a list of names, for example ["rankl", "bone"]."""
+    """"all", or a list of names, for example ["rankl", "bone"]; [] keeps the series alone."""
     stride: Annotated[int, Field(ge=1)] = 1
     """Every how many cells."""
     crop: list[list[int]] | None = None

@@ -82,6 +82,16 @@ def number(value: Any, unit: str) -> float:
     return result
 
 
+def parted(value: Any) -> tuple[float, str]:
+    """The number and the unit of a quantity as it is written; no unit: empty. Raises ValueError for what is none."""
+    if isinstance(value, str):
+        match = _TEXT.fullmatch(value.translate(_PLAIN)) if len(value) <= _LONGEST else None
+        if match and (not match["unit"] or _factor(match["unit"])):
+            return number(match["number"], "1"), match["unit"].strip()
+        raise ValueError(f'= {value!r} is no quantity. Give a number, or text with a unit, for example "3 mg/kg".')
+    return number(value, "1"), ""
+
+
 def way_out(unit: str) -> str:
     """What may stand there, with an example."""
     if unit == "1":

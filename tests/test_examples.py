@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sweeps import design, put_sweep
 
 from rdsolver.domain.grid import Grid
 from rdsolver.models.base import Field, Series
 from rdsolver.output.writer import RunWriter
+from rdsolver.sweep.collect import collect
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -98,11 +100,11 @@ def test_compare_therapies_tabulates_differences_from_the_first(tmp_path):
     assert [float(v) for v in table[2].split(",")[1:]] == pytest.approx([23, 32, 0.06, 0.98, 0.98])
 
 
-def test_dose_response_runs_a_config_at_each_dose(tmp_path):
-    small = ['section.size=["480 um", "480 um"]', "section.spacing=20 um", "time.end=6 d", "time.save=6 d", "dose.0.at=1 d"]
-    overrides = [word for text in small for word in ("--set", text)]
-    config = EXAMPLES.parent / "configs" / "fc_opg_section_2d.toml"
-    said = run_example("dose_response", config, "0.1", "3", "--out", tmp_path / "f.png", *overrides).splitlines()
-    lowest = [float(line.split("lowest NTX ")[1].split()[0]) for line in said[:2]]
-    assert 1 > lowest[0] > lowest[1] > 0
+def test_dose_response_finds_the_dose_of_half_the_effect(tmp_path):
+    collect(put_sweep(tmp_path / "out", design(tmp_path)))
+    said = run_example("dose_response", tmp_path / "out", "--out", tmp_path / "f.png").splitlines()
+    for line, agent, most in zip(said, ("rank_fc", "fc_opg"), (0.9, 0.6), strict=False):
+        assert line.startswith(f"{agent}: 6 runs, ntx.min from 1 to ")
+        assert float(line.split(" to ")[1].split(",")[0]) == pytest.approx(1 - most, abs=0.03)
+        assert float(line.split("half of that at ")[1].split()[0]) == pytest.approx(500, rel=0.1)  # ug/kg
     assert (tmp_path / "f.png").stat().st_size > 5000

@@ -37,11 +37,20 @@ def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
     Raises InputError for more runs than can be told apart, for another suffix than .html, when a field was not saved, when the
     page would be over 20 MB, or when it cannot be written.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f'{path}: a report cannot be written as "{path.suffix}". Allowed: .html, .htm.')
+    checked(path)
     if len(runs) > len(COLOURS):
         raise InputError(f"A report takes up to {len(COLOURS)} runs; {len(runs)} were given.")
-    text = page(runs, names)
+    return write(page(runs, names), path)
+
+
+def checked(path: Path) -> None:
+    """Raises InputError for another suffix than .html."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f'{path}: a report cannot be written as "{path.suffix}". Allowed: .html, .htm.')
+
+
+def write(text: str, path: Path) -> Path:
+    """Write a page. Raises InputError for one over 20 MB, or when it cannot be written."""
     if len(text.encode()) > LIMIT:
         raise InputError(f"{path} would have {len(text.encode()) / 1e6:.0f} MB, over {LIMIT / 1e6:.0f}. Choose fewer fields with --field.")
     with writing(path):

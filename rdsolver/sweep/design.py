@@ -1,0 +1,235 @@
+"""What a sweep consists of: every run by name, the values that make it, and its config."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import config_file
+from ..config import Config, config_from
+from ..errors import InputError
+from .file import LABELS, MOST_RUNS, Sample, SweepFile, read
+
+Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
+
+SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+NO_KEYS = (*LABELS, "replicate")
+MOST_SAID = 10  # faults told of a design
+
+
+@dataclass(frozen=True)
+class Design:
+    """A sweep, resolved.
+
+    source   what it was read from, for messages
+    base     tables of the config that its runs share, paths made absolute
+    columns  what varies, in order; rows: of every run a value for each
+    names    of the runs
+    times    of the collected series, d (empty: the saved times of each run)
+    fields   whether each run keeps its fields
+    python   whether the base's model may be executed
+    """
+
+    source: str
+    base: dict[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    names: tuple[str, ...]
+    interval: float | tuple[float, ...] | None = None
+    fields: bool = False
+    python: bool = False
+    title: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The columns that are keys of a run."""
+        return tuple(c for c in self.columns if c not in NO_KEYS)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that determines its runs."""
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+    def tables(self, index: int) -> dict[str, Any]:
+        """The config of one run."""
+        raw, row = deepcopy(self.base), self.rows[index]
+        for key in self.varied:
+            config_file.put(raw, key, row[key], f"{self.source}: {key}")
+        if not self.fields:
+            raw.setdefault("output", {})["fields"] = []
+        return raw
+
+    def config(self, index: int) -> Config:
+        """Raises InputError when it is no config."""
+        return config_from(self.tables(index), self.told(index), self.python)
+
+    def told(self, index: int) -> str:
+        """A run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
+        row = ", ".join(f"{k} = {json.dumps(self.rows[index][k], ensure_ascii=False)}" for k in self.varied)
+        return f"{self.source}, run {self.names[index]}" + (f" ({row})" if row else "")
+
+    def as_json(self) -> dict[str, Any]:
+        named = {"schema": SCHEMA, "title": self.title, "base": self.base, "columns": self.columns, "names": self.names}
+        return named | {"rows": [[r[c] for c in self.columns] for r in self.rows], "times": self.interval, "fields": self.fields}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any], source: str, python: bool) -> Design:
+        rows = tuple(dict(zip(kept["columns"], values, strict=True)) for values in kept["rows"])
+        times = tuple(kept["times"]) if isinstance(kept["times"], list) else kept["times"]
+        return cls(source, kept["base"], tuple(kept["columns"]), rows, tuple(kept["names"]), times, kept["fields"], python, kept["title"])
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Design:
+    """The design of a sweep file; overrides: of its base. Nothing is computed.
+
+    Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any run.
+    """
+    path = Path(path)
+    file = read(path)
+    base_path = path.parent / Path(file.base).expanduser()
+    if not base_path.is_file():
+        raise InputError(f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.')
+    base = config_file.read(base_path, overrides)
+    config = config_from(deepcopy(base), str(base_path), allow_python)
+    rows = list(_rows(path, file))
+    columns = list(rows[0])
+    if file.replicates > 1:
+        rows, columns = _replicated(path, file, config, rows, columns)
+    design = Design(
+        str(path),
+        base,
+        tuple(c for c in columns if c != "name"),
+        tuple({k: v for k, v in r.items() if k != "name"} for r in rows),
+        _names(path, rows, file.replicates),
+        tuple(file.keep.times) if isinstance(file.keep.times, list) else file.keep.times,
+        file.keep.fields,
+        allow_python,
+        file.title or config.title,
+    )
+    _check(design)
+    return design
+
+
+def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
+    """Every combination, the first key slowest; samples last."""
+    grid = [[(key, v) for v in values] for key, values in file.grid.items()]
+    together = [dict(zip(file.together, values, strict=True)) for values in zip(*file.together.values(), strict=True)] or [{}]
+    samples = list(_samples(path, file.sample, file.seed, {*file.grid, *file.together})) if file.sample else [{}]
+    count = prod(map(len, grid)) * len(together) * len(samples) * file.replicates
+    if count > MOST_RUNS:  # before they are made
+        raise InputError(f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or take [sample] for [grid].")
+    for values in product(*grid):
+        for moved, sample in product(together, samples):
+            yield _placed(path, dict(values) | moved | sample)
+
+
+def _placed(path: Path, row: Row) -> Row:
+    """Paths count from the folder of the sweep."""
+    return {k: config_file.absolute(k, v, path.parent.absolute()) for k, v in row.items()}
+
+
+def _samples(path: Path, sample: Sample, seed: int, taken: set[str]) -> Iterator[Row]:
+    if sample.table is not None:
+        yield from _table(path, sample.table, taken)
+        return
+    from scipy.stats import qmc
+
+    kinds = {"sobol": qmc.Sobol, "latin_hypercube": qmc.LatinHypercube}
+    rng, size = np.random.default_rng(seed), (sample.n or 0, len(sample.keys))
+    points = rng.random(size) if sample.method == "uniform" else kinds[sample.method](size[1], rng=rng).random(size[0])
+    for point in points:
+        yield {key: between.value(float(x)) for (key, between), x in zip(sample.keys.items(), point, strict=True)}
+
+
+def _table(path: Path, name: str, taken: set[str]) -> Iterator[Row]:
+    """The rows of a CSV file: its first line names the keys, each value reads as after --set."""
+    file, where = path.parent / Path(name).expanduser(), f'{path}: sample.table = "{name}"'
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            lines = [line for line in csv.reader(stream) if any(cell.strip() for cell in line)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{where} cannot be read: {getattr(error, 'strerror', None) or error}. It counts from the folder of the sweep."
+        ) from None
+    if len(lines) < 2:
+        raise InputError(f"{where} holds no run. Its first line names the keys, and each further line is a run.")
+    keys = [cell.strip() for cell in lines[0]]
+    if bad := sorted({k for k in keys if not k or keys.count(k) > 1 or k in taken}):
+        raise InputError(f"{where}: the column {bad[0]!r} has no name, stands twice or is varied elsewhere. Name each key once.")
+    for i, line in enumerate(lines[1:], 2):
+        if len(line) != len(keys):
+            raise InputError(f"{where}: line {i} has {len(line)} cells, and the first line names {len(keys)}.")
+        yield {k: cell.strip() if k in LABELS else config_file.value_of(cell.strip()) for k, cell in zip(keys, line, strict=True)}
+
+
+def _replicated(path: Path, file: SweepFile, config: Config, rows: list[Row], columns: list[str]) -> tuple[list[Row], list[str]]:
+    """Each row once a replicate, with seeds of its own: the section's, the tumour's, and that of a random start."""
+    seeds = [key for key in config.seeds if key not in columns]
+    if not seeds:
+        raise InputError(
+            f"{path}: replicates = {file.replicates}, and nothing in {file.base} is drawn at random"
+            f"{' beyond what is varied already' if config.seeds else ''}. Leave replicates out, or take a generated section."
+        )
+    drawn = np.random.default_rng([file.seed, 1]).integers(2**31, size=(file.replicates, len(seeds))).tolist()
+    made = [row | {"replicate": r + 1} | dict(zip(seeds, drawn[r], strict=True)) for row in rows for r in range(file.replicates)]
+    return made, [*columns, "replicate", *seeds]
+
+
+def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
+    """Given ones, or numbers."""
+    if "name" not in rows[0]:
+        width = len(str(len(rows) - 1))
+        return tuple(f"{i:0{width}d}" for i in range(len(rows)))
+    names = tuple(f"{r['name']}-{r['replicate']}" if replicates > 1 else str(r["name"]) for r in rows)
+    if bad := next((n for n in names if not NAME.fullmatch(n)), None):
+        raise InputError(f"{path}: name = {bad!r} cannot name a folder. Allowed: up to 80 letters, digits, dots, hyphens and underscores.")
+    if len({n.lower() for n in names}) < len(names):
+        twice = next(n for i, n in enumerate(names) if n.lower() in {m.lower() for m in names[:i]})
+        raise InputError(f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or leave name out.")
+    return names
+
+
+def _check(design: Design) -> None:
+    """Every config, all faults together; those that many runs share once."""
+    found: dict[str, tuple[int, int]] = {}  # message -> first run, how many
+    shapes: dict[str, Config] = {}
+    for i in range(len(design)):
+        try:
+            config = design.config(i)
+        except InputError as error:
+            for text in str(error).replace(design.told(i), "").split("\n\n"):
+                first, count = found.get(text, (i, 0))
+                found[text] = first, count + 1
+        else:
+            _check_times(design, i, config, found)
+            shapes.setdefault(config.shape, config)
+    for config in shapes.values() if not found else ():
+        config.problem()  # raises for a section that cannot be made
+    if found:
+        told = [f"{design.told(i)}{text}{f' (and {n - 1} more runs)' if n > 1 else ''}" for text, (i, n) in list(found.items())[:MOST_SAID]]
+        more = [f"... and {len(found) - MOST_SAID} more"] if len(found) > MOST_SAID else []
+        raise InputError("\n\n".join(told + more))
+
+
+def _check_times(design: Design, index: int, config: Config, found: dict[str, tuple[int, int]]) -> None:
+    times = design.interval if isinstance(design.interval, tuple) else (design.interval or 0.0,)
+    if late := [t for t in times if t > config.time.end]:
+        text = f": keep.times holds {late[0]:g} d, after the end of the run ({config.time.end:g} d). Give times within it."
+        first, count = found.get(text, (index, 0))
+        found[text] = first, count + 1

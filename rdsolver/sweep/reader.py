@@ -1,0 +1,165 @@
+"""Read a sweep: `open_sweep(DIR)` is a mapping from the names of its runs to the runs, with all of them in one table and one dataset."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from ..errors import InputError
+from ..output import layout
+from ..output.reader import Run, open_run
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+DESIGN, SUMMARY, SERIES = "sweep.json", "summary.csv", "series.h5"
+RUN_COLUMNS = ("status", "error", "wall_time", "steps", "rejected", "stage_solves")
+STATISTICS = ("end", "min", "min_time", "max", "max_time", "mean")
+"""Of each observable, as columns such as ntx.min."""
+FINISHED = "finished"
+TEXTS = ("name", "label", "status", "error")  # never taken for numbers
+
+
+def open_sweep(folder: str | Path) -> Sweep:
+    """Open the collected results of a sweep. Needs neither JAX nor pydantic.
+
+    Raises InputError when the folder is no sweep, or nothing of it has been collected.
+    """
+    return Sweep(Path(folder))
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / DESIGN).is_file()
+
+
+def read_design(folder: Path) -> dict[str, Any]:
+    """What the sweep consists of: base, columns, rows, names, times. Raises InputError when the folder is no sweep."""
+    path = folder / DESIGN
+    if not is_sweep(folder):
+        raise InputError(f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep` wrote to.")
+    try:
+        design = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"base", "columns", "rows", "names", "times"} - design.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    if missing:
+        raise InputError(f"{path} holds no {', '.join(sorted(missing))}: it is damaged, or no design of a sweep.")
+    return design
+
+
+class Sweep(Mapping[str, Run]):
+    """A sweep that was collected; a mapping from names to runs, which are opened when asked for: sweep["012"], or sweep[12].
+
+    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end, .min, .max, .mean and when the
+              extremes were (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured array
+    series    an xarray Dataset (run, time), NaN where a run has no value
+    columns   the table as name -> array; units, labels: of its columns and of the observables
+    design    what it consists of, as sweep.json has it; counts: status -> how many runs
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.design = read_design(folder)
+        self.names: tuple[str, ...] = tuple(self.design["names"])
+        self.title: str = self.design.get("title", "")
+        for name in (SUMMARY, SERIES):
+            if not (folder / name).is_file():
+                raise InputError(f"{folder} was not collected yet: there is no {name}. Write it with: rdsolver sweep collect {folder}")
+        self.columns = _table(folder / SUMMARY)
+        if self.columns["name"].tolist() != list(self.names):
+            raise InputError(f"{folder / SUMMARY} holds other runs than {DESIGN}. Write it anew with: rdsolver sweep collect {folder}")
+        try:
+            with h5py.File(folder / SERIES, "r", locking=False) as file:
+                said = {name: dict[str, Any](node.attrs) for name, node in file.items() if isinstance(node, h5py.Dataset)}
+                self.observables = tuple(name for name, node in file.items() if isinstance(node, h5py.Dataset) and node.ndim == 2)
+        except OSError as error:
+            raise InputError(f"{folder / SERIES} cannot be read: {error}. Write it anew with: rdsolver sweep collect {folder}") from None
+        self.units = {name: layout.as_text(about["units"]) for name, about in said.items() if "units" in about}
+        self.labels = {name: layout.as_text(about["long_name"]) for name, about in said.items()}
+
+    def __getitem__(self, key: str | int) -> Run:
+        if isinstance(key, str) and key not in self.names:
+            raise KeyError(f"{key}; this sweep has {', '.join(self.names[:5])}{' ...' if len(self.names) > 5 else ''}")
+        name = key if isinstance(key, str) else self.names[key]
+        return open_run(self.folder / "runs" / name / "run.h5", live=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{n} {status}" for status, n in self.counts.items())
+        return f"<Sweep {self.title!r}: {len(self)} runs over {', '.join(self.varied) or 'nothing'}; {told}>"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(self.columns["status"].tolist()).most_common())
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """What was varied on purpose: not the number of a replicate, nor the seeds drawn for it, nor what is the same in all runs."""
+        columns = list(self.design["columns"])
+        wanted = columns[: columns.index("replicate")] if "replicate" in columns else columns
+        return tuple(c for c in wanted if len(np.unique(self.columns[c])) > 1)
+
+    @property
+    def finished(self) -> np.ndarray:
+        """(runs,), bool."""
+        return self.columns["status"] == FINISHED
+
+    @cached_property
+    def table(self) -> Any:
+        try:
+            import pandas
+        except ImportError:
+            return np.rec.fromarrays(list(self.columns.values()), dtype=[(name, values.dtype) for name, values in self.columns.items()])
+        return pandas.DataFrame(self.columns)
+
+    @cached_property
+    def series(self) -> Dataset:
+        try:
+            import h5netcdf  # noqa: F401
+            import xarray
+        except ImportError as error:
+            raise InputError(
+                f"sweep.series needs {error.name}, which is not installed. Install it with: pip install xarray h5netcdf."
+            ) from error
+        return xarray.open_dataset(self.folder / SERIES, engine="h5netcdf")
+
+    def curves(self, name: str) -> np.ndarray:
+        """One observable of all runs on the common times, (runs, times); "time": these."""
+        with h5py.File(self.folder / SERIES, "r", locking=False) as file:
+            return layout.dataset(file, name)[...]
+
+
+def _table(path: Path) -> dict[str, np.ndarray]:
+    """Columns by name: whole numbers, numbers (NaN where a cell is empty) or text."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            head, *rows = csv.reader(stream)
+        return {name: _values(name, list(cells)) for name, cells in zip(head, zip(*rows, strict=True), strict=True)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}. Write it anew with: rdsolver sweep collect {path.parent}") from None
+
+
+def _values(name: str, cells: list[str]) -> np.ndarray:
+    if name not in TEXTS:
+        for kind in (int, float):
+            try:
+                return np.array([kind(cell) if cell or kind is int else np.nan for cell in cells])
+            except ValueError:
+                continue
+    return np.array(cells)
