@@ -1,4 +1,4 @@
-"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io. README.md says how to read them."""
+"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io, batch. README.md says how to read them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ MODES = {
     "workprecision": "error against time over tolerances and integrators",
     "peers": "W1 and W2 side by side with other solvers and with hand-written floors",
     "io": "what the run file costs the solver",
+    "batch": "many runs one after another, and together on one device at a fixed width",
 }
 
 

@@ -28,21 +28,21 @@ DOSE = Dose("rank_fc", 3.0, "sc", 20.0)
 END = 60.0  # d
 
 
-@lru_cache(maxsize=4)
-def section(cells: int, ndim: int) -> Section:
+@lru_cache(maxsize=8)
+def section(cells: int, ndim: int, seed: int = SEED) -> Section:
     """The box of SIZE with so many cells along each axis; small ones get a smaller box of the same cells."""
     spacing = max(SIZE / cells, 5.0) if cells >= 48 else 20.0
     thickness = min(THICKNESS, cells * spacing / 4)
     grid = Grid((cells,) * ndim, (spacing,) * ndim, thickness=10.0 if ndim == 2 else None)
-    return trabecular(grid, FRACTION, thickness, SEED)
+    return trabecular(grid, FRACTION, thickness, seed)
 
 
-def problem(cells: int, ndim: int, solver: Solver, end: float = END) -> Problem:
+def problem(cells: int, ndim: int, solver: Solver, end: float = END, seed: int = SEED) -> Problem:
     """W3 on cells^ndim; with an end before the dose of day 20, the dose is given after a third of it."""
     binders = (drug("rank_fc"),)
     values = {p.name: p.default("human") for p in parameters(binders)}
     dose = DOSE if end > DOSE.time else replace(DOSE, time=end / 3)
-    return Problem(section(cells, ndim), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver)
+    return Problem(section(cells, ndim, seed), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from jax import Array
 from ..errors import RunError
 from ..system import Fields, System
 from .base import Memory, Trial, explicit, verdict
+from .together import together
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
@@ -171,7 +172,7 @@ class RKC2:
         """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept."""
         known = self._known
         if known is None or known[0] is not system or known[1] != t or known[2] is not u:
-            radius, leaving = (float(x) for x in bounds(system, np.float64(t), u))
+            radius, leaving = (float(x) for x in together(bounds, system, np.float64(t), u))
             self._known = known = system, t, u, (radius, leaving)
         return known[3]
 
@@ -190,17 +191,18 @@ class RKC2:
             )
         s = min(stages_for(dt, radius), MOST_STAGES)
         method, h, now = scheme(s), np.float64(dt), np.float64(t)
-        kept, z, older = _begin(system, now, u, memory.f, h, method.table[1, 2] * h)
+        kept, z, older = together(_begin, system, now, u, memory.f, h, method.table[1, 2] * h)
         yield None
         last, found = 1, {}
         for stop in sorted({j + 1 - j % 2 for j in (*method.inner, s)}):
             while last < stop:
                 pairs = min(stop - last, PIECE) // 2
-                z, older = _advance(system, now, u, kept, z, older, h, method.table, np.int64(last + 1), np.int64(pairs))
+                where = np.int64(last + 1), np.int64(pairs)
+                z, older = together(_advance, system, now, u, kept, z, older, h, method.table, *where, work=pairs)
                 last += 2 * pairs
                 yield None
             found |= {last: z, last - 1: older}
         seen = tuple(found[j] for j in (*method.inner, s))
         tolerance = np.asarray(tol, system.place.active.dtype)
-        new, f, *found = _finish(system, np.float64(t + dt), u, seen, method.weights, tolerance)
+        new, f, *found = together(_finish, system, np.float64(t + dt), u, seen, method.weights, tolerance)
         yield explicit(t + dt, dt, new, f, (found[0], found[1]), s + 1 if system.model.slow else s)

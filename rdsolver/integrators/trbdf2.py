@@ -13,6 +13,7 @@ Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from jax import Array
 
 from ..system import Fields, Sums, System
 from .base import Memory, Trial, verdict
+from .together import in_company, together
 
 GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
@@ -59,6 +61,26 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
     return verdict(system, error, u, tol), system.observe(t, u), passed
 
 
+Stages = tuple[tuple[Fields, ...], tuple[Sums, ...], list[dict[str, Array]]]
+"""Of a step: slopes at 0, 2γ and 1, flows there, and the reports of the two solves."""
+
+
+@jax.jit
+def _whole(system: System, u: Fields, memory: Memory, times: Array, rows: Array, sigma: Array, dt: Array, tol: Array) -> Any:
+    """The whole step in one program, for runs that step together: u, stages, verdict, observables, what passed."""
+
+    def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
+        predicted, psi = ahead(u, (memory.middle, memory.f, last), at[1])
+        new, flows, report = system.stage(at[0], predicted, psi, sigma, tol)
+        last = slope_of(new, psi, sigma)
+        return last, (new, last, flows, report)
+
+    _, both = jax.lax.scan(stage, memory.f, (times, rows))
+    (_, *one), (new, *other) = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
+    slopes, flows = (memory.f, one[0], other[0]), (memory.flows, one[1], other[1])
+    return new, (slopes, flows, [one[2], other[2]]), *_finish(system, times[1], new, slopes, flows, dt, tol)
+
+
 def rate(dt: float) -> float:
     """σ = 1/(γ dt) of both stages, 1/d."""
     return 1 / (GAMMA * dt)
@@ -67,6 +89,15 @@ def rate(dt: float) -> float:
 def middle_age(dt: float) -> float:
     """How long before the end of a step its middle slope was, d."""
     return (1 - MIDDLE) * dt
+
+
+def schedule(t: float, dt: float, age: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of the two stages of a step from t: times (2,), and rows of weights (2, 6) of ψ and predictor over the slopes (`ahead`)."""
+    reach = MIDDLE * dt
+    bend = reach**2 / 2 / age
+    first = [0, GAMMA * dt, 0, -bend, reach + bend, 0]
+    second = [0, A * dt, A * dt, 0, dt - dt / (2 * MIDDLE), dt / (2 * MIDDLE)]
+    return np.array([t + reach, t + dt]), np.array([first, second])
 
 
 def stages(
@@ -85,14 +116,8 @@ def stages(
     middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ) are those of a run,
     or such as carry more than fields (studies/sensitivity_replay.py).
     """
-    reach = MIDDLE * dt
-    bend = reach**2 / 2 / age
-    rows = (
-        np.array([0, GAMMA * dt, 0, -bend, reach + bend, 0]),
-        np.array([0, A * dt, A * dt, 0, dt - dt / (2 * MIDDLE), dt / (2 * MIDDLE)]),
-    )
     last = f
-    for stage_time, row in zip((t + reach, t + dt), rows, strict=True):
+    for stage_time, row in zip(*schedule(t, dt, age), strict=True):
         predicted, psi = ahead(u, (middle, f, last), row)
         new, *rest = solve(np.float64(stage_time), predicted, psi)
         last = slope(new, psi)
@@ -109,7 +134,12 @@ class TRBDF2:
 
     def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
         dtype = system.place.active.dtype
-        sigma, tolerance = np.asarray(rate(dt), dtype), np.asarray(tol, dtype)
+        sigma, tolerance, age = np.asarray(rate(dt), dtype), np.asarray(tol, dtype), float(memory.middle_age)
+        if in_company():
+            known = replace(memory, middle_age=np.float64(age))
+            step = (*schedule(t, dt, age), sigma, np.float64(dt), tolerance)
+            yield _trial(system, t, dt, *together(_whole, system, u, known, *step))
+            return
 
         def solve(when: Any, predicted: Fields, psi: Fields) -> tuple[Fields, Sums, dict[str, Array]]:
             return system.stage(when, predicted, psi, sigma, tolerance)
@@ -118,25 +148,30 @@ class TRBDF2:
             return slope_of(found, psi, sigma)
 
         slopes, flows, reports, new = [memory.f], [memory.flows], [], u
-        parts = stages(t, dt, float(memory.middle_age), u, memory.middle, memory.f, ahead, solve, slope)
+        parts = stages(t, dt, age, u, memory.middle, memory.f, ahead, solve, slope)
         for found, leaving, (passing, report) in parts:
             new = found
             slopes.append(leaving)
             flows.append(passing)
             reports.append(report)
             yield None
-        judged, observed, passed = _finish(system, np.float64(t + dt), new, tuple(slopes), tuple(flows), np.float64(dt), tolerance)
-        judged, observed, passed, reports = jax.device_get((judged, observed, passed, reports))
-        yield Trial(
-            t=t + dt,
-            dt=dt,
-            u=new,
-            memory=Memory(slopes[2], flows[2], slopes[1], middle_age(dt)),
-            observed=observed,
-            passed=passed,
-            error=float(judged[0]),
-            finite=bool(judged[1]),
-            lowest=float(judged[2]),
-            unsolved=max((float(r[g]) for r in reports for g, n in system.cycles.items() if n > 1), default=0.0),
-            stats={"stages": 2} | {k: float(max(r[k] for r in reports)) for k in reports[0]},
-        )
+        end = _finish(system, np.float64(t + dt), new, tuple(slopes), tuple(flows), np.float64(dt), tolerance)
+        yield _trial(system, t, dt, new, (tuple(slopes), tuple(flows), reports), *end)
+
+
+def _trial(system: System, t: float, dt: float, new: Fields, found: Stages, judged: Array, observed: Any, passed: Any) -> Trial:
+    slopes, flows, _ = found
+    judged, observed, passed, reports = jax.device_get((judged, observed, passed, found[2]))
+    return Trial(
+        t=t + dt,
+        dt=dt,
+        u=new,
+        memory=Memory(slopes[2], flows[2], slopes[1], middle_age(dt)),
+        observed=observed,
+        passed=passed,
+        error=float(judged[0]),
+        finite=bool(judged[1]),
+        lowest=float(judged[2]),
+        unsolved=max((float(r[g]) for r in reports for g, n in system.cycles.items() if n > 1), default=0.0),
+        stats={"stages": 2} | {k: float(max(r[k] for r in reports)) for k in reports[0]},
+    )

@@ -1,0 +1,86 @@
+"""Runs that step together are, bit for bit, what each is alone at that width. The bone model, which takes a minute to compile at any width,
+is held to the same by `python -m benchmarks batch`."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdsolver.domain.grid import Grid
+from rdsolver.errors import RunError
+from rdsolver.integrators.together import Company
+from rdsolver.models.base import Field
+from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.problem import ModelProblem, Solver
+from rdsolver.run import simulate
+
+
+def rates(u, p, at):
+    broken = jnp.where((at["time"] > 1) & (p["breaks"] > 0), jnp.nan, 0)
+    return {"a": p["growth"] * u["a"] * (1 - u["a"]) - u["a"] * u["b"] + broken, "b": u["a"] - u["b"]}
+
+
+MODEL = ReactionDiffusion("two", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")), rates, {"a": "diffusivity"})
+
+
+def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
+    """An odd size; every member with other numbers, another start, another end."""
+    values = {"growth": 2.0 + i / 3, "diffusivity": 0.5 + i % 2, "breaks": float(i in breaks)}
+    start = np.random.default_rng(i).random((15, 13))
+    solver = Solver(integrator, 1e-4, precision)
+    return ModelProblem(MODEL, Grid((15, 13), (1.0, 1.0), thickness=1.0), values, {"a": start}, 3.0 + i % 3, save=(0.0, 2.5), solver=solver)
+
+
+def results(p, company):
+    with company.member(), simulate(p) as run:
+        parts = {"series/": run.series, "state/": run.state, "": run}
+        return {f"{kind}{name}": np.asarray(part[name]) for kind, part in parts.items() for name in part}
+
+
+def together(problems, width):
+    company = Company(width)
+    with ThreadPoolExecutor(2 * width) as pool:
+        return [pool.submit(results, p, company) for p in problems], company
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+
+
+CASES = {
+    "tr-bdf2": lambda i: two(i),
+    "float32": lambda i: two(i, precision="float32"),
+    "rkc2": lambda i: two(i, "rkc2"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_member_is_what_it_is_alone(case):
+    problems = [CASES[case](i) for i in range(7)]
+    found, company = together(problems, 2)
+    assert 1 <= company.executed / company.needed < 1.5
+    alone = Company(2)
+    for i in (0, len(problems) - 1):
+        assert same(found[i].result(), results(problems[i], alone))
+    apart = simulate(problems[0])
+    for name in apart:  # round-off, seen through the steps
+        np.testing.assert_allclose(found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:])))
+
+
+def test_a_member_that_fails_harms_no_other():
+    """One turns to NaN on the way."""
+    found, _ = together([two(i, breaks=(1,)) for i in range(5)], 2)
+    with pytest.raises(RunError, match="the step at 1"):
+        found[1].result()
+    alone = Company(2)
+    for i in (0, 2, 4):
+        assert same(found[i].result(), results(two(i), alone))
+
+
+def test_members_of_another_shape_wait_for_nobody_in_the_end():
+    """A run of another size is of another program; all come to their end."""
+    others = [two(0), replace(two(3), grid=Grid((9, 9), (1.0, 1.0), thickness=1.0), initial={"a": np.full((9, 9), 0.1)}), two(1)]
+    found, _ = together(others, 2)
+    assert [f.exception() for f in found] == [None] * 3
