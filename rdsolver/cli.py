@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from .attended import attended, run_folders, seconds
 from .cli_look import register, run_file
+from .cli_sweep import sweeps
 from .errors import InputError, RdsolverError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def run(
     folders = run_folders(names, out, force or again)
     loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
 
-    from .run import begun, check_start, problem_of, resume, simulate
+    from .run import begun, carry_on, check_start, problem_of
 
     problems = [config.problem() for config in loaded]
     if repeated:
@@ -112,11 +113,7 @@ def run(
 
         def go(reporter: Reporter, stop: Stop, problem=problem, said=said, folder=folder, exists=exists) -> Run:
             more = {"reporter": reporter, "device": device, "stop": stop, **limits}
-            if exists:
-                return resume(folder, problem, **more)
-            for warning in said:
-                reporter.warn(warning)
-            return simulate(problem, out=folder, force=force or again, **more)
+            return carry_on(problem, folder, exists, force=force or again, warnings=said, **more)
 
         attended(folder, go, goes_on=exists)
 
@@ -251,6 +248,7 @@ def info(
 
 
 register(app)
+app.add_typer(sweeps, name="sweep")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -143,6 +144,24 @@ def resume(
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
             Running(problem, account, writer, tell, limits, marks, numbers).go(simulation, course)
     return open_run(path)
+
+
+def carry_on(
+    problem: Problem | ModelProblem,
+    out: Path,
+    exists: bool,
+    *,
+    reporter: Reporter,
+    force: bool = False,
+    warnings: Sequence[str] = (),
+    **more: Any,
+) -> Run:
+    """The run that exists in the folder `out` resumed, or else begun there, its warnings told first; the rest as for simulate."""
+    if exists:
+        return resume(out, problem, reporter=reporter, **more)
+    for warning in warnings:
+        reporter.warn(warning)
+    return simulate(problem, out=out, force=force, reporter=reporter, **more)
 
 
 def fingerprint(problem: Problem | ModelProblem) -> str:

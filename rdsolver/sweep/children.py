@@ -1,0 +1,183 @@
+"""Runs in child processes: a pool of threads, each of which owns one child that takes runs one after another.
+
+A child is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its parent, also where that was
+killed: it watches the pipe that its tasks come through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from ..errors import InputError
+from .work import Task
+
+
+class Died(Exception):
+    """A child process ended before it answered."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
+    inherits: tuple[int, ...] = ()
+
+
+class Child:
+    """One process and the pipes to it. A session of its own, so that Ctrl-C reaches the driver alone."""
+
+    def __init__(self, seat: Seat) -> None:
+        answers, theirs = os.pipe()
+        words = [sys.executable, "-m", "rdsolver.sweep.child", str(theirs), ",".join(map(str, seat.cores))]
+        self.process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs, *seat.inherits),
+            env=os.environ | seat.environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._answers = os.fdopen(answers, "rb")
+        self.asked = False  # to stop
+
+    def perform(self, task: Task) -> dict[str, Any]:
+        """Raises Died."""
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.flush()
+            answer = self._answers.readline()
+        except OSError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            self.close()
+            raise Died(_ending(self.process.wait()))
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """No more tasks: it ends."""
+        assert self.process.stdin
+        with suppress(OSError):
+            self.process.stdin.close()
+        self._answers.close()
+
+
+class ChildPool(ThreadPoolExecutor):
+    """An Executor for `in_child`, one thread a seat."""
+
+    def __init__(self, seats: Sequence[Seat]) -> None:
+        free: SimpleQueue[Seat] = SimpleQueue()
+        for seat in seats:
+            free.put(seat)
+        super().__init__(len(seats), initializer=lambda: setattr(_mine, "seat", free.get()))
+
+
+_mine = threading.local()  # seat and child of this thread
+_all: set[Child] = set()  # of this process
+
+
+def in_child(task: Task) -> dict[str, Any]:
+    """perform(task) in the child of this thread. Raises Died when that ends before it answers."""
+    child = getattr(_mine, "child", None)
+    if child is None or child.process.poll() is not None:
+        child = _mine.child = Child(getattr(_mine, "seat", Seat()))
+        _all.add(child)
+    try:
+        status = child.perform(task)
+    except Died:
+        _leave(child)
+        raise
+    if status["status"] == "stopped":  # and so does the child
+        child.close()
+        child.process.wait()
+        _leave(child)
+    return status
+
+
+def _leave(child: Child) -> None:
+    _all.discard(child)
+    _mine.child = None
+
+
+def stop(patience: float = 10.0) -> None:
+    """Every child of this process keeps what it has and leaves; after so many seconds it is killed."""
+    late = time.monotonic() + patience
+    while _all:
+        for child in list(_all):
+            if child.process.poll() is not None:
+                _all.discard(child)
+            elif time.monotonic() > late:
+                child.process.kill()
+            elif not child.asked:
+                child.asked = True
+                child.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def close() -> None:
+    """Let idle children end."""
+    for child in list(_all):
+        child.close()
+        child.process.wait()
+        _all.discard(child)
+
+
+def _ending(code: int) -> str:
+    return f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with exit status {code}"
+
+
+# --- where ------------------------------------------------------------------------------------------------------------
+
+
+def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = ()) -> list[Seat]:
+    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this.
+
+    Raises InputError for a device that is not there.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "gpu":
+        found = gpus()
+        if number and int(number) >= len(found):
+            found = []
+        if not found:
+            raise InputError(f"--device {device}: no such GPU is found ({len(gpus())} seen by nvidia-smi). Use --device cpu.")
+        chosen = [found[int(number)]] if number else found
+        share = f"{0.9 / per_gpu:.3f}"
+        memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
+        places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits) for _ in range(per_gpu) for gpu in chosen]
+        return places[: max(1, min(jobs or len(places), most))]
+    cores = available_cores()
+    count = max(1, min(jobs or len(cores), most))
+    return [Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits) for i in range(count)]
+
+
+def available_cores() -> list[int]:
+    """Those that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES calls them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [g for g in visible.split(",") if g.strip()]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
