@@ -74,7 +74,10 @@ class Watched:
 
 def rdsolver(*words: object) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, words)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", "from rdsolver.cli import main; main()", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

@@ -6,6 +6,7 @@ Each is a concurrent.futures.Executor, and each worker of Dask computes in child
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -29,7 +30,7 @@ NEEDED = ("jobs", "cores", "memory")
 
 @dataclass(frozen=True)
 class Engine:
-    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s; close: the rest."""
+    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s."""
 
     where: str
     executor: Executor
@@ -84,6 +85,8 @@ def script(profile: Path) -> str:
 
 
 def _of(client: Any, where: str, close: Callable[[], Any]) -> Engine:
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the driver says what matters
+
     def width() -> int:
         with suppress(Exception):  # on a scheduler that was just lost
             return sum(client.nthreads().values())

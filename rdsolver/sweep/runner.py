@@ -215,7 +215,7 @@ class _Driver:
     def _lost(self) -> None:
         self._note(f"{self.engine.where} is lost")
         raise RunError(
-            f"{self.engine.where} is lost, with {len(self.design) - len(self.statuses)} of {len(self.design)} runs left. "
+            f"{self.engine.where} is lost, with {len(self.design) - len(ended(self.design, self.folder))} of {len(self.design)} runs left. "
             "What has finished is kept; once it is there again, the same command does the rest."
         )
 
