@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -54,11 +55,13 @@ class Child:
         )
         os.close(theirs)
         self._answers = os.fdopen(answers, "rb")
+        self.sweep = ""  # whose run it has, while it has one
         self.asked = False  # to stop
 
     def perform(self, task: Task) -> dict[str, Any]:
         """Raises Died."""
         assert self.process.stdin
+        self.sweep = str(Path(task["folder"]).parent.parent)
         try:
             self.process.stdin.write(json.dumps(task).encode() + b"\n")
             self.process.stdin.flush()
@@ -68,6 +71,7 @@ class Child:
         if not answer.endswith(b"\n"):
             self.close()
             raise Died(_ending(self.process.wait()))
+        self.sweep = ""
         return json.loads(answer)
 
     def close(self) -> None:
@@ -115,11 +119,11 @@ def _leave(child: Child) -> None:
     _mine.child = None
 
 
-def stop(patience: float = 10.0) -> None:
-    """Every child of this process keeps what it has and leaves; after so many seconds it is killed."""
+def stop(sweep: str, patience: float = 10.0) -> None:
+    """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is killed."""
     late = time.monotonic() + patience
-    while _all:
-        for child in list(_all):
+    while busy := [child for child in list(_all) if child.sweep == sweep]:
+        for child in busy:
             if child.process.poll() is not None:
                 _all.discard(child)
             elif time.monotonic() > late:
@@ -132,7 +136,7 @@ def stop(patience: float = 10.0) -> None:
 
 def close() -> None:
     """Let idle children end."""
-    for child in list(_all):
+    for child in [child for child in list(_all) if not child.sweep]:
         child.close()
         child.process.wait()
         _all.discard(child)

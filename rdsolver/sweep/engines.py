@@ -20,7 +20,7 @@ from ..errors import InputError
 from . import children
 from .children import ChildPool, Seat
 
-CONNECTING = 10  # s
+CONNECTING = 5  # s
 EXTRA = 'pip install "rdsolver[cluster]"'
 OURS = ("jobs", "interface", "host", "port")
 SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
@@ -39,18 +39,20 @@ class Engine:
     close: Callable[[], Any]
 
 
-def local(seats: Sequence[Seat]) -> Engine:
-    """Children of this process, one a seat."""
+def local(seats: Sequence[Seat], sweep: str) -> Engine:
+    """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what follows."""
     pool, count = ChildPool(seats), len(seats)
 
     def close() -> None:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        children.stop(sweep)  # none has a run, unless the driver fails
+        pool.shutdown()
         children.close()
 
-    return Engine(f"{count} process{'es' if count > 1 else ''} here", pool, lambda: count, children.stop, close)
+    return Engine(f"{count} process{'es' if count > 1 else ''} here", pool, lambda: count, lambda: children.stop(sweep), close)
 
 
-def dask(address: str) -> Engine:
+def dask(address: str, sweep: str) -> Engine:
     """The workers of a scheduler at tcp://host:port or tls://host:port. Raises InputError when it is not reached."""
     distributed = _imported("distributed", f"--engine {address}")
     try:
@@ -60,10 +62,10 @@ def dask(address: str) -> Engine:
             f"--engine {address}: no Dask scheduler is reached ({error}). Start one with `dask scheduler --host HOST`, workers with "
             f"`dask worker {address}`, and give its address."
         ) from None
-    return _of(client, address, client.close)
+    return _of(client, address, client.close, sweep)
 
 
-def slurm(profile: Path) -> Engine:
+def slurm(profile: Path, sweep: str) -> Engine:
     """Slurm jobs, as a profile describes them; they start when Slurm lets them. Raises InputError for a faulty profile."""
     settings = _profile(profile)
     cluster = _cluster(settings, profile)
@@ -75,7 +77,7 @@ def slurm(profile: Path) -> Engine:
         client.close()
         cluster.close()
 
-    return _of(client, f"{jobs} Slurm job{'s' if jobs > 1 else ''}", close)
+    return _of(client, f"{jobs} Slurm job{'s' if jobs > 1 else ''}", close, sweep)
 
 
 def script(profile: Path) -> str:
@@ -84,7 +86,7 @@ def script(profile: Path) -> str:
         return cluster.job_script()
 
 
-def _of(client: Any, where: str, close: Callable[[], Any]) -> Engine:
+def _of(client: Any, where: str, close: Callable[[], Any], sweep: str) -> Engine:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the driver says what matters
 
     def width() -> int:
@@ -94,7 +96,7 @@ def _of(client: Any, where: str, close: Callable[[], Any]) -> Engine:
 
     def stop() -> None:
         with suppress(Exception):
-            client.run(children.stop, on_error="ignore")
+            client.run(children.stop, sweep, on_error="ignore")
 
     def end() -> None:
         with suppress(Exception):

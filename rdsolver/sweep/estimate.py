@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .design import Design
 
 FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
-SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 3e-3, 6e-8  # on one core, measured at 64 x 64 to 256 x 256
+SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8  # on one core, measured at 64 x 64 to 256 x 256
 
 
 @dataclass(frozen=True)

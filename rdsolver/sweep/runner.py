@@ -85,7 +85,7 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
             return Outcome(statuses, 0)
         expected = estimate(design, statuses)
         check_disk(folder, expected.disk)
-        with closing(_engine(wanted, len(todo), expected.memory, lock)) as engine:
+        with closing(_engine(wanted, str(folder.absolute()), len(todo), expected.memory, lock)) as engine:
             tell.say("sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}")
             driver = _Driver(design, folder, engine, wanted, tell, statuses)
             return driver.go(todo, anew, limit)
@@ -110,16 +110,16 @@ def most_failures(text: str | None, runs: int) -> float:
     return share / 100 * runs if text.endswith("%") else share
 
 
-def _engine(wanted: Wanted, runs: int, memory: int, lock: int) -> Engine:
+def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> Engine:
     """Where the runs go. Raises InputError for one that is not known or not there."""
     kind, _, rest = wanted.engine.partition(":")
     if kind in ("tcp", "tls") and rest.startswith("//"):
-        return engines.dask(wanted.engine)
+        return engines.dask(wanted.engine, sweep)
     if kind == "slurm" and rest:
-        return engines.slurm(Path(rest))
+        return engines.slurm(Path(rest), sweep)
     if wanted.engine != "local":
         raise InputError(f"--engine {wanted.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
-    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,)))
+    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,)), sweep)
 
 
 def jobs(wanted: Wanted, memory: int) -> int | None:
