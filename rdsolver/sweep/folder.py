@@ -29,7 +29,7 @@ design), row (hash of what the run was made from)."""
 
 def put(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     os.replace(fresh, path)
 

@@ -31,9 +31,9 @@ from .folder import Status
 from .work import Task, died, record, task_of
 
 PATIENCE = 15.0  # s for what a killed driver left to leave
-MOST_GIVEN = 1000  # tasks with the engine
+MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
-MOST_TOLD = 10  # failed runs
+LOOK = 3.0  # s between two looks at how many workers there are
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Driver:
         self.given: dict[Future[Status], tuple[int, Task]] = {}
         self.waiting: deque[tuple[int, bool, int]] = deque()  # run, anew, attempt
         self.failed = sum(s["status"] == "failed" for s in statuses.values())
-        self.began = time.monotonic()
+        self.began, self.looked, self.width = time.monotonic(), 0.0, 0
 
     def go(self, todo: list[int], anew: set[int], limit: float) -> Outcome:
         """Until the last run, or what stops it."""
@@ -220,18 +220,20 @@ class _Driver:
         )
 
     def _show(self) -> None:
-        done, seconds = len(self.statuses) - self.failed, time.monotonic() - self.began
-        running = min(self.engine.width(), len(self.given))
+        done, now = len(self.statuses) - self.failed, time.monotonic()
+        if now - self.looked > LOOK:
+            self.looked, self.width = now, self.engine.width()
+        running = min(self.width, len(self.given))
         what = f"{done} of {len(self.design)} runs done, {running} running, {self.failed} failed"
         left = len(self.waiting) + len(self.given)
-        self.tell.working(what, (self.todo - left) / self.todo, seconds)
+        self.tell.working(what, (self.todo - left) / self.todo, now - self.began)
 
     def _note(self, text: str) -> None:
         self.log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
 
 
 class _Asked:
-    """SIGTERM or SIGINT, noted; a second one acts as it would without us. Elsewhere than in the main thread nothing is heard."""
+    """SIGTERM or SIGINT, noted. Elsewhere than in the main thread nothing is heard."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -244,8 +246,6 @@ class _Asked:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = number
-        for n, handler in self._before.items():
-            signal.signal(n, handler)
 
     def __exit__(self, *_: object) -> None:
         for n, handler in self._before.items():
