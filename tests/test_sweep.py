@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from contextlib import contextmanager
@@ -282,6 +283,23 @@ def test_children_are_seated_on_cores_and_gpus(monkeypatch):
     assert [s.environment["CUDA_VISIBLE_DEVICES"] for s in seats] == ["2", "3", "2", "3"]
     assert {s.environment["XLA_CLIENT_MEM_FRACTION"] for s in seats} == {"0.450"}
     assert [s.environment for s in children.seats(None, "gpu:1", 1, 9)] == [{"CUDA_VISIBLE_DEVICES": "3"}]
+
+
+def test_each_group_of_runs_stays_with_one_child(there):
+    d = made('[grid]\n"section.spacing" = ["20 um", "40 um"]\n"section.seed" = [1, 2, 3, 4, 5]')
+    order = runner._heads_first(d, range(10), 2)
+    assert order == [0, 5, 1, 2, 3, 4, 6, 7, 8, 9]
+    gate, seen = threading.Barrier(2, timeout=10), []
+
+    def work(task):
+        seen.append((threading.get_ident(), task["group"]))
+        gate.wait()
+
+    pool = children.ChildPool([children.Seat(), children.Seat()])
+    futures = [pool.submit(work, {"group": d.groups[i]}) for i in order]
+    pool.shutdown()
+    assert [f.result() for f in futures] == [None] * 10
+    assert len(set(seen)) == 2
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from ..errors import InputError
@@ -29,7 +28,7 @@ class Died(Exception):
     """A child process ended before it answered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seat:
     """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits."""
 
@@ -82,14 +81,58 @@ class Child:
         self._answers.close()
 
 
-class ChildPool(ThreadPoolExecutor):
-    """An Executor for `in_child`, one thread a seat."""
+class ChildPool(Executor):
+    """An Executor for `in_child`, one thread a seat.
+
+    A thread prefers runs of the group that it had, then of one that no other has, so that a program is compiled in few children.
+    """
 
     def __init__(self, seats: Sequence[Seat]) -> None:
-        free: SimpleQueue[Seat] = SimpleQueue()
-        for seat in seats:
-            free.put(seat)
-        super().__init__(len(seats), initializer=lambda: setattr(_mine, "seat", free.get()))
+        self._waiting: list[tuple[Future[Any], Callable[[Task], Any], Task]] = []
+        self._groups: dict[Seat, int] = {}  # the last of each thread
+        self._open, self._change = True, threading.Condition()
+        self._threads = [threading.Thread(target=self._work, args=(seat,), daemon=True) for seat in seats]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[[Task], Any], task: Task, /) -> Future[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        future: Future[Any] = Future()
+        with self._change:
+            self._waiting.append((future, fn, task))
+            self._change.notify()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._change:
+            self._open = False
+            while cancel_futures and self._waiting:
+                self._waiting.pop()[0].cancel()
+            self._change.notify_all()
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _work(self, seat: Seat) -> None:
+        _mine.seat = seat
+        while (taken := self._next(seat)) is not None:
+            future, function, task = taken
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(task))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _next(self, seat: Seat) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
+        """None once there is nothing more to do."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or not self._open)
+            if not self._waiting:
+                return None
+            mine, of_others = self._groups.get(seat), {g for s, g in self._groups.items() if s is not seat}
+            ranks = ((task["group"] != mine, task["group"] in of_others, k) for k, (_, _, task) in enumerate(self._waiting))
+            taken = self._waiting.pop(min(ranks)[2])
+            self._groups[seat] = taken[2]["group"]
+            return taken
 
 
 _mine = threading.local()  # seat and child of this thread

@@ -80,7 +80,7 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
         statuses = ended(design, folder)
         anew = {i for i, s in statuses.items() if s["status"] == "failed"} if wanted.rerun_failed else set()
         statuses = {i: s for i, s in statuses.items() if i not in anew}
-        todo = sorted((i for i in range(len(design)) if i not in statuses), key=lambda i: (design.groups[i], i))
+        todo = [i for i in range(len(design)) if i not in statuses]
         if not todo:
             return Outcome(statuses, 0)
         expected = estimate(design, statuses)
@@ -88,7 +88,17 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
         with closing(_engine(wanted, str(folder.absolute()), len(todo), expected.memory, lock)) as engine:
             tell.say("sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}")
             driver = _Driver(design, folder, engine, wanted, tell, statuses)
-            return driver.go(todo, anew, limit)
+            return driver.go(_heads_first(design, todo, engine.width()), anew, limit)
+
+
+def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
+    """Group by group, but first one run of each of so many groups: who begins with one goes on with it."""
+    ordered = sorted(todo, key=lambda i: (design.groups[i], i))
+    firsts: dict[int, int] = {}
+    for i in ordered:
+        firsts.setdefault(design.groups[i], i)
+    heads = dict.fromkeys(list(firsts.values())[:width])
+    return [*heads, *(i for i in ordered if i not in heads)]
 
 
 def ended(design: Design, folder: Path) -> dict[int, Status]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .design import Design
 
 Task = dict[str, Any]
-"""folder (of the run), tables (its config), source (what a message calls it), hash, row, device, python, anew, attempt."""
+"""folder (of the run), tables (its config), source (what a message calls it), hash, row, group, device, python, anew, attempt."""
 
 CHECKPOINT = 300.0  # s between two checkpoints of a run
 
@@ -35,6 +35,7 @@ def task_of(design: Design, index: int, folder: Path, device: str, anew: bool = 
         "source": design.told(index),
         "hash": design.hash,
         "row": hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest(),
+        "group": design.groups[index] if design.groups else 0,
         "device": device,
         "python": design.python,
         "anew": anew,
