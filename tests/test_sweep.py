@@ -269,6 +269,18 @@ def test_slurm_gets_a_script(there):
         assert (result.exit_code, words in result.output) == (2, True), result.output
 
 
+def test_a_job_that_slurm_refuses_is_said(there, monkeypatch):
+    made('[grid]\n"section.seed" = [1]')
+    _profile({"jobs": 1, "cores": 1, "memory": "1GB", "host": "127.0.0.1", "queue": "nowhere"})
+    monkeypatch.setenv("PATH", str(there))
+    words = ("sweep.toml", "--out", "out", "--engine", "slurm:profile.toml")
+    assert "sbatch cannot be called here" in sweep(*words).output
+    Path("sbatch").write_text("#!/bin/sh\necho invalid partition: nowhere >&2\nexit 1\n")
+    Path("sbatch").chmod(0o755)
+    result = sweep(*words)
+    assert (result.exit_code, "Slurm does not take the job: invalid partition: nowhere." in result.output) == (2, True), result.output
+
+
 def _profile(settings):
     lines = (f"{k} = {json.dumps(v)}" for k, v in settings.items() if v is not None)
     Path("profile.toml").write_text("\n".join(lines))

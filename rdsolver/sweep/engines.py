@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -66,16 +68,17 @@ def dask(address: str, sweep: str) -> Engine:
 
 
 def slurm(profile: Path, sweep: str) -> Engine:
-    """Slurm jobs, as a profile describes them; they start when Slurm lets them. Raises InputError for a faulty profile."""
+    """Slurm jobs, as a profile describes them; they start when Slurm lets them. Raises InputError when it would not take them."""
     settings = _profile(profile)
-    cluster = _cluster(settings, profile)
-    jobs = settings["jobs"]
+    jobs, cluster = settings["jobs"], _cluster(settings, profile)
+    _try(cluster.job_script(), profile)
     cluster.scale(jobs=jobs)
     client = importlib.import_module("distributed").Client(cluster)
 
     def close() -> None:
         client.close()
-        cluster.close()
+        with suppress(Exception):  # a job that Slurm refused after all
+            cluster.close()
 
     return _of(client, f"{jobs} Slurm job{'s' if jobs > 1 else ''}", close, sweep)
 
@@ -87,7 +90,7 @@ def script(profile: Path) -> str:
 
 
 def _of(client: Any, where: str, close: Callable[[], Any], sweep: str) -> Engine:
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the driver says what matters
+    _quiet()
 
     def width() -> int:
         with suppress(Exception):  # on a scheduler that was just lost
@@ -126,12 +129,33 @@ def _profile(path: Path) -> dict[str, Any]:
 
 def _cluster(settings: dict[str, Any], profile: Path) -> Any:
     jobqueue = _imported("dask_jobqueue", f"--engine slurm:{profile}")
+    _quiet()
     scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | {"dashboard": False}
-    rest = {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
+    rest = {"processes": settings["cores"]} | {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
     try:
-        return jobqueue.SLURMCluster(**{"processes": settings["cores"]} | rest, scheduler_options=scheduler)
+        return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{profile}: no cluster can be made of it: {error}.") from None
+        raise InputError(f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}.") from None
+
+
+def _try(script: str, profile: Path) -> None:
+    """Raises InputError when Slurm would refuse a script."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(script)
+        file.flush()
+        try:
+            asked = subprocess.run(["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60)
+            why = asked.stderr.strip() if asked.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = f"sbatch cannot be called here ({error})"
+    if why:
+        raise InputError(f"{profile}: Slurm does not take the job: {why}. `--dry-run` prints its script.")
+
+
+def _quiet() -> None:
+    """The driver says what matters."""
+    for name in ("distributed", "tornado", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _imported(module: str, asked: str) -> Any:
