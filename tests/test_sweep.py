@@ -269,6 +269,13 @@ def test_slurm_gets_a_script(there):
         assert (result.exit_code, words in result.output) == (2, True), result.output
 
 
+def test_nothing_is_bound_but_what_the_profile_names(there):
+    _profile({"jobs": 1, "cores": 1, "memory": "1GB", "host": "127.0.0.1"})
+    with engines._cluster(engines._profile(Path("profile.toml")), Path("profile.toml")) as cluster:
+        assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
+        assert {s.getsockname()[0] for s in cluster.scheduler.http_server._sockets.values()} == {"127.0.0.1"}
+
+
 def test_a_job_that_slurm_refuses_is_said(there, monkeypatch):
     made('[grid]\n"section.seed" = [1]')
     _profile({"jobs": 1, "cores": 1, "memory": "1GB", "host": "127.0.0.1", "queue": "nowhere"})

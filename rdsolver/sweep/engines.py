@@ -27,6 +27,7 @@ EXTRA = 'pip install "rdsolver[cluster]"'
 OURS = ("jobs", "interface", "host", "port")
 SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
 WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory", "log_directory", "death_timeout", "shebang")
+HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else a scheduler's own pages are open to every network
 NEEDED = ("jobs", "cores", "memory")
 
 
@@ -130,7 +131,7 @@ def _profile(path: Path) -> dict[str, Any]:
 def _cluster(settings: dict[str, Any], profile: Path) -> Any:
     jobqueue = _imported("dask_jobqueue", f"--engine slurm:{profile}")
     _quiet()
-    scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | {"dashboard": False}
+    scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | HTTP
     rest = {"processes": settings["cores"]} | {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
     try:
         return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
