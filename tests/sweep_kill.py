@@ -7,6 +7,7 @@ left alone, and no run that had finished may have been touched.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -134,7 +135,16 @@ def equal(one: Path, other: Path) -> int:
         same(a / "run.h5", b / "run.h5")
         was, now = (json.loads((p / "status.json").read_text()) for p in (a, b))
         assert [was[k] for k in was if k not in ("wall_time", "attempts")] == [now[k] for k in now if k not in ("wall_time", "attempts")]
+    if (one / "summary.csv").exists():
+        assert table(one) == table(other)
+        assert (one / "series.h5").read_bytes() == (other / "series.h5").read_bytes()
     return len(names)
+
+
+def table(sweep: Path) -> list[dict[str, str]]:
+    """The summary but for the wall time."""
+    with (sweep / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if k != "wall_time"} for row in csv.DictReader(file)]
 
 
 def main() -> None:
