@@ -17,12 +17,11 @@ from .models.bone import calcium
 from .models.bone.parameters import AT_BASELINE, TISSUES
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import open_run
-from .problem import ModelProblem, Problem, Source, describe_doses
+from .problem import ModelProblem, Problem, Source, describe_doses, expected_solves
 
 Lines = list[tuple[str, str]]  # (topic, text)
 Row = Mapping[str, float]
 
-SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
 MOST_TOLD = 3  # series in the last line of a run
 
 
@@ -100,8 +99,7 @@ class BoneAccount:
             slowest, what = p["turnover_speed"] * p["surface_reference"], "bone turnover"
         else:
             slowest, what = p["response_rate"], "response"
-        jumps = len({d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end})
-        solves, unknowns = SOLVES_AT_START + SOLVES_A_JUMP * jumps, problem.grid.cells * len(self.fields)
+        solves, unknowns = expected_solves(problem), problem.grid.cells * len(self.fields)
         ratio = f"a ratio of {fastest / slowest:.0e}"
         return [
             ("stiffness", f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d ({what}): {ratio}"),

@@ -50,10 +50,15 @@ def files(run: Path) -> tuple[Path, Path]:
     return run.with_name(NAMES[0]), run.with_name(NAMES[1])
 
 
+def _fresh(run: Path) -> Path:
+    """What a checkpoint is called while it is written."""
+    return run.with_name(NAMES[0] + ".new")
+
+
 def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a checkpoint of the run file `run`. Raises RunError when it cannot be written; those before it are then still there."""
     last, before = files(run)
-    fresh = last.with_name(last.name + ".new")
+    fresh = _fresh(run)
     try:
         with h5py.File(fresh, "w", libver=layout.LIBVER, userblock_size=HEAD) as file:
             file.attrs["schema"] = SCHEMA
@@ -101,7 +106,7 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
 
 def remove(run: Path) -> None:
     """Those of a run that has finished, or of one that was there before."""
-    for path in files(run):
+    for path in (*files(run), _fresh(run)):
         path.unlink(missing_ok=True)
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from .attended import attended, run_folders, seconds
 from .cli_look import register, run_file
+from .cli_sweep import sweeps
 from .errors import InputError, RdsolverError, RunError, writing
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def run(
     loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
 
     from .output.writer import check_folder
-    from .run import begun, check_start, problem_of, resume, simulate
+    from .run import begun, carry_on, check_start, problem_of
 
     problems = [config.problem() for config in loaded]
     if repeated:
@@ -117,9 +118,7 @@ def run(
 
         def go(reporter: Reporter, stop: Stop, problem=problem, folder=folder, exists=exists) -> Run:
             more = {"reporter": reporter, "device": device, "stop": stop, **limits}
-            if exists:
-                return resume(folder, problem, **more)
-            return simulate(problem, out=folder, force=force or again, **more)
+            return carry_on(problem, folder, exists, force=force or again, **more)
 
         attended(folder, go, goes_on=exists)
 
@@ -254,6 +253,7 @@ def info(
 
 
 register(app)
+app.add_typer(sweeps, name="sweep")
 
 
 @app.command()

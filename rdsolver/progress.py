@@ -204,10 +204,10 @@ def _bar(share: float) -> str:
 
 
 def _left(share: float, seconds: float) -> str:
-    return f"  {_duration(seconds * (1 - share) / share)} left" if share > 0 else ""
+    return f"  {duration(seconds * (1 - share) / share)} left" if share > 0 else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
     }
 
 
+@cache
 def version(name: str) -> str:
     try:
         return metadata.version(name)
@@ -43,8 +45,11 @@ def version(name: str) -> str:
         return "not installed"
 
 
+@cache
 def git_state() -> tuple[str, bool | None]:
-    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work tree has none."""
+    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work tree has none.
+
+    Asked once: what was imported is what runs."""
     try:
         top, commit = _git("rev-parse", "--show-toplevel", "HEAD").split("\n")
         _git("ls-files", "--error-unmatch", "__init__.py")

@@ -157,6 +157,18 @@ def resume(
     return open_run(path)
 
 
+def carry_on(
+    problem: Problem | ModelProblem,
+    out: Path,
+    exists: bool,
+    *,
+    force: bool = False,
+    **more: Any,
+) -> Run:
+    """The run that exists in the folder `out` resumed, or else begun there; the rest as for simulate."""
+    return resume(out, problem, **more) if exists else simulate(problem, out=out, force=force, **more)
+
+
 def fingerprint(problem: Problem | ModelProblem) -> str:
     """SHA-256 of all that determines a run but its start: section, parameters, course, times, solver."""
     p, digest = problem, sha256()

@@ -26,6 +26,11 @@ class Stop:
         """Who asks; empty before."""
         return ""
 
+    @property
+    def status(self) -> int:
+        """With which the process is to end then."""
+        return 1
+
     def heard(self) -> None:
         """The run stops by itself."""
 

@@ -164,7 +164,10 @@ def test_commands_and_their_options_exist():
     for words in lines:
         if words[0].startswith("-"):
             continue
-        known = {flag for p in COMMANDS[words[0]].params for flag in p.opts} | {"--help"}
+        command = COMMANDS[words[0]]
+        within = getattr(command, "commands", {})
+        command = within.get(words[1], within["run"]) if within else command  # rdsolver sweep FILE is rdsolver sweep run FILE
+        known = {flag for p in command.params for flag in p.opts} | {"--help"}
         assert {w for w in words[1:] if w.startswith("--")} <= known, words
 
 

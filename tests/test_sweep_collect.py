@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from rdsolver import open_sweep
 from rdsolver.cli import app
-from rdsolver.cli_collect import collect_command
+from rdsolver.cli_sweep import collect_command
 from rdsolver.config_file import examples
 from rdsolver.errors import InputError
 from rdsolver.figures import style

@@ -107,7 +107,7 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
 def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
     """Of a run file its counts and series alone: open_run takes three times as long."""
     with h5py.File(folder / "runs" / name / "run.h5", "r", locking=False) as file:
-        series = SeriesData(layout.group(file, "series"))
+        series = SeriesData(layout.group(file, "series"), file.filename)
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))
         values = dict(series)
         if len(values["time"]) < 2:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -20,6 +20,7 @@ import numpy as np
 from .. import config_file
 from ..config import Config, config_from
 from ..errors import InputError
+from .estimate import Cost, cost
 from .file import LABELS, MOST_RUNS, Sample, SweepFile, read
 
 Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
@@ -41,6 +42,8 @@ class Design:
     times    of the collected series, d (empty: the saved times of each run)
     fields   whether each run keeps its fields
     python   whether the base's model may be executed
+    groups   of every run the number of its group: those of one group share compiled programs
+    costs    of every group what a run of it takes
     """
 
     source: str
@@ -52,6 +55,8 @@ class Design:
     fields: bool = False
     python: bool = False
     title: str = ""
+    groups: tuple[int, ...] = field(default=(), compare=False)
+    costs: tuple[Cost, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,7 +82,10 @@ class Design:
 
     def config(self, index: int) -> Config:
         """Raises InputError when it is no config."""
-        return config_from(self.tables(index), self.told(index), self.python)
+        try:
+            return config_from(self.tables(index), self.source, self.python)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{self.source}:", f"{self.told(index)}:")) from None
 
     def told(self, index: int) -> str:
         """A run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
@@ -122,8 +130,8 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
         allow_python,
         file.title or config.title,
     )
-    _check(design)
-    return design
+    groups, costs = _check(design)
+    return replace(design, groups=groups, costs=costs)
 
 
 def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
@@ -200,15 +208,17 @@ def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
     if bad := next((n for n in names if not NAME.fullmatch(n)), None):
         raise InputError(f"{path}: name = {bad!r} cannot name a folder. Allowed: up to 80 letters, digits, dots, hyphens and underscores.")
     if len({n.lower() for n in names}) < len(names):
-        twice = next(n for i, n in enumerate(names) if n.lower() in {m.lower() for m in names[:i]})
+        seen: set[str] = set()
+        twice = next(n for n in names if n.lower() in seen or seen.add(n.lower()))
         raise InputError(f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or leave name out.")
     return names
 
 
-def _check(design: Design) -> None:
-    """Every config, all faults together; those that many runs share once."""
+def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:
+    """Every config, all faults together; those that many runs share once. Gives the groups and what a run of each takes."""
     found: dict[str, tuple[int, int]] = {}  # message -> first run, how many
-    shapes: dict[str, Config] = {}
+    shapes: dict[str, int] = {}  # -> the first run that has it
+    groups: list[int] = []
     for i in range(len(design)):
         try:
             config = design.config(i)
@@ -218,13 +228,15 @@ def _check(design: Design) -> None:
                 found[text] = first, count + 1
         else:
             _check_times(design, i, config, found)
-            shapes.setdefault(config.shape, config)
-    for config in shapes.values() if not found else ():
-        config.problem()  # raises for a section that cannot be made
+            groups.append(shapes.setdefault(config.shape, i))
     if found:
         told = [f"{design.told(i)}{text}{f' (and {n - 1} more runs)' if n > 1 else ''}" for text, (i, n) in list(found.items())[:MOST_SAID]]
         more = [f"... and {len(found) - MOST_SAID} more"] if len(found) > MOST_SAID else []
         raise InputError("\n\n".join(told + more))
+    numbers = {first: n for n, first in enumerate(shapes.values())}
+    configs = (config_from(design.tables(i), design.told(i), design.python) for i in shapes.values())
+    costs = tuple(cost(config, config.problem()) for config in configs)  # raises for a section that cannot be made
+    return tuple(numbers[first] for first in groups), costs
 
 
 def _check_times(design: Design, index: int, config: Config, found: dict[str, tuple[int, int]]) -> None:

@@ -1,0 +1,175 @@
+"""The commands for many runs: rdsolver sweep SWEEP.toml, and status, one, collect of its folder."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .sweep.design import Design
+    from .sweep.runner import Outcome, Wanted
+
+MOST_SHOWN = 20  # failed runs
+
+
+class Sweep(TyperGroup):
+    """`rdsolver sweep FILE` is short for `rdsolver sweep run FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        short = args and args[0] not in (*self.commands, "-h", "--help")
+        return super().parse_args(ctx, ["run", *args] if short else args)
+
+
+sweeps = typer.Typer(
+    cls=Sweep,
+    no_args_is_help=True,
+    help="Run what a sweep file varies: rdsolver sweep SWEEP.toml. Interrupted, the same command goes on.",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
+Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")]
+Device = Annotated[str, typer.Option(help="cpu, gpu (all of them), or one of several such as gpu:1.")]
+
+
+@sweeps.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What varies, over which base.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the sweep (default: outputs/<sweep name>).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and what it takes; nothing is written.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Print one command a run, for a Slurm array or Snakemake.")] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on each GPU.")] = 1,
+    engine: Annotated[str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")] = "local",
+    retry: Annotated[int, typer.Option(min=0, help="How often a run whose process died is tried again.")] = 2,
+    max_failures: Annotated[str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")] = None,
+    rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs anew.")] = False,
+    device: Device = "cpu",
+    allow_python: Python = False,
+) -> None:
+    """Run every combination that a sweep file describes; those that have ended are skipped."""
+    from .sweep import runner
+    from .sweep.design import load
+
+    wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed)
+    runner.most_failures(max_failures, 1)
+    design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
+    if dry_run:
+        _say_plan(design, folder, wanted)
+    elif listed:
+        from .sweep.folder import begin
+
+        begin(folder, design)
+        more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
+        typer.echo("\n".join(shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names))
+    else:
+        from .progress import TerminalReporter
+
+        outcome = runner.run_sweep(design, folder, wanted, TerminalReporter())
+        _say_outcome(outcome, design, folder)
+        if outcome.exit_status:
+            raise typer.Exit(outcome.exit_status)
+
+
+@sweeps.command("collect")
+def collect_command(folder: Folder) -> None:
+    """Write summary.csv and series.h5 of a sweep from the runs that there are, also while it runs."""
+    from .sweep.collect import collect
+    from .sweep.reader import SERIES, SUMMARY
+
+    sweep = collect(folder)
+    typer.echo(f"{len(sweep)} runs: {', '.join(f'{n} {status}' for status, n in sweep.counts.items())}")
+    typer.echo(f"{folder / SUMMARY}\n{folder / SERIES}")
+
+
+@sweeps.command()
+def status(folder: Folder) -> None:
+    """Say how far a sweep is, also while it runs, also elsewhere."""
+    from .sweep.folder import at_work, design_of, run_folder, status_of
+
+    design, driver = design_of(folder), at_work(folder)
+    found = {name: status_of(run_folder(folder, name)) for name in design.names}
+    ends = [s.get("status", "") for s in found.values()]
+    begun = sum(not s and run_folder(folder, name).is_dir() for name, s in found.items()) + ends.count("stopped")
+    done, failed = ends.count("finished"), ends.count("failed")
+    typer.echo(f"{done} of {len(found)} runs done, {failed} failed, {begun} {'under way' if driver else 'begun'}")
+    if walls := [s["wall_time"] for s in found.values() if s.get("status") == "finished"]:
+        typer.echo(f"{sum(walls) / len(walls):.2g} s a run, {max(walls):.2g} s the longest")
+    _say_failed([(name, s["error"]) for name, s in found.items() if s.get("status") == "failed"], folder)
+    typer.echo(f"driven by {driver}" if driver else "nobody drives it now")
+
+
+@sweeps.command()
+def one(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the run, as in design.csv.")],
+    device: Device = "cpu",
+    allow_python: Python = False,
+) -> None:
+    """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
+    from .config_errors import unknown
+    from .sweep.folder import design_of, run_folder, status_of
+    from .sweep.work import perform, task_of
+
+    design = design_of(folder, allow_python)
+    if name not in design.names:
+        raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
+    anew = status_of(run_folder(folder, name)).get("status") == "failed"
+
+    from .progress import TerminalReporter
+
+    reporter = TerminalReporter()
+    ended = perform(task_of(design, design.names.index(name), folder, device, anew), reporter)
+    if ended["status"] == "finished":
+        reporter.say("finished", str(run_folder(folder, name)))
+    raise typer.Exit(ended["exit_status"])
+
+
+def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
+    from . import progress
+    from .sweep import engines, runner
+    from .sweep.children import seats
+    from .sweep.estimate import check_disk, estimate, size
+
+    statuses = runner.ended(design, folder)
+    expected, groups = estimate(design, statuses), len(set(design.groups))
+    left = len(design) - len(statuses)
+    typer.echo(f"runs      {len(design):,}" + (f", {left:,} of them left" if statuses else ""))
+    typer.echo(f"varied    {', '.join(design.varied) or 'nothing'}")
+    typer.echo(f"groups    {groups:,} that share compiled programs")
+    width = 0
+    if wanted.engine == "local":
+        width = len(seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1)))
+        typer.echo(f"at once   {width}, each about {size(expected.memory)} of memory at most")
+    free = check_disk(folder, expected.disk)
+    typer.echo(f"disk      about {size(expected.disk)} of {size(free)} free")
+    if expected.seconds is None or (wanted.device != "cpu" and not statuses):
+        typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
+    else:
+        told = f"about {progress.duration(expected.seconds / (width or 1))}" + ("" if width else ", divided by the workers there are")
+        typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
+    if wanted.engine.startswith("slurm:"):
+        typer.echo(f"\n{engines.script(Path(wanted.engine.partition(':')[2]))}", nl=False)
+
+
+def _say_outcome(outcome: Outcome, design: Design, folder: Path) -> None:
+    done = len(outcome.statuses) - len(outcome.failed)
+    typer.echo(f"{done} of {len(design)} runs finished, in {folder}")
+    _say_failed([(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed], folder)
+    if outcome.left:
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with the same command.")
+
+
+def _say_failed(failed: list[tuple[str, str]], folder: Path) -> None:
+    for name, error in failed[:MOST_SHOWN]:
+        typer.echo(f"failed    {name}: {error}")
+    if len(failed) > MOST_SHOWN:
+        typer.echo(f"... and {len(failed) - MOST_SHOWN} more: {folder / 'sweep.log'}")
+    if failed:
+        typer.echo("Begin failed runs anew with --rerun-failed.")

@@ -1,0 +1,230 @@
+"""Runs in child processes: a pool of threads, each of which owns one child that takes runs one after another.
+
+A child is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its parent, also where that was
+killed: it watches the pipe that its tasks come through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .work import Task
+
+
+class Died(Exception):
+    """A child process ended before it answered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seat:
+    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
+    inherits: tuple[int, ...] = ()
+
+
+class Child:
+    """One process and the pipes to it. A session of its own, so that Ctrl-C reaches the driver alone."""
+
+    def __init__(self, seat: Seat) -> None:
+        answers, theirs = os.pipe()
+        words = [sys.executable, "-m", "rdsolver.sweep.child", str(theirs), ",".join(map(str, seat.cores))]
+        self.process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs, *seat.inherits),
+            env=os.environ | seat.environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._answers = os.fdopen(answers, "rb")
+        self.sweep = ""  # whose run it has, while it has one
+        self.asked = False  # to stop
+
+    def perform(self, task: Task) -> dict[str, Any]:
+        """Raises Died."""
+        assert self.process.stdin
+        self.sweep = str(Path(task["folder"]).parent.parent)
+        try:
+            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.flush()
+            answer = self._answers.readline()
+        except OSError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            self.close()
+            raise Died(_ending(self.process.wait()))
+        self.sweep = ""
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """No more tasks: it ends."""
+        assert self.process.stdin
+        with suppress(OSError):
+            self.process.stdin.close()
+        self._answers.close()
+
+
+class ChildPool(Executor):
+    """An Executor for `in_child`, one thread a seat.
+
+    A thread prefers runs of the group that it had, then of one that no other has, so that a program is compiled in few children.
+    """
+
+    def __init__(self, seats: Sequence[Seat]) -> None:
+        self._waiting: list[tuple[Future[Any], Callable[[Task], Any], Task]] = []
+        self._groups: dict[Seat, int] = {}  # the last of each thread
+        self._open, self._change = True, threading.Condition()
+        self._threads = [threading.Thread(target=self._work, args=(seat,), daemon=True) for seat in seats]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[[Task], Any], task: Task, /) -> Future[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        future: Future[Any] = Future()
+        with self._change:
+            self._waiting.append((future, fn, task))
+            self._change.notify()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._change:
+            self._open = False
+            while cancel_futures and self._waiting:
+                self._waiting.pop()[0].cancel()
+            self._change.notify_all()
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _work(self, seat: Seat) -> None:
+        _mine.seat = seat
+        while (taken := self._next(seat)) is not None:
+            future, function, task = taken
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(task))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _next(self, seat: Seat) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
+        """None once there is nothing more to do."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or not self._open)
+            if not self._waiting:
+                return None
+            mine, of_others = self._groups.get(seat), {g for s, g in self._groups.items() if s is not seat}
+            ranks = ((task["group"] != mine, task["group"] in of_others, k) for k, (_, _, task) in enumerate(self._waiting))
+            taken = self._waiting.pop(min(ranks)[2])
+            self._groups[seat] = taken[2]["group"]
+            return taken
+
+
+_mine = threading.local()  # seat and child of this thread
+_all: set[Child] = set()  # of this process
+
+
+def in_child(task: Task) -> dict[str, Any]:
+    """perform(task) in the child of this thread. Raises Died when that ends before it answers."""
+    child = getattr(_mine, "child", None)
+    if child is None or child.process.poll() is not None:
+        child = _mine.child = Child(getattr(_mine, "seat", Seat()))
+        _all.add(child)
+    try:
+        status = child.perform(task)
+    except Died:
+        _leave(child)
+        raise
+    if status["status"] == "stopped":  # and so does the child
+        child.close()
+        child.process.wait()
+        _leave(child)
+    return status
+
+
+def _leave(child: Child) -> None:
+    _all.discard(child)
+    _mine.child = None
+
+
+def stop(sweep: str, patience: float = 10.0) -> None:
+    """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is killed."""
+    late = time.monotonic() + patience
+    while busy := [child for child in list(_all) if child.sweep == sweep]:
+        for child in busy:
+            if child.process.poll() is not None:
+                _all.discard(child)
+            elif time.monotonic() > late:
+                child.process.kill()
+            elif not child.asked:
+                child.asked = True
+                child.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def close() -> None:
+    """Let idle children end."""
+    for child in [child for child in list(_all) if not child.sweep]:
+        child.close()
+        child.process.wait()
+        _all.discard(child)
+
+
+def _ending(code: int) -> str:
+    return f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with exit status {code}"
+
+
+# --- where ------------------------------------------------------------------------------------------------------------
+
+
+def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = ()) -> list[Seat]:
+    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this.
+
+    Raises InputError for a device that is not there.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "gpu":
+        found = gpus()
+        if number and int(number) >= len(found):
+            found = []
+        if not found:
+            raise InputError(f"--device {device}: no such GPU is found ({len(gpus())} seen by nvidia-smi). Use --device cpu.")
+        chosen = [found[int(number)]] if number else found
+        share = f"{0.9 / per_gpu:.3f}"
+        memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
+        places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits) for _ in range(per_gpu) for gpu in chosen]
+        return places[: max(1, min(jobs or len(places), most))]
+    cores = available_cores()
+    count = max(1, min(jobs or len(cores), most))
+    return [Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits) for i in range(count)]
+
+
+def available_cores() -> list[int]:
+    """Those that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES calls them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [g for g in visible.split(",") if g.strip()]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]

@@ -1,0 +1,166 @@
+"""Where a sweep's runs are computed: children of the driver, the workers of a Dask scheduler, or jobs under Slurm.
+
+Each is a concurrent.futures.Executor, and each worker of Dask computes in children of its own, so a run is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import config_file
+from ..config_errors import unknown
+from ..errors import InputError
+from . import children
+from .children import ChildPool, Seat
+
+CONNECTING = 5  # s
+EXTRA = 'pip install "rdsolver[cluster]"'
+OURS = ("jobs", "interface", "host", "port")
+SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
+WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory", "log_directory", "death_timeout", "shebang")
+HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else a scheduler's own pages are open to every network
+NEEDED = ("jobs", "cores", "memory")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s."""
+
+    where: str
+    executor: Executor
+    width: Callable[[], int]
+    stop: Callable[[], Any]
+    close: Callable[[], Any]
+
+
+def local(seats: Sequence[Seat], sweep: str) -> Engine:
+    """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what follows."""
+    pool, count = ChildPool(seats), len(seats)
+
+    def close() -> None:
+        pool.shutdown(wait=False, cancel_futures=True)
+        children.stop(sweep)  # none has a run, unless the driver fails
+        pool.shutdown()
+        children.close()
+
+    return Engine(f"{count} process{'es' if count > 1 else ''} here", pool, lambda: count, lambda: children.stop(sweep), close)
+
+
+def dask(address: str, sweep: str) -> Engine:
+    """The workers of a scheduler at tcp://host:port or tls://host:port. Raises InputError when it is not reached."""
+    distributed = _imported("distributed", f"--engine {address}")
+    try:
+        client = distributed.Client(address, timeout=CONNECTING)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"--engine {address}: no Dask scheduler is reached ({error}). Start one with `dask scheduler --host HOST`, workers with "
+            f"`dask worker {address}`, and give its address."
+        ) from None
+    return _of(client, address, client.close, sweep)
+
+
+def slurm(profile: Path, sweep: str) -> Engine:
+    """Slurm jobs, as a profile describes them; they start when Slurm lets them. Raises InputError when it would not take them."""
+    settings = _profile(profile)
+    jobs, cluster = settings["jobs"], _cluster(settings, profile)
+    _try(cluster.job_script(), profile)
+    cluster.scale(jobs=jobs)
+    client = importlib.import_module("distributed").Client(cluster)
+
+    def close() -> None:
+        client.close()
+        with suppress(Exception):  # a job that Slurm refused after all
+            cluster.close()
+
+    return _of(client, f"{jobs} Slurm job{'s' if jobs > 1 else ''}", close, sweep)
+
+
+def script(profile: Path) -> str:
+    """What would be submitted for each job."""
+    with _cluster(_profile(profile), profile) as cluster:
+        return cluster.job_script()
+
+
+def _of(client: Any, where: str, close: Callable[[], Any], sweep: str) -> Engine:
+    _quiet()
+
+    def width() -> int:
+        with suppress(Exception):  # on a scheduler that was just lost
+            return sum(client.nthreads().values())
+        return 0
+
+    def stop() -> None:
+        with suppress(Exception):
+            client.run(children.stop, sweep, on_error="ignore")
+
+    def end() -> None:
+        with suppress(Exception):
+            client.run(children.close, on_error="ignore")
+        close()
+
+    return Engine(where, client.get_executor(pure=False, retries=0), width, stop, end)
+
+
+def _profile(path: Path) -> dict[str, Any]:
+    settings, allowed = config_file.parse(path), (*OURS, *SLURM, *WORKER)
+    for key in settings:
+        if key not in allowed:
+            raise InputError(f"{path}: {key} {unknown('key', key, allowed)}")
+    for key in NEEDED:
+        if key not in settings:
+            raise InputError(f"{path}: {key} is missing. Give at least {', '.join(NEEDED)}, and interface or host.")
+    if not isinstance(settings["jobs"], int) or settings["jobs"] < 1:
+        raise InputError(f"{path}: jobs = {settings['jobs']!r} is no number of Slurm jobs. Give 1 or more.")
+    if "interface" not in settings and "host" not in settings:
+        raise InputError(
+            f"{path}: neither interface nor host is given, and the nodes must reach this machine. Give the network that they share, "
+            'for example interface = "ib0"; nothing else is bound (docs/batches.md says how to use TLS).'
+        )
+    return settings
+
+
+def _cluster(settings: dict[str, Any], profile: Path) -> Any:
+    jobqueue = _imported("dask_jobqueue", f"--engine slurm:{profile}")
+    _quiet()
+    scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | HTTP
+    rest = {"processes": settings["cores"]} | {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
+    try:
+        return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}.") from None
+
+
+def _try(script: str, profile: Path) -> None:
+    """Raises InputError when Slurm would refuse a script."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(script)
+        file.flush()
+        try:
+            asked = subprocess.run(["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60)
+            why = asked.stderr.strip() if asked.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = f"sbatch cannot be called here ({error})"
+    if why:
+        raise InputError(f"{profile}: Slurm does not take the job: {why}. `--dry-run` prints its script.")
+
+
+def _quiet() -> None:
+    """The driver says what matters."""
+    for name in ("distributed", "tornado", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _imported(module: str, asked: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise InputError(f"{asked} needs {module.replace('_', '-')}, which is not installed: {EXTRA}.") from None

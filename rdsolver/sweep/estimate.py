@@ -1,0 +1,81 @@
+"""What a sweep would take: memory, disk and time of its runs, told before the first of them starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..problem import ModelProblem, Problem, expected_solves, memory_needed
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from .design import Design
+
+FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
+SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8  # on one core, measured at 64 x 64 to 256 x 256
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: memory and file in bytes; seconds on a core (None: not known before one has run)."""
+
+    memory: int
+    file: int
+    seconds: float | None
+
+
+def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
+    from ..config_checks import field_names
+
+    cells, fields, size = problem.grid.cells, len(field_names(config)), 8 if config.solver.precision == "float64" else 4
+    saved = fields if problem.output.fields is None else len(problem.output.fields)
+    file = FILE_OVERHEAD + cells * (size * (saved * len(problem.save) + fields) + 2 * 8)
+    seconds = None
+    if isinstance(problem, Problem):
+        seconds = SECONDS_A_RUN + expected_solves(problem) * (SECONDS_A_SOLVE + SECONDS_AN_UNKNOWN * cells * fields)
+    return Cost(memory_needed(cells, fields, config.solver.precision), file, seconds)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of what is left of a sweep: memory of its largest run, disk in all, seconds on one core (None: not known)."""
+
+    memory: int
+    disk: int
+    seconds: float | None
+
+
+def estimate(design: Design, statuses: Mapping[int, Mapping[str, Any]]) -> Estimate:
+    """statuses: of the runs that have ended, which tell how long the others will take."""
+    left = Counter(group for i, group in enumerate(design.groups) if i not in statuses)
+    costs = {group: design.costs[group] for group in left}
+    walls: dict[int, list[float]] = {}
+    for i, status in statuses.items():
+        if status["status"] == "finished":
+            walls.setdefault(design.groups[i], []).append(status["wall_time"])
+    known = {group: sum(w) / len(w) for group, w in walls.items()}
+    each = {group: known.get(group, c.seconds) for group, c in costs.items()}
+    seconds = None if None in each.values() else sum(n * (each[group] or 0.0) for group, n in left.items())
+    return Estimate(max((c.memory for c in costs.values()), default=0), sum(n * costs[g].file for g, n in left.items()), seconds)
+
+
+def check_disk(folder: Path, needed: int) -> int:
+    """Bytes free where the folder lies, or will. Raises InputError when they are too few."""
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise InputError(
+            f"{folder}: the runs would take about {size(needed)} of disk, and {size(free)} are free. Keep less (keep.fields = false, "
+            "output.fields, output.stride, a longer time.save), or choose another disk with --out."
+        )
+    return free
+
+
+def size(count: float) -> str:
+    """Bytes in words: "1.2 GB"."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"

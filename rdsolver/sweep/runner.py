@@ -1,0 +1,266 @@
+"""The driver of a sweep: gives its runs to an engine, notes what became of each, and goes on where it was stopped.
+
+What is on the disk is believed. The same call skips runs that have ended, takes up those that were interrupted, and begins the rest.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..errors import InputError, RunError
+from ..problem import host_memory
+from ..progress import TerminalReporter
+from . import children, engines
+from . import folder as disk
+from .children import in_child
+from .collect import collect
+from .design import Design
+from .engines import Engine
+from .estimate import check_disk, estimate
+from .folder import Status
+from .work import Task, died, record, task_of
+
+PATIENCE = 15.0  # s for what a killed driver left to leave
+MOST_GIVEN = 4000  # tasks with the engine
+TICK = 0.2  # s between two words about progress
+LOOK = 3.0  # s between two looks at how many workers there are
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many as it has cores and memory
+    for); retry: how often a run whose process died is tried again; most_failures: "5%" or a number, above which the sweep stops;
+    rerun_failed: begin failed runs anew."""
+
+    engine: str = "local"
+    jobs: int | None = None
+    per_gpu: int = 1
+    device: str = "cpu"
+    retry: int = 2
+    most_failures: str | None = None
+    rerun_failed: bool = False
+
+
+@dataclass
+class Outcome:
+    """Of a whole sweep so far. why: it ended before its last run (empty: it did not); signal: that ended it, 0 for none."""
+
+    statuses: dict[int, Status]
+    left: int
+    why: str = ""
+    signal: int = 0
+
+    @property
+    def failed(self) -> list[int]:
+        return sorted(i for i, s in self.statuses.items() if s["status"] == "failed")
+
+    @property
+    def exit_status(self) -> int:
+        return 128 + self.signal if self.signal else int(bool(self.failed or self.left))
+
+
+def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReporter) -> Outcome:
+    """Every run of a design that has not ended yet, into its folder.
+
+    Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when the engine is lost.
+    """
+    limit = most_failures(wanted.most_failures, len(design))
+    disk.begin(folder, design)
+    with disk.driving(folder, PATIENCE) as lock:
+        statuses = ended(design, folder)
+        anew = {i for i, s in statuses.items() if s["status"] == "failed"} if wanted.rerun_failed else set()
+        statuses = {i: s for i, s in statuses.items() if i not in anew}
+        todo = [i for i in range(len(design)) if i not in statuses]
+        if not todo:
+            collect(folder)
+            return Outcome(statuses, 0)
+        expected = estimate(design, statuses)
+        check_disk(folder, expected.disk)
+        with closing(_engine(wanted, str(folder.absolute()), len(todo), expected.memory, lock)) as engine:
+            tell.say("sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}")
+            driver = _Driver(design, folder, engine, wanted, tell, statuses)
+            outcome = driver.go(_heads_first(design, todo, engine.width()), anew, limit)
+        collect(folder)
+        return outcome
+
+
+def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
+    """Group by group, but first one run of each of so many groups: who begins with one goes on with it."""
+    ordered = sorted(todo, key=lambda i: (design.groups[i], i))
+    firsts: dict[int, int] = {}
+    for i in ordered:
+        firsts.setdefault(design.groups[i], i)
+    heads = dict.fromkeys(list(firsts.values())[:width])
+    return [*heads, *(i for i in ordered if i not in heads)]
+
+
+def ended(design: Design, folder: Path) -> dict[int, Status]:
+    """By its number every run that finished or failed."""
+    found = ((i, disk.status_of(disk.run_folder(folder, name))) for i, name in enumerate(design.names))
+    return {i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash}
+
+
+def most_failures(text: str | None, runs: int) -> float:
+    """Above which a sweep stops: "5%" of its runs, or a number. Raises InputError for what is neither."""
+    if text is None:
+        return float("inf")
+    try:
+        share = float(text.rstrip("%"))
+        if share < 0 or not (text.endswith("%") or share.is_integer()):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--max-failures {text} is no number of runs and no share of them. Give 10, or 5%.") from None
+    return share / 100 * runs if text.endswith("%") else share
+
+
+def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> Engine:
+    """Where the runs go. Raises InputError for one that is not known or not there."""
+    kind, _, rest = wanted.engine.partition(":")
+    if kind in ("tcp", "tls") and rest.startswith("//"):
+        return engines.dask(wanted.engine, sweep)
+    if kind == "slurm" and rest:
+        return engines.slurm(Path(rest), sweep)
+    if wanted.engine != "local":
+        raise InputError(f"--engine {wanted.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
+    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,)), sweep)
+
+
+def jobs(wanted: Wanted, memory: int) -> int | None:
+    """Runs at once on this machine: those asked for, or on a CPU what the memory has room for; None: as many as there are places."""
+    free = host_memory()
+    if wanted.jobs or free is None or wanted.device != "cpu":
+        return wanted.jobs
+    return max(1, min(len(children.available_cores()), free // max(memory, 1)))
+
+
+class _Driver:
+    def __init__(
+        self, design: Design, folder: Path, engine: Engine, wanted: Wanted, tell: TerminalReporter, statuses: dict[int, Status]
+    ) -> None:
+        self.design, self.folder, self.engine, self.wanted, self.tell, self.statuses = design, folder, engine, wanted, tell, statuses
+        self.device = wanted.device.partition(":")[0] if wanted.engine == "local" else wanted.device  # a child sees one GPU
+        self.given: dict[Future[Status], tuple[int, Task]] = {}
+        self.waiting: deque[tuple[int, bool, int]] = deque()  # run, anew, attempt
+        self.failed = sum(s["status"] == "failed" for s in statuses.values())
+        self.began, self.looked, self.width = time.monotonic(), 0.0, 0
+
+    def go(self, todo: list[int], anew: set[int], limit: float) -> Outcome:
+        """Until the last run, or what stops it."""
+        self.todo = len(todo)
+        self.waiting.extend((i, i in anew, 1) for i in todo)
+        with (self.folder / disk.LOG).open("a", encoding="utf-8", buffering=1) as self.log, _Asked() as asked:
+            self._note(f"{len(todo)} runs to do on {self.engine.where}")
+            why = ""
+            while (self.waiting or self.given) and not why:
+                self._give()
+                ready, _ = wait(self.given, timeout=TICK, return_when=FIRST_COMPLETED)
+                self._take(ready)
+                self._show()
+                if asked.received:
+                    why = f"stopped by {signal.Signals(asked.received).name}"
+                elif self.failed > limit:
+                    why = f"{self.failed} runs failed, more than --max-failures {self.wanted.most_failures} allows"
+            if why:
+                self._halt(why)
+        return Outcome(self.statuses, len(self.design) - len(self.statuses), why, asked.received)
+
+    def _give(self) -> None:
+        while self.waiting and len(self.given) < MOST_GIVEN:
+            i, anew, attempt = self.waiting.popleft()
+            task = task_of(self.design, i, self.folder, self.device, anew, attempt)
+            self.given[self.engine.executor.submit(in_child, task)] = i, task
+
+    def _take(self, ready: Iterable[Future[Status]], halting: bool = False) -> None:
+        for future in ready:
+            i, task = self.given.pop(future)
+            if future.cancelled():
+                if not halting:
+                    self._lost()
+                continue
+            try:
+                status = future.result()
+                why = status["error"]
+            except Exception as error:  # whatever an engine raises when the process of a run ends
+                status, why = None, f"{error}" if isinstance(error, children.Died) else f"{type(error).__name__}: {error}"
+            if status is None or status["status"] == "stopped":
+                if halting:
+                    continue
+                if task["attempt"] <= self.wanted.retry:
+                    self._note(f"{self.design.names[i]}  again: {why}")
+                    self.waiting.appendleft((i, False, task["attempt"] + 1))
+                    continue
+                status = died(task, f"{why}, {task['attempt']} times in a row")
+                self._record(Path(task["folder"]), status)
+            self._keep(i, status)
+
+    def _keep(self, i: int, status: Status) -> None:
+        self.statuses[i] = status
+        self.failed += status["status"] == "failed"
+        told = f"{status['wall_time']:.1f} s, {status['steps']} steps" if status["status"] == "finished" else status["error"]
+        self._note(f"{self.design.names[i]}  {status['status']}: {told}")
+
+    def _record(self, run: Path, status: Status) -> None:
+        try:
+            record(run, status)
+        except OSError as error:
+            raise RunError(f"{run} cannot be written: {error.strerror or error}. What has finished is kept.") from error
+
+    def _halt(self, why: str) -> None:
+        """What runs keeps its state and leaves; what has not begun does not begin."""
+        self._note(why)
+        self.tell.say("stopping", f"{why}; waiting for runs to keep what they have")
+        for future in self.given:
+            future.cancel()
+        self.engine.stop()
+        ready, _ = wait(self.given, timeout=1.0)
+        self._take(ready, halting=True)
+
+    def _lost(self) -> None:
+        self._note(f"{self.engine.where} is lost")
+        raise RunError(
+            f"{self.engine.where} is lost, with {len(self.design) - len(ended(self.design, self.folder))} of {len(self.design)} runs left. "
+            "What has finished is kept; once it is there again, the same command does the rest."
+        )
+
+    def _show(self) -> None:
+        done, now = len(self.statuses) - self.failed, time.monotonic()
+        if now - self.looked > LOOK:
+            self.looked, self.width = now, self.engine.width()
+        running = min(self.width, len(self.given))
+        what = f"{done} of {len(self.design)} runs done, {running} running, {self.failed} failed"
+        left = len(self.waiting) + len(self.given)
+        self.tell.working(what, (self.todo - left) / self.todo, now - self.began)
+
+    def _note(self, text: str) -> None:
+        self.log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+
+
+class _Asked:
+    """SIGTERM or SIGINT, noted. Elsewhere than in the main thread nothing is heard."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Asked:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = number
+
+    def __exit__(self, *_: object) -> None:
+        for n, handler in self._before.items():
+            signal.signal(n, handler)
