@@ -46,6 +46,9 @@ def run(
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")] = None,
     per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on each GPU.")] = 1,
+    batch: Annotated[
+        str, typer.Option(metavar="auto|W|off", help="Runs that step together on one device, as one program W wide (auto: on a GPU).")
+    ] = "auto",
     engine: Annotated[str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")] = "local",
     retry: Annotated[int, typer.Option(min=0, help="How often a run whose process died is tried again.")] = 2,
     max_failures: Annotated[str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")] = None,
@@ -57,7 +60,7 @@ def run(
     from .sweep import runner
     from .sweep.design import load
 
-    wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed)
+    wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
     runner.most_failures(max_failures, 1)
     design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
     if dry_run:
@@ -145,7 +148,8 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     typer.echo(f"groups    {groups:,} that share compiled programs")
     width = 0
     if wanted.engine == "local":
-        width = len(seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1)))
+        places = seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1), width=runner.width(wanted))
+        width = sum(seat.places for seat in places)
         typer.echo(f"at once   {width}, each about {size(expected.memory)} of memory at most")
     free = check_disk(folder, expected.disk)
     typer.echo(f"disk      about {size(expected.disk)} of {size(free)} free")

@@ -16,6 +16,7 @@ from . import device as devices
 from .accounts import Account, account_of
 from .domain.untrusted import Damaged, reading
 from .errors import InputError
+from .integrators.together import width
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, check_folder, estimate_size
 from .problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
@@ -135,7 +136,7 @@ def resume(
     problem = replace(problem, solver=solver)
     account, numbers = account_of(problem), kept.numbers
     with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
-        now = collect(name, solver.precision, account.record.get("seed"))
+        now = collect(name, solver.precision, account.record.get("seed")) | {"width": width()}
         wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
         for text in wrong:
             tell.warn(text)
@@ -306,6 +307,7 @@ def _writer(
     meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
         "config": problem.config,
         "run_id": run_id,
+        "width": width(),
         "section": dict(account.record),
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,

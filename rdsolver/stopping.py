@@ -35,6 +35,22 @@ class Stop:
         """The run stops by itself."""
 
 
+class Ear(Stop):
+    """One of several runs that hear of the same stop; each has last words of its own."""
+
+    def __init__(self, source: Stop) -> None:
+        super().__init__()
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def status(self) -> int:
+        return self._source.status
+
+
 class Signals(Stop):
     """Listens for SIGTERM and SIGINT; a context manager, of the main thread.
 

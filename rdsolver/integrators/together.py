@@ -30,8 +30,10 @@ def together(function: Callable[..., Any], *arguments: Any, work: int = 1) -> An
     return function(*arguments) if company is None else company.call(function, arguments, work)
 
 
-def in_company() -> bool:
-    return _company.get() is not None
+def width() -> int:
+    """Of the company that this run steps with; 0: it is alone. Results depend on it in their last bits."""
+    company = _company.get()
+    return 0 if company is None else company.width
 
 
 @dataclass(eq=False)

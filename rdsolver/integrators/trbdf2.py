@@ -24,7 +24,7 @@ from jax import Array
 
 from ..system import Fields, Sums, System
 from .base import Memory, Trial, verdict
-from .together import in_company, together
+from .together import together, width
 
 GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
@@ -135,7 +135,7 @@ class TRBDF2:
     def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
         dtype = system.place.active.dtype
         sigma, tolerance, age = np.asarray(rate(dt), dtype), np.asarray(tol, dtype), float(memory.middle_age)
-        if in_company():
+        if width():
             known = replace(memory, middle_age=np.float64(age))
             step = (*schedule(t, dt, age), sigma, np.float64(dt), tolerance)
             yield _trial(system, t, dt, *together(_whole, system, u, known, *step))

@@ -1,6 +1,8 @@
 """A child process of a sweep: takes tasks as lines of JSON from its input, answers each through a pipe of its own, and stays warm.
 
-python -m rdsolver.sweep.child PIPE [CORES]
+python -m rdsolver.sweep.child PIPE WIDTH [CORES]
+
+With a width its runs step together (integrators/together.py): it takes tasks while it computes others.
 """
 
 from __future__ import annotations
@@ -11,26 +13,76 @@ import queue
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
+
+from .folder import Status
+from .work import Task, died, perform
 
 
-def main(answers: int, cores: str = "") -> None:
-    """cores: those it may use, "0,1" (default: all)."""
+def main(pipe: int, width: int, cores: str = "") -> None:
+    """width: of runs that step together, 0: one after another; cores: those it may use, "0,1" (default: all)."""
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores.split(",")))  # before JAX counts them
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    from .work import perform
+    with os.fdopen(pipe, "wb") as answers:
+        if width:
+            _together(tasks, answers, width)
+        else:
+            _one_by_one(tasks, answers)
 
-    while True:
+
+def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
+    status = ""
+    while status != "stopped":
         task = json.loads(tasks.get())
         run = Path(task["folder"])
         sys.argv = ["rdsolver", "sweep", "one", str(run.parent.parent), run.name]  # what the run notes as its command
-        _speak_into(run / "run.log")
-        status = perform(task)
-        os.write(answers, json.dumps(status).encode() + b"\n")
-        if status["status"] == "stopped":
-            break
+        _speak_into(run)
+        said = perform(task)
+        status = said["status"]
+        _answer(answers, task, said)
+
+
+def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
+    """Runs that step together, each in a thread; a model of one's own, which is another one in every run, steps alone."""
+    from ..integrators.together import Company
+    from ..stopping import Ear, Signals
+
+    company, ears, answering = Company(width), set[Ear](), threading.Lock()
+    sys.argv = ["rdsolver", "sweep", "run", "--batch", str(width)]
+
+    def go(task: Task) -> None:
+        ear = Ear(signals)
+        ears.add(ear)
+        try:
+            with nullcontext() if task["tables"].get("model", {}).get("from") else company.member():
+                status = perform(task, stop=ear)
+        except Exception as error:  # the others go on
+            status = died(task, f"{type(error).__name__}: {error}")
+        ears.discard(ear)
+        with answering:
+            _answer(answers, task, status)
+
+    with Signals() as signals, ThreadPoolExecutor(2 * width) as pool:
+        signals.last_words = lambda name: [ear.last_words(name) for ear in list(ears)]
+        while not signals.name:
+            try:
+                task = json.loads(tasks.get(timeout=0.1))
+            except queue.Empty:
+                continue
+            _speak_into(Path(task["folder"]))
+            pool.submit(go, task)
+        pool.shutdown()
+        signals.heard()
+
+
+def _answer(answers: BinaryIO, task: Task, status: Status) -> None:
+    answers.write(json.dumps({"folder": task["folder"], "status": status}).encode() + b"\n")
+    answers.flush()
 
 
 def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
@@ -43,14 +95,14 @@ def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _speak_into(log: Path) -> None:
-    """What libraries print goes into the log of the run."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _speak_into(run: Path) -> None:
+    """What libraries print goes into the log of the run (of those that step together, into that of the last one begun)."""
+    run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

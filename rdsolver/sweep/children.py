@@ -18,7 +18,7 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import InputError
 from .work import Task
@@ -30,11 +30,20 @@ class Died(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Seat:
-    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits."""
+    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits.
+
+    width: of the program that its runs step together in (0: each on its own)
+    """
 
     environment: dict[str, str] = field(default_factory=dict)
     cores: tuple[int, ...] = ()
     inherits: tuple[int, ...] = ()
+    width: int = 0
+
+    @property
+    def places(self) -> int:
+        """Runs that its child has at once: of those that step together more than the width, so that it is always filled."""
+        return max(1, 2 * self.width)
 
 
 class Child:
@@ -42,7 +51,7 @@ class Child:
 
     def __init__(self, seat: Seat) -> None:
         answers, theirs = os.pipe()
-        words = [sys.executable, "-m", "rdsolver.sweep.child", str(theirs), ",".join(map(str, seat.cores))]
+        words = [sys.executable, "-m", "rdsolver.sweep.child", str(theirs), str(seat.width), ",".join(map(str, seat.cores))]
         self.process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -53,36 +62,51 @@ class Child:
             start_new_session=True,
         )
         os.close(theirs)
-        self._answers = os.fdopen(answers, "rb")
-        self.sweep = ""  # whose run it has, while it has one
+        self.has: dict[str, Future[dict[str, Any]]] = {}  # by the folder of the run
         self.asked = False  # to stop
+        self._write = threading.Lock()
+        threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True).start()
+
+    @property
+    def sweep(self) -> str:
+        """Whose runs it has; empty while it has none."""
+        return next((str(Path(run).parent.parent) for run in list(self.has)), "")
 
     def perform(self, task: Task) -> dict[str, Any]:
         """Raises Died."""
         assert self.process.stdin
-        self.sweep = str(Path(task["folder"]).parent.parent)
-        try:
+        answer = self.has[task["folder"]] = Future()
+        with self._write, suppress(OSError, ValueError):  # it died, which its answers tell
             self.process.stdin.write(json.dumps(task).encode() + b"\n")
             self.process.stdin.flush()
-            answer = self._answers.readline()
-        except OSError:
-            answer = b""
-        if not answer.endswith(b"\n"):
-            self.close()
-            raise Died(_ending(self.process.wait()))
-        self.sweep = ""
-        return json.loads(answer)
+        if self.process.poll() is not None:
+            self._end()
+        return answer.result()
+
+    def _listen(self, answers: BinaryIO) -> None:
+        """Until it ends."""
+        with answers:
+            for line in answers:
+                if line.endswith(b"\n"):
+                    said = json.loads(line)
+                    self.has.pop(said["folder"]).set_result(said["status"])
+        self._end()
+
+    def _end(self) -> None:
+        why = Died(_ending(self.process.wait()))
+        for run in list(self.has):
+            if (answer := self.has.pop(run, None)) is not None:
+                answer.set_exception(why)
 
     def close(self) -> None:
         """No more tasks: it ends."""
         assert self.process.stdin
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self.process.stdin.close()
-        self._answers.close()
 
 
 class ChildPool(Executor):
-    """An Executor for `in_child`, one thread a seat.
+    """An Executor for `in_child`, one thread for each place of a seat.
 
     A thread prefers runs of the group that it had, then of one that no other has, so that a program is compiled in few children.
     """
@@ -91,7 +115,8 @@ class ChildPool(Executor):
         self._waiting: list[tuple[Future[Any], Callable[[Task], Any], Task]] = []
         self._groups: dict[Seat, int] = {}  # the last of each thread
         self._open, self._change = True, threading.Condition()
-        self._threads = [threading.Thread(target=self._work, args=(seat,), daemon=True) for seat in seats]
+        places = [seat for seat in seats for _ in range(seat.places)]
+        self._threads = [threading.Thread(target=self._work, args=(seat,), daemon=True) for seat in places]
         for thread in self._threads:
             thread.start()
 
@@ -135,41 +160,33 @@ class ChildPool(Executor):
             return taken
 
 
-_mine = threading.local()  # seat and child of this thread
-_all: set[Child] = set()  # of this process
+_mine = threading.local()  # the seat of this thread
+_all: dict[Seat, Child] = {}  # of this process
+_starting = threading.Lock()
 
 
 def in_child(task: Task) -> dict[str, Any]:
-    """perform(task) in the child of this thread. Raises Died when that ends before it answers."""
-    child = getattr(_mine, "child", None)
-    if child is None or child.process.poll() is not None:
-        child = _mine.child = Child(getattr(_mine, "seat", Seat()))
-        _all.add(child)
-    try:
-        status = child.perform(task)
-    except Died:
-        _leave(child)
-        raise
+    """perform(task) in the child of this thread's seat. Raises Died when that ends before it answers."""
+    if not hasattr(_mine, "seat"):  # a worker of Dask
+        _mine.seat = Seat()
+    with _starting:
+        child = _all.get(_mine.seat)
+        if child is None or child.asked or child.process.poll() is not None:
+            child = _all[_mine.seat] = Child(_mine.seat)
+    status = child.perform(task)
     if status["status"] == "stopped":  # and so does the child
+        child.asked = True
         child.close()
         child.process.wait()
-        _leave(child)
     return status
-
-
-def _leave(child: Child) -> None:
-    _all.discard(child)
-    _mine.child = None
 
 
 def stop(sweep: str, patience: float = 10.0) -> None:
     """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is killed."""
     late = time.monotonic() + patience
-    while busy := [child for child in list(_all) if child.sweep == sweep]:
+    while busy := [child for child in list(_all.values()) if child.sweep == sweep and child.process.poll() is None]:
         for child in busy:
-            if child.process.poll() is not None:
-                _all.discard(child)
-            elif time.monotonic() > late:
+            if time.monotonic() > late:
                 child.process.kill()
             elif not child.asked:
                 child.asked = True
@@ -179,10 +196,11 @@ def stop(sweep: str, patience: float = 10.0) -> None:
 
 def close() -> None:
     """Let idle children end."""
-    for child in [child for child in list(_all) if not child.sweep]:
-        child.close()
-        child.process.wait()
-        _all.discard(child)
+    for seat, child in list(_all.items()):
+        if not child.sweep:
+            child.close()
+            child.process.wait()
+            _all.pop(seat, None)
 
 
 def _ending(code: int) -> str:
@@ -192,8 +210,8 @@ def _ending(code: int) -> str:
 # --- where ------------------------------------------------------------------------------------------------------------
 
 
-def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = ()) -> list[Seat]:
-    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this.
+def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0) -> list[Seat]:
+    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this; width: of runs that step together.
 
     Raises InputError for a device that is not there.
     """
@@ -207,11 +225,11 @@ def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tupl
         chosen = [found[int(number)]] if number else found
         share = f"{0.9 / per_gpu:.3f}"
         memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
-        places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits) for _ in range(per_gpu) for gpu in chosen]
+        places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width) for _ in range(per_gpu) for gpu in chosen]
         return places[: max(1, min(jobs or len(places), most))]
     cores = available_cores()
-    count = max(1, min(jobs or len(cores), most))
-    return [Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits) for i in range(count)]
+    count = max(1, min(jobs or (1 if width else len(cores)), most))
+    return [Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits, width) for i in range(count)]
 
 
 def available_cores() -> list[int]:

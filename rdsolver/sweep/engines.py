@@ -44,7 +44,8 @@ class Engine:
 
 def local(seats: Sequence[Seat], sweep: str) -> Engine:
     """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what follows."""
-    pool, count = ChildPool(seats), len(seats)
+    pool, count = ChildPool(seats), sum(seat.places for seat in seats)
+    wide = f", {seats[0].width} wide" if seats[0].width else ""
 
     def close() -> None:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -52,7 +53,9 @@ def local(seats: Sequence[Seat], sweep: str) -> Engine:
         pool.shutdown()
         children.close()
 
-    return Engine(f"{count} process{'es' if count > 1 else ''} here", pool, lambda: count, lambda: children.stop(sweep), close)
+    return Engine(
+        f"{len(seats)} process{'es' if len(seats) > 1 else ''} here{wide}", pool, lambda: count, lambda: children.stop(sweep), close
+    )
 
 
 def dask(address: str, sweep: str) -> Engine:

@@ -35,13 +35,14 @@ PATIENCE = 15.0  # s for what a killed driver left to leave
 MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
 LOOK = 3.0  # s between two looks at how many workers there are
+AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
 
 
 @dataclass(frozen=True)
 class Wanted:
     """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many as it has cores and memory
     for); retry: how often a run whose process died is tried again; most_failures: "5%" or a number, above which the sweep stops;
-    rerun_failed: begin failed runs anew."""
+    rerun_failed: begin failed runs anew; batch: how many runs step together on a device (auto: on a GPU, off, or a number)."""
 
     engine: str = "local"
     jobs: int | None = None
@@ -50,6 +51,7 @@ class Wanted:
     retry: int = 2
     most_failures: str | None = None
     rerun_failed: bool = False
+    batch: str = "auto"
 
 
 @dataclass
@@ -76,6 +78,7 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
     Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when the engine is lost.
     """
     limit = most_failures(wanted.most_failures, len(design))
+    width(wanted)
     disk.begin(folder, design)
     with disk.driving(folder, PATIENCE) as lock:
         statuses = ended(design, folder)
@@ -133,7 +136,20 @@ def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> En
         return engines.slurm(Path(rest), sweep)
     if wanted.engine != "local":
         raise InputError(f"--engine {wanted.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
-    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,)), sweep)
+    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,), width(wanted)), sweep)
+
+
+def width(wanted: Wanted) -> int:
+    """Of the program that runs step together in; 0: each on its own. Raises InputError for what is no width."""
+    if wanted.batch == "auto":
+        return AUTO_WIDTH if wanted.device.startswith("gpu") and wanted.engine == "local" else 0
+    if wanted.batch == "off":
+        return 0
+    if not (wanted.batch.isdecimal() and 2 <= int(wanted.batch) <= WIDEST):
+        raise InputError(f"--batch {wanted.batch} is no number of runs that step together. Allowed: auto, off, or 2 to {WIDEST}.")
+    if wanted.engine != "local":
+        raise InputError(f"--batch {wanted.batch} belongs to this machine, and --engine is {wanted.engine}. Leave one of them out.")
+    return int(wanted.batch)
 
 
 def jobs(wanted: Wanted, memory: int) -> int | None:

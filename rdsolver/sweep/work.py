@@ -43,14 +43,15 @@ def task_of(design: Design, index: int, folder: Path, device: str, anew: bool = 
     }
 
 
-def perform(task: Task, *reporters: Reporter) -> Status:
+def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:
     """Begin a run, or go on with it; one that is finished is left as it is.
 
-    SIGTERM and SIGINT (in the main thread) stop it with its last state kept. Raises OSError when its folder cannot be written.
+    stop: who may ask it to stop, with its last state kept (None: SIGTERM and SIGINT, in the main thread). Raises OSError when its folder
+    cannot be written.
     """
     run = Path(task["folder"])
     run.mkdir(parents=True, exist_ok=True)
-    with _listening() as stop, disk.held(run, lambda: bool(stop.name)) as mine:
+    with nullcontext(stop) if stop else _listening() as stop, disk.held(run, lambda: bool(stop.name)) as mine:
         if not mine:
             return _ended(task, "stopped", "another process computes it", 1)
         before = disk.status_of(run)
