@@ -67,8 +67,12 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
         with answering:
             _answer(answers, task, status)
 
+    def last_words(name: str) -> None:
+        for ear in list(ears):
+            ear.last_words(name)
+
     with Signals() as signals, ThreadPoolExecutor(2 * width) as pool:
-        signals.last_words = lambda name: [ear.last_words(name) for ear in list(ears)]
+        signals.last_words = last_words
         while not signals.name:
             try:
                 task = json.loads(tasks.get(timeout=0.1))

@@ -53,9 +53,8 @@ def local(seats: Sequence[Seat], sweep: str) -> Engine:
         pool.shutdown()
         children.close()
 
-    return Engine(
-        f"{len(seats)} process{'es' if len(seats) > 1 else ''} here{wide}", pool, lambda: count, lambda: children.stop(sweep), close
-    )
+    where = f"{len(seats)} process{'es' if len(seats) > 1 else ''} here{wide}"
+    return Engine(where, pool, lambda: count, lambda: children.stop(sweep), close)
 
 
 def dask(address: str, sweep: str) -> Engine:

@@ -27,7 +27,7 @@ from .children import in_child
 from .collect import collect
 from .design import Design
 from .engines import Engine
-from .estimate import check_disk, estimate
+from .estimate import check_disk, estimate, size
 from .folder import Status
 from .work import Task, died, record, task_of
 
@@ -36,6 +36,7 @@ MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
 LOOK = 3.0  # s between two looks at how many workers there are
 AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
+IN_MEMORY = 3  # times the memory of a run, for each place of a program: two runs, and what the program makes of one
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,14 @@ def width(wanted: Wanted) -> int:
 
 def jobs(wanted: Wanted, memory: int) -> int | None:
     """Runs at once on this machine: those asked for, or on a CPU what the memory has room for; None: as many as there are places."""
-    free = host_memory()
+    free, wide = host_memory(), width(wanted)
+    if wide and wanted.device == "cpu":
+        if free is not None and IN_MEMORY * wide * memory > free:
+            raise InputError(
+                f"--batch {wide}: so many runs of about {size(memory)} need {size(IN_MEMORY * wide * memory)} of memory together, and {size(free)} "
+                "are free. Give a smaller number, or off."
+            )
+        return wanted.jobs or 1
     if wanted.jobs or free is None or wanted.device != "cpu":
         return wanted.jobs
     return max(1, min(len(children.available_cores()), free // max(memory, 1)))
