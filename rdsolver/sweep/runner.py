@@ -159,8 +159,8 @@ def jobs(wanted: Wanted, memory: int) -> int | None:
     if wide and wanted.device == "cpu":
         if free is not None and IN_MEMORY * wide * memory > free:
             raise InputError(
-                f"--batch {wide}: so many runs of about {size(memory)} need {size(IN_MEMORY * wide * memory)} of memory together, and {size(free)} "
-                "are free. Give a smaller number, or off."
+                f"--batch {wide}: so many runs of about {size(memory)} need {size(IN_MEMORY * wide * memory)} of memory together, "
+                f"and {size(free)} are free. Give a smaller number, or off."
             )
         return wanted.jobs or 1
     if wanted.jobs or free is None or wanted.device != "cpu":
