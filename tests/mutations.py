@@ -44,7 +44,9 @@ def config(folder: Path, rng: Random) -> Path:
             del holder[key]
         elif fate == 1 and isinstance(holder, dict):
             holder[rng.choice((*TEXTS, "from", "kind", "at"))] = holder.pop(key)
-        elif fate == 2 and isinstance(holder, list):
+        elif (
+            fate == 2 and isinstance(holder, list) and not isinstance(holder[key], list | dict)
+        ):  # one object, which may grow, thousands of times
             holder.extend([holder[key]] * rng.choice((1, 100, 3000)))
         else:
             holder[key] = alike(holder[key], rng) if fate < 6 else value(rng)
