@@ -16,6 +16,13 @@ def compilation_cache():
     use_cache()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs():
+    """Forgotten after each module: JAX keeps them for ever, and a worker would grow to 5 GB."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def double():
     """64-bit types, for tests that call operators directly."""
