@@ -61,7 +61,6 @@ def run(
     from .sweep.design import load
 
     wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
-    runner.most_failures(max_failures, 1)
     design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
     if dry_run:
         _say_plan(design, folder, wanted)
@@ -117,9 +116,11 @@ def one(
 ) -> None:
     """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
     from .config_errors import unknown
+    from .device import parted
     from .sweep.folder import design_of, run_folder, status_of
     from .sweep.work import perform, task_of
 
+    parted(device)
     design = design_of(folder, allow_python)
     if name not in design.names:
         raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
@@ -148,7 +149,7 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     typer.echo(f"groups    {groups:,} that share compiled programs")
     width = 0
     if wanted.engine == "local":
-        places = seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1), width=runner.width(wanted))
+        places = seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1), width=wanted.width)
         width = sum(seat.places for seat in places)
         typer.echo(f"at once   {width}, each about {size(expected.memory)} of memory at most")
     free = check_disk(folder, expected.disk)
@@ -167,7 +168,8 @@ def _say_outcome(outcome: Outcome, design: Design, folder: Path) -> None:
     typer.echo(f"{done} of {len(design)} runs finished, in {folder}")
     _say_failed([(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed], folder)
     if outcome.left:
-        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with the same command.")
+        way = "the same command" if outcome.signal else "--rerun-failed, or with a higher --max-failures"
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with {way}.")
 
 
 def _say_failed(failed: list[tuple[str, str]], folder: Path) -> None:

@@ -17,6 +17,14 @@ def cache_folder() -> Path:
     return Path(base) / "rdsolver" / "jax"
 
 
+def parted(device: str) -> tuple[str, int | None]:
+    """("gpu", 1) of "gpu:1", ("cpu", None) of "cpu". Raises InputError for what is no device."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "gpu") or (number and not number.isdecimal()):
+        raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
+    return kind, int(number) if number else None
+
+
 @contextmanager
 def on(device: str) -> Iterator[str]:
     """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
@@ -26,9 +34,7 @@ def on(device: str) -> Iterator[str]:
     """
     import jax
 
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "gpu") or (number and not number.isdigit()):
-        raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
+    kind, number = parted(device)
     if kind == "cpu" and not jax.config.jax_platforms:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
     use_cache()
@@ -36,7 +42,7 @@ def on(device: str) -> Iterator[str]:
         found = jax.devices(kind)
     except RuntimeError:
         found = []
-    index = int(number or 0)
+    index = number or 0
     if index >= len(found):
         there = f"{len(found)} found" if found else "none found"
         raise InputError(

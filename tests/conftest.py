@@ -3,6 +3,7 @@
 import jax
 import pytest
 from hypothesis import settings
+from sweep_files import write_bases
 
 from rdsolver.device import use_cache
 
@@ -28,3 +29,11 @@ def double():
     """64-bit types, for tests that call operators directly."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """A folder with the bases of sweeps, and the current one."""
+    monkeypatch.chdir(tmp_path)
+    write_bases(tmp_path)
+    return tmp_path

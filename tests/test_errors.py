@@ -6,12 +6,13 @@ from pathlib import Path
 
 import errors_input
 import errors_runs
+import errors_sweeps
 import pytest
 from errors_here import HELD, Here, make_runs
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "errors.md"
-CASES = errors_input.CASES | errors_runs.CASES
+CASES = errors_input.CASES | errors_runs.CASES | errors_sweeps.CASES
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ def sites() -> list[tuple[str, str]]:
                     pass
                 case ast.Raise(exc=ast.Call(func=ast.Name("ValueError"), args=[text])) if path.name == "units.py":
                     pass
-                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name == "own.py":
+                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in ("own.py", "file.py"):
                     pass
                 case _:
                     continue

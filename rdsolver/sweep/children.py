@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..device import parted
 from ..errors import InputError
 from .work import Task
 
@@ -215,14 +216,14 @@ def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tupl
 
     Raises InputError for a device that is not there.
     """
-    kind, _, number = device.partition(":")
+    kind, number = parted(device)
     if kind == "gpu":
         found = gpus()
-        if number and int(number) >= len(found):
+        if number is not None and number >= len(found):
             found = []
         if not found:
             raise InputError(f"--device {device}: no such GPU is found ({len(gpus())} seen by nvidia-smi). Use --device cpu.")
-        chosen = [found[int(number)]] if number else found
+        chosen = found if number is None else [found[number]]
         share = f"{0.9 / per_gpu:.3f}"
         memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
         places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width) for _ in range(per_gpu) for gpu in chosen]

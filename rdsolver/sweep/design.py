@@ -19,15 +19,17 @@ import numpy as np
 
 from .. import config_file
 from ..config import Config, config_from
+from ..config_errors import shown
+from ..config_tables import MOST_SAVED
 from ..errors import InputError
 from .estimate import Cost, cost
-from .file import LABELS, MOST_RUNS, Sample, SweepFile, read
+from .file import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, clash, read
+from .reader import SCHEMA
 
 Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
 
-SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-NO_KEYS = (*LABELS, "replicate")
+NO_KEYS = (*LABELS, REPLICATE)
 MOST_SAID = 10  # faults told of a design
 
 
@@ -138,7 +140,8 @@ def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
     """Every combination, the first key slowest; samples last."""
     grid = [[(key, v) for v in values] for key, values in file.grid.items()]
     together = [dict(zip(file.together, values, strict=True)) for values in zip(*file.together.values(), strict=True)] or [{}]
-    samples = list(_samples(path, file.sample, file.seed, {*file.grid, *file.together})) if file.sample else [{}]
+    taken = dict.fromkeys(file.grid, "[grid]") | dict.fromkeys(file.together, "[together]")
+    samples = list(_samples(path, file.sample, file.seed, taken)) if file.sample else [{}]
     count = prod(map(len, grid)) * len(together) * len(samples) * file.replicates
     if count > MOST_RUNS:  # before they are made
         raise InputError(f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or take [sample] for [grid].")
@@ -152,7 +155,7 @@ def _placed(path: Path, row: Row) -> Row:
     return {k: config_file.absolute(k, v, path.parent.absolute()) for k, v in row.items()}
 
 
-def _samples(path: Path, sample: Sample, seed: int, taken: set[str]) -> Iterator[Row]:
+def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]:
     if sample.table is not None:
         yield from _table(path, sample.table, taken)
         return
@@ -165,7 +168,7 @@ def _samples(path: Path, sample: Sample, seed: int, taken: set[str]) -> Iterator
         yield {key: between.value(float(x)) for (key, between), x in zip(sample.keys.items(), point, strict=True)}
 
 
-def _table(path: Path, name: str, taken: set[str]) -> Iterator[Row]:
+def _table(path: Path, name: str, taken: Row) -> Iterator[Row]:
     """The rows of a CSV file: its first line names the keys, each value reads as after --set."""
     file, where = path.parent / Path(name).expanduser(), f'{path}: sample.table = "{name}"'
     try:
@@ -178,11 +181,16 @@ def _table(path: Path, name: str, taken: set[str]) -> Iterator[Row]:
     if len(lines) < 2:
         raise InputError(f"{where} holds no run. Its first line names the keys, and each further line is a run.")
     keys = [cell.strip() for cell in lines[0]]
-    if bad := sorted({k for k in keys if not k or keys.count(k) > 1 or k in taken}):
-        raise InputError(f"{where}: the column {bad[0]!r} has no name, stands twice or is varied elsewhere. Name each key once.")
+    seen = dict(taken)
+    for i, key in enumerate(keys, 1):
+        if not key:
+            raise InputError(f"{where}: column {i} has no name. Its first line names the keys.")
+        for text in clash(key, seen):
+            raise InputError(f"{where}: the column {key} {text}")
+        seen[key] = "another column"
     for i, line in enumerate(lines[1:], 2):
         if len(line) != len(keys):
-            raise InputError(f"{where}: line {i} has {len(line)} cells, and the first line names {len(keys)}.")
+            raise InputError(f"{where}: line {i} has {len(line)} cells, and the first line names {len(keys)}. Put quotes around commas.")
         yield {k: cell.strip() if k in LABELS else config_file.value_of(cell.strip()) for k, cell in zip(keys, line, strict=True)}
 
 
@@ -195,8 +203,8 @@ def _replicated(path: Path, file: SweepFile, config: Config, rows: list[Row], co
             f"{' beyond what is varied already' if config.seeds else ''}. Leave replicates out, or take a generated section."
         )
     drawn = np.random.default_rng([file.seed, 1]).integers(2**31, size=(file.replicates, len(seeds))).tolist()
-    made = [row | {"replicate": r + 1} | dict(zip(seeds, drawn[r], strict=True)) for row in rows for r in range(file.replicates)]
-    return made, [*columns, "replicate", *seeds]
+    made = [row | {REPLICATE: r + 1} | dict(zip(seeds, drawn[r], strict=True)) for row in rows for r in range(file.replicates)]
+    return made, [*columns, REPLICATE, *seeds]
 
 
 def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
@@ -216,21 +224,25 @@ def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
 
 def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:
     """Every config, all faults together; those that many runs share once. Gives the groups and what a run of each takes."""
-    found: dict[str, tuple[int, int]] = {}  # message -> first run, how many
+    found: dict[str, tuple[str, int, int]] = {}  # what is alike in messages -> the first of them, its run, how many
     shapes: dict[str, int] = {}  # -> the first run that has it
     groups: list[int] = []
     for i in range(len(design)):
         try:
             config = design.config(i)
-        except InputError as error:
-            for text in str(error).replace(design.told(i), "").split("\n\n"):
-                first, count = found.get(text, (i, 0))
-                found[text] = first, count + 1
-        else:
-            _check_times(design, i, config, found)
             groups.append(shapes.setdefault(config.shape, i))
+            texts = list(_late(design, config))
+        except InputError as error:
+            texts = str(error).replace(design.told(i), "").split("\n\n")
+        for text in texts:
+            alike = text
+            for key in design.varied:
+                alike = alike.replace(f"{key} = {shown(design.rows[i][key])}", key)
+            first, begun, count = found.get(alike, (text, i, 0))
+            found[alike] = first, begun, count + 1
     if found:
-        told = [f"{design.told(i)}{text}{f' (and {n - 1} more runs)' if n > 1 else ''}" for text, (i, n) in list(found.items())[:MOST_SAID]]
+        many = {n: f" (and {n - 1} more run{'s' * (n > 2)})" for _, _, n in found.values() if n > 1}
+        told = [f"{design.told(i)}{text}{many.get(n, '')}" for text, i, n in list(found.values())[:MOST_SAID]]
         more = [f"... and {len(found) - MOST_SAID} more"] if len(found) > MOST_SAID else []
         raise InputError("\n\n".join(told + more))
     numbers = {first: n for n, first in enumerate(shapes.values())}
@@ -239,9 +251,10 @@ def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:
     return tuple(numbers[first] for first in groups), costs
 
 
-def _check_times(design: Design, index: int, config: Config, found: dict[str, tuple[int, int]]) -> None:
-    times = design.interval if isinstance(design.interval, tuple) else (design.interval or 0.0,)
-    if late := [t for t in times if t > config.time.end]:
-        text = f": keep.times holds {late[0]:g} d, after the end of the run ({config.time.end:g} d). Give times within it."
-        first, count = found.get(text, (index, 0))
-        found[text] = first, count + 1
+def _late(design: Design, config: Config) -> Iterator[str]:
+    """Whether keep.times fit into a run."""
+    times, end = design.interval, config.time.end
+    if isinstance(times, float) and times < end / MOST_SAVED:
+        yield f": keep.times = {times:g} d is too short an interval for {end:g} d: at most {MOST_SAVED:,} times. Give a longer one."
+    if late := [t for t in (times if isinstance(times, tuple) else [times or 0.0]) if t > end]:
+        yield f": keep.times holds {late[0]:g} d, after the end of the run ({end:g} d). Give times within it."

@@ -138,7 +138,7 @@ def _cluster(settings: dict[str, Any], profile: Path) -> Any:
     try:
         return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}.") from None
+        raise InputError(f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}. docs/batches.md shows a profile.") from None
 
 
 def _try(script: str, profile: Path) -> None:

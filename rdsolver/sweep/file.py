@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,8 @@ from ..units import number, parted
 MOST_RUNS = 1_000_000
 LABELS = ("label", "name")
 """Columns that are no keys of a run: free text for figures, and what the run is called."""
+REPLICATE = "replicate"
+"""The column that replicates add."""
 
 
 class Between(Table):
@@ -38,7 +40,7 @@ class Between(Table):
         elif self.scale == "log" and low <= 0:
             yield "between", f'= {shown(self.between)} does not lie above 0, and the scale is log. Move it, or give scale = "linear".'
         elif self.scale == "integer" and (unit or low % 1 or high % 1):
-            yield "between", f"= {shown(self.between)} are no whole numbers, and the scale is integer."
+            yield "between", f"= {shown(self.between)} are no whole numbers, and the scale is integer. Give 1 and 9, or another scale."
 
     def bounds(self) -> tuple[float, float, str]:
         """(lowest, highest, unit of both). Raises ValueError for what is no number, or of two dimensions."""
@@ -88,6 +90,12 @@ class Keep(Table):
     fields: bool = False
     """Whether each run keeps its fields at the saved times too, as its own config says."""
 
+    def faults(self) -> Iterator[Fault]:
+        if self.times == []:
+            yield "times", '= [] holds no time. Give at least one, or an interval such as "0.5 d".'
+        elif self.times == 0:
+            yield "times", '= 0 is no interval. Give one above 0, such as "0.5 d", or a list of times.'
+
 
 class SweepFile(Table):
     """The whole file."""
@@ -120,23 +128,29 @@ class SweepFile(Table):
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{key} {n}" for key, n in lengths.items())
             yield "together", f"holds lists of different lengths ({told}), and they move together. Make them equally long."
-        sampled = self.sample.keys if self.sample else {}
-        for table, keys in (("grid", self.grid), ("sample", sampled)):
-            for key in LABELS:
+        tables: dict[str, dict[str, Any]] = {
+            "grid": self.grid,
+            "together": self.together,
+            "sample": self.sample.keys if self.sample else {},
+        }
+        for table, keys in tables.items():
+            for key in LABELS if table != "together" else ():
                 if key in keys:
                     yield f"{table}.{key}", "is no key of a run. It stands in [together], or in a table."
-        yield from _twice({"grid": self.grid, "together": self.together, "sample": sampled})
+        seen: dict[str, str] = {}
+        for table, keys in tables.items():
+            for key in keys:
+                yield from ((f"{table}.{key}", text) for text in clash(key, seen))
+                seen[key] = f"[{table}]"
 
 
-def _twice(tables: dict[str, dict[str, Any]]) -> Iterator[Fault]:
-    """Keys that are varied in two places, or one inside the other."""
-    seen: dict[str, str] = {}
-    for table, keys in tables.items():
-        for key in keys:
-            inside = next((k for k in seen if f"{k}.".startswith(f"{key}.") or f"{key}.".startswith(f"{k}.")), None)
-            if inside:
-                yield f"{table}.{key}", f"is varied in [{seen[inside]}] already{'' if inside == key else f', as {inside}'}. Vary it once."
-            seen[key] = table
+def clash(key: str, seen: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with a key where others are varied already, and where: the same, or one inside the other."""
+    inside = next((k for k in seen if f"{k}.".startswith(f"{key}.") or f"{key}.".startswith(f"{k}.")), None)
+    if inside:
+        yield f"is varied in {seen[inside]} already{'' if inside == key else f', as {inside}'}. Vary it once."
+    if key == REPLICATE:
+        yield "is no key of a run. Give replicates = 3 above the tables: each combination with so many seeds."
 
 
 def read(path: Path) -> SweepFile:
@@ -144,22 +158,22 @@ def read(path: Path) -> SweepFile:
     raw = config_file.parse(path)
     for table in ("grid", "together"):
         if isinstance(raw.get(table), dict):
-            raw[table] = dict(_flat(raw[table]))
+            raw[table] = dict(_flat(raw[table], bool))
     if isinstance(sample := raw.get("sample"), dict):
         own = {k: sample.pop(k) for k in ("method", "n", "table") if k in sample}
-        raw["sample"] = own | {"keys": dict(_flat(sample))}
+        raw["sample"] = own | {"keys": dict(_flat(sample, lambda table: all(isinstance(v, dict) for v in table.values())))}
     try:
         return SweepFile.model_validate(raw)
     except ValidationError as error:
-        found = [(k.replace("sample.keys.", "sample."), text) for k, text in config_errors.faults(error.errors(), _keys_at)]
-        raise InputError(config_errors.message(str(path), found, ())) from None
+        found = [[s.replace("sample.keys.", "sample.") for s in fault] for fault in config_errors.faults(error.errors(), _keys_at)]
+        raise InputError(config_errors.message(str(path), ((key, text) for key, text in found), ())) from None
 
 
-def _flat(tables: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """By dotted key, also where the dots stand outside quotes and TOML makes tables of them."""
+def _flat(tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = "") -> Iterator[tuple[str, Any]]:
+    """By dotted key, also where the dots stand outside quotes and TOML makes tables of them. goes_on: whether a table is such a one."""
     for key, value in tables.items():
-        if isinstance(value, dict) and value and not value.keys() & {"between", "scale"}:
-            yield from _flat(value, f"{before}{key}.")
+        if isinstance(value, dict) and value and goes_on(value):
+            yield from _flat(value, goes_on, f"{before}{key}.")
         else:
             yield f"{before}{key}", value
 

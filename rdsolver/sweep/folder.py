@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .design import SCHEMA, Design
-from .reader import DESIGN
+from .design import Design
+from .reader import DESIGN, is_sweep, read_design
 
 TABLE, LOCK, LOG, STATUS, RUN = "design.csv", "sweep.lock", "sweep.log", "status.json", "run.h5"
 PAUSE = 0.1  # s between two looks at a lock
@@ -53,8 +53,8 @@ def begin(folder: Path, design: Design) -> None:
 
     Raises InputError when the folder holds another sweep, or cannot be written.
     """
-    there = _kept(folder)
-    if there is not None:
+    if is_sweep(folder):
+        there = read_design(folder)
         if there["hash"] != design.hash:
             raise InputError(
                 f"{folder} holds another sweep than {design.source} describes (its hash begins with {there['hash'][:12]}, not with "
@@ -73,23 +73,7 @@ def begin(folder: Path, design: Design) -> None:
 
 def design_of(folder: Path, python: bool = False) -> Design:
     """The sweep that a folder holds. Raises InputError when it holds none."""
-    kept = _kept(folder)
-    if kept is None:
-        raise InputError(f"{folder} holds no sweep ({DESIGN} is not there). Give the folder of --out: rdsolver sweep SWEEP.toml --out DIR.")
-    return Design.from_json(kept, str(folder), python)
-
-
-def _kept(folder: Path) -> dict[str, Any] | None:
-    path = folder / DESIGN
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["schema"] > SCHEMA:
-            raise InputError(f"{path} was written by a newer rdsolver. Upgrade rdsolver to read it.")
-        return kept
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Choose another folder with --out.") from None
+    return Design.from_json(read_design(folder), str(folder), python)
 
 
 def _as_csv(design: Design) -> str:
@@ -108,7 +92,10 @@ def driving(folder: Path, patience: float) -> Iterator[int]:
     patience: s to wait for those of a driver that was killed. Raises InputError when another one is at work.
     """
     path = folder / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another folder with --out.") from None
     try:
         late = time.monotonic() + patience
         if not _taken(descriptor, lambda: time.monotonic() > late):

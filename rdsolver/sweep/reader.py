@@ -28,6 +28,10 @@ FINISHED = "finished"
 TEXTS = ("name", "label", "status", "error")  # never taken for numbers
 
 
+SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names", "times", "fields"}
+"""Of sweep.json."""
+
+
 def open_sweep(folder: str | Path) -> Sweep:
     """Open the collected results of a sweep. Needs neither JAX nor pydantic.
 
@@ -41,17 +45,22 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read_design(folder: Path) -> dict[str, Any]:
-    """What the sweep consists of: base, columns, rows, names, times. Raises InputError when the folder is no sweep."""
+    """What the sweep consists of, as Design.as_json gives it. Raises InputError when the folder is no sweep, or it is damaged."""
     path = folder / DESIGN
     if not is_sweep(folder):
         raise InputError(f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep` wrote to.")
     try:
         design = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"base", "columns", "rows", "names", "times"} - design.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
-    if missing:
-        raise InputError(f"{path} holds no {', '.join(sorted(missing))}: it is damaged, or no design of a sweep.")
+        if design["schema"] > SCHEMA:
+            raise InputError(f"{path} was written by a newer rdsolver. Upgrade rdsolver to read it.")
+        columns, rows, names = design["columns"], design["rows"], design["names"]
+        whole = design.keys() >= KEYS and len(rows) == len(names) and all(len(row) == len(columns) for row in rows)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, KeyError):
+        whole, design = False, {}
+    if not whole:
+        raise InputError(f"{path} is damaged, or no design of a sweep. Run the sweep again into another folder with --out.")
     return design
 
 

@@ -9,15 +9,16 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..device import parted
 from ..errors import InputError, RunError
 from ..problem import host_memory
 from ..progress import TerminalReporter
@@ -43,7 +44,8 @@ IN_MEMORY = 3  # times the memory of a run, for each place of a program: two run
 class Wanted:
     """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many as it has cores and memory
     for); retry: how often a run whose process died is tried again; most_failures: "5%" or a number, above which the sweep stops;
-    rerun_failed: begin failed runs anew; batch: how many runs step together on a device (auto: on a GPU, off, or a number)."""
+    rerun_failed: begin failed runs anew; batch: how many runs step together on a device (auto: on a GPU, off, or a number). Raises
+    InputError for words that are not known."""
 
     engine: str = "local"
     jobs: int | None = None
@@ -53,6 +55,36 @@ class Wanted:
     most_failures: str | None = None
     rerun_failed: bool = False
     batch: str = "auto"
+
+    def __post_init__(self) -> None:
+        kind, _, rest = self.engine.partition(":")
+        if self.engine != "local" and not (rest.startswith("//") if kind in ("tcp", "tls") else kind == "slurm" and rest):
+            raise InputError(f"--engine {self.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
+        parted(self.device)
+        self.limit(1)
+        if self.batch not in ("auto", "off") and not (self.batch.isdecimal() and 2 <= int(self.batch) <= WIDEST):
+            raise InputError(f"--batch {self.batch} is no number of runs that step together. Allowed: auto, off, or 2 to {WIDEST}.")
+        if self.batch not in ("auto", "off") and self.engine != "local":
+            raise InputError(f"--batch {self.batch} belongs to this machine, and --engine is {self.engine}. Leave one of them out.")
+
+    @property
+    def width(self) -> int:
+        """Of the program that runs step together in; 0: each on its own."""
+        if self.batch == "auto":
+            return AUTO_WIDTH if self.device.startswith("gpu") and self.engine == "local" else 0
+        return 0 if self.batch == "off" else int(self.batch)
+
+    def limit(self, runs: int) -> float:
+        """How many runs may fail."""
+        if self.most_failures is None:
+            return float("inf")
+        try:
+            share = float(self.most_failures.rstrip("%"))
+            if not 0 <= share < float("inf") or not (self.most_failures.endswith("%") or share.is_integer()):
+                raise ValueError
+        except ValueError:
+            raise InputError(f"--max-failures {self.most_failures} is no number of runs and no share of them. Give 10, or 5%.") from None
+        return share / 100 * runs if self.most_failures.endswith("%") else share
 
 
 @dataclass
@@ -78,8 +110,7 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
 
     Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when the engine is lost.
     """
-    limit = most_failures(wanted.most_failures, len(design))
-    width(wanted)
+    check_disk(folder, estimate(design, ended(design, folder)).disk)
     disk.begin(folder, design)
     with disk.driving(folder, PATIENCE) as lock:
         statuses = ended(design, folder)
@@ -87,16 +118,22 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReport
         statuses = {i: s for i, s in statuses.items() if i not in anew}
         todo = [i for i in range(len(design)) if i not in statuses]
         if not todo:
-            collect(folder)
+            _collect(folder)
             return Outcome(statuses, 0)
-        expected = estimate(design, statuses)
-        check_disk(folder, expected.disk)
-        with closing(_engine(wanted, str(folder.absolute()), len(todo), expected.memory, lock)) as engine:
+        memory = estimate(design, statuses).memory
+        with closing(_engine(wanted, str(folder.absolute()), len(todo), memory, lock)) as engine:
             tell.say("sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}")
             driver = _Driver(design, folder, engine, wanted, tell, statuses)
-            outcome = driver.go(_heads_first(design, todo, engine.width()), anew, limit)
-        collect(folder)
+            outcome = driver.go(_heads_first(design, todo, engine.width()), anew, wanted.limit(len(design)))
+        _collect(folder)
         return outcome
+
+
+def _collect(folder: Path) -> None:
+    try:
+        collect(folder)
+    except InputError as error:
+        raise RunError(f"{error} The runs are kept; then: rdsolver sweep collect {folder}") from error
 
 
 def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
@@ -115,47 +152,19 @@ def ended(design: Design, folder: Path) -> dict[int, Status]:
     return {i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash}
 
 
-def most_failures(text: str | None, runs: int) -> float:
-    """Above which a sweep stops: "5%" of its runs, or a number. Raises InputError for what is neither."""
-    if text is None:
-        return float("inf")
-    try:
-        share = float(text.rstrip("%"))
-        if share < 0 or not (text.endswith("%") or share.is_integer()):
-            raise ValueError
-    except ValueError:
-        raise InputError(f"--max-failures {text} is no number of runs and no share of them. Give 10, or 5%.") from None
-    return share / 100 * runs if text.endswith("%") else share
-
-
 def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> Engine:
-    """Where the runs go. Raises InputError for one that is not known or not there."""
+    """Where the runs go. Raises InputError for one that is not there."""
     kind, _, rest = wanted.engine.partition(":")
-    if kind in ("tcp", "tls") and rest.startswith("//"):
-        return engines.dask(wanted.engine, sweep)
-    if kind == "slurm" and rest:
+    if kind == "slurm":
         return engines.slurm(Path(rest), sweep)
-    if wanted.engine != "local":
-        raise InputError(f"--engine {wanted.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
-    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,), width(wanted)), sweep)
-
-
-def width(wanted: Wanted) -> int:
-    """Of the program that runs step together in; 0: each on its own. Raises InputError for what is no width."""
-    if wanted.batch == "auto":
-        return AUTO_WIDTH if wanted.device.startswith("gpu") and wanted.engine == "local" else 0
-    if wanted.batch == "off":
-        return 0
-    if not (wanted.batch.isdecimal() and 2 <= int(wanted.batch) <= WIDEST):
-        raise InputError(f"--batch {wanted.batch} is no number of runs that step together. Allowed: auto, off, or 2 to {WIDEST}.")
-    if wanted.engine != "local":
-        raise InputError(f"--batch {wanted.batch} belongs to this machine, and --engine is {wanted.engine}. Leave one of them out.")
-    return int(wanted.batch)
+    if kind != "local":
+        return engines.dask(wanted.engine, sweep)
+    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,), wanted.width), sweep)
 
 
 def jobs(wanted: Wanted, memory: int) -> int | None:
     """Runs at once on this machine: those asked for, or on a CPU what the memory has room for; None: as many as there are places."""
-    free, wide = host_memory(), width(wanted)
+    free, wide = host_memory(), wanted.width
     if wide and wanted.device == "cpu":
         if free is not None and IN_MEMORY * wide * memory > free:
             raise InputError(
@@ -183,7 +192,7 @@ class _Driver:
         """Until the last run, or what stops it."""
         self.todo = len(todo)
         self.waiting.extend((i, i in anew, 1) for i in todo)
-        with (self.folder / disk.LOG).open("a", encoding="utf-8", buffering=1) as self.log, _Asked() as asked:
+        with _Asked() as asked:
             self._note(f"{len(todo)} runs to do on {self.engine.where}")
             why = ""
             while (self.waiting or self.given) and not why:
@@ -235,10 +244,8 @@ class _Driver:
         self._note(f"{self.design.names[i]}  {status['status']}: {told}")
 
     def _record(self, run: Path, status: Status) -> None:
-        try:
+        with _kept(run):
             record(run, status)
-        except OSError as error:
-            raise RunError(f"{run} cannot be written: {error.strerror or error}. What has finished is kept.") from error
 
     def _halt(self, why: str) -> None:
         """What runs keeps its state and leaves; what has not begun does not begin."""
@@ -267,7 +274,17 @@ class _Driver:
         self.tell.working(what, (self.todo - left) / self.todo, now - self.began)
 
     def _note(self, text: str) -> None:
-        self.log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+        path = self.folder / disk.LOG
+        with _kept(path), path.open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {text}\n")
+
+
+@contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. What has finished is kept.") from error
 
 
 class _Asked:
