@@ -84,6 +84,16 @@ def test_killed_drivers_and_children_leave_no_trace(alone, tmp_path):
     assert equal(out, tmp_path / "out") == 8
 
 
+def test_one_child_computes_several_runs_at_once_and_leaves_no_trace_when_killed(alone, tmp_path):
+    """With --batch; runs of a model of one's own step alone, so they have the bits of the sweep without it."""
+    file, out, _ = alone
+    words = ("--batch", "2", "--allow-python")
+    sweep_kill.disturbed(file, tmp_path / "out", 8, 1, 1, random.Random(5), *words)
+    assert equal(out, tmp_path / "out") == 8
+    log = (tmp_path / "out" / "sweep.log").read_text()
+    assert "on 1 process here, 2 wide" in log
+
+
 def test_a_stopped_sweep_keeps_what_it_has_within_ten_seconds(alone, tmp_path):
     file, out, _ = alone
     words = ("sweep", file, "--out", tmp_path / "out", "--jobs", 2, "--allow-python")
