@@ -55,7 +55,7 @@ def begun(h: Here, *words: object, edit: Callable[[Path], object] = lambda out: 
     return h.cli("sweep", *words) if words else swept(h)
 
 
-def driven(h: Here, answer: Callable[[work.Task], work.Status | None], *words: object, text: str = ONE) -> tuple[str, int]:
+def driven(h: Here, answer: Callable[[work.Task], object], *words: object, text: str = ONE) -> tuple[str, int]:
     """The driver with an engine that answers at once (None: it is lost); what status.json of run 0 says."""
 
     class Now(Executor):
@@ -117,7 +117,7 @@ def no_room(h: Here) -> None:
     h.patch.setattr(estimate.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
 
 
-def fails_in(h: Here, where: str, error: Exception) -> Callable[[work.Task], work.Status]:
+def fails_in(h: Here, where: str, error: Exception) -> Callable[[work.Task], object]:
     """What a child would answer whose run fails so."""
     h.patch.setattr(where, fails(error))
     return work.perform

@@ -57,13 +57,19 @@ def test_a_sweep_leaves_every_run_with_its_config_and_its_status(alone):
 
 def test_the_same_command_computes_nothing_again_and_another_sweep_is_refused(alone):
     file, out, _ = alone
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name != "sweep.lock"}
+    before = _left(out)
     assert "8 of 8 runs finished" in sweep(file, "--out", out).output
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name != "sweep.lock"} == before
+    assert _left(out) == before
     assert "8 of 8 runs done, 0 failed, 0 begun" in sweep("status", out).output
     result = sweep(file, "--out", out, "--set", "time.end=9 d")
     assert (result.exit_code, "holds another sweep" in result.output) == (2, True)
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name != "sweep.lock"} == before
+    assert _left(out) == before
+
+
+def _left(out):
+    """Of every file when it was written; of the table and the series, which are made anew, what is in them."""
+    anew = ("summary.csv", "series.h5")
+    return {p: p.read_bytes() if p.name in anew else p.stat().st_mtime_ns for p in out.rglob("*") if p.name != "sweep.lock" and p.is_file()}
 
 
 def test_two_drivers_in_one_folder_are_refused(alone, monkeypatch):
@@ -157,6 +163,8 @@ def test_one_run_as_a_job_of_its_own(there, alone):
     made('[grid]\n"initial.seed" = [1, 2]\n', base="own.toml")
     lines = sweep("sweep.toml", "--out", "out", "--list").output.splitlines()
     assert lines == [f"rdsolver sweep one out {i} --allow-python" for i in "01"]
+    assert sweep("one", "out", "1", "--device", "tpu").exit_code == 2
+    assert not Path("out/runs").exists()
     result = sweep("one", "out", "1")
     assert result.exit_code == 0, result.output
     sweep_kill.same(Path("out/runs/1/run.h5"), alone[1] / "runs" / "1" / "run.h5")

@@ -126,9 +126,13 @@ def test_a_base_that_is_not_there_and_python_that_is_not_allowed(there):
     [
         (("--engine", "tcp://127.0.0.1:9"), "no Dask scheduler is reached"),
         (("--engine", "ray"), "--engine ray is not known. Allowed: local, tcp://HOST:PORT"),
+        (("--engine", "ray", "--dry-run"), "--engine ray is not known"),
         (("--engine", "slurm:none.toml"), "none.toml: there is no such file"),
+        (("--device", "tpu"), "--device tpu is not known. Allowed: cpu, gpu"),
+        (("--device", "gpu:x"), "--device gpu:x is not known"),
         (("--device", "gpu:99"), "no such GPU is found"),
         (("--max-failures", "half"), "--max-failures half is no number"),
+        (("--max-failures", "nan%"), "--max-failures nan% is no number"),
     ],
 )
 def test_what_is_not_there_is_said(words, said, there, monkeypatch):
