@@ -45,21 +45,26 @@ def version(name: str) -> str:
         return "not installed"
 
 
-@cache
 def git_state() -> tuple[str, bool | None]:
     """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work tree has none.
 
-    Asked once: what was imported is what runs."""
+    Asked once: what was imported is what runs.
+    """
+    return _git_state(PACKAGE)
+
+
+@cache
+def _git_state(package: Path) -> tuple[str, bool | None]:
     try:
-        top, commit = _git("rev-parse", "--show-toplevel", "HEAD").split("\n")
-        _git("ls-files", "--error-unmatch", "__init__.py")
-        if Path(top).resolve() != PACKAGE.parent:
+        top, commit = _git(package, "rev-parse", "--show-toplevel", "HEAD").split("\n")
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")
+        if Path(top).resolve() != package.parent:
             return "unknown", None
-        return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+        return commit, bool(_git(package, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, ValueError, subprocess.SubprocessError):
         return "unknown", None
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(PACKAGE), *arguments]
+def _git(package: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(package), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
