@@ -93,7 +93,8 @@ def collect_command(folder: Folder) -> None:
 @sweeps.command()
 def status(folder: Folder) -> None:
     """Say how far a sweep is, also while it runs, also elsewhere."""
-    from .sweep.folder import at_work, design_of, run_folder, status_of
+    from .sweep.folder import at_work, design_of, status_of
+    from .sweep.reader import run_folder
 
     design, driver = design_of(folder), at_work(folder)
     found = {name: status_of(run_folder(folder, name)) for name in design.names}
@@ -117,7 +118,8 @@ def one(
     """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
     from .config_errors import unknown
     from .device import parted
-    from .sweep.folder import design_of, run_folder, status_of
+    from .sweep.folder import design_of, status_of
+    from .sweep.reader import run_folder
     from .sweep.work import perform, task_of
 
     parted(device)
@@ -139,7 +141,7 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     from . import progress
     from .sweep import engines, runner
     from .sweep.children import seats
-    from .sweep.estimate import check_disk, estimate, size
+    from .sweep.estimate import check_disk, estimate
 
     statuses = runner.ended(design, folder)
     expected, groups = estimate(design, statuses), len(set(design.groups))
@@ -151,9 +153,9 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     if wanted.engine == "local":
         places = seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1), width=wanted.width)
         width = sum(seat.places for seat in places)
-        typer.echo(f"at once   {width}, each about {size(expected.memory)} of memory at most")
+        typer.echo(f"at once   {width}, each about {progress.byte_size(expected.memory)} of memory at most")
     free = check_disk(folder, expected.disk)
-    typer.echo(f"disk      about {size(expected.disk)} of {size(free)} free")
+    typer.echo(f"disk      about {progress.byte_size(expected.disk)} of {progress.byte_size(free)} free")
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):
         typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
     else:

@@ -207,6 +207,11 @@ def _left(share: float, seconds: float) -> str:
     return f"  {duration(seconds * (1 - share) / share)} left" if share > 0 else ""
 
 
+def byte_size(count: float) -> str:
+    """Bytes in words: "1.2 GB"."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
 def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -20,7 +20,7 @@ from .integrators.together import width
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, check_folder, estimate_size
 from .problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
-from .progress import Reporter, Silent
+from .progress import Reporter, Silent, byte_size
 from .provenance import collect
 from .running import CHECKPOINT_EVERY, Limits, Running
 from .stopping import Stop
@@ -86,7 +86,7 @@ def simulate(
         with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
             if path is not None:
                 checkpoints.remove(path)  # of an earlier run
-            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {_bytes(_file_size(problem, account))}")
+            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {byte_size(_file_size(problem, account))}")
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in account.begun(course):
@@ -224,12 +224,12 @@ def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     """What a run would take, before it is started: (topic, text) lines."""
     account, cells = account_of(problem), problem.grid.cells
     free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
-    left = "" if free is None else f" of {_bytes(free)} free"
+    left = "" if free is None else f" of {byte_size(free)} free"
     needed = memory_needed(*_size(problem, account))
     lines = [
         ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
-        ("memory", f"about {_bytes(needed)}{left}"),
-        ("file", f"{len(problem.save)} saved times, at most {_bytes(_file_size(problem, account))}"),
+        ("memory", f"about {byte_size(needed)}{left}"),
+        ("file", f"{len(problem.save)} saved times, at most {byte_size(_file_size(problem, account))}"),
     ]
     with devices.on(problem.solver.device):
         return lines + account.work()
@@ -275,10 +275,6 @@ def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, 
 
 def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
     return estimate_size(problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output)
-
-
-def _bytes(n: int) -> str:
-    return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
 
 
 def _problem(config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool) -> Problem | ModelProblem:

@@ -27,6 +27,14 @@ def small(**rest):
     return problem(square(24), end=3.0, save=(0.0, 3.0), **rest)
 
 
+def ends_like_one_left_alone(folder):
+    """Resumed, a run of `small` has the bits of one that did not fail."""
+    straight = folder.with_name("straight")
+    resume(folder, small()).close()
+    simulate(small(), out=straight).close()
+    same(straight / "run.h5", folder / "run.h5")
+
+
 def rdsolver(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)))
 
@@ -80,9 +88,7 @@ def test_memory_that_runs_out_ends_the_run_with_its_state_kept(tmp_path, monkeyp
         assert run.status == "failed"
         assert "no more memory" in run.message
         assert run.state["time"] > 0
-    resume(tmp_path / "a", small()).close()
-    simulate(small(), out=tmp_path / "straight").close()
-    same(tmp_path / "straight" / "run.h5", tmp_path / "a" / "run.h5")
+    ends_like_one_left_alone(tmp_path / "a")
 
 
 def test_memory_that_runs_out_before_the_file_is_made_is_said_too(tmp_path, monkeypatch):
@@ -107,9 +113,7 @@ def test_a_file_that_fails_at_the_very_end_says_so_and_can_be_resumed(tmp_path, 
         simulate(small(), out=tmp_path / "a")
     with open_run(tmp_path / "a" / "run.h5") as run:
         assert (run.status, run.message) == ("failed", "no more")
-    resume(tmp_path / "a", small()).close()
-    simulate(small(), out=tmp_path / "straight").close()
-    same(tmp_path / "straight" / "run.h5", tmp_path / "a" / "run.h5")
+    ends_like_one_left_alone(tmp_path / "a")
 
 
 def test_a_summary_that_fails_leaves_a_run_that_failed(tmp_path, monkeypatch):

@@ -9,9 +9,9 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from scipy import stats
 from sweeps import BASE, SERIES, STEPS, depth_of, design, put_run, put_sweep, series
+from test_look import inside
 from typer.testing import CliRunner
 
 from rdsolver import open_sweep
@@ -324,14 +324,7 @@ def drawn(sweep, kind, names=()):
     """The axes of a figure, after nothing in it is clipped or set too small."""
     with matplotlib.rc_context(style.RC):
         figure = compose(sweep, kind, names)
-        figure.draw_without_rendering()
-        used = figure.get_tightbbox()
-        texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
-    assert min(t.get_fontsize() for t in texts) >= style.SMALL
-    assert min(used.x0, used.y0) >= 0
-    assert used.x1 <= figure.get_figwidth() + 1e-3
-    assert used.y1 <= figure.get_figheight() + 1e-3
-    return figure, {t.get_text() for t in texts}
+        return figure, inside(figure)
 
 
 def test_dose_response_shows_replicates_and_the_t_interval_of_their_mean(doses):

@@ -18,11 +18,12 @@ import h5py
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from ..config_tables import TimeTable
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
 from ..units import number, parted, quantity
-from .reader import FINISHED, RUN_COLUMNS, SERIES, STATISTICS, SUMMARY, TEXTS, Sweep, open_sweep, read_design
+from .reader import FINISHED, RUN, RUN_COLUMNS, SERIES, STATISTICS, STATUS, SUMMARY, TEXTS, Sweep, open_sweep, read_design, run_folder
 
 ROWS = 64  # runs that are written to series.h5 at once, and in one of its chunks
 MOST_VALUES = 2**21  # of one observable in memory
@@ -85,28 +86,25 @@ def grid(design: dict[str, Any]) -> np.ndarray:
 
     end = max(quantity(v, "d", "time.end") for v in values("end"))
     wanted = design["times"] or values("save")[0]
-    if isinstance(wanted, list | tuple):
-        return np.unique([quantity(v, "d", "keep.times") for v in wanted])
-    interval = quantity(wanted, "d", "keep.times") if wanted else end / 60
-    count = math.ceil(end / interval - 1e-6)
-    return np.array([*(i * interval for i in range(count)), end])
+    given = {"save": list(wanted) if isinstance(wanted, tuple) else wanted} if wanted else {}
+    return np.array(TimeTable(end=end, **given).saved())
 
 
 def _state(folder: Path, name: str) -> dict[str, Any]:
     """What status.json says of a run; without one it is running (or was killed) where it has begun, else waiting."""
-    place = folder / "runs" / name
+    place = run_folder(folder, name)
     try:
-        said = json.loads((place / "status.json").read_text(encoding="utf-8"))
+        said = json.loads((place / STATUS).read_text(encoding="utf-8"))
         return {c: said.get(c) for c in RUN_COLUMNS}
     except FileNotFoundError:
-        return dict.fromkeys(RUN_COLUMNS) | {"status": "running" if (place / "run.h5").exists() else "waiting"}
+        return dict.fromkeys(RUN_COLUMNS) | {"status": "running" if (place / RUN).exists() else "waiting"}
     except (OSError, ValueError, AttributeError) as error:
         return dict.fromkeys(RUN_COLUMNS) | {"status": "failed", "error": f"status.json cannot be read: {error}"}
 
 
 def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
     """Of a run file its counts and series alone: open_run takes three times as long."""
-    with h5py.File(folder / "runs" / name / "run.h5", "r", locking=False) as file:
+    with h5py.File(run_folder(folder, name) / RUN, "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"), file.filename)
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))
         values = dict(series)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..problem import ModelProblem, Problem, expected_solves, memory_needed
+from ..progress import byte_size
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -70,12 +71,7 @@ def check_disk(folder: Path, needed: int) -> int:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise InputError(
-            f"{folder}: the runs would take about {size(needed)} of disk, and {size(free)} are free. Keep less (keep.fields = false, "
-            "output.fields, output.stride, a longer time.save), or choose another disk with --out."
+            f"{folder}: the runs would take about {byte_size(needed)} of disk, and {byte_size(free)} are free. "
+            "Keep less (keep.fields = false, output.fields, output.stride, a longer time.save), or choose another disk with --out."
         )
     return free
-
-
-def size(count: float) -> str:
-    """Bytes in words: "1.2 GB"."""
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"

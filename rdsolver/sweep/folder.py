@@ -18,9 +18,9 @@ from typing import Any
 
 from ..errors import InputError
 from .design import Design
-from .reader import DESIGN, is_sweep, read_design
+from .reader import DESIGN, RUN, STATUS, is_sweep, read_design
 
-TABLE, LOCK, LOG, STATUS, RUN = "design.csv", "sweep.lock", "sweep.log", "status.json", "run.h5"
+TABLE, LOCK, LOG = "design.csv", "sweep.lock", "sweep.log"
 PAUSE = 0.1  # s between two looks at a lock
 
 Status = dict[str, Any]
@@ -33,10 +33,6 @@ def put(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     os.replace(fresh, path)
-
-
-def run_folder(folder: Path, name: str) -> Path:
-    return folder / "runs" / name
 
 
 def status_of(run: Path) -> Status:
@@ -63,7 +59,7 @@ def begin(folder: Path, design: Design) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any((folder / name).exists() for name in ("runs", "run.h5")):
+        if any((folder / name).exists() for name in ("runs", RUN)):
             raise InputError(f"{folder} holds runs already, and no {DESIGN}. Choose another folder with --out.")
         put(folder / TABLE, _as_csv(design))
         put(folder / DESIGN, json.dumps(design.as_json() | {"hash": design.hash}, ensure_ascii=False))

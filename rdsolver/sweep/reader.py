@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
 DESIGN, SUMMARY, SERIES = "sweep.json", "summary.csv", "series.h5"
+RUN, STATUS = "run.h5", "status.json"
 RUN_COLUMNS = ("status", "error", "wall_time", "steps", "rejected", "stage_solves")
 STATISTICS = ("end", "min", "min_time", "max", "max_time", "mean")
 """Of each observable, as columns such as ntx.min."""
@@ -38,6 +39,10 @@ def open_sweep(folder: str | Path) -> Sweep:
     Raises InputError when the folder is no sweep, or nothing of it has been collected.
     """
     return Sweep(Path(folder))
+
+
+def run_folder(folder: Path, name: str) -> Path:
+    return folder / "runs" / name
 
 
 def is_sweep(folder: Path) -> bool:
@@ -98,7 +103,7 @@ class Sweep(Mapping[str, Run]):
         if isinstance(key, str) and key not in self.names:
             raise KeyError(f"{key}; this sweep has {', '.join(self.names[:5])}{' ...' if len(self.names) > 5 else ''}")
         name = key if isinstance(key, str) else self.names[key]
-        return open_run(self.folder / "runs" / name / "run.h5", live=True)
+        return open_run(run_folder(self.folder, name) / RUN, live=True)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

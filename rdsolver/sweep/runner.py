@@ -21,15 +21,16 @@ from typing import Any
 from ..device import parted
 from ..errors import InputError, RunError
 from ..problem import host_memory
-from ..progress import TerminalReporter
+from ..progress import TerminalReporter, byte_size
 from . import children, engines
 from . import folder as disk
 from .children import in_child
 from .collect import collect
 from .design import Design
 from .engines import Engine
-from .estimate import check_disk, estimate, size
+from .estimate import check_disk, estimate
 from .folder import Status
+from .reader import run_folder
 from .work import Task, died, record, task_of
 
 PATIENCE = 15.0  # s for what a killed driver left to leave
@@ -148,7 +149,7 @@ def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
 
 def ended(design: Design, folder: Path) -> dict[int, Status]:
     """By its number every run that finished or failed."""
-    found = ((i, disk.status_of(disk.run_folder(folder, name))) for i, name in enumerate(design.names))
+    found = ((i, disk.status_of(run_folder(folder, name))) for i, name in enumerate(design.names))
     return {i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash}
 
 
@@ -168,8 +169,8 @@ def jobs(wanted: Wanted, memory: int) -> int | None:
     if wide and wanted.device == "cpu":
         if free is not None and IN_MEMORY * wide * memory > free:
             raise InputError(
-                f"--batch {wide}: so many runs of about {size(memory)} need {size(IN_MEMORY * wide * memory)} of memory together, "
-                f"and {size(free)} are free. Give a smaller number, or off."
+                f"--batch {wide}: so many runs of about {byte_size(memory)} need {byte_size(IN_MEMORY * wide * memory)} of memory "
+                f"together, and {byte_size(free)} are free. Give a smaller number, or off."
             )
         return wanted.jobs or 1
     if wanted.jobs or free is None or wanted.device != "cpu":

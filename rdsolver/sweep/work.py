@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RdsolverError
 from . import folder as disk
-from .folder import RUN, STATUS, Status
+from .folder import Status
+from .reader import RUN, STATUS, run_folder
 
 if TYPE_CHECKING:
     from ..progress import Reporter
@@ -30,7 +31,7 @@ def task_of(design: Design, index: int, folder: Path, device: str, anew: bool = 
     """anew: whatever is there; attempt: how often it is begun by this driver."""
     tables = design.tables(index)
     return {
-        "folder": str(disk.run_folder(folder.absolute(), design.names[index])),
+        "folder": str(run_folder(folder.absolute(), design.names[index])),
         "tables": tables,
         "source": design.told(index),
         "hash": design.hash,
