@@ -51,6 +51,7 @@ app = typer.Typer(
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
 Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core).")]
 Checkpoint = Annotated[str, typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time.")]
 Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
 
@@ -290,14 +291,19 @@ def validate(
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the targets as JSON.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the runs there, and go on with those that are there (default: none is kept).")
+    ] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Hold the model against published targets, met or not. Exit status 1 when one is missed."""
     import json
 
+    from .progress import TerminalReporter
     from .studies import validate as studies
 
-    curves = []
-    found = studies.validate(quick, lambda target: typer.echo(studies.line(target)), draw=curves.append)
+    curves, reporter = [], TerminalReporter()
+    found = studies.validate(quick, lambda t: reporter.say(t.verdict, studies.line(t)), None, curves.append, out, jobs, reporter.working)
     missed, judged = sum(not t.passed for t in found), sum(t.verdict != "report" for t in found)
     told = f"{missed} of them missed" if missed else "all within them"
     typer.echo(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")

@@ -35,7 +35,7 @@ from .config_tables import (
     listed,
 )
 from .domain.grid import Grid
-from .domain.section import Section
+from .domain.section import Section, coarsened
 from .errors import InputError
 from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
@@ -188,13 +188,14 @@ class Config(Table):
             if section is None and isinstance(self.section, Box):
                 check_memory(self.section.grid().cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section, self.whole is not None)
+            place = coarsened(place, self.section.coarsen)
             _check_window(self.output, place.grid)
             borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
             for b in borders:
                 b.contact(place.grid, place.active)  # raises for a side that the section does not have
             if self.tumour:
                 self.tumour.nests_at_start().planted(place)  # raises for a nest that has no place
-            solver = Solver(self.solver.integrator, self.solver.tolerance, self.solver.precision)
+            solver = Solver(**self.solver.model_dump())
             fields, crop = self.output.fields, self.output.crop
             window = None if crop is None else tuple((a, b) for a, b in crop)
             common: dict[str, Any] = {

@@ -18,7 +18,14 @@ MOST_CELLS = 1e9
 """Along an axis."""
 
 
-class Box(Table):
+class Made(Table):
+    """What a section of any kind has."""
+
+    coarsen: Annotated[int, Field(ge=1, le=1000)] = 1
+    """So many cells along each axis are made one, by volume averages, once the section is there: for quick runs on the same bone."""
+
+
+class Box(Made):
     """What a generated section of any kind has."""
 
     size: list[Length] = Field(min_length=2, max_length=3)
@@ -124,7 +131,7 @@ class Empty(Box):
         return Section(grid, np.zeros(grid.shape), np.ones(grid.shape, bool), {"kind": "box"}, bare=True)
 
 
-class Image(Table):
+class Image(Made):
     """A section from a scan."""
 
     kind: Literal["image"]

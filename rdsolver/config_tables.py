@@ -304,6 +304,9 @@ class SolverTable(Table):
     """Of each step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the arithmetic and of the file."""
+    max_steps: Annotated[int | None, Field(ge=1)] = None
+    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none; a resumed run
+    has as many again)."""
 
 
 class OutputTable(Table):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import Dose, problem, run, series, square, values
 
-from rdsolver import device
+from rdsolver.config import config_from
 from rdsolver.models.bone import cells, matrix
 from rdsolver.problem import Change
 from rdsolver.studies.mechanisms import SWITCHES, as_markdown, table
@@ -40,14 +40,9 @@ def test_ntx_nadir_falls_with_the_dose_of_fc_opg(amount, low, high):
 SMALL = Stage(True, 1, size=480.0)  # 24 x 24 cells
 
 
-def on_small(scene: Scene):
-    with device.on("cpu"):
-        return SMALL(scene)
-
-
 def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():
     """T2: human trabeculae, 180 days (Boaretti 2023, 10.3389/fbioe.2023.1091294). Calibration."""
-    found = [on_small(Scene(180.0, changes=(Change("rankl_production", r, 0.0),))) for r in (0.5, 1.0, 4.0, 8.0, 16.0)]
+    found = [SMALL(Scene(180.0, changes=(Change("rankl_production", r, 0.0),))) for r in (0.5, 1.0, 4.0, 8.0, 16.0)]
     assert np.all(np.diff([r.end("bone_volume_fraction") for r in found]) < 0)
     assert np.all(np.diff([r.end("osteoclast_number") for r in found]) > 0)
 
@@ -55,7 +50,7 @@ def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():
 def test_osteoclasts_overshoot_after_denosumab_only_where_precursors_pile_up():
     """T10 (10.3389/fbioe.2022.886579). Calibration (the pool)."""
     doses = every("denosumab", 1.0, 182.0, 182.0)
-    free, frozen = (on_small(Scene(400.0, doses=doses, changed=changed)).relative("osteoclast_number") for changed in ((), FROZEN))
+    free, frozen = (SMALL(Scene(400.0, doses=doses, changed=changed)).relative("osteoclast_number") for changed in ((), FROZEN))
     assert free.max() > 1.03
     assert frozen.max() < 1.005
     assert free.min() < 0.1
@@ -63,14 +58,14 @@ def test_osteoclasts_overshoot_after_denosumab_only_where_precursors_pile_up():
 
 def test_a_decoy_does_not_act_on_a_tumour_away_from_bone():
     """T6: growth outside bone unchanged (Morony 2001). The same model, the nest 1.1 mm from a slab."""
-    alone, treated = (on_small(far(*doses)) for doses in ((), every("fc_opg", 10.0, 2.0, 28.0)))
+    alone, treated = (SMALL(far(*doses)) for doses in ((), every("fc_opg", 10.0, 2.0, 28.0)))
     assert alone.end("tumour_burden") > 1.5 * alone.series["tumour_burden"][0]
     assert treated.end("tumour_burden") == pytest.approx(alone.end("tumour_burden"), rel=3e-3)
     assert treated.end("mean_free_rankl") < 0.1 * alone.end("mean_free_rankl")
 
 
 def test_the_bone_of_compared_grids_is_the_same_bone():
-    fine, coarse = (SMALL._place(Scene(1.0, spacing=h)) for h in (10.0, 20.0))
+    fine, coarse = (config_from(SMALL.tables(Scene(1.0, spacing=h)), "scene").problem().section for h in (10.0, 20.0))
     assert fine.grid.shape == (48, 48)
     np.testing.assert_allclose(fine.bone.reshape(24, 2, 24, 2).mean(axis=(1, 3)), coarse.bone, atol=1e-12)
 
@@ -86,8 +81,7 @@ def test_switches_leave_no_answer_to_the_occupancy():
 
 
 def test_each_mechanism_switched_off_changes_the_metastasis():
-    with device.on("cpu"):
-        rows = list(table(SMALL, days=40.0))
+    rows = list(table(SMALL, days=40.0))
     found = {switch.name: figures for switch, figures in rows}
     whole = found.pop("none")
     assert set(found) == {s.name for s in SWITCHES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,29 @@ class Section:
         view = "" if self.active.all() else f", field of view {self.active.mean():.0%}"
         share = "target tissue" if self.record.get("kind") == "rings" else "BV/TV"
         return f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}"
+
+
+def coarsened(section: Section, times: int) -> Section:
+    """The section with so many cells along each axis made one (along an axis that is shorter, all of them), by volume averages within the
+    field of view. What is left over at the far ends is dropped. A cell that lies in the field of view to less than a half is outside.
+
+    times: 1 or more. Raises InputError when no bone surface is left.
+    """
+    if times == 1:
+        return section
+    grid = section.grid
+    along = [min(times, n) for n in grid.shape]
+    shape = tuple(n // k for n, k in zip(grid.shape, along, strict=True))
+
+    def mean(a: np.ndarray) -> np.ndarray:
+        kept = a[tuple(slice(0, n * k) for n, k in zip(shape, along, strict=True))]
+        blocks = kept.reshape([x for pair in zip(shape, along, strict=True) for x in pair])
+        return blocks.mean(axis=tuple(range(1, 2 * len(shape), 2)))
+
+    inside = mean(section.active.astype(float))
+    bone = np.divide(mean(section.bone * section.active), inside, out=np.zeros(shape), where=inside > 0)
+    wide = replace(grid, shape=shape, spacing=tuple(h * k for h, k in zip(grid.spacing, along, strict=True)))
+    return Section(wide, np.clip(bone, 0, 1), inside >= 0.5, section.record | {"coarsened": times}, section.bare)
 
 
 def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .. import device
 from .scenes import Outcome, Scene, Stage
 from .targets_tumour import NEST
 
@@ -89,6 +88,4 @@ def as_markdown(rows: list[tuple[Switch, dict[str, float]]], days: float = DAYS)
 
 
 if __name__ == "__main__":
-    with device.on("cpu"):
-        device.use_cache()
-        print(as_markdown(list(table(Stage(True, 1)))))
+    print(as_markdown(list(table(Stage(True, 1)))))

@@ -1,31 +1,28 @@
-"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and without drugs."""
+"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and without drugs, each as a config."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from ..domain.grid import Grid
+from ..config import config_from
 from ..domain.nests import Nests
-from ..domain.resampling import average
-from ..domain.section import Section, slab
-from ..domain.trabeculae import trabecular
-from ..models.bone.binders import drug
-from ..models.bone.parameters import parameters
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
-from ..problem import Change, Problem, Solver
-from ..simulation import Simulation
-from .runs import State, arrays
+from ..models.bone.pharmacokinetics import Dose
+from ..output.reader import Run
+from ..problem import Change
+from ..run import simulate
 
-Where = Literal["section", "block", "slab"]
+Where = Literal["section", "block", "slab", "front"]
 SIZE = 1280.0  # um
 FINEST = 5.0  # um; where grids are compared, the bone of this one is averaged down
-SLAB, SLAB_WIDTH, SLAB_LENGTH = 300.0, 80.0, 1600.0  # um: a flat piece of bone, and the box that it lies at the low end of
+SLABS = {"slab": (300.0, (80.0, 1600.0)), "front": (400.0, (40.0, 640.0))}  # um: a flat piece of bone at the low end of a box
 BLOCK, BLOCK_SPACING = 24, 25.0  # cells an edge, um
 FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
+
+Tables = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,8 @@ class Scene:
 
     kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
     membrane: part of RANKL on membranes
-    place: trabeculae as a section or a block, or a flat slab; spacing: of the bone at FINEST averaged down, um (None: the stage's own)
+    place: trabeculae as a section or a block, or a flat slab; spacing: of the section made at FINEST and averaged down, or of a slab, um
+    (None: the stage's own)
     """
 
     end: float
@@ -54,8 +52,13 @@ class Scene:
 class Outcome:
     """Series over time, and the state at the end."""
 
-    series: dict[str, np.ndarray]
-    state: State
+    series: Mapping[str, np.ndarray]
+    state: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, run: Run) -> Outcome:
+        state = {k: np.asarray(v, float) for k, v in run.state.items() if isinstance(v, np.ndarray)}
+        return cls({k: run.series[k] for k in run.series}, state)
 
     def at(self, name: str, day: float) -> float:
         return float(np.interp(day, self.series["time"], self.series[name]))
@@ -81,61 +84,59 @@ class Outcome:
         return float((weight * self.state[name]).sum() / max(weight.sum(), 1e-30))
 
 
-class Stage:
-    """Where scenes are run: the spacing of the section and its seed."""
+def here(tables: Tables) -> Outcome:
+    """A config, run in this process."""
+    with simulate(config_from(tables, "scene")) as run:
+        return Outcome.of(run)
 
-    def __init__(self, quick: bool, seed: int, spacing: float | None = None, size: float = SIZE) -> None:
-        """spacing: um (default: 20 quick, else 10); size: of a section, um."""
-        self.quick, self.seed, self.size = quick, seed, size
-        self.spacing = spacing or (20.0 if quick else 10.0)
-        self._found: dict[Scene, Outcome] = {}
+
+class Stage:
+    """Where scenes are run: the spacing of the section and its seed, and what runs a config."""
+
+    def __init__(self, quick: bool, seed: int, run: Callable[[Tables], Outcome] = here, size: float = SIZE) -> None:
+        """quick: cells of 20 um, else 10; size: of a section, um."""
+        self.quick, self.seed, self.run, self.size = quick, seed, run, size
+        self.spacing = 20.0 if quick else 10.0
 
     def __call__(self, scene: Scene) -> Outcome:
-        if scene not in self._found:
-            self._found[scene] = self._run(scene)
-        return self._found[scene]
+        return self.run(self.tables(scene))
 
-    def _run(self, scene: Scene) -> Outcome:
-        agents = tuple(drug(name) for name in dict.fromkeys(d.agent for d in scene.doses) if name != BISPHOSPHONATE)
-        bisphosphonate = any(d.agent == BISPHOSPHONATE for d in scene.doses)
-        rows = parameters(agents, tumour=scene.tumour is not None, bisphosphonate=bisphosphonate, membrane=scene.membrane)
-        values = {p.name: p.default(scene.preset, scene.kind) for p in rows} | dict(scene.changed)
-        problem = Problem(
-            self._place(scene),
-            values,
-            scene.end,
-            (),
-            preset=scene.preset,
-            agents=agents,
-            doses=scene.doses,
-            changes=scene.changes,
-            bisphosphonate=bisphosphonate,
-            membrane=scene.membrane,
-            tumour=scene.tumour,
-            solver=Solver("tr-bdf2"),
-        )
-        simulation = Simulation(problem)
-        found = [{"time": chunk.t} | chunk.observed for chunk in simulation.chunks()]
-        return Outcome({k: np.array([r[k] for r in found]) for k in found[0]}, arrays(simulation.u))
+    def tables(self, scene: Scene) -> Tables:
+        """The config of a scene."""
+        parameters = {"parameters": dict(scene.changed)}
+        found: Tables = {
+            "section": self._section(scene),
+            "model": {"preset": scene.preset, "membrane_rankl": scene.membrane} | parameters,
+            "dose": [{"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses],
+            "change": [_change(c) for c in scene.changes],
+            "time": {"end": scene.end, "save": [scene.end]},
+            "solver": {"integrator": "tr-bdf2"},
+            "output": {"fields": []},
+        }
+        return found if scene.tumour is None else found | {"tumour": _tumour(scene.tumour, scene.kind)}
 
-    def _place(self, scene: Scene) -> Section:
-        if scene.place == "slab":
-            h = scene.spacing or self.spacing
-            return slab(Grid((round(SLAB_WIDTH / h), round(SLAB_LENGTH / h)), (h, h), thickness=10.0), thickness=SLAB)
+    def _section(self, scene: Scene) -> Tables:
+        if scene.place in SLABS:
+            thickness, (width, length) = SLABS[scene.place]
+            flat = {"kind": "slab", "slab_thickness": thickness, "thickness": 10.0}
+            return flat | {"size": [width, length], "spacing": scene.spacing or self.spacing}
+        bone = {"kind": "trabecular", "bone_fraction": FRACTION, "trabecular_thickness": scene.thickness, "seed": self.seed}
         if scene.place == "block":
-            return trabecular(Grid((BLOCK,) * 3, (BLOCK_SPACING,) * 3), FRACTION, scene.thickness, self.seed)
-        if scene.spacing is None:
-            return _section(self.size, self.spacing, scene.thickness, self.seed)
-        fine = _section(self.size, FINEST, scene.thickness, self.seed)
-        n, h = round(self.size / scene.spacing), scene.spacing
-        grid = Grid((n, n), (h, h), thickness=10.0)
-        return Section(grid, average(fine.bone, fine.grid.spacing, grid.shape, grid.spacing), np.ones(grid.shape, bool), fine.record)
+            return bone | {"size": [BLOCK * BLOCK_SPACING] * 3, "spacing": BLOCK_SPACING}
+        spacing = self.spacing if scene.spacing is None else FINEST
+        times = 1 if scene.spacing is None else round(scene.spacing / FINEST)
+        return bone | {"size": [self.size] * 2, "thickness": 10.0, "spacing": spacing, "coarsen": times}
 
 
-@lru_cache(maxsize=8)
-def _section(size: float, spacing: float, thickness: float, seed: int) -> Section:
-    n = round(size / spacing)
-    return trabecular(Grid((n, n), (spacing, spacing), thickness=10.0), FRACTION, thickness, seed)
+def _change(change: Change) -> Tables:
+    found = {"parameter": change.parameter, "factor": change.factor, "at": change.start}
+    return found | ({} if np.isinf(change.end) else {"until": change.end})
+
+
+def _tumour(nests: Nests, kind: str) -> Tables:
+    """Without what has no effect."""
+    found: Tables = {"kind": kind, "spread": nests.spread, "nests": nests.count, "radius": nests.radius, "density": nests.density}
+    return found | ({"at": [list(c) for c in nests.at]} if nests.at else {}) | ({"seed": nests.seed} if nests.count else {})
 
 
 def every(agent: str, amount: float, days: float, end: float, begin: float = 0.0) -> tuple[Dose, ...]:

@@ -8,7 +8,7 @@ from ..domain.nests import Nests
 from ..models.bone.binders import drug
 from ..models.bone.pharmacokinetics import Dose
 from .rows import Curve
-from .scenes import SLAB, Outcome, Scene, Stage, Where, every
+from .scenes import SLABS, Outcome, Scene, Stage, Where, every
 from .targets import Target, largest_rise, percent
 
 NEST = Nests(count=1, radius=80.0, seed=1)
@@ -16,7 +16,7 @@ MOUSE_DAYS, HUMAN_DAYS = 28.0, 75.0
 POOL = ("pthrp_precursors",)  # chosen so that lesions grow to several 100 um
 
 FAR = Nests(at=((40.0, 1400.0),), radius=80.0)  # in the box of the slab, 1.1 mm from bone: no TGF-beta gets there
-BESIDE = Nests(at=((40.0, SLAB + 100.0),), radius=80.0)
+BESIDE = Nests(at=((40.0, SLABS["slab"][0] + 100.0),), radius=80.0)
 
 
 def mouse(*doses: Dose) -> Scene:

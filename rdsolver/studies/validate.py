@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from .. import device
 from ..errors import RdsolverError
+from ..output.reader import open_run
+from ..sweep.children import available_cores
+from ..sweep.on_demand import on_demand
 from .rows import Curve
-from .scenes import Stage
+from .scenes import Outcome, Stage
 from .targets import Study, Target
 from .targets_drugs import t3, t4, t5, t10, t11
 from .targets_healthy import m3, t0, t1, t2, t12, t15
@@ -22,6 +30,7 @@ STUDIES: Sequence[Study] = (
     *(t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15),
     *(m3, grids, affinities, rank_fc_constant),
 )
+AHEAD = 2  # studies at work for each run at once
 SEEDS = {True: (1,), False: (1, 2)}  # of quick
 CONFLICTS = (
     "Two conflicts in the literature are open. ODE models take RANK as the tighter receptor (29 pM against 1 nM for OPG), while "
@@ -37,27 +46,56 @@ def validate(
     tell: Callable[[Target], None] = lambda _: None,
     studies: Sequence[Study] | None = None,
     draw: Callable[[Curve], None] = lambda _: None,
+    out: Path | None = None,
+    jobs: int | None = None,
+    working: Callable[[str, float, float], None] = lambda what, share, seconds: None,
 ) -> list[Target]:
     """Run the targets; the figures are means over the seeds. quick: 64 x 64 at 20 um and one seed; else 128 x 128 at 10 um and two.
 
-    draw: gets the curves of the first seed.
+    draw     gets the curves of the first seed
+    out      folder that keeps the runs, and goes on with those that are there (None: they are not kept)
+    jobs     runs at once (None: one a core)
+    working  told what is done, its share, and seconds since it began
+    Raises InputError when the folder cannot be written, or is in use.
     """
-    found: list[Target] = []
-    with device.on("cpu"):
-        stages = [Stage(quick, seed) for seed in SEEDS[quick]]
-        for study in STUDIES if studies is None else studies:
-            try:
-                each = [list(study(stage)) for stage in stages]
-            except RdsolverError as stopped:
-                each = [[Target(study.__name__.upper(), f"stopped: {stopped}", "", float("nan"), None, None, "", "property")]]
-            for same in zip(*each, strict=True):
-                if isinstance(same[0], Curve):
-                    draw(same[0])
-                    continue
-                target = replace(same[0], ours=float(np.mean([t.ours for t in same if isinstance(t, Target)])))
+    chosen, found, began = STUDIES if studies is None else studies, [], time.perf_counter()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else out
+        pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))  # of studies that wait for their runs
+        compute = stack.enter_context(on_demand(folder, jobs))
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # interrupted: no further study begins, then runs are stopped
+        stages = [Stage(quick, seed, lambda tables: _outcome(compute(tables))) for seed in SEEDS[quick]]
+        waiting = [[pool.submit(_of, study, stage) for stage in stages] for study in chosen]
+        for i, (study, each) in enumerate(zip(chosen, waiting, strict=True)):
+            working(f"{i} of {len(chosen)} targets", i / len(chosen), time.perf_counter() - began)
+            for target in _means(study, each, draw):
                 found.append(target)
                 tell(target)
     return found
+
+
+def _outcome(path: Path) -> Outcome:
+    with open_run(path) as run:
+        return Outcome.of(run)
+
+
+def _of(study: Study, stage: Stage) -> list[Target | Curve]:
+    with device.on("cpu"):
+        return list(study(stage))
+
+
+def _means(study: Study, each: Sequence[Future[list[Target | Curve]]], draw: Callable[[Curve], None]) -> Iterator[Target]:
+    """Over the seeds."""
+    try:
+        found = [future.result() for future in each]
+    except RdsolverError as stopped:
+        yield Target(study.__name__.upper(), f"stopped: {stopped}", "", float("nan"), None, None, "", "property")
+        return
+    for same in zip(*found, strict=True):
+        if isinstance(same[0], Curve):
+            draw(same[0])
+        else:
+            yield replace(same[0], ours=float(np.mean([t.ours for t in same if isinstance(t, Target)])))
 
 
 def as_json(target: Target) -> dict[str, Any]:
@@ -74,9 +112,10 @@ def as_json(target: Target) -> dict[str, Any]:
 
 
 def line(target: Target) -> str:
+    """Without the verdict."""
     unit = "" if target.unit == "1" else f" {target.unit}"
     found = f"{target.ours:>9.4g}{unit:8} {target.band:>14}"
-    return f"{target.verdict:7}{target.name:6}{target.what:88} {found}  {target.kind:12} {target.published}"
+    return f"{target.name:6}{target.what:88} {found}  {target.kind:12} {target.published}"
 
 
 def tuning(targets: Sequence[Target]) -> list[str]:

@@ -124,6 +124,8 @@ class ChildPool(Executor):
     def submit(self, fn: Callable[[Task], Any], task: Task, /) -> Future[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         future: Future[Any] = Future()
         with self._change:
+            if not self._open:
+                raise RuntimeError("no more runs are taken: the pool has been shut down")
             self._waiting.append((future, fn, task))
             self._change.notify()
         return future

@@ -28,20 +28,16 @@ CHECKPOINT = 300.0  # s between two checkpoints of a run
 
 
 def task_of(design: Design, index: int, folder: Path, device: str, anew: bool = False, attempt: int = 1) -> Task:
-    """anew: whatever is there; attempt: how often it is begun by this driver."""
-    tables = design.tables(index)
-    return {
-        "folder": str(run_folder(folder.absolute(), design.names[index])),
-        "tables": tables,
-        "source": design.told(index),
-        "hash": design.hash,
-        "row": hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest(),
-        "group": design.groups[index] if design.groups else 0,
-        "device": device,
-        "python": design.python,
-        "anew": anew,
-        "attempt": attempt,
-    }
+    """Of a run of a design. anew: whatever is there; attempt: how often it is begun by this driver."""
+    tables, told = design.tables(index), design.told(index)
+    about = {"hash": design.hash, "row": row_of(tables), "group": design.groups[index] if design.groups else 0, "device": device}
+    place = str(run_folder(folder.absolute(), design.names[index]))
+    return {"folder": place, "tables": tables, "source": told, "python": design.python, "anew": anew, "attempt": attempt} | about
+
+
+def row_of(tables: dict[str, Any]) -> str:
+    """SHA-256 of what a run is made from."""
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:

@@ -1,0 +1,85 @@
+"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by children like those of a sweep, each once.
+
+The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of the config. What has finished
+there is not computed again, and what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..config import config_from
+from ..errors import InputError, RunError
+from . import children, engines
+from . import folder as disk
+from .children import Died, in_child
+from .engines import Engine
+from .reader import RUN, run_folder
+from .work import Task, died, record, row_of
+
+PATIENCE = 15.0  # s for what a killed process left to leave
+RETRIES = 2  # of a run whose process died
+MOST = 1 << 20  # children; as many as there are cores
+
+Compute = Callable[[dict[str, Any]], Path]
+"""The run.h5 of a config's tables, once it has finished. Raises RunError when it fails. Called from many threads, it computes at once."""
+
+
+@contextmanager
+def on_demand(folder: Path, jobs: int | None = None) -> Iterator[Compute]:
+    """jobs: runs at once (None: one a core). On leaving, runs under way keep what they have.
+
+    Raises InputError when the folder cannot be written, or somebody else is at work in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out.") from None
+    with disk.driving(folder, PATIENCE) as lock:
+        seats = children.seats(jobs, "cpu", 1, MOST, (lock,))
+        with closing(engines.local(seats, str(folder.absolute()))) as engine:
+            yield _Asked(folder.absolute(), engine)
+
+
+class _Asked:
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self.folder, self.engine = folder, engine
+        self._lock, self._found = threading.Lock(), dict[str, Future[Path]]()
+
+    def __call__(self, tables: dict[str, Any]) -> Path:
+        row = row_of(tables)
+        with self._lock:
+            first = row not in self._found
+            found = self._found.setdefault(row, Future())
+        if first:
+            try:
+                found.set_result(self._computed(tables, row))
+            except BaseException as error:  # for all who asked
+                found.set_exception(error)
+        return found.result()
+
+    def _computed(self, tables: dict[str, Any], row: str) -> Path:
+        run = run_folder(self.folder, row[:16])
+        before = disk.status_of(run)
+        about = {"folder": str(run), "tables": tables, "source": run.name, "python": False, "hash": row, "row": row, "device": "cpu"}
+        more = {"group": config_from(tables, run.name).shape, "anew": before.get("status") == "failed", "attempt": 1}
+        status = self._performed(about | more)
+        if status["status"] != "finished":
+            raise RunError(f"{run}: {status['error']}")
+        return run / RUN
+
+    def _performed(self, task: Task) -> dict[str, Any]:
+        while True:
+            try:
+                return self.engine.executor.submit(in_child, task).result()
+            except Died as error:
+                if task["attempt"] > RETRIES:
+                    status = died(task, f"{error}, {task['attempt']} times in a row")
+                    record(Path(task["folder"]), status)
+                    return status
+                task |= {"attempt": task["attempt"] + 1, "anew": False}
