@@ -334,6 +334,11 @@ def sensitivity(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png).")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --global: the sweep of its runs, kept and gone on with (default: none is kept)."),
+    ] = None,
+    jobs: Jobs = None,
     allow_python: Python = False,
 ) -> None:
     """Say what each parameter does to each observable: local derivatives, or over whole ranges with --global."""
@@ -349,8 +354,10 @@ def sensitivity(
         json_file=json_file,
         csv_file=csv_file,
         figure=figure or Path("outputs") / config.stem / "sensitivity.png",
+        out=out,
+        jobs=jobs,
     )
-    analyse(loaded.problem(), wanted, loaded.warnings)
+    analyse(loaded, wanted)
 
 
 @app.command()

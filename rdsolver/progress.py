@@ -30,6 +30,18 @@ class Reporter(Protocol):
         ...
 
 
+class Tells(Protocol):
+    """What work on many runs tells while it goes on."""
+
+    def say(self, topic: str, text: str) -> None:
+        """One line."""
+        ...
+
+    def working(self, what: str, share: float, seconds: float) -> None:
+        """What is being done, the share of it that is done, and wall seconds since it began."""
+        ...
+
+
 class Silent:
     """Tells nobody."""
 
@@ -38,6 +50,8 @@ class Silent:
     def warn(self, text: str) -> None: ...
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None: ...
+
+    def working(self, what: str, share: float, seconds: float) -> None: ...
 
 
 class Tee:

@@ -125,7 +125,8 @@ class Simulation:
         while self.t < self.problem.end:
             if most is not None and self.totals.steps - before >= most:
                 raise RunError(
-                    f"{most:,} steps reached {self.t:g} of {self.problem.end:g} {self.model.time_unit}, and solver.max_steps allows no more. "
+                    f"{most:,} steps reached {self.t:g} of {self.problem.end:g} {self.model.time_unit}, "
+                    "and solver.max_steps allows no more. "
                     "The state is kept: resume the run for as many again, or raise it."
                 )
             if self.t >= self.segment[1] or self.course.surprised:

@@ -5,13 +5,11 @@ import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
-from problems import problem
 from test_figures import FLAT
 from test_images import GREY
 from test_images import write as written
@@ -31,7 +29,6 @@ from rdsolver.output.writer import RunWriter
 from rdsolver.problem import ModelProblem
 from rdsolver.run import simulate
 from rdsolver.simulation import Simulation
-from rdsolver.studies import sensitivity_global
 
 SLAB = """
 [section]
@@ -285,11 +282,6 @@ def met(side: Border, borders: str = "no-flux", active: bool = True) -> object:
 
 def side(**keys) -> Border:
     return Border(**({"field": "rankl", "kind": "value", "axis": "x", "side": "low", "value": 1.0} | keys))
-
-
-def sampled(h: Here, **changed) -> object:
-    h.patch.setattr(sensitivity_global, "Simulation", lambda p: SimpleNamespace(chunks=lambda: [SimpleNamespace(t=0.0, observed={})]))
-    return sensitivity_global.outcome(problem(changed=changed), ["ntx.end"])
 
 
 def opened(h: Here) -> Run:

@@ -28,7 +28,6 @@ from errors_here import (
     refuses_to_write,
     removes,
     rkc_step,
-    sampled,
     shortened,
     side,
     then,
@@ -51,6 +50,7 @@ from rdsolver.output.writer import RunWriter, selected_fields
 from rdsolver.problem import Problem, Solver
 from rdsolver.run import simulate
 from rdsolver.studies import sensitivity_global
+from rdsolver.sweep.runner import Outcome
 
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # where a run begins
@@ -67,6 +67,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # while it goes on
     "baseline-none": lambda h: h.raised(lambda: steady._checked(dict.fromkeys(steady.BASES, np.zeros(())))),
     "baseline-lost": lambda h: then(h.patch.setattr(steady, "MOST_ITERATIONS", 0), h.check(command="run")),
+    "steps": lambda h: h.own("", "", "solver.max_steps=2", command="run"),
     "step-small": lambda h: h.own("-p[", 'jnp.where(at["time"] > 0.5, jnp.nan, -1) * p[', command="run"),
     "step-bound": lambda h: then(
         h.patch.setattr(RKC2, "largest_dt", lambda *_: 0.0), h.own("", "", "solver.integrator=rkc2", command="run")
@@ -202,12 +203,15 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-crop": lambda h: h.raised(lambda: Window.of(FLAT, SimpleNamespace(stride=1, crop=((0, 99),)))),  # pyright: ignore
     "python-fields": lambda h: h.raised(lambda: selected_fields(FIELDS, SimpleNamespace(fields=("gold",)))),  # pyright: ignore
     "python-xarray": lambda h: then(h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())),
-    # one sample
-    "sample-koff": lambda h: h.raised(lambda: sampled(h, opg_K_eff=1e-9)),
-    "sample-steps": lambda h: then(h.patch.setattr(sensitivity_global, "MOST_STEPS", 0), h.raised(lambda: sampled(h))),
+    # samples
+    "samples-left": lambda h: then(
+        h.patch.setattr(sensitivity_global, "run_sweep", lambda *_: Outcome({}, 6, "stopped by a test")),
+        h.check(),
+        h.cli("sensitivity", "mine.toml", "--global", "morris", "--samples", 2, "--parameters", "opg_kon,rankl_loss"),
+    ),
     "samples-failed": lambda h: then(
         h.patch.setattr(
-            sensitivity_global, "_all", lambda base, found, x, wanted, tell: (np.full((len(x), len(wanted)), np.nan), {"no": 9})
+            sensitivity_global, "_all", lambda design, folder, wanted, *_: (np.full((len(design), len(wanted)), np.nan), {"no": 9})
         ),
         h.check(),
         h.cli("sensitivity", "mine.toml", "--global", "morris", "--samples", 2, "--parameters", "opg_kon,rankl_loss"),

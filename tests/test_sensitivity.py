@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import jax
@@ -11,21 +12,27 @@ import pytest
 from problems import Dose, problem, replace, square
 from typer.testing import CliRunner
 
-from rdsolver import device
+from rdsolver import device, open_sweep
 from rdsolver.cli import app
+from rdsolver.config import config_from
+from rdsolver.config_file import put
 from rdsolver.course import BoneCourse
 from rdsolver.domain.nests import Nests
+from rdsolver.domain.section import coarsened
 from rdsolver.errors import InputError, RunError
 from rdsolver.figures.tornado import Bar, Panel, tornado
 from rdsolver.models.bone import calcium
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.problem import Change
+from rdsolver.progress import Silent
 from rdsolver.studies import sensitivity, sensitivity_command, sensitivity_global
 from rdsolver.studies.sensitivity import KINDS, NOT_DIFFERENTIATED, local, serum, taken
-from rdsolver.studies.sensitivity_global import outcome, scan
+from rdsolver.studies.sensitivity_global import designed, scan
 from rdsolver.studies.sensitivity_inputs import directions, plain, recorded, size, values_of
 from rdsolver.studies.sensitivity_ranges import coarse, parameters_at, ranges, typical
 from rdsolver.studies.sensitivity_replay import Replay
+from rdsolver.sweep.design import of_rows
+from rdsolver.units import number
 
 STEP = 1e-4  # of finite differences, relative
 TOLERANCE = 1e-3  # of the run: what is compared is the same steps, however long they are
@@ -212,47 +219,58 @@ def test_scales_follow_the_parameters():
 
 def test_a_coarse_section_keeps_its_bone():
     fine = problem(square(96, 10.0)).section
-    wide = coarse(fine)
+    wide = coarsened(fine, coarse(fine))
     assert (wide.grid.shape, wide.grid.spacing) == ((32, 32), (30.0, 30.0))
     assert wide.bone_volume_fraction == pytest.approx(fine.bone_volume_fraction, rel=1e-12)
-    assert coarse(wide) is wide
+    assert coarsened(wide, coarse(wide)) is wide
+
+
+SAMPLED = ["chemotaxis", "osteoclast_motility", "drift_limit"]
 
 
 def test_morris_and_sobol_find_what_acts(monkeypatch):
     """With an outcome that is known: ntx.end = 3 x of one parameter, and failures at one end of another."""
 
-    def known(p, observables):
-        if p.parameters["osteoclast_motility"] > 5000:
-            raise RunError("no baseline (as it happens)")
-        return [3 * np.log(p.parameters["chemotaxis"]) for _ in observables]
+    def known(design, folder, wanted, *_):
+        value = {key: np.array([number(row[f"model.parameters.{key}"], unit) for row in design.rows]) for key, unit in UNITS.items()}
+        failed = value["osteoclast_motility"] > 5000
+        return np.where(failed, np.nan, 3 * np.log(value["chemotaxis"]))[:, None], {"no baseline": int(failed.sum())}
 
-    monkeypatch.setattr(sensitivity_global, "outcome", known)
-    names = ["chemotaxis", "osteoclast_motility", "drift_limit"]
+    UNITS = {"chemotaxis": "um^2/d", "osteoclast_motility": "um^2/d"}
+    monkeypatch.setattr(sensitivity_global, "_all", known)
     for method, samples in (("morris", 12), ("sobol", 16)):
-        result = scan(ill(), method, samples, 1, names, ["ntx.end"])
+        result = scan(config(), method, samples, 1, SAMPLED, ["ntx.end"])
         assert result.of("ntx.end")[0].parameter.name == "chemotaxis"
         assert result.of("ntx.end")[1].size == pytest.approx(0, abs=1e-9)
         assert dict(result.failed).keys() == {"no baseline"}
         assert 2 <= result.whole < result.blocks
         assert sum(dict(result.failed).values()) < result.samples
-    size_of = scan(ill(), "morris", 12, 1, names, ["ntx.end"]).of("ntx.end")[0]
-    span = next(r for r in ranges(ill(), names)[0] if r.parameter.name == "chemotaxis")
+    size_of = scan(config(), "morris", 12, 1, SAMPLED, ["ntx.end"]).of("ntx.end")[0]
+    span = next(r for r in ranges(config().problem(), SAMPLED)[0] if r.parameter.name == "chemotaxis")
     assert size_of.size == pytest.approx(3 * np.log(span.high / span.low), rel=1e-6)
 
 
+def test_a_sample_is_the_config_with_other_numbers():
+    """On its section made coarse, in float64; what no sample moves stays out of the design."""
+    fine = config(**{"section.spacing": "2.5 um"})  # 64 cells across
+    p = fine.problem()
+    found, _ = ranges(p, SAMPLED)
+    design = designed(fine, p, found, np.array([[0.5, 0.5, 0.5], [1.0, 0.0, 0.5]]))
+    keys = {f"model.parameters.{k}" for k in SAMPLED}
+    assert set(design.varied) - keys <= {f"model.parameters.{k}_scale" for k in ("rankl", "opg", "precursor", "osteoclast")}
+    first, second = (design.config(i).problem() for i in range(2))
+    assert (first.grid.shape, first.solver.precision, first.output.fields) == ((32, 32), "float64", ())
+    assert second.parameters["chemotaxis"] == next(r.high for r in found if r.parameter.name == "chemotaxis")
+    assert {k for k in first.parameters if first.parameters[k] != second.parameters[k]} == set(SAMPLED[:2])
+
+
 def test_too_few_samples_are_said_not_used(monkeypatch):
-    def none(p, observables):
-        raise RunError("no baseline")
+    def none(design, folder, wanted, *_):
+        return np.full((len(design), len(wanted)), np.nan), {"no baseline": len(design)}
 
-    monkeypatch.setattr(sensitivity_global, "outcome", none)
+    monkeypatch.setattr(sensitivity_global, "_all", none)
     with pytest.raises(RunError, match=r"6 of 6 samples failed \(most often: no baseline\)"):
-        scan(ill(), "morris", 2, 1, ["chemotaxis", "drift_limit"], ["ntx.end"])
-
-
-def test_a_sample_that_cannot_be_is_said():
-    p = ill()
-    with pytest.raises(RunError, match="koff"), device.on("cpu"):
-        outcome(replace(p, parameters=p.parameters | {"opg_kon": 1.0}), ["ntx.end"])
+        scan(config(), "morris", 2, 1, ["chemotaxis", "drift_limit"], ["ntx.end"])
 
 
 # --- the command ------------------------------------------------------------------------------------------------------------
@@ -268,6 +286,17 @@ thickness = "10 um"
 end = "1 d"
 save = "1 d"
 """
+
+
+def config(**changed):
+    return config_from(tables(**changed), "mine.toml")
+
+
+def tables(**changed):
+    found = tomllib.loads(CONFIG)
+    for key, value in changed.items():
+        put(found, key, value, key)
+    return found
 
 
 @pytest.fixture
@@ -310,12 +339,25 @@ def test_the_command_samples_whole_ranges(folder):
         "--observables",
         "ntx.end,lesion_area.end",
     ]
-    done = rdsolver(*words, "--json", "s.json", "--figure", "t.pdf")
+    done = rdsolver(*words, "--json", "s.json", "--figure", "t.pdf", "--out", "runs")
     assert done.exit_code == 0, done.output
     tree = json.loads(Path("s.json").read_text(encoding="utf-8"))
     assert (tree["kind"], tree["samples"], tree["whole_blocks"]) == ("morris", 6, 2)
     assert {r["observable"]: r["mu_star"] for r in tree["sensitivities"]}["lesion_area.end"] == 0
     assert Path("t.pdf").stat().st_size > 3000
+    assert open_sweep("runs").counts == {"finished": 6}
+    assert "drift_limit" in rdsolver(*words, "--json", "s.json", "--out", "runs", "--figure", "t.pdf").stdout  # of the runs that are there
+
+
+def test_samples_that_cannot_be_run_are_counted(folder):
+    """One whose koff is not above 0, and one that takes too many steps."""
+    design = of_rows("sample", tables(), [{"model.parameters.opg_kon": kon, "solver.max_steps": n} for kon, n in ((1.0, 99), (864.0, 1))])
+    y, failed = sensitivity_global._all(design, folder / "runs", ["ntx.end"], Silent(), 1, True)
+    assert np.isnan(y).all()
+    assert len(failed) == 2
+    koff, steps = sorted(failed)
+    assert koff.startswith("model.parameters.opg_K_eff gives a dissociation rate that is not positive")
+    assert steps.startswith("… steps reached … of … d, and solver.max_steps allows no more.")
 
 
 @pytest.mark.parametrize(
@@ -327,6 +369,7 @@ def test_the_command_samples_whole_ranges(folder):
         (["--figure", "t.gif"], ["t.gif", ".png"]),
         (["--json", "nowhere/s.json"], ["nowhere"]),
         (["--samples", "4"], ["--samples", "--global"]),
+        (["--out", "runs"], ["--out", "--global"]),
         (["--global", "monte_carlo"], ["monte_carlo", "morris", "sobol"]),
         (["--global", "sobol", "--samples", "6"], ["6", "power of 2"]),
         (["--global", "morris", "--parameters", "smoothing_length,drift_limit"], ["smoothing_length", "cannot be sampled"]),
@@ -343,7 +386,7 @@ def test_bad_input_is_said_before_anything_is_computed(folder, words, said):
 def test_without_salib_the_way_to_install_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "SALib.analyze.morris", None)
     with pytest.raises(InputError, match=r"pip install"):
-        scan(ill())
+        scan(config())
 
 
 def test_a_run_that_goes_on_from_another_is_refused():

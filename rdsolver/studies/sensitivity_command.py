@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from ..config import Config
 from ..errors import InputError, writing
 from ..figures import style
 from ..figures.tornado import tornado
-from ..problem import ModelProblem, Problem
+from ..problem import ModelProblem
 from ..progress import TerminalReporter
 from . import sensitivity_report as report
 from .sensitivity import local
@@ -24,7 +24,8 @@ WIDTH = 160  # of a table that goes to no terminal
 
 @dataclass(frozen=True)
 class Wanted:
-    """parameters, observables: None for all; method: None for the local analysis."""
+    """parameters, observables: None for all; method: None for the local analysis; out: folder that keeps the runs of a global one; jobs:
+    of those at once."""
 
     parameters: list[str] | None
     observables: list[str] | None
@@ -34,10 +35,13 @@ class Wanted:
     json_file: Path | None
     csv_file: Path | None
     figure: Path
+    out: Path | None
+    jobs: int | None
 
 
-def analyse(problem: Problem | ModelProblem, wanted: Wanted, warnings: Sequence[str] = ()) -> None:
+def analyse(config: Config, wanted: Wanted) -> None:
     """Compute, print, write. Raises InputError before anything is computed when what is asked for makes no sense."""
+    problem = config.problem()
     if isinstance(problem, ModelProblem):
         raise InputError(
             f"{problem.model.name} is a whole model of one's own; sensitivity is there for rdsolver's models and their extensions."
@@ -46,15 +50,17 @@ def analyse(problem: Problem | ModelProblem, wanted: Wanted, warnings: Sequence[
     for file in (wanted.json_file, wanted.csv_file):
         if file is not None and not file.parent.is_dir():
             raise InputError(f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another file.")
-    if wanted.method is None and wanted.samples is not None:
-        raise InputError(f"--samples {wanted.samples} belongs to a global analysis. Give --global {' or --global '.join(SAMPLES)} with it.")
+    for option, value in (("--samples", wanted.samples), ("--out", wanted.out), ("--jobs", wanted.jobs)):
+        if wanted.method is None and value is not None:
+            raise InputError(f"{option} {value} belongs to a global analysis. Give --global {' or --global '.join(SAMPLES)} with it.")
     tell = TerminalReporter()
-    for warning in warnings:
+    for warning in config.warnings:
         tell.warn(warning)
     if wanted.method is None:
         said = report.of_local(local(problem, wanted.parameters, wanted.observables, tell.working), wanted.observables)
     else:
-        found = scan(problem, wanted.method, wanted.samples, wanted.seed, wanted.parameters, wanted.observables, tell.working)
+        asked = wanted.samples, wanted.seed, wanted.parameters, wanted.observables
+        found = scan(config, wanted.method, *asked, tell, wanted.out, wanted.jobs)
         said = report.of_scan(found, problem, wanted.observables)
     tell.say("", "")
     console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False)

@@ -11,20 +11,27 @@ Morris 1991, Technometrics 33:161; Campolongo et al. 2007, Environ. Model. Softw
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import numpy as np
 
-from .. import device
+from ..config import Config
 from ..course import model_of
-from ..errors import InputError, RdsolverError, RunError
+from ..domain.section import coarsened
+from ..errors import InputError, RunError
 from ..models.base import Parameter
-from ..problem import Problem, Solver
-from ..simulation import Simulation
-from .sensitivity import Tell, chosen, observables_of, taken
+from ..problem import Problem
+from ..progress import Silent, Tells
+from ..sweep.design import Design, of_rows
+from ..sweep.reader import open_sweep
+from ..sweep.runner import Wanted, run_sweep
+from .sensitivity import chosen, observables_of
 from .sensitivity_ranges import Range, coarse, parameters_at, ranges
 
 METHODS = ("morris", "sobol")
@@ -87,46 +94,37 @@ def salib() -> tuple[ModuleType, ModuleType]:
     return SALib.sample, SALib.analyze
 
 
-def outcome(problem: Problem, observables: Sequence[str]) -> list[float]:
-    """The observables of one run. Raises RunError for one that cannot be done."""
-    for b in (*problem.agents, None):
-        name, p = "opg" if b is None else b.name, problem.parameters
-        if p[f"{name}_kon"] * p[f"{name}_K_eff"] <= p["rankl_loss"]:
-            raise RunError("koff would not be above 0")
-    simulation, seen = Simulation(problem), []
-    for chunk in simulation.chunks():
-        seen.append({"time": chunk.t} | chunk.observed)
-        if len(seen) > MOST_STEPS:
-            raise RunError(f"more than {MOST_STEPS} steps")
-    series: Mapping[str, np.ndarray] = {k: np.array([s[k] for s in seen]) for k in seen[0]}
-    parts = (name.rsplit(".", 1) for name in observables)
-    return [taken(kind, series["time"], series[name], simulation.course.events)[0] for name, kind in parts]
-
-
 def scan(
-    problem: Problem,
+    config: Config,
     method: str = "morris",
     samples: int | None = None,
     seed: int = 1,
     parameters: Sequence[str] | None = None,
     observables: Sequence[str] | None = None,
-    tell: Tell = lambda what, share, seconds: None,
+    tell: Tells | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
 ) -> Scan:
-    """Sample the ranges, run every sample, and say how much each parameter acts.
+    """Sample the ranges, run every sample, and say how much each parameter acts. The runs are those of a sweep.
 
-    samples: trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline, koff not above 0, no end)
-    takes its whole trajectory or base sample out of the analysis. Raises InputError for bad input, RunError when too little is left.
+    samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline, koff not above 0, too many
+             steps) takes its whole trajectory or base sample out of the analysis
+    tell     told what is done (None: nobody)
+    out      folder of the sweep, which is kept, and gone on with where it is there (None: it is not kept)
+    jobs     runs at once (None: one a core)
+    Raises InputError for bad input, RunError when it is interrupted or too little is left.
     """
     sample, analyze = salib()
     if method not in METHODS:
         raise InputError(f"--global {method} is not known. Allowed: {', '.join(METHODS)}.")
+    problem = config.problem()
+    assert isinstance(problem, Problem)
     if problem.initial is not None:
         raise InputError("initial: a run that goes on from another has its section and start from there. Take a run from its baseline.")
     count = SAMPLES[method] if samples is None else samples
     if count < 2 or (method == "sobol" and count & (count - 1)):
         raise InputError(f"--samples {count}: give {'a power of 2, at least 2' if method == 'sobol' else 'at least 2 trajectories'}.")
-    known = observables_of(problem, [s.name for s in model_of(problem).series])
-    wanted = chosen("--observables", observables, known)
+    wanted = chosen("--observables", observables, observables_of(problem, [s.name for s in model_of(problem).series]))
     found, left_out = ranges(problem, parameters)
     if len(found) < 2:
         raise InputError("--parameters: a global analysis needs two parameters or more.")
@@ -135,9 +133,9 @@ def scan(
         x, block = sample.morris.sample(space, count, num_levels=LEVELS, seed=seed), len(found) + 1
     else:
         x, block = sample.sobol.sample(space, count, calc_second_order=False, seed=seed), len(found) + 2
-    solver = Solver("tr-bdf2", TOLERANCE, "float64", problem.solver.device)
-    base = replace(problem, section=coarse(problem.section), solver=solver, save=())
-    y, failed = _all(base, found, x, wanted, tell)
+    design = designed(config, problem, found, x)
+    with nullcontext(out) if out else TemporaryDirectory() as folder:
+        y, failed = _all(design, Path(folder), wanted, tell or Silent(), jobs, out is not None)
     whole: np.ndarray = np.isfinite(y).reshape(-1, block * len(wanted)).all(axis=1)  # pyright: ignore[reportAssignmentType]
     if whole.sum() < 2:
         why = max(failed, key=lambda reason: failed[reason])
@@ -159,22 +157,43 @@ def scan(
         tuple(sorted(failed.items())),
         len(whole),
         int(whole.sum()),
-        base.section.describe(),
+        coarsened(problem.section, coarse(problem.section)).describe(),
     )
 
 
-def _all(base: Problem, found: list[Range], x: np.ndarray, wanted: list[str], tell: Tell) -> tuple[np.ndarray, dict[str, int]]:
+def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.ndarray) -> Design:
+    """The sweep of these samples: the config on its section made coarse, in float64."""
+    base = config.resolved()
+    base["section"]["coarsen"] *= coarse(problem.section)
+    base["solver"] = {"integrator": "tr-bdf2", "tolerance": TOLERANCE, "precision": "float64", "max_steps": MOST_STEPS}
+    base |= {"time": {"end": problem.end, "save": [problem.end]}, "output": {}}
+    units = {row.name: row.unit for row in problem.rows}
+    samples = [parameters_at(problem, found, point) for point in x]
+    moved = [k for k in samples[0] if any(s[k] != problem.parameters[k] for s in samples)]
+    rows = [{f"model.parameters.{k}": s[k] if units[k] == "1" else f"{s[k]!r} {units[k]}" for k in moved} for s in samples]
+    return of_rows("sample", base, rows, f"{config.title}: samples", config.source is not None)
+
+
+def _all(
+    design: Design, folder: Path, wanted: Sequence[str], tell: Tells, jobs: int | None, kept: bool
+) -> tuple[np.ndarray, dict[str, int]]:
     """The observables of every sample, NaN where it failed, and how often for what reason."""
-    began, y, failed = time.perf_counter(), np.full((len(x), len(wanted)), np.nan), {}
-    with device.on(base.solver.device):
-        for i, point in enumerate(x):
-            try:
-                y[i] = outcome(replace(base, parameters=parameters_at(base, found, point)), wanted)
-            except RdsolverError as stopped:
-                reason = re.sub(r"\b\d[\d.e+-]*", "…", re.split(r" \(|;", str(stopped))[0])  # without its numbers, to be counted
-                failed[reason] = failed.get(reason, 0) + 1
-            tell("samples", (i + 1) / len(x), time.perf_counter() - began)
-    return y, failed
+    outcome = run_sweep(design, folder, Wanted(jobs=jobs), tell)
+    if outcome.left:
+        way = f"The samples are kept in {folder}: the same command goes on." if kept else "Nothing of it is kept; --out DIR would."
+        error = RunError(f"{outcome.why}, with {outcome.left} of {len(design)} samples left. {way}")
+        if outcome.signal:
+            error.exit_status = outcome.exit_status
+        raise error
+    columns = open_sweep(folder).columns
+    failed = Counter(_reason(outcome.statuses[i]["error"], design.told(i)) for i in outcome.failed)
+    nothing = np.full(len(design), np.nan)  # of an observable that no sample came to
+    return np.stack([columns.get(name, nothing) for name in wanted], axis=1), dict(failed)
+
+
+def _reason(error: str, told: str) -> str:
+    """Without the sample and its numbers, to be counted."""
+    return re.sub(r"\b\d[\d.,e+-]*", "…", re.split(r" \(|;", error.removeprefix(f"{told}: "))[0])
 
 
 def _effects(analyze: ModuleType, method: str, space: dict, x: np.ndarray, y: np.ndarray, seed: int) -> list[tuple[float, float, float]]:

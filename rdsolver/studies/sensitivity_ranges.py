@@ -8,7 +8,6 @@ from math import exp, log
 
 import numpy as np
 
-from ..domain.grid import Grid
 from ..domain.section import Section
 from ..errors import InputError
 from ..models.base import Parameter
@@ -75,23 +74,9 @@ def _range(row: Parameter, value: float) -> Range:
     return Range(row, low, high, low > 0 and high > 10 * low)
 
 
-def coarse(section: Section) -> Section:
-    """The section with whole numbers of cells made one, so that about ACROSS lie along its longest axis."""
-    grid, n = section.grid, max(1, round(max(section.grid.shape) / ACROSS))
-    if n == 1:
-        return section
-    along = [min(n, k) for k in grid.shape]
-    shape = tuple(k // m for k, m in zip(grid.shape, along, strict=True))  # what is left over at the far ends is dropped
-
-    def mean(a: np.ndarray) -> np.ndarray:
-        kept = a[tuple(slice(0, k * m) for k, m in zip(shape, along, strict=True))]
-        blocks = kept.reshape([x for pair in zip(shape, along, strict=True) for x in pair])
-        return blocks.mean(axis=tuple(range(1, 2 * len(shape), 2)))
-
-    inside = mean(section.active.astype(float))
-    bone = np.where(inside > 0, mean(section.bone * section.active) / np.where(inside > 0, inside, 1), 0)
-    spacing = tuple(h * m for h, m in zip(grid.spacing, along, strict=True))
-    return Section(Grid(shape, spacing, borders=grid.borders, thickness=grid.thickness), np.clip(bone, 0, 1), inside >= 0.5, section.record)
+def coarse(section: Section) -> int:
+    """How many cells along each axis are made one, so that about ACROSS lie along its longest axis."""
+    return max(1, round(max(section.grid.shape) / ACROSS))
 
 
 def parameters_at(problem: Problem, found: Sequence[Range], x: np.ndarray) -> dict[str, float]:

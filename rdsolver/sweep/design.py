@@ -31,6 +31,7 @@ Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it w
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 NO_KEYS = (*LABELS, REPLICATE)
 MOST_SAID = 10  # faults told of a design
+MOST_KEYS = 8  # of a run in a message
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ class Design:
 
     def told(self, index: int) -> str:
         """A run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
-        row = ", ".join(f"{k} = {json.dumps(self.rows[index][k], ensure_ascii=False)}" for k in self.varied)
-        return f"{self.source}, run {self.names[index]}" + (f" ({row})" if row else "")
+        parts = [f"{k} = {json.dumps(self.rows[index][k], ensure_ascii=False)}" for k in self.varied[:MOST_KEYS]]
+        parts += [f"and {len(self.varied) - MOST_KEYS} more"] if len(self.varied) > MOST_KEYS else []
+        return f"{self.source}, run {self.names[index]}" + (f" ({', '.join(parts)})" if parts else "")
 
     def as_json(self) -> dict[str, Any]:
         named = {"schema": SCHEMA, "title": self.title, "base": self.base, "columns": self.columns, "names": self.names}
@@ -103,6 +105,14 @@ class Design:
         rows = tuple(dict(zip(kept["columns"], values, strict=True)) for values in kept["rows"])
         times = tuple(kept["times"]) if isinstance(kept["times"], list) else kept["times"]
         return cls(source, kept["base"], tuple(kept["columns"]), rows, tuple(kept["names"]), times, kept["fields"], python, kept["title"])
+
+
+def of_rows(source: str, base: dict[str, Any], rows: Sequence[Row], title: str = "", allow_python: bool = False) -> Design:
+    """The design of rows that an analysis has made: one group, whose runs are checked as they begin. Raises InputError for a base that
+    is no config."""
+    config = config_from(deepcopy(base), source, allow_python)
+    columns, groups, costs = tuple(rows[0]), (0,) * len(rows), (cost(config, config.problem()),)
+    return Design(source, base, columns, tuple(rows), _numbered(len(rows)), None, False, allow_python, title, groups, costs)
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Design:
@@ -210,8 +220,7 @@ def _replicated(path: Path, file: SweepFile, config: Config, rows: list[Row], co
 def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
     """Given ones, or numbers."""
     if "name" not in rows[0]:
-        width = len(str(len(rows) - 1))
-        return tuple(f"{i:0{width}d}" for i in range(len(rows)))
+        return _numbered(len(rows))
     names = tuple(f"{r['name']}-{r['replicate']}" if replicates > 1 else str(r["name"]) for r in rows)
     if bad := next((n for n in names if not NAME.fullmatch(n)), None):
         raise InputError(f"{path}: name = {bad!r} cannot name a folder. Allowed: up to 80 letters, digits, dots, hyphens and underscores.")
@@ -220,6 +229,11 @@ def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
         twice = next(n for n in names if n.lower() in seen or seen.add(n.lower()))
         raise InputError(f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or leave name out.")
     return names
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    width = len(str(count - 1))
+    return tuple(f"{i:0{width}d}" for i in range(count))
 
 
 def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:

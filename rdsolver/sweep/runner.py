@@ -21,7 +21,7 @@ from typing import Any
 from ..device import parted
 from ..errors import InputError, RunError
 from ..problem import host_memory
-from ..progress import TerminalReporter, byte_size
+from ..progress import Tells, byte_size
 from . import children, engines
 from . import folder as disk
 from .children import in_child
@@ -106,7 +106,7 @@ class Outcome:
         return 128 + self.signal if self.signal else int(bool(self.failed or self.left))
 
 
-def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: TerminalReporter) -> Outcome:
+def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: Tells) -> Outcome:
     """Every run of a design that has not ended yet, into its folder.
 
     Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when the engine is lost.
@@ -179,9 +179,7 @@ def jobs(wanted: Wanted, memory: int) -> int | None:
 
 
 class _Driver:
-    def __init__(
-        self, design: Design, folder: Path, engine: Engine, wanted: Wanted, tell: TerminalReporter, statuses: dict[int, Status]
-    ) -> None:
+    def __init__(self, design: Design, folder: Path, engine: Engine, wanted: Wanted, tell: Tells, statuses: dict[int, Status]) -> None:
         self.design, self.folder, self.engine, self.wanted, self.tell, self.statuses = design, folder, engine, wanted, tell, statuses
         self.device = wanted.device.partition(":")[0] if wanted.engine == "local" else wanted.device  # a child sees one GPU
         self.given: dict[Future[Status], tuple[int, Task]] = {}
