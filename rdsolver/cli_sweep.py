@@ -140,7 +140,6 @@ def one(
 def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     from . import progress
     from .sweep import engines, runner
-    from .sweep.children import seats
     from .sweep.estimate import check_disk, estimate
 
     statuses = runner.ended(design, folder)
@@ -151,9 +150,10 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     typer.echo(f"groups    {groups:,} that share compiled programs")
     width = 0
     if wanted.engine == "local":
-        places = seats(runner.jobs(wanted, expected.memory), wanted.device, wanted.per_gpu, max(left, 1), width=wanted.width)
+        places = runner.seats(wanted, expected.memory, max(left, 1))
         width = sum(seat.places for seat in places)
-        typer.echo(f"at once   {width}, each about {progress.byte_size(expected.memory)} of memory at most")
+        together = f", {places[0].width} of them stepping together" if places[0].width else ""
+        typer.echo(f"at once   {width}{together}, each about {progress.byte_size(expected.memory)} of memory at most")
     free = check_disk(folder, expected.disk)
     typer.echo(f"disk      about {progress.byte_size(expected.disk)} of {progress.byte_size(free)} free")
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):

@@ -19,6 +19,7 @@ from .errors import RunError
 from .integrators import choose
 from .integrators.base import Memory, Trial, event, hermite, start
 from .integrators.control import UNSOLVED, clipped, judge
+from .integrators.together import apart
 from .problem import ModelProblem, Problem
 from .system import Fields, System
 
@@ -145,7 +146,8 @@ class Simulation:
         """From the system before an event to the one after it."""
         self.segment = self.t, self._next_event()
         after = plan.carried(self.system, self.course.between(*self.segment))
-        self.memory = event(self.system, after, np.float64(self.t), self.u, self.memory)
+        memory = replace(self.memory, **{k: apart(getattr(self.memory, k)) for k in ("f", "flows", "middle")})
+        self.memory = event(self.system, after, np.float64(self.t), apart(self.u), memory)
         self.dt = min(self.dt, self.first_step(after, self.memory))
         self.system = after
 
@@ -189,7 +191,7 @@ class Simulation:
         """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
         if self.model.first_step is not None:
             return self.model.first_step
-        fastest = float(_norm(system, memory.f, self.u, np.ones((), self.dtype)))
+        fastest = float(_norm(system, memory.f, apart(self.u), np.ones((), self.dtype)))
         return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
 
     def _opening(self, memory: Memory) -> Chunk:
@@ -269,11 +271,12 @@ class Simulation:
             if not self.t < when <= trial.t:
                 continue
             if when == trial.t:
-                saved.append((when, jax.device_get(trial.u)))
+                saved.append((when, jax.device_get(apart(trial.u))))
                 continue
             if self.integrator.dense:
                 share = np.float64((when - self.t) / trial.dt)
-                state = hermite(self.u, memory.f, trial.u, trial.memory.f, np.float64(trial.dt), share)
+                ends = (apart(fields) for fields in (self.u, memory.f, trial.u, trial.memory.f))
+                state = hermite(*ends, np.float64(trial.dt), share)
             else:
                 state = self._try(memory, when - self.t).u
             if float(_lowest(self.system, state, np.asarray(self.tol, self.dtype))) < -1:

@@ -219,6 +219,27 @@ def test_children_are_seated_on_cores_and_gpus(monkeypatch):
     assert [s.environment for s in children.seats(None, "gpu:1", 1, 9)] == [{"CUDA_VISIBLE_DEVICES": "3"}]
 
 
+def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tmp_path):
+    """As a fake nvidia-smi tells; with --batch W it is an error instead."""
+    (tmp_path / "nvidia-smi").write_text(
+        '#!/bin/sh\ncase "$*" in "-L") echo "GPU 0: x"; echo "GPU 1: y";; *) echo 40000; echo 1000;; esac\n'
+    )
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert children.gpu_memory("gpu") == 1000 * 2**20
+
+    def width(megabytes, **more):
+        (seat, *_) = runner.seats(runner.Wanted(device="gpu", **more), int(megabytes * 1e6), 99)
+        return seat.width
+
+    assert [width(m) for m in (1, 5.2, 20, 40, 500)] == [16, 8, 4, 2, 0]
+    assert width(5.2, per_gpu=4) == 2
+    assert width(1, batch="off") == 0
+    with pytest.raises(InputError, match="64 runs in flight of about 100 MB need 20[.]5 GB of memory"):
+        width(100, batch="16")
+
+
 def test_each_group_of_runs_stays_with_one_child(there):
     d = made('[grid]\n"section.spacing" = ["20 um", "40 um"]\n"section.seed" = [1, 2, 3, 4, 5]')
     order = runner._heads_first(d, range(10), 2)

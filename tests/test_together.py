@@ -10,10 +10,10 @@ import pytest
 
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import RunError
-from rdsolver.integrators.together import Company
+from rdsolver.integrators.together import PATIENCE, Company, _alike, _Request, _vain
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
-from rdsolver.problem import ModelProblem, Solver
+from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.run import simulate
 
 
@@ -26,11 +26,14 @@ MODEL = ReactionDiffusion("two", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0
 
 
 def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
-    """An odd size; every member with other numbers, another start, another end."""
+    """An odd size; every member with other numbers, another start, an event on its way, another end."""
     values = {"growth": 2.0 + i / 3, "diffusivity": 0.5 + i % 2, "breaks": float(i in breaks)}
     start = np.random.default_rng(i).random((15, 13))
+    changes = (Change("growth", 1.5, 1.2 + i / 9),)
     solver = Solver(integrator, 1e-4, precision)
-    return ModelProblem(MODEL, Grid((15, 13), (1.0, 1.0), thickness=1.0), values, {"a": start}, 3.0 + i % 3, save=(0.0, 2.5), solver=solver)
+    return ModelProblem(
+        MODEL, Grid((15, 13), (1.0, 1.0), thickness=1.0), values, {"a": start}, 3.0 + i % 3, save=(0.0, 2.5), changes=changes, solver=solver
+    )
 
 
 def results(p, company):
@@ -84,3 +87,16 @@ def test_members_of_another_shape_wait_for_nobody_in_the_end():
     others = [two(0), replace(two(3), grid=Grid((9, 9), (1.0, 1.0), thickness=1.0), initial={"a": np.full((9, 9), 0.1)}), two(1)]
     found, _ = together(others, 2)
     assert [f.exception() for f in found] == [None] * 3
+
+
+def asked(*work):
+    return [_Request(None, None, (), (n - 1,), 1) for n in work]  # pyright: ignore[reportArgumentType]
+
+
+def test_those_of_like_work_go_together_and_none_waits_for_ever():
+    requests = asked(90, 5, 50, 6, 52, 5, 7)
+    assert [r.work for r in _alike(requests, 3)] == [5, 5, 6]
+    requests[0].passed = PATIENCE
+    assert [r.work for r in _alike(requests, 3)] == [50, 52, 90]
+    assert _vain(asked(4, 4)) == 1
+    assert _vain(asked(1, 3)) == 1.5

@@ -17,11 +17,11 @@ import numpy as np
 from rdsolver.integrators.together import Company
 from rdsolver.problem import Problem, Solver
 from rdsolver.run import simulate
+from rdsolver.sweep.children import in_flight
 
 from .. import bone, measure
 
 COLUMNS = ("how", "members", "seconds", "members/s", "over serial", "executed/needed", "as alone")
-IN_FLIGHT = 2  # members in flight for each place of the program
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def together(problems: Sequence[Problem], width: int) -> tuple[list[dict[str, np
         with company.member(), simulate(p) as run:
             return {k: run[k][:] for k in run} | {f"series/{k}": run.series[k] for k in run.series}
 
-    with ThreadPoolExecutor(IN_FLIGHT * width) as pool:
+    with ThreadPoolExecutor(in_flight(width)) as pool:
         return list(pool.map(go, problems)), company
 
 

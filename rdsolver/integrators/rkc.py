@@ -27,13 +27,14 @@ from jax import Array
 from ..errors import RunError
 from ..system import Fields, System
 from .base import Memory, Trial, explicit, verdict
-from .together import together
+from .together import apart, together, width
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
 PIECE = 64  # stages between two chances to report or to stop; even
 ROWS = MOST_STAGES + 1
 COURANT = 0.8  # share of a cell that drift may take out of it in a step; with 1, steps of 5 and 7 stages are not stable
+BESIDE = 2  # work of a step beside its stages, in pairs of them
 CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
 
 
@@ -126,9 +127,20 @@ def _begin(system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Ar
 
 @jax.jit
 def _advance(
-    system: System, t: Array, u: Fields, kept: Kept, z: Fields, older: Fields, dt: Array, table: Array, start: Array, pairs: Array
+    system: System,
+    t: Array,
+    u: Fields,
+    kept: Kept,
+    z: Fields,
+    older: Fields,
+    dt: Array,
+    table: Array,
+    start: Array,
+    pairs: Array,
+    trips: Array | None = None,
 ) -> tuple[Fields, Fields]:
-    """2 `pairs` stages from stage `start` on: z of the last and of the one before.
+    """2 `pairs` stages from stage `start` on: z of the last and of the one before. trips: of the loop, `pairs` or more; those beyond
+    change nothing.
 
     In pairs XLA writes each z over the one two stages older; stage by stage it copies every field three times.
     """
@@ -146,9 +158,10 @@ def _advance(
         now, before = state
         i = start + 2 * n
         then = stage(i, now, before)
-        return stage(i + 1, then, now), then
+        after = stage(i + 1, then, now), then
+        return after if trips is None else jax.tree.map(lambda new, old: jnp.where(n < pairs, new, old), after, state)
 
-    return jax.lax.fori_loop(0, pairs, pair, (z, older))
+    return jax.lax.fori_loop(0, pairs if trips is None else trips, pair, (z, older))
 
 
 @jax.jit
@@ -160,21 +173,41 @@ def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fie
     return end, system.rates(t, end), verdict(system, error, end, tol), system.observe(t, end)
 
 
+def _whole(
+    system: System, t: Array, u: Fields, f0: Fields, dt: Array, stops: Array, table: Array, weights: Array, tol: Array, *trips: Array
+) -> Any:
+    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict, the observables, and the bounds
+    of the next. stops: the two stages inside the step that the error estimate looks at, and the last."""
+    kept, z, older = _begin(system, t, u, f0, dt, table[1, 2] * dt)
+    last, seen = jnp.asarray(1), []
+    for j, most in zip(stops, trips, strict=True):
+        pairs = (j - last + 1) // 2
+        z, older = _advance(system, t, u, kept, z, older, dt, table, last + 1, pairs, most)
+        last = last + 2 * pairs
+        seen.append({k: jnp.where(last == j, z[k], older[k]) for k in u})
+    end, f, *found = _finish(system, t + dt, u, tuple(seen), weights, tol)
+    return (end, f), (*found, bounds(system, t + dt, end))
+
+
 class RKC2:
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
     dense: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
+        self._known: list[tuple[System, float, Fields, tuple[float, float]]] = []
 
     def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
-        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept."""
-        known = self._known
-        if known is None or known[0] is not system or known[1] != t or known[2] is not u:
-            radius, leaving = (float(x) for x in together(bounds, system, np.float64(t), u))
-            self._known = known = system, t, u, (radius, leaving)
-        return known[3]
+        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answers are kept."""
+        for of, when, fields, limits in self._known:
+            if of is system and when == t and fields is u:
+                return limits
+        return self._note(system, t, u, bounds(system, np.float64(t), apart(u)))
+
+    def _note(self, system: System, t: float, u: Fields, found: Any) -> tuple[float, float]:
+        radius, leaving = (float(x) for x in found)
+        self._known = [*self._known[-1:], (system, t, u, (radius, leaving))]
+        return radius, leaving
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""
@@ -191,18 +224,28 @@ class RKC2:
             )
         s = min(stages_for(dt, radius), MOST_STAGES)
         method, h, now = scheme(s), np.float64(dt), np.float64(t)
-        kept, z, older = together(_begin, system, now, u, memory.f, h, method.table[1, 2] * h)
+        tolerance = np.asarray(tol, system.place.active.dtype)
+        end, stages = t + dt, s + 1 if system.model.slow else s
+        if width():
+            stops = np.array([*method.inner, s])
+            odd = stops + 1 - stops % 2
+            trips = tuple(int(n) for n in np.diff(odd, prepend=1) // 2)
+            step = system, now, u, memory.f, h, stops, method.table, method.weights, tolerance
+            (new, f), (*found, limits) = together(_whole, *step, trips=trips, beside=BESIDE)
+            self._note(system, end, new, limits)
+            yield explicit(end, dt, new, f, (found[0], found[1]), stages)
+            return
+        kept, z, older = _begin(system, now, u, memory.f, h, method.table[1, 2] * h)
         yield None
         last, found = 1, {}
         for stop in sorted({j + 1 - j % 2 for j in (*method.inner, s)}):
             while last < stop:
                 pairs = min(stop - last, PIECE) // 2
                 where = np.int64(last + 1), np.int64(pairs)
-                z, older = together(_advance, system, now, u, kept, z, older, h, method.table, *where, work=pairs)
+                z, older = _advance(system, now, u, kept, z, older, h, method.table, *where)
                 last += 2 * pairs
                 yield None
             found |= {last: z, last - 1: older}
         seen = tuple(found[j] for j in (*method.inner, s))
-        tolerance = np.asarray(tol, system.place.active.dtype)
-        new, f, *found = together(_finish, system, np.float64(t + dt), u, seen, method.weights, tolerance)
-        yield explicit(t + dt, dt, new, f, (found[0], found[1]), s + 1 if system.model.slow else s)
+        new, f, *found = _finish(system, np.float64(end), u, seen, method.weights, tolerance)
+        yield explicit(end, dt, new, f, (found[0], found[1]), stages)

@@ -13,7 +13,6 @@ Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -61,24 +60,21 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
     return verdict(system, error, u, tol), system.observe(t, u), passed
 
 
-Stages = tuple[tuple[Fields, ...], tuple[Sums, ...], list[dict[str, Array]]]
-"""Of a step: slopes at 0, 2γ and 1, flows there, and the reports of the two solves."""
-
-
-@jax.jit
-def _whole(system: System, u: Fields, memory: Memory, times: Array, rows: Array, sigma: Array, dt: Array, tol: Array) -> Any:
-    """The whole step in one program, for runs that step together: u, stages, verdict, observables, what passed."""
+def _whole(
+    system: System, u: Fields, f: Fields, middle: Fields, flows: Sums, times: Array, rows: Array, sigma: Array, dt: Array, tol: Array
+) -> Any:
+    """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and what a trial says of it."""
 
     def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
-        predicted, psi = ahead(u, (memory.middle, memory.f, last), at[1])
-        new, flows, report = system.stage(at[0], predicted, psi, sigma, tol)
+        predicted, psi = ahead(u, (middle, f, last), at[1])
+        new, passing, report = system.stage(at[0], predicted, psi, sigma, tol)
         last = slope_of(new, psi, sigma)
-        return last, (new, last, flows, report)
+        return last, (new, last, passing, report)
 
-    _, both = jax.lax.scan(stage, memory.f, (times, rows))
+    _, both = jax.lax.scan(stage, f, (times, rows))
     (_, *one), (new, *other) = (jax.tree.map(lambda x, i=i: x[i], both) for i in range(2))
-    slopes, flows = (memory.f, one[0], other[0]), (memory.flows, one[1], other[1])
-    return new, (slopes, flows, [one[2], other[2]]), *_finish(system, times[1], new, slopes, flows, dt, tol)
+    found = _finish(system, times[1], new, (f, one[0], other[0]), (flows, one[1], other[1]), dt, tol)
+    return (new, other[0], one[0], other[1]), (*found, [one[2], other[2]])
 
 
 def rate(dt: float) -> float:
@@ -136,9 +132,9 @@ class TRBDF2:
         dtype = system.place.active.dtype
         sigma, tolerance, age = np.asarray(rate(dt), dtype), np.asarray(tol, dtype), float(memory.middle_age)
         if width():
-            known = replace(memory, middle_age=np.float64(age))
             step = (*schedule(t, dt, age), sigma, np.float64(dt), tolerance)
-            yield _trial(system, t, dt, *together(_whole, system, u, known, *step))
+            left, told = together(_whole, system, u, memory.f, memory.middle, memory.flows, *step)
+            yield _trial(system, t, dt, *left, *told)
             return
 
         def solve(when: Any, predicted: Fields, psi: Fields) -> tuple[Fields, Sums, dict[str, Array]]:
@@ -156,17 +152,27 @@ class TRBDF2:
             reports.append(report)
             yield None
         end = _finish(system, np.float64(t + dt), new, tuple(slopes), tuple(flows), np.float64(dt), tolerance)
-        yield _trial(system, t, dt, new, (tuple(slopes), tuple(flows), reports), *end)
+        yield _trial(system, t, dt, new, slopes[2], slopes[1], flows[2], *jax.device_get((*end, reports)))
 
 
-def _trial(system: System, t: float, dt: float, new: Fields, found: Stages, judged: Array, observed: Any, passed: Any) -> Trial:
-    slopes, flows, _ = found
-    judged, observed, passed, reports = jax.device_get((judged, observed, passed, found[2]))
+def _trial(
+    system: System,
+    t: float,
+    dt: float,
+    new: Fields,
+    slope: Fields,
+    middle: Fields,
+    flows: Sums,
+    judged: Any,
+    observed: Any,
+    passed: Any,
+    reports: list[dict[str, Any]],
+) -> Trial:
     return Trial(
         t=t + dt,
         dt=dt,
         u=new,
-        memory=Memory(slopes[2], flows[2], slopes[1], middle_age(dt)),
+        memory=Memory(slope, flows, middle, middle_age(dt)),
         observed=observed,
         passed=passed,
         error=float(judged[0]),

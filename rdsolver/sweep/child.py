@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -18,8 +19,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
+from .children import in_flight
 from .folder import Status
 from .work import Task, died, perform
+
+FILES = 8  # that a run may have open
 
 
 def main(pipe: int, width: int, cores: str = "") -> None:
@@ -52,6 +56,7 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
     from ..integrators.together import Company
     from ..stopping import Ear, Signals
 
+    _many_files(FILES * in_flight(width))
     company, ears, answering = Company(width), set[Ear](), threading.Lock()
     sys.argv = ["rdsolver", "sweep", "run", "--batch", str(width)]
 
@@ -71,7 +76,7 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
         for ear in list(ears):
             ear.last_words(name)
 
-    with Signals() as signals, ThreadPoolExecutor(2 * width) as pool:
+    with Signals() as signals, ThreadPoolExecutor(in_flight(width)) as pool:
         signals.last_words = last_words
         while not signals.name:
             try:
@@ -82,6 +87,14 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
             pool.submit(go, task)
         pool.shutdown()
         signals.heard()
+
+
+def _many_files(count: int) -> None:
+    """Leave to have so many open at once, where the system gives it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _answer(answers: BinaryIO, task: Task, status: Status) -> None:

@@ -43,8 +43,14 @@ class Seat:
 
     @property
     def places(self) -> int:
-        """Runs that its child has at once: of those that step together more than the width, so that it is always filled."""
-        return max(1, 2 * self.width)
+        """Runs that its child has at once."""
+        return in_flight(self.width) if self.width else 1
+
+
+def in_flight(width: int) -> int:
+    """Runs that a program of this width has to choose from: twice as many fill it always, and more let explicit steps of like length go
+    together (128 members, 16 wide: 1.33 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32)."""
+    return min(4 * width, 2 * width + 32)
 
 
 class Child:
@@ -218,16 +224,10 @@ def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tupl
 
     Raises InputError for a device that is not there.
     """
-    kind, number = parted(device)
-    if kind == "gpu":
-        found = gpus()
-        if number is not None and number >= len(found):
-            found = []
-        if not found:
-            raise InputError(f"--device {device}: no such GPU is found ({len(gpus())} seen by nvidia-smi). Use --device cpu.")
-        chosen = found if number is None else [found[number]]
+    if parted(device)[0] == "gpu":
         share = f"{0.9 / per_gpu:.3f}"
         memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
+        chosen = chosen_gpus(device)
         places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width) for _ in range(per_gpu) for gpu in chosen]
         return places[: max(1, min(jobs or len(places), most))]
     cores = available_cores()
@@ -240,12 +240,32 @@ def available_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
+def chosen_gpus(device: str) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES calls those that "gpu" or "gpu:1" means. Raises InputError where there is none."""
+    _, number = parted(device)
+    found = gpus()
+    chosen = found if number is None else found[number : number + 1]
+    if not chosen:
+        raise InputError(f"--device {device}: no such GPU is found ({len(found)} seen by nvidia-smi). Use --device cpu.")
+    return chosen
+
+
 def gpus() -> list[str]:
     """What CUDA_VISIBLE_DEVICES calls them."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [g for g in visible.split(",") if g.strip()]
+    return [str(i) for i in range(sum(line.startswith("GPU ") for line in _nvidia_smi("-L")))]
+
+
+def gpu_memory(device: str) -> int | None:
+    """Bytes free on the GPU that has least; None where it cannot be told."""
+    free = _nvidia_smi("-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+    return min((int(line) for line in free), default=0) * 2**20 if free and all(map(str.isdecimal, free)) else None
+
+
+def _nvidia_smi(*words: str) -> list[str]:
+    """The lines that it prints; none where it cannot be called."""
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+        return subprocess.run(["nvidia-smi", *words], capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return []
-    return [str(i) for i in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]

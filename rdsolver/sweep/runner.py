@@ -24,7 +24,7 @@ from ..problem import host_memory
 from ..progress import Tells, byte_size
 from . import children, engines
 from . import folder as disk
-from .children import in_child
+from .children import Seat, in_child
 from .collect import collect
 from .design import Design
 from .engines import Engine
@@ -38,7 +38,7 @@ MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
 LOOK = 3.0  # s between two looks at how many workers there are
 AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
-IN_MEMORY = 3  # times the memory of a run, for each place of a program: two runs, and what the program makes of one
+IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at widths of 4 and 16, 128 x 128
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Wanted:
 
     @property
     def width(self) -> int:
-        """Of the program that runs step together in; 0: each on its own."""
+        """Of the program that runs step together in, where there is room for it; 0: each on its own."""
         if self.batch == "auto":
             return AUTO_WIDTH if self.device.startswith("gpu") and self.engine == "local" else 0
         return 0 if self.batch == "off" else int(self.batch)
@@ -160,22 +160,37 @@ def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> En
         return engines.slurm(Path(rest), sweep)
     if kind != "local":
         return engines.dask(wanted.engine, sweep)
-    return engines.local(children.seats(jobs(wanted, memory), wanted.device, wanted.per_gpu, runs, (lock,), wanted.width), sweep)
+    return engines.local(seats(wanted, memory, runs, (lock,)), sweep)
 
 
-def jobs(wanted: Wanted, memory: int) -> int | None:
-    """Runs at once on this machine: those asked for, or on a CPU what the memory has room for; None: as many as there are places."""
-    free, wide = host_memory(), wanted.width
-    if wide and wanted.device == "cpu":
-        if free is not None and IN_MEMORY * wide * memory > free:
+def seats(wanted: Wanted, memory: int, runs: int, inherits: tuple[int, ...] = ()) -> list[Seat]:
+    """Where on this machine `runs` runs go, each of which takes so many bytes.
+
+    Raises InputError for a GPU that is not there, and for more runs together than the memory holds.
+    """
+    free, wide, count = host_memory(), wanted.width, wanted.jobs
+    if wide:
+        count = count or (1 if wanted.device == "cpu" else None)
+        there = free if wanted.device == "cpu" else children.gpu_memory(wanted.device)
+        sharing = count or 1 if wanted.device == "cpu" else wanted.per_gpu
+        wide = _fitting(wanted, wide, memory, None if there is None else there // sharing)
+    elif wanted.device == "cpu" and not count and free is not None:
+        count = max(1, min(len(children.available_cores()), free // max(memory, 1)))
+    return children.seats(count, wanted.device, wanted.per_gpu, runs, inherits, wide)
+
+
+def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
+    """The width, or with "auto" as much of it as fits; 0: none."""
+    while free is not None and (need := int(IN_MEMORY * children.in_flight(width) * memory)) > free:
+        if wanted.batch != "auto":
             raise InputError(
-                f"--batch {wide}: so many runs of about {byte_size(memory)} need {byte_size(IN_MEMORY * wide * memory)} of memory "
-                f"together, and {byte_size(free)} are free. Give a smaller number, or off."
+                f"--batch {width}: {children.in_flight(width)} runs in flight of about {byte_size(memory)} need {byte_size(need)} "
+                f"of memory together, and {byte_size(free)} are free. Give a smaller number, or off."
             )
-        return wanted.jobs or 1
-    if wanted.jobs or free is None or wanted.device != "cpu":
-        return wanted.jobs
-    return max(1, min(len(children.available_cores()), free // max(memory, 1)))
+        width //= 2
+        if width < 2:
+            return 0
+    return width
 
 
 class _Driver:
