@@ -28,6 +28,7 @@ from rdsolver.simulation import Simulation
 from rdsolver.system import System
 
 from . import bone, measure
+from .modes import batch as batches
 from .modes import step as steps
 from .modes.copy import copy_rate
 from .peers import ours
@@ -35,6 +36,7 @@ from .peers.etd_dct import fixed
 from .problems import Case
 
 BUDGET = 500.0  # s; no section starts after it
+MEMBERS_LIMIT = 150.0  # s; no width starts after it
 BUFFERS = {"default": "", "none": "--xla_gpu_enable_command_buffer=", "with loops": "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,WHILE"}
 COLUMNS = ("section", "what", "precision", "figure", "unit", "more")
 Row = dict[str, Any]
@@ -253,13 +255,29 @@ def batch(a: Namespace) -> Iterator[Row]:
     )
 
 
+def members(a: Namespace) -> Iterator[Row]:
+    """Whole runs a second, one after another and together, against the width; those of 256 are 512 runs."""
+    cells, widths, end = (16, (2,), 0.5) if a.small else (128, (1, 4, 16, 64, 256), 5.0)
+    began, solver = time.perf_counter(), Solver("tr-bdf2", 1e-3, "float32", "cpu" if a.cpu else "gpu")
+    problems = batches.problems(cells, 2 * max(widths), solver, end)
+    serial = batches.serial(problems[:4])
+    yield _row(f"runs of {cells}^2, {end:g} d, one after another", "float32", serial, "runs/s")
+    for width in widths:
+        if time.perf_counter() - began > MEMBERS_LIMIT:
+            yield {"what": f"{width} wide", "more": "left out: no time"}
+            continue
+        rate, company = batches.rate(problems[: max(2 * width, 16)], width)
+        more = f"{rate / serial:.3g} times one after another; executed/needed {company.executed / company.needed:.3g}"
+        yield _row(f"the same together, {width} wide", "float32", rate, "runs/s", more, width=width)
+
+
 def _each(run: Callable[[Any, Any], Any], v: Any, a: Namespace) -> float:
     jax.block_until_ready(run(v, 1))
     n = 2 if a.small else 20
     return float(np.median(measure.timed(lambda: jax.block_until_ready(run(v, n)), 3)[0].wall)) / n
 
 
-SECTIONS = (checks, copies, step, binding, bone_run, launches, batch)
+SECTIONS = (checks, copies, step, binding, bone_run, launches, batch, members)
 
 
 if __name__ == "__main__":

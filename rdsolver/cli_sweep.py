@@ -67,6 +67,7 @@ def run(
     elif listed:
         from .sweep.folder import begin
 
+        _drives_nothing(wanted)
         begin(folder, design)
         more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
         typer.echo("\n".join(shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names))
@@ -114,27 +115,46 @@ def one(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the run, as in design.csv.")],
     device: Device = "cpu",
     allow_python: Python = False,
+    batch: Annotated[
+        str, typer.Option(metavar="W|off", help="In a program W wide, alone: the bits that it has in a sweep with --batch W.")
+    ] = "off",
 ) -> None:
     """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
     from .config_errors import unknown
     from .device import parted
     from .sweep.folder import design_of, status_of
     from .sweep.reader import run_folder
-    from .sweep.work import perform, task_of
+    from .sweep.runner import Wanted
+    from .sweep.work import perform, steps_alone, task_of
 
     parted(device)
+    width = Wanted(batch=batch).width
     design = design_of(folder, allow_python)
     if name not in design.names:
         raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
     anew = status_of(run_folder(folder, name)).get("status") == "failed"
 
+    from .integrators.together import alongside
     from .progress import TerminalReporter
 
     reporter = TerminalReporter()
-    ended = perform(task_of(design, design.names.index(name), folder, device, anew), reporter)
+    task = task_of(design, design.names.index(name), folder, device, anew)
+    with alongside(0 if steps_alone(task) else width):
+        ended = perform(task, reporter)
     if ended["status"] == "finished":
         reporter.say("finished", str(run_folder(folder, name)))
     raise typer.Exit(ended["exit_status"])
+
+
+def _drives_nothing(wanted: Wanted) -> None:
+    """Raises InputError for options of a driver."""
+    from dataclasses import fields
+
+    names = {"most_failures": "max-failures"}
+    for f in fields(wanted):
+        if f.name != "device" and getattr(wanted, f.name) != f.default:
+            option = f"--{names.get(f.name, f.name).replace('_', '-')}"
+            raise InputError(f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave one of them out.")
 
 
 def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:

@@ -168,6 +168,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-batch": lambda h: swept(h, ONE, "--batch", "1"),
     "sweep-batch-engine": lambda h: swept(h, ONE, "--batch", "4", "--engine", "tcp://127.0.0.1:1"),
     "sweep-batch-memory": lambda h: then(h.patch.setattr(runner, "host_memory", lambda: 1000), swept(h, ONE, "--batch", "4")),
+    "sweep-listed": lambda h: swept(h, ONE, "--list", "--jobs", 4),
     "sweep-gpu": lambda h: then(h.patch.setenv("CUDA_VISIBLE_DEVICES", ""), swept(h, ONE, "--device", "gpu:9")),
     "sweep-dask": lambda h: then(h.patch.setattr(engines, "CONNECTING", 0.2), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),
     "sweep-dask-missing": lambda h: then(h.patch.setitem(sys.modules, "distributed", None), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),

@@ -236,7 +236,7 @@ def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tm
     assert [width(m) for m in (1, 5.2, 20, 40, 500)] == [16, 8, 4, 2, 0]
     assert width(5.2, per_gpu=4) == 2
     assert width(1, batch="off") == 0
-    with pytest.raises(InputError, match="64 runs in flight of about 100 MB need 20[.]5 GB of memory"):
+    with pytest.raises(InputError, match=r"64 runs in flight of about 100 MB need 20[.]5 GB of memory"):
         width(100, batch="16")
 
 

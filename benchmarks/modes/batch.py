@@ -1,6 +1,8 @@
-"""batch: many runs one after another, and together at a fixed width: members a second, and what fixed width costs in work not needed.
+"""batch: many runs one after another, in processes side by side, and together at a fixed width: members a second, and what fixed width
+costs in work not needed.
 
-Members differ in parameters, doses and bone; that the first and the last are, bit for bit, what they are alone at that width is checked.
+Members differ in parameters, doses and bone; that `--check` of them, the first and the last among them, are bit for bit what they are alone
+at that width is checked.
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from rdsolver.device import in_flight
 from rdsolver.integrators.together import Company
 from rdsolver.problem import Problem, Solver
 from rdsolver.run import simulate
-from rdsolver.sweep.children import in_flight
 
 from .. import bone, measure
 
+Results = dict[str, np.ndarray]
 COLUMNS = ("how", "members", "seconds", "members/s", "over serial", "executed/needed", "as alone")
 
 
@@ -28,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", type=int, default=64, help="along each axis")
     parser.add_argument("--members", type=int, default=32)
     parser.add_argument("--widths", type=int, nargs="+", default=[4, 16])
+    parser.add_argument("--check", type=int, default=2, help="members that are run alone too")
     parser.add_argument("--end", type=float, default=10.0, help="d")
     parser.add_argument("--precision", default="float32", choices=("float32", "float64"))
     parser.add_argument("--integrator", default="tr-bdf2", choices=("tr-bdf2", "rkc2"))
@@ -35,39 +41,88 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(a: argparse.Namespace) -> list[dict[str, Any]]:
-    solver = Solver(a.integrator, 1e-3, a.precision, a.device)
-    problems = [_member(bone.problem(a.cells, 2, solver, a.end, seed=1 + i % 7), i) for i in range(a.members)]
-    simulate(problems[0]).close()  # compiles
-    began = time.perf_counter()
-    for p in problems:
-        simulate(p).close()
-    serial = time.perf_counter() - began
-    rows = [{"how": "one after another", "members": a.members, "seconds": serial, "members/s": a.members / serial, "over serial": 1.0}]
+    all_of_them = problems(a.cells, a.members, Solver(a.integrator, 1e-3, a.precision, a.device), a.end)
+    one = serial(all_of_them)
+    count, apart = side_by_side(all_of_them, a.device)
+    rows: list[dict[str, Any]] = [{"how": "one after another", "members/s": one, "over serial": 1.0}]
+    rows.append({"how": f"{count} processes", "members/s": apart, "over serial": apart / one})
     for width in a.widths:
-        together(problems[:1], width)  # compiles
-        began = time.perf_counter()
-        found, company = together(problems, width)
-        seconds = time.perf_counter() - began
-        alone = [together([problems[i]], width)[0][0] for i in (0, a.members - 1)]
-        equal = all(_same(x, y) for x, y in zip(alone, (found[0], found[-1]), strict=True))
-        row = {"how": f"together, {width} wide", "members": a.members, "seconds": seconds, "members/s": a.members / seconds}
-        rows.append(row | {"over serial": serial / seconds, "executed/needed": company.executed / company.needed, "as alone": equal})
+        found: list[Results] = []
+        many, company = rate(all_of_them, width, found)
+        chosen = np.unique(np.linspace(0, a.members - 1, min(a.check, a.members)).astype(int))
+        equal = sum(_same(together([all_of_them[i]], width)[0][0], found[i]) for i in chosen)
+        row = {"how": f"together, {width} wide", "members/s": many, "over serial": many / one}
+        rows.append(row | {"executed/needed": company.executed / company.needed, "as alone": f"{equal} of {len(chosen)}"})
+    rows = [row | {"members": a.members, "seconds": a.members / row["members/s"]} for row in rows]
     measure.show(f"{a.cells}^2, {a.end:g} d, {a.precision}, {a.integrator}, {a.device}", rows, COLUMNS)
     return [row | {"cells": a.cells, "end": a.end, "precision": a.precision, "integrator": a.integrator} for row in rows]
 
 
+def problems(cells: int, members: int, solver: Solver, end: float) -> list[Problem]:
+    """Seven sections, ten-fold in binding, three-fold in a diffusivity, other doses."""
+    return [_member(bone.problem(cells, 2, solver, end, seed=1 + i % 7), i) for i in range(members)]
+
+
+def serial(problems: Sequence[Problem]) -> float:
+    """Runs a second, one after another."""
+    simulate(problems[0]).close()  # compiles
+    began = time.perf_counter()
+    for p in problems:
+        simulate(p).close()
+    return len(problems) / (time.perf_counter() - began)
+
+
+def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
+    """How many processes, and runs a second in them, as a sweep without --batch has them: each with its file."""
+    from rdsolver.sweep import children  # with pydantic, which the rest does without
+    from rdsolver.sweep.on_demand import on_demand
+
+    seats = children.seats(None, device, 1, len(problems))
+    tables = [as_config(p) for p in problems]
+    with TemporaryDirectory() as folder, on_demand(Path(folder), None, device) as compute, ThreadPoolExecutor(len(seats)) as pool:
+        for _ in seats:  # compiles
+            list(pool.map(compute, [t | {"title": f"warm {i}"} for i, t in enumerate(tables[: 2 * len(seats)])]))
+        began = time.perf_counter()
+        list(pool.map(compute, tables))
+        return len(seats), len(problems) / (time.perf_counter() - began)
+
+
+def as_config(p: Problem) -> dict[str, Any]:
+    """The same run as the tables of a config."""
+    record, grid, solver = p.section.record, p.grid, p.solver
+    size = [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
+    made = {"bone_fraction": bone.FRACTION, "trabecular_thickness": record["trabecular_thickness"], "seed": record["seed"]}
+    return {
+        "section": {"kind": "trabecular", "size": size, "spacing": grid.spacing[0], "thickness": grid.thickness} | made,
+        "model": {"preset": p.preset, "parameters": dict(p.parameters)},
+        "dose": [{"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in p.doses],
+        "time": {"end": p.end, "save": list(p.save)},
+        "solver": {"integrator": solver.integrator, "tolerance": solver.tolerance, "precision": solver.precision},
+    }
+
+
+def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = None) -> tuple[float, Company]:
+    """Runs a second, together; found: gets their results."""
+    together(problems[:1], width)  # compiles
+    began = time.perf_counter()
+    results, company = together(problems, width)
+    seconds = time.perf_counter() - began
+    if found is not None:
+        found += results
+    return len(problems) / seconds, company
+
+
 def _member(p: Problem, i: int) -> Problem:
-    """Ten-fold in binding, three-fold in a diffusivity, another dose."""
     rng = np.random.default_rng(i)
     changed = {"opg_kon": 10 ** rng.uniform(-0.5, 0.5), "rankl_diffusivity": rng.uniform(0.6, 1.8), "rankl_production": rng.uniform(0.5, 2)}
     doses = tuple(replace(d, amount=d.amount * rng.uniform(0.3, 3)) for d in p.doses)
     return replace(p, parameters={k: v * changed.get(k, 1.0) for k, v in p.parameters.items()}, doses=doses)
 
 
-def together(problems: Sequence[Problem], width: int) -> tuple[list[dict[str, np.ndarray]], Company]:
+def together(problems: Sequence[Problem], width: int) -> tuple[list[Results], Company]:
     company = Company(width)
 
-    def go(p: Problem) -> dict[str, np.ndarray]:
+    def go(p: Problem) -> Results:
         with company.member(), simulate(p) as run:
             return {k: run[k][:] for k in run} | {f"series/{k}": run.series[k] for k in run.series}
 
@@ -75,5 +130,5 @@ def together(problems: Sequence[Problem], width: int) -> tuple[list[dict[str, np
         return list(pool.map(go, problems)), company
 
 
-def _same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+def _same(a: Results, b: Results) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)

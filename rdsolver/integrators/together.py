@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,6 +51,13 @@ def width() -> int:
     """Of the company that this run steps with; 0: it is alone. Results depend on it in their last bits."""
     member = _member.get()
     return 0 if member is None else member.company.width
+
+
+@contextmanager
+def alongside(width: int) -> Iterator[None]:
+    """A member of a company that has no other; of width 0: of none."""
+    with Company(width).member() if width else nullcontext():
+        yield
 
 
 # --- one member's part --------------------------------------------------------------------------------------------------

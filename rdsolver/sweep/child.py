@@ -19,9 +19,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from .children import in_flight
+from ..device import in_flight
 from .folder import Status
-from .work import Task, died, perform
+from .work import Task, died, perform, steps_alone
 
 FILES = 8  # that a run may have open
 
@@ -52,7 +52,7 @@ def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
 
 
 def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
-    """Runs that step together, each in a thread; a model of one's own, which is another one in every run, steps alone."""
+    """Runs that step together, each in a thread."""
     from ..integrators.together import Company
     from ..stopping import Ear, Signals
 
@@ -64,7 +64,7 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
         ear = Ear(signals)
         ears.add(ear)
         try:
-            with nullcontext() if task["tables"].get("model", {}).get("from") else company.member():
+            with nullcontext() if steps_alone(task) else company.member():
                 status = perform(task, stop=ear)
         except Exception as error:  # the others go on
             status = died(task, f"{type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..device import parted
+from ..device import in_flight, parted
 from ..errors import InputError
 from .work import Task
 
@@ -45,12 +45,6 @@ class Seat:
     def places(self) -> int:
         """Runs that its child has at once."""
         return in_flight(self.width) if self.width else 1
-
-
-def in_flight(width: int) -> int:
-    """Runs that a program of this width has to choose from: twice as many fill it always, and more let explicit steps of like length go
-    together (128 members, 16 wide: 1.33 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32)."""
-    return min(4 * width, 2 * width + 32)
 
 
 class Child:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..problem import ModelProblem, Problem, expected_solves, memory_needed
 from ..progress import byte_size
+from .collect import grid
 
 if TYPE_CHECKING:
     from ..config import Config
     from .design import Design
 
+OBSERVABLES = 16  # of a run in series.h5, about
 FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
 SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8  # on one core, measured at 64 x 64 to 256 x 256
 
@@ -44,7 +46,8 @@ def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of what is left of a sweep: memory of its largest run, disk in all, seconds on one core (None: not known)."""
+    """Of what is left of a sweep: memory of its largest run, disk in all with the collected series, seconds on one core (None: not
+    known)."""
 
     memory: int
     disk: int
@@ -62,7 +65,9 @@ def estimate(design: Design, statuses: Mapping[int, Mapping[str, Any]]) -> Estim
     known = {group: sum(w) / len(w) for group, w in walls.items()}
     each = {group: known.get(group, c.seconds) for group, c in costs.items()}
     seconds = None if None in each.values() else sum(n * (each[group] or 0.0) for group, n in left.items())
-    return Estimate(max((c.memory for c in costs.values()), default=0), sum(n * costs[g].file for g, n in left.items()), seconds)
+    collected = len(design) * len(grid(design.as_json())) * OBSERVABLES * 8
+    disk = sum(n * costs[g].file for g, n in left.items()) + collected
+    return Estimate(max((c.memory for c in costs.values()), default=0), disk, seconds)
 
 
 def check_disk(folder: Path, needed: int) -> int:

@@ -31,8 +31,8 @@ Compute = Callable[[dict[str, Any]], Path]
 
 
 @contextmanager
-def on_demand(folder: Path, jobs: int | None = None) -> Iterator[Compute]:
-    """jobs: runs at once (None: one a core). On leaving, runs under way keep what they have.
+def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Iterator[Compute]:
+    """jobs: runs at once (None: one a core, or a GPU). On leaving, runs under way keep what they have.
 
     Raises InputError when the folder cannot be written, or somebody else is at work in it.
     """
@@ -41,14 +41,14 @@ def on_demand(folder: Path, jobs: int | None = None) -> Iterator[Compute]:
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out.") from None
     with disk.driving(folder, PATIENCE) as lock:
-        seats = children.seats(jobs, "cpu", 1, MOST, (lock,))
+        seats = children.seats(jobs, device, 1, MOST, (lock,))
         with closing(engines.local(seats, str(folder.absolute()))) as engine:
-            yield _Asked(folder.absolute(), engine)
+            yield _Asked(folder.absolute(), engine, device.partition(":")[0])  # a child sees one GPU
 
 
 class _Asked:
-    def __init__(self, folder: Path, engine: Engine) -> None:
-        self.folder, self.engine = folder, engine
+    def __init__(self, folder: Path, engine: Engine, device: str) -> None:
+        self.folder, self.engine, self.device = folder, engine, device
         self._lock, self._found = threading.Lock(), dict[str, Future[Path]]()
 
     def __call__(self, tables: dict[str, Any]) -> Path:
@@ -66,9 +66,9 @@ class _Asked:
     def _computed(self, tables: dict[str, Any], row: str) -> Path:
         run = run_folder(self.folder, row[:16])
         before = disk.status_of(run)
-        about = {"folder": str(run), "tables": tables, "source": run.name, "python": False, "hash": row, "row": row, "device": "cpu"}
-        more = {"group": config_from(tables, run.name).shape, "anew": before.get("status") == "failed", "attempt": 1}
-        status = self._performed(about | more)
+        about = {"folder": str(run), "tables": tables, "source": run.name, "python": False, "hash": row, "row": row}
+        more = {"group": config_from(tables, run.name).shape, "anew": before.get("status") == "failed"}
+        status = self._performed(about | more | {"device": self.device, "attempt": 1})
         if status["status"] != "finished":
             raise RunError(f"{run}: {status['error']}")
         return run / RUN

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..device import parted
+from ..device import in_flight, parted
 from ..errors import InputError, RunError
 from ..problem import host_memory
 from ..progress import Tells, byte_size
@@ -181,10 +181,10 @@ def seats(wanted: Wanted, memory: int, runs: int, inherits: tuple[int, ...] = ()
 
 def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
     """The width, or with "auto" as much of it as fits; 0: none."""
-    while free is not None and (need := int(IN_MEMORY * children.in_flight(width) * memory)) > free:
+    while free is not None and (need := int(IN_MEMORY * in_flight(width) * memory)) > free:
         if wanted.batch != "auto":
             raise InputError(
-                f"--batch {width}: {children.in_flight(width)} runs in flight of about {byte_size(memory)} need {byte_size(need)} "
+                f"--batch {width}: {in_flight(width)} runs in flight of about {byte_size(memory)} need {byte_size(need)} "
                 f"of memory together, and {byte_size(free)} are free. Give a smaller number, or off."
             )
         width //= 2

@@ -40,6 +40,11 @@ def row_of(tables: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
+def steps_alone(task: Task) -> bool:
+    """Whether a run joins no company: a model of one's own is executed anew for every run, and so is another one in each."""
+    return bool(task["tables"].get("model", {}).get("from"))
+
+
 def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:
     """Begin a run, or go on with it; one that is finished is left as it is.
 
