@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask
 from errors_here import FULL, SLAB, Here, fails, lock, then
 from sweeps import BASE, STEPS, design, put_run, put_sweep
 
@@ -171,6 +172,10 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-listed": lambda h: swept(h, ONE, "--list", "--jobs", 4),
     "sweep-gpu": lambda h: then(h.patch.setenv("CUDA_VISIBLE_DEVICES", ""), swept(h, ONE, "--device", "gpu:9")),
     "sweep-dask": lambda h: then(h.patch.setattr(engines, "CONNECTING", 0.2), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),
+    "sweep-tls": lambda h: swept(h, ONE, "--engine", "tls://127.0.0.1:9"),
+    "sweep-slurm-tls": lambda h: then(
+        h.patch.setitem(dask.config.config, "distributed", {"comm": {"require-encryption": True}}), under_slurm(h)
+    ),
     "sweep-dask-missing": lambda h: then(h.patch.setitem(sys.modules, "distributed", None), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),
     "sweep-profile-missing": lambda h: under_slurm(h, memory=None),
     "sweep-profile-key": lambda h: under_slurm(h, memroy="1GB"),

@@ -3,7 +3,9 @@
 import json
 import sys
 import threading
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sweep_files import made, sweep
@@ -171,6 +173,7 @@ def test_slurm_gets_a_script(there):
     profile = {"jobs": 3, "cores": 4, "memory": "8GB", "walltime": "02:00:00", "queue": "short", "interface": "lo"}
     _profile(profile | {"job_extra_directives": ["--gres=gpu:1"]})
     said = sweep("sweep.toml", "--dry-run", "--engine", "slurm:profile.toml").output
+    assert "--no-dashboard --dashboard-address 127.0.0.1:0" in said
     for line in ("#SBATCH -p short", "#SBATCH --cpus-per-task=4", "#SBATCH -t 02:00:00", "#SBATCH --gres=gpu:1", "--nworkers 4 --nanny"):
         assert line in said
     for change, words in (
@@ -189,6 +192,61 @@ def test_nothing_is_bound_but_what_the_profile_names(there):
     with engines._cluster(engines._profile(Path("profile.toml")), Path("profile.toml")) as cluster:
         assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
         assert {s.getsockname()[0] for s in cluster.scheduler.http_server._sockets.values()} == {"127.0.0.1"}
+
+
+def test_jobs_that_end_before_the_runs_are_submitted_again(there, monkeypatch):
+    class Cluster:
+        def __init__(self):
+            self.worker_spec, self.scaled = {}, []
+
+        def job_script(self):
+            return ""
+
+        def scale(self, jobs):
+            self.scaled.append(jobs)
+            self.worker_spec = dict.fromkeys(range(jobs))
+
+    class Client:
+        def __init__(self, cluster):
+            assert cluster is there_is
+
+        def nthreads(self):
+            return {"one": 4, "two": 4}
+
+        def get_executor(self, **options):
+            return None
+
+    there_is = Cluster()
+    _profile({"jobs": 2, "cores": 4, "memory": "8GB", "interface": "lo"})
+    monkeypatch.setattr(engines, "_cluster", lambda settings, profile: there_is)
+    monkeypatch.setattr(engines, "_try", lambda script, profile: None)
+    monkeypatch.setattr(engines.importlib, "import_module", lambda name: SimpleNamespace(Client=Client))
+    engine = engines.slurm(Path("profile.toml"), "out")
+    assert (engine.width(), there_is.scaled) == (8, [2])
+    there_is.worker_spec.pop(0)  # its wall time
+    assert [engine.width(), engine.width(), there_is.scaled] == [8, 8, [2, 2]]
+
+
+def test_that_nobody_computes_is_said(there, monkeypatch):
+    """Of jobs that wait in a queue, for example."""
+    d = made('[grid]\n"section.seed" = [1]')
+    futures, told = [Future()], []
+
+    class Queue(Executor):
+        def submit(self, fn, task):
+            return futures[0]
+
+    def say(topic, text):
+        told.append(f"{topic}: {text}")
+        futures[0].set_result({"status": "finished", "error": "", "wall_time": 1.0, "steps": 1})
+
+    monkeypatch.setattr(runner, "ALONE", 0.05)
+    engine = engines.Engine("2 Slurm jobs", Queue(), lambda: 0, lambda: None, lambda: None, "no job runs: `squeue --me` says why")
+    tell = SimpleNamespace(say=say, working=lambda *_: None)
+    Path("out").mkdir()
+    outcome = runner._Driver(d, Path("out"), engine, runner.Wanted(), tell, {}).go([0], set(), 9)
+    assert (outcome.left, told) == (0, ["waiting: no job runs: `squeue --me` says why"])
+    assert "no job runs" in Path("out/sweep.log").read_text()
 
 
 def test_a_job_that_slurm_refuses_is_said(there, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import RunError
-from rdsolver.integrators.together import PATIENCE, Company, _alike, _Request, _vain
+from rdsolver.integrators.together import PATIENCE, Company, _alike, _Request, _vain, alongside
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.problem import Change, ModelProblem, Solver
@@ -37,7 +37,12 @@ def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
 
 
 def results(p, company):
-    with company.member(), simulate(p) as run:
+    with company.member():
+        return read(p)
+
+
+def read(p):
+    with simulate(p) as run:
         parts = {"series/": run.series, "state/": run.state, "": run}
         return {f"{kind}{name}": np.asarray(part[name]) for kind, part in parts.items() for name in part}
 
@@ -64,9 +69,9 @@ def test_a_member_is_what_it_is_alone(case):
     problems = [CASES[case](i) for i in range(7)]
     found, company = together(problems, 2)
     assert 1 <= company.executed / company.needed < 1.5
-    alone = Company(2)
     for i in (0, len(problems) - 1):
-        assert same(found[i].result(), results(problems[i], alone))
+        with alongside(2):
+            assert same(found[i].result(), read(problems[i]))
     apart = simulate(problems[0])
     for name in apart:  # round-off, seen through the steps
         np.testing.assert_allclose(found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:])))
@@ -90,7 +95,7 @@ def test_members_of_another_shape_wait_for_nobody_in_the_end():
 
 
 def asked(*work):
-    return [_Request(None, None, (), (n - 1,), 1) for n in work]  # pyright: ignore[reportArgumentType]
+    return [_Request(None, None, (), (n - 1,), 1) for n in work]  # pyright: ignore[reportArgumentType]  # nobody's, of nothing
 
 
 def test_those_of_like_work_go_together_and_none_waits_for_ever():

@@ -150,10 +150,13 @@ class _Member:
         return last[1]
 
 
+_kinds: dict[Hashable, object] = {}  # long descriptions, each compared once
+
+
 def _kind(tree: Any, rows: int = 0) -> Hashable:
-    """Structure, and shapes after so many axes and types of its arrays."""
+    """What stands for its structure, and for shapes after so many axes and types of its arrays."""
     leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple((x.shape[rows:], x.dtype) for x in leaves)
+    return _kinds.setdefault((structure, tuple((x.shape[rows:], x.dtype) for x in leaves)), object())
 
 
 @jax.jit
@@ -182,26 +185,25 @@ def _with_row(tree: Any, row: Array, values: Any) -> Any:
 
 @dataclass(eq=False)
 class _Request:
-    """passed: how often others were taken instead."""
+    """passed: how often others were taken instead; leads: those whose step this member's thread is to compute with its own; told: when
+    there is something for its thread to do."""
 
     member: _Member
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     trips: tuple[int, ...]
     beside: int
-    kinds: tuple[Hashable, ...] = ()
     passed: int = 0
+    leads: Sequence[_Request] = ()
     finished: bool = False
     result: Any = None
     error: BaseException | None = None
+    told: threading.Event = field(default_factory=threading.Event)
 
-    @property
-    def kind(self) -> Hashable:
-        return self.function, self.kinds
-
-    @property
-    def work(self) -> int:
-        return self.beside + sum(self.trips)
+    def __post_init__(self) -> None:
+        self.work = self.beside + sum(self.trips)
+        self.kinds = tuple(self.member.kind(i, x) for i, x in enumerate(self.arguments))
+        self.kind = self.function, self.kinds
 
 
 class Company:
@@ -212,7 +214,7 @@ class Company:
 
     def __init__(self, width: int) -> None:
         self.width, self.executed, self.needed = width, 0, 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._dispatching, self._given = False, 0  # programs with the device
         self._waiting: list[_Request] = []
         self._live = self._stepping = 0  # members; those of them that have asked for a step
@@ -223,45 +225,47 @@ class Company:
     def member(self) -> Iterator[None]:
         """What is done inside is done by a member: everyone waits for it, until it leaves."""
         member = _Member(self)
-        with self._changed:
+        with self._lock:
             self._live += 1
         token = _member.set(member)
         try:
             yield
         finally:
             _member.reset(token)
-            with self._changed:
+            with self._lock:
                 member.left = True
                 self._live -= 1
                 self._stepping -= member.stepping
-                self._changed.notify_all()
+                self._next()
 
     def call(self, request: _Request) -> Any:
-        request.kinds = tuple(request.member.kind(i, x) for i, x in enumerate(request.arguments))
-        with self._changed:
+        with self._lock:
             self._stepping += not request.member.stepping
             request.member.stepping = True
             self._waiting.append(request)
-        while batch := self._next(request):
-            self._compute(batch)
+            self._next()
+        while not request.finished:
+            request.told.wait()
+            request.told.clear()
+            if request.leads:
+                self._compute(request.leads)
         if request.error is not None:
             raise request.error
         return request.result
 
-    def _next(self, own: _Request) -> list[_Request]:
-        """What this thread is to compute, as soon as something is ready; none once its own request is finished."""
-        with self._changed:
-            while not own.finished:
-                if not self._dispatching and self._given < AHEAD and (batch := self._ready()):
-                    self._dispatching = True
-                    self._given += 1
-                    return batch
-                self._changed.wait()
-            return []
+    def _next(self) -> None:
+        """Has one of those that are ready compute the step of all of them. To be called with the lock, whenever something has changed."""
+        if not self._dispatching and self._given < AHEAD and (batch := self._ready()):
+            self._dispatching = True
+            self._given += 1
+            batch[0].leads = batch
+            batch[0].told.set()
 
     def _ready(self) -> list[_Request]:
         """A full program of those that fit together; when all that step wait, of those that fit best; when everyone waits, what there is of
         the kind that most wait for."""
+        if len(self._waiting) < min(self.width, self._live):
+            return []
         kinds: dict[Hashable, list[_Request]] = {}
         for request in self._waiting:
             kinds.setdefault(request.kind, []).append(request)
@@ -282,9 +286,9 @@ class Company:
             try:
                 held, told = self._dispatched(batch)
             finally:
-                with self._changed:
+                with self._lock:
                     self._dispatching = False
-                    self._changed.notify_all()
+                    self._next()
             told = jax.device_get(told)
         except BaseException as error:  # each member fails by it, with its own state kept
             for request in batch:
@@ -292,11 +296,12 @@ class Company:
         else:
             for i, request in enumerate(batch):
                 request.result = tuple(Held(stack, i) for stack in held), jax.tree.map(lambda x, i=i: x[i], told)
-        with self._changed:
+        with self._lock:
             self._given -= 1
             for request in batch:
-                request.finished = True
-            self._changed.notify_all()
+                request.finished, request.leads = True, ()
+                request.told.set()
+            self._next()
 
     def _dispatched(self, batch: Sequence[_Request]) -> tuple[tuple[_Stack, ...], Any]:
         first = batch[0]

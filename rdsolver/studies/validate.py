@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from ..output.reader import open_run
 from ..sweep.children import available_cores
 from ..sweep.on_demand import on_demand
 from .rows import Curve
-from .scenes import Outcome, Stage
+from .scenes import Outcome, Stage, Tables
 from .targets import Study, Target
 from .targets_drugs import t3, t4, t5, t10, t11
 from .targets_healthy import m3, t0, t1, t2, t12, t15
@@ -59,24 +60,26 @@ def validate(
     Raises InputError when the folder cannot be written, or is in use.
     """
     chosen, found, began = STUDIES if studies is None else studies, [], time.perf_counter()
+    done, runs = 0, itertools.count(1)
+
+    def run(tables: Tables) -> Outcome:
+        with open_run(compute(tables)) as of:
+            outcome = Outcome.of(of)
+        working(f"{done} of {len(chosen)} targets, {next(runs)} runs", done / len(chosen), time.perf_counter() - began)
+        return outcome
+
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else out
         pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))  # of studies that wait for their runs
         compute = stack.enter_context(on_demand(folder, jobs))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # interrupted: no further study begins, then runs are stopped
-        stages = [Stage(quick, seed, lambda tables: _outcome(compute(tables))) for seed in SEEDS[quick]]
+        stages = [Stage(quick, seed, run) for seed in SEEDS[quick]]
         waiting = [[pool.submit(_of, study, stage) for stage in stages] for study in chosen]
-        for i, (study, each) in enumerate(zip(chosen, waiting, strict=True)):
-            working(f"{i} of {len(chosen)} targets", i / len(chosen), time.perf_counter() - began)
+        for done, (study, each) in enumerate(zip(chosen, waiting, strict=True)):  # noqa: B007  `run` tells it
             for target in _means(study, each, draw):
                 found.append(target)
                 tell(target)
     return found
-
-
-def _outcome(path: Path) -> Outcome:
-    with open_run(path) as run:
-        return Outcome.of(run)
 
 
 def _of(study: Study, stage: Stage) -> list[Target | Curve]:

@@ -28,18 +28,22 @@ OURS = ("jobs", "interface", "host", "port")
 SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
 WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory", "log_directory", "death_timeout", "shebang")
 HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else a scheduler's own pages are open to every network
+UNSEEN = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # of workers likewise
+MOST_AGAIN = 100  # times that a job is submitted again
 NEEDED = ("jobs", "cores", "memory")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s."""
+    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s; lacking: what to
+    do where nobody computes."""
 
     where: str
     executor: Executor
     width: Callable[[], int]
     stop: Callable[[], Any]
     close: Callable[[], Any]
+    lacking: str = ""
 
 
 def local(seats: Sequence[Seat], sweep: str) -> Engine:
@@ -65,9 +69,14 @@ def dask(address: str, sweep: str) -> Engine:
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
             f"--engine {address}: no Dask scheduler is reached ({error}). Start one with `dask scheduler --host HOST`, workers with "
-            f"`dask worker {address}`, and give its address."
+            f"`dask worker {address}`, and give its address; of one with TLS that is tls://..."
         ) from None
-    return _of(client, address, client.close, sweep)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"--engine {address}: TLS is not set up for it ({error}). Name certificates in ~/.config/dask/distributed.yaml, and give "
+            'tls:// where it requires encryption (docs/batches.md, "Security").'
+        ) from None
+    return _of(client, address, client.close, sweep, f"no worker is there: start some with `dask worker {address}`")
 
 
 def slurm(profile: Path, sweep: str) -> Engine:
@@ -77,13 +86,20 @@ def slurm(profile: Path, sweep: str) -> Engine:
     _try(cluster.job_script(), profile)
     cluster.scale(jobs=jobs)
     client = importlib.import_module("distributed").Client(cluster)
+    again = iter(range(MOST_AGAIN * jobs))
+
+    def keep_up() -> None:
+        """Jobs that came to their wall time, or were cancelled, are submitted again."""
+        if len(cluster.worker_spec) < jobs and next(again, None) is not None:
+            cluster.scale(jobs=jobs)
 
     def close() -> None:
         client.close()
         with suppress(Exception):  # a job that Slurm refused after all
             cluster.close()
 
-    return _of(client, f"{jobs} Slurm job{'s' if jobs > 1 else ''}", close, sweep)
+    told = f"{jobs} Slurm job{'s' if jobs > 1 else ''}"
+    return _of(client, told, close, sweep, "no job runs: `squeue --me` says why", keep_up)
 
 
 def script(profile: Path) -> str:
@@ -92,11 +108,12 @@ def script(profile: Path) -> str:
         return cluster.job_script()
 
 
-def _of(client: Any, where: str, close: Callable[[], Any], sweep: str) -> Engine:
+def _of(client: Any, where: str, close: Callable[[], Any], sweep: str, lacking: str, keep_up: Callable[[], Any] = lambda: None) -> Engine:
     _quiet()
 
     def width() -> int:
         with suppress(Exception):  # on a scheduler that was just lost
+            keep_up()
             return sum(client.nthreads().values())
         return 0
 
@@ -109,7 +126,7 @@ def _of(client: Any, where: str, close: Callable[[], Any], sweep: str) -> Engine
             client.run(children.close, on_error="ignore")
         close()
 
-    return Engine(where, client.get_executor(pure=False, retries=0), width, stop, end)
+    return Engine(where, client.get_executor(pure=False, retries=0), width, stop, end, lacking)
 
 
 def _profile(path: Path) -> dict[str, Any]:
@@ -133,8 +150,14 @@ def _profile(path: Path) -> dict[str, Any]:
 def _cluster(settings: dict[str, Any], profile: Path) -> Any:
     jobqueue = _imported("dask_jobqueue", f"--engine slurm:{profile}")
     _quiet()
+    if importlib.import_module("dask").config.get("distributed.comm.require-encryption", None):
+        raise InputError(
+            f"{profile}: your settings of Dask require encryption, and jobs under Slurm are started without. Start a scheduler and workers "
+            'with TLS by hand, and give --engine tls://HOST:PORT (docs/batches.md, "Security").'
+        )
     scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | HTTP
     rest = {"processes": settings["cores"]} | {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
+    rest["worker_extra_args"] = [*UNSEEN, *rest.get("worker_extra_args", [])]
     try:
         return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
@@ -148,7 +171,7 @@ def _try(script: str, profile: Path) -> None:
         file.flush()
         try:
             asked = subprocess.run(["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60)
-            why = asked.stderr.strip() if asked.returncode else ""
+            why = " ".join(asked.stderr.split()) if asked.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as error:
             why = f"sbatch cannot be called here ({error})"
     if why:

@@ -36,6 +36,7 @@ from .work import Task, died, record, task_of
 PATIENCE = 15.0  # s for what a killed driver left to leave
 MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
+ALONE = 30.0  # s without anybody who computes, until that is said
 LOOK = 3.0  # s between two looks at how many workers there are
 AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
 IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at widths of 4 and 16, 128 x 128
@@ -200,7 +201,8 @@ class _Driver:
         self.given: dict[Future[Status], tuple[int, Task]] = {}
         self.waiting: deque[tuple[int, bool, int]] = deque()  # run, anew, attempt
         self.failed = sum(s["status"] == "failed" for s in statuses.values())
-        self.began, self.looked, self.width = time.monotonic(), 0.0, 0
+        self.began = self.computed = time.monotonic()
+        self.looked, self.width = 0.0, 0
 
     def go(self, todo: list[int], anew: set[int], limit: float) -> Outcome:
         """Until the last run, or what stops it."""
@@ -284,6 +286,11 @@ class _Driver:
             self.looked, self.width = now, self.engine.width()
         running = min(self.width, len(self.given))
         what = f"{done} of {len(self.design)} runs done, {running} running, {self.failed} failed"
+        self.computed = now if self.width or not self.given else self.computed
+        if now - self.computed > ALONE:
+            self.computed = now
+            self._note(self.engine.lacking)
+            self.tell.say("waiting", self.engine.lacking)
         left = len(self.waiting) + len(self.given)
         self.tell.working(what, (self.todo - left) / self.todo, now - self.began)
 
