@@ -114,7 +114,7 @@ def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = 
 
 def _member(p: Problem, i: int) -> Problem:
     rng = np.random.default_rng(i)
-    changed = {"opg_kon": 10 ** rng.uniform(-0.5, 0.5), "rankl_diffusivity": rng.uniform(0.6, 1.8), "rankl_production": rng.uniform(0.5, 2)}
+    changed = {"opg_kon": 10 ** rng.uniform(-0.4, 0.6), "rankl_diffusivity": rng.uniform(0.6, 1.8), "rankl_production": rng.uniform(0.5, 2)}
     doses = tuple(replace(d, amount=d.amount * rng.uniform(0.3, 3)) for d in p.doses)
     return replace(p, parameters={k: v * changed.get(k, 1.0) for k, v in p.parameters.items()}, doses=doses)
 
