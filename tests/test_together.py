@@ -13,8 +13,10 @@ from rdsolver.errors import RunError
 from rdsolver.integrators.together import PATIENCE, Company, _alike, _Request, _vain, alongside
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.output.reader import open_run
 from rdsolver.problem import Change, ModelProblem, Solver
-from rdsolver.run import simulate
+from rdsolver.run import resume, simulate
+from rdsolver.stopping import Stop
 
 
 def rates(u, p, at):
@@ -43,8 +45,12 @@ def results(p, company):
 
 def read(p):
     with simulate(p) as run:
-        parts = {"series/": run.series, "state/": run.state, "": run}
-        return {f"{kind}{name}": np.asarray(part[name]) for kind, part in parts.items() for name in part}
+        return read_from(run)
+
+
+def read_from(run):
+    parts = {"series/": run.series, "state/": run.state, "": run}
+    return {f"{kind}{name}": np.asarray(part[name]) for kind, part in parts.items() for name in part}
 
 
 def together(problems, width):
@@ -75,6 +81,31 @@ def test_a_member_is_what_it_is_alone(case):
     apart = simulate(problems[0])
     for name in apart:  # round-off, seen through the steps
         np.testing.assert_allclose(found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:])))
+
+
+class Soon(Stop):
+    """Asks for a stop when it has been asked so often itself, which is twice a step."""
+
+    def __init__(self, often):
+        super().__init__()
+        self.left = often
+
+    @property
+    def name(self):
+        self.left -= 1
+        return "SIGTERM" if self.left < 0 else ""
+
+
+@pytest.mark.parametrize(("integrator", "asked"), [("tr-bdf2", 60), ("rkc2", 90)])
+def test_a_member_that_was_stopped_goes_on_with_the_same_bits(tmp_path, integrator, asked):
+    p = two(1, integrator)
+    with alongside(2):
+        straight = read(p)
+        simulate(p, out=tmp_path, stop=Soon(asked)).close()
+    with open_run(tmp_path / "run.h5") as run:
+        assert (run.status, 1.4 < run.state["time"] < p.end) == ("stopped", True)  # after its event
+    with alongside(2), resume(tmp_path, p) as run:
+        assert same(read_from(run), straight)
 
 
 def test_a_member_that_fails_harms_no_other():

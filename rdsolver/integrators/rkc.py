@@ -27,7 +27,7 @@ from jax import Array
 from ..errors import RunError
 from ..system import Fields, System
 from .base import Memory, Trial, explicit, verdict
-from .together import apart, together, width
+from .together import together, width
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
@@ -176,8 +176,8 @@ def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fie
 def _whole(
     system: System, t: Array, u: Fields, f0: Fields, dt: Array, stops: Array, table: Array, weights: Array, tol: Array, *trips: Array
 ) -> Any:
-    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict, the observables, and the bounds
-    of the next. stops: the two stages inside the step that the error estimate looks at, and the last."""
+    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict, the observables. stops: the two
+    stages inside the step that the error estimate looks at, and the last."""
     kept, z, older = _begin(system, t, u, f0, dt, table[1, 2] * dt)
     last, seen = jnp.asarray(1), []
     for j, most in zip(stops, trips, strict=True):
@@ -186,7 +186,12 @@ def _whole(
         last = last + 2 * pairs
         seen.append({k: jnp.where(last == j, z[k], older[k]) for k in u})
     end, f, *found = _finish(system, t + dt, u, tuple(seen), weights, tol)
-    return (end, f), (*found, bounds(system, t + dt, end))
+    return (end, f), found
+
+
+def _bounds(system: System, t: Array, u: Fields) -> tuple[tuple[()], Array]:
+    """Apart from the step, so that a run that is resumed at u finds the same."""
+    return (), bounds(system, t, u)
 
 
 class RKC2:
@@ -195,19 +200,16 @@ class RKC2:
     dense: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._known: list[tuple[System, float, Fields, tuple[float, float]]] = []
+        self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
 
     def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
-        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answers are kept."""
-        for of, when, fields, limits in self._known:
-            if of is system and when == t and fields is u:
-                return limits
-        return self._note(system, t, u, bounds(system, np.float64(t), apart(u)))
-
-    def _note(self, system: System, t: float, u: Fields, found: Any) -> tuple[float, float]:
-        radius, leaving = (float(x) for x in found)
-        self._known = [*self._known[-1:], (system, t, u, (radius, leaving))]
-        return radius, leaving
+        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept."""
+        known = self._known
+        if known is None or known[0] is not system or known[1] != t or known[2] is not u:
+            at = system, np.float64(t), u
+            radius, leaving = (float(x) for x in (together(_bounds, *at)[1] if width() else bounds(*at)))
+            self._known = known = system, t, u, (radius, leaving)
+        return known[3]
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""
@@ -231,8 +233,7 @@ class RKC2:
             odd = stops + 1 - stops % 2
             trips = tuple(int(n) for n in np.diff(odd, prepend=1) // 2)
             step = system, now, u, memory.f, h, stops, method.table, method.weights, tolerance
-            (new, f), (*found, limits) = together(_whole, *step, trips=trips, beside=BESIDE)
-            self._note(system, end, new, limits)
+            (new, f), found = together(_whole, *step, trips=trips, beside=BESIDE)
             yield explicit(end, dt, new, f, (found[0], found[1]), stages)
             return
         kept, z, older = _begin(system, now, u, memory.f, h, method.table[1, 2] * h)
