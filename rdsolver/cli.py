@@ -300,10 +300,13 @@ def validate(
     import json
 
     from .progress import TerminalReporter
+    from .stopping import sigterm_unwinds
     from .studies import validate as studies
 
     curves, reporter = [], TerminalReporter()
-    found = studies.validate(quick, lambda t: reporter.say(t.verdict, studies.line(t)), None, curves.append, out, jobs, reporter.working)
+    with sigterm_unwinds():
+        tell = lambda t: reporter.say(t.verdict, studies.line(t))  # noqa: E731
+        found = studies.validate(quick, tell, None, curves.append, out, jobs, reporter.working)
     missed, judged = sum(not t.passed for t in found), sum(t.verdict != "report" for t in found)
     told = f"{missed} of them missed" if missed else "all within them"
     typer.echo(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")

@@ -128,7 +128,7 @@ def one(
     from .sweep.work import perform, steps_alone, task_of
 
     parted(device)
-    width = Wanted(batch=batch).width
+    width = Wanted(batch=batch, device=device).width
     design = design_of(folder, allow_python)
     if name not in design.names:
         raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
@@ -168,10 +168,10 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     typer.echo(f"runs      {len(design):,}" + (f", {left:,} of them left" if statuses else ""))
     typer.echo(f"varied    {', '.join(design.varied) or 'nothing'}")
     typer.echo(f"groups    {groups:,} that share compiled programs")
-    width = 0
+    width = processes = 0
     if wanted.engine == "local":
         places = runner.seats(wanted, expected.memory, max(left, 1))
-        width = sum(seat.places for seat in places)
+        width, processes = sum(seat.places for seat in places), len(places)
         together = f", {places[0].width} of them stepping together" if places[0].width else ""
         typer.echo(f"at once   {width}{together}, each about {progress.byte_size(expected.memory)} of memory at most")
     free = check_disk(folder, expected.disk)
@@ -179,7 +179,9 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):
         typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
     else:
-        told = f"about {progress.duration(expected.seconds / (width or 1))}" + ("" if width else ", divided by the workers there are")
+        told = f"about {progress.duration(expected.seconds / ((width if statuses else processes) or 1))}" + (
+            "" if width else ", divided by the workers there are"
+        )
         typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
     if wanted.engine.startswith("slurm:"):
         typer.echo(f"\n{engines.script(Path(wanted.engine.partition(':')[2]))}", nl=False)

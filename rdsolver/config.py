@@ -186,7 +186,8 @@ class Config(Table):
         """
         try:
             if section is None and isinstance(self.section, Box):
-                check_memory(self.section.grid().cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
+                cells = self.section.grid().cells // self.section.coarsen ** len(self.section.size)
+                check_memory(cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
             place = self.section.build() if section is None else _given(section, self.section, self.whole is not None)
             place = coarsened(place, self.section.coarsen)
             _check_window(self.output, place.grid)

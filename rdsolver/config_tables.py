@@ -305,8 +305,7 @@ class SolverTable(Table):
     precision: Literal["float32", "float64"] = "float32"
     """Of the arithmetic and of the file."""
     max_steps: Annotated[int | None, Field(ge=1)] = None
-    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none; a resumed run
-    has as many again)."""
+    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none)."""
 
 
 class OutputTable(Table):

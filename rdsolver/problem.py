@@ -57,7 +57,7 @@ class Solver:
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
-    max_steps: int | None = None  # accepted ones of a sitting, before it fails
+    max_steps: int | None = None  # accepted ones, before the run fails
 
     def __post_init__(self) -> None:
         if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:

@@ -122,13 +122,13 @@ class Simulation:
             yield self._opening(self.memory)
         else:
             began = time.perf_counter() - self.totals.seconds
-        most, before = self.problem.solver.max_steps, self.totals.steps
+        most = self.problem.solver.max_steps
         while self.t < self.problem.end:
-            if most is not None and self.totals.steps - before >= most:
+            if most is not None and self.totals.steps >= most:
                 raise RunError(
                     f"{most:,} steps reached {self.t:g} of {self.problem.end:g} {self.model.time_unit}, "
                     "and solver.max_steps allows no more. "
-                    "The state is kept: resume the run for as many again, or raise it."
+                    "The state is kept. Raise it and run again, or look at what makes the steps so short."
                 )
             if self.t >= self.segment[1] or self.course.surprised:
                 self._cross()

@@ -122,6 +122,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "trabecular-thin": lambda h: h.check(TRABECULAR % "trabecular_thickness=30"),
     "trabecular-thick": lambda h: h.check(TRABECULAR % "trabecular_thickness=300"),
     "ring-thin": lambda h: h.check(RINGS % 5, "model.name=artery"),
+    "coarsen-period": lambda h: h.check("section.borders=periodic", "section.coarsen=3"),
     "ring-room": lambda h: h.check(RINGS % "50, count=9", "model.name=artery"),
     "no-surface": lambda h: h.check(PLAIN % "slab_thickness=320, thickness=10"),
     "lives": lambda h: h.own("parameters=(K, D)", 'parameters=(K, D), lives="bone"'),

@@ -10,7 +10,7 @@ import pytest
 from rdsolver import load_config
 from rdsolver.config import SCHEMA, schema
 from rdsolver.domain.grid import Grid
-from rdsolver.domain.section import slab
+from rdsolver.domain.section import Section, coarsened, slab
 from rdsolver.errors import InputError
 from rdsolver.models.bone.parameters import parameters
 
@@ -351,3 +351,43 @@ def test_a_change_beyond_what_is_plausible_earns_a_warning(config):
     assert "mine.toml: change.0.factor = 10000: rankl_production = " in warning
     for usual in (0, 2):
         assert load_config(config, [*change, f"change.0.factor={usual}"]).warnings == []
+
+
+def test_a_section_is_made_coarser_by_whole_cells():
+    """Volume averages within the field of view; what is left over is dropped; two cells are left along a short axis."""
+    rng = np.random.default_rng(1)
+    bone, active = rng.random((6, 5)), np.ones((6, 5), bool)
+    active[:2, :2] = [[True, False], [False, False]]
+    active[2, 0] = False
+    wide = coarsened(Section(Grid((6, 5), (10.0, 20.0), thickness=5.0), bone, active), 2)
+    assert (wide.grid.shape, wide.grid.spacing, wide.grid.thickness) == ((3, 2), (20.0, 40.0), 5.0)
+    assert wide.active.tolist() == [[False, True], [True, True], [True, True]]
+    inside = np.array([bone[2, 1], bone[3, 0], bone[3, 1]])
+    assert wide.bone[1, 0] == pytest.approx(inside.mean())
+    assert wide.bone[2, 1] == pytest.approx(bone[4:6, 2:4].mean())
+    assert coarsened(slab(Grid((4, 128), (5.0, 5.0), thickness=5.0)), 8).grid.shape == (2, 16)
+    round_about = Grid((10, 10), (10.0, 10.0), borders=("periodic",) * 2, thickness=5.0)
+    with pytest.raises(InputError, match="coarsen = 4 does not divide the 10 cells of a periodic section"):
+        coarsened(slab(round_about), 4)
+
+
+def test_coarsen_is_a_key_of_every_section(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(BASE_OF_COARSE)
+    fine, wide = (load_config(path, [f"section.coarsen={n}"]).problem().section for n in (1, 2))
+    assert (fine.grid.shape, wide.grid.shape) == ((24, 24), (12, 12))
+    np.testing.assert_allclose(fine.bone.reshape(12, 2, 12, 2).mean(axis=(1, 3)), wide.bone, atol=1e-12)
+    given = load_config(path, ["section.coarsen=2"]).problem(section=fine.bone).section
+    np.testing.assert_array_equal(given.bone, wide.bone)
+    assert wide.record["coarsened"] == 2
+
+
+BASE_OF_COARSE = """
+[section]
+kind = "trabecular"
+size = ["480 um", "480 um"]
+spacing = "20 um"
+thickness = "10 um"
+[time]
+end = "1 d"
+"""

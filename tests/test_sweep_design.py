@@ -3,7 +3,9 @@
 import json
 import sys
 import threading
+import time
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -194,37 +196,37 @@ def test_nothing_is_bound_but_what_the_profile_names(there):
         assert {s.getsockname()[0] for s in cluster.scheduler.http_server._sockets.values()} == {"127.0.0.1"}
 
 
+SBATCH = """#!/bin/sh
+case "$1" in --test-only) exit 0;; esac
+touch submitted/$$ there/$$; echo Submitted batch job $$
+"""
+
+
 def test_jobs_that_end_before_the_runs_are_submitted_again(there, monkeypatch):
-    class Cluster:
-        def __init__(self):
-            self.worker_spec, self.scaled = {}, []
+    """Under dask-jobqueue itself, with a fake Slurm in whose queue are the files of a folder."""
+    for folder in ("submitted", "there"):
+        Path(folder).mkdir()
+    for name, text in (("sbatch", SBATCH), ("squeue", "#!/bin/sh\nls there\n"), ("scancel", "#!/bin/sh\n")):
+        Path(name).write_text(text)
+        Path(name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{there}:/bin:/usr/bin")
+    monkeypatch.setattr(engines, "ASK", 0.0)
+    _profile({"jobs": 2, "cores": 4, "memory": "8GB", "host": "127.0.0.1"})
+    with closing(engines.slurm(Path("profile.toml"), "out")) as engine:
+        _until(lambda: len(list(Path("submitted").iterdir())) == 2)
+        next(Path("there").iterdir()).unlink()  # its wall time
+        _until(lambda: engine.width() == 0 and len(list(Path("submitted").iterdir())) == 3)
+        for _ in range(5):
+            engine.width()
+            time.sleep(0.1)
+        assert len(list(Path("submitted").iterdir())) == 3
 
-        def job_script(self):
-            return ""
 
-        def scale(self, jobs):
-            self.scaled.append(jobs)
-            self.worker_spec = dict.fromkeys(range(jobs))
-
-    class Client:
-        def __init__(self, cluster):
-            assert cluster is there_is
-
-        def nthreads(self):
-            return {"one": 4, "two": 4}
-
-        def get_executor(self, **options):
-            return None
-
-    there_is = Cluster()
-    _profile({"jobs": 2, "cores": 4, "memory": "8GB", "interface": "lo"})
-    monkeypatch.setattr(engines, "_cluster", lambda settings, profile: there_is)
-    monkeypatch.setattr(engines, "_try", lambda script, profile: None)
-    monkeypatch.setattr(engines.importlib, "import_module", lambda name: SimpleNamespace(Client=Client))
-    engine = engines.slurm(Path("profile.toml"), "out")
-    assert (engine.width(), there_is.scaled) == (8, [2])
-    there_is.worker_spec.pop(0)  # its wall time
-    assert [engine.width(), engine.width(), there_is.scaled] == [8, 8, [2, 2]]
+def _until(done):
+    late = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < late
+        time.sleep(0.1)
 
 
 def test_that_nobody_computes_is_said(there, monkeypatch):
@@ -285,14 +287,15 @@ def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tm
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert children.gpu_memory("gpu") == 1000 * 2**20
+    assert children.gpu_memory("gpu", 1) == 750 * 2**20
+    assert children.gpu_memory("gpu", 3) == 300 * 2**20
 
     def width(megabytes, **more):
         (seat, *_) = runner.seats(runner.Wanted(device="gpu", **more), int(megabytes * 1e6), 99)
         return seat.width
 
-    assert [width(m) for m in (1, 5.2, 20, 40, 500)] == [16, 8, 4, 2, 0]
-    assert width(5.2, per_gpu=4) == 2
+    assert [width(m) for m in (1, 4, 15, 30, 500)] == [16, 8, 4, 2, 0]
+    assert width(5.2, per_gpu=3) == 4
     assert width(1, batch="off") == 0
     with pytest.raises(InputError, match=r"64 runs in flight of about 100 MB need 20[.]5 GB of memory"):
         width(100, batch="16")

@@ -66,15 +66,18 @@ class Section:
 
 
 def coarsened(section: Section, times: int) -> Section:
-    """The section with so many cells along each axis made one (along an axis that is shorter, all of them), by volume averages within the
-    field of view. What is left over at the far ends is dropped. A cell that lies in the field of view to less than a half is outside.
+    """The section with so many cells along each axis made one (along a short axis fewer, so that two are left), by volume averages within
+    the field of view. What is left over at the far ends is dropped. A cell that lies in the field of view to less than a half is outside.
 
-    times: 1 or more. Raises InputError when no bone surface is left.
+    times: 1 or more. Raises InputError when no bone surface is left, or where it would change the period of a periodic section.
     """
     if times == 1:
         return section
     grid = section.grid
-    along = [min(times, n) for n in grid.shape]
+    along = [min(times, max(n // 2, 1)) for n in grid.shape]
+    for n, k, ends in zip(grid.shape, along, grid.borders, strict=True):
+        if ends == "periodic" and n % k:
+            raise InputError(f"section.coarsen = {times} does not divide the {n} cells of a periodic section. Give a number that does.")
     shape = tuple(n // k for n, k in zip(grid.shape, along, strict=True))
 
     def mean(a: np.ndarray) -> np.ndarray:

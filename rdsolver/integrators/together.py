@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -105,9 +105,9 @@ class _Shelf:
         self.has: list[tuple[_Member, Any] | None] = [None] * rows
 
     def row(self, member: _Member, values: Any) -> int:
-        """Of a member, with these values in it; it takes over that of one that has left."""
+        """Of a member, with these values in it."""
         mine = (i for i, has in enumerate(self.has) if has and has[0] is member)
-        free = (i for i, has in enumerate(self.has) if not has or has[0].left)
+        free = (i for i, has in enumerate(self.has) if not has)
         row = next(mine, None)
         row = next(free, None) if row is None else row
         if row is None or self.tree is None:
@@ -117,6 +117,11 @@ class _Shelf:
             self.tree = _with_row(self.tree, np.int32(row), values)
             self.has[row] = member, values
         return row
+
+    def kept(self) -> bool:
+        """Whether anyone's is left; those of members that have left are forgotten."""
+        self.has = [has if has and not has[0].left else None for has in self.has]
+        return any(self.has)
 
     def _grown(self, values: Any) -> int:
         """Room for as many more; gives the first new row."""
@@ -157,6 +162,11 @@ def _kind(tree: Any, rows: int = 0) -> Hashable:
     """What stands for its structure, and for shapes after so many axes and types of its arrays."""
     leaves, structure = jax.tree.flatten(tree)
     return _kinds.setdefault((structure, tuple((x.shape[rows:], x.dtype) for x in leaves)), object())
+
+
+@cache
+def _program(function: Callable[..., Any], arguments: int, trips: int) -> Callable[..., Any]:
+    return jax.jit(jax.vmap(function, in_axes=(0,) * arguments + (None,) * trips))
 
 
 @jax.jit
@@ -218,7 +228,6 @@ class Company:
         self._dispatching, self._given = False, 0  # programs with the device
         self._waiting: list[_Request] = []
         self._live = self._stepping = 0  # members; those of them that have asked for a step
-        self._programs: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._shelves: dict[Hashable, _Shelf] = {}
 
     @contextmanager
@@ -285,6 +294,9 @@ class Company:
         try:
             try:
                 held, told = self._dispatched(batch)
+            except BaseException:
+                self._shelves.clear()  # one may have been lost on the way
+                raise
             finally:
                 with self._lock:
                     self._dispatching = False
@@ -305,11 +317,11 @@ class Company:
 
     def _dispatched(self, batch: Sequence[_Request]) -> tuple[tuple[_Stack, ...], Any]:
         first = batch[0]
-        program = self._programs.get(first.function)
-        if program is None:
-            axes = (0,) * len(first.arguments) + (None,) * len(first.trips)
-            program = self._programs[first.function] = jax.jit(jax.vmap(first.function, in_axes=axes))
+        program = _program(first.function, len(first.arguments), len(first.trips))
         trips = [max(each) for each in zip(*(r.trips for r in batch), strict=True)]
+        for kind, shelf in list(self._shelves.items()):
+            if not shelf.kept():
+                del self._shelves[kind]
         self.executed += self.width * (first.beside + sum(trips))
         self.needed += sum(r.work for r in batch)
         filled = [*batch, *[first] * (self.width - len(batch))]

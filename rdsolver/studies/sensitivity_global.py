@@ -138,7 +138,7 @@ def scan(
         y, failed = _all(design, Path(folder), wanted, tell or Silent(), jobs, out is not None)
     whole: np.ndarray = np.isfinite(y).reshape(-1, block * len(wanted)).all(axis=1)  # pyright: ignore[reportAssignmentType]
     if whole.sum() < 2:
-        why = max(failed, key=lambda reason: failed[reason])
+        why = max(failed, key=lambda reason: failed[reason], default="an observable is missing")
         raise RunError(
             f"{sum(failed.values())} of {len(x)} samples failed (most often: {why}), and {whole.sum()} of {len(whole)} blocks are whole. "
             "Sample fewer parameters with --parameters, or more samples with --samples."
@@ -171,14 +171,14 @@ def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.nda
     samples = [parameters_at(problem, found, point) for point in x]
     moved = [k for k in samples[0] if any(s[k] != problem.parameters[k] for s in samples)]
     rows = [{f"model.parameters.{k}": s[k] if units[k] == "1" else f"{s[k]!r} {units[k]}" for k in moved} for s in samples]
-    return of_rows("sample", base, rows, f"{config.title}: samples", config.source is not None)
+    return of_rows("this analysis", base, rows, f"{config.title}: samples", config.source is not None)
 
 
 def _all(
     design: Design, folder: Path, wanted: Sequence[str], tell: Tells, jobs: int | None, kept: bool
 ) -> tuple[np.ndarray, dict[str, int]]:
     """The observables of every sample, NaN where it failed, and how often for what reason."""
-    outcome = run_sweep(design, folder, Wanted(jobs=jobs), tell)
+    outcome = run_sweep(design, folder, Wanted(jobs=jobs, rerun_failed=True), tell)
     if outcome.left:
         way = f"The samples are kept in {folder}: the same command goes on." if kept else "Nothing of it is kept; --out DIR would."
         error = RunError(f"{outcome.why}, with {outcome.left} of {len(design)} samples left. {way}")

@@ -24,6 +24,8 @@ from ..device import in_flight, parted
 from ..errors import InputError
 from .work import Task
 
+ALONE, SHARED = 0.75, 0.9  # of a GPU's memory: what JAX takes for itself, what children share
+
 
 class Died(Exception):
     """A child process ended before it answered."""
@@ -219,7 +221,7 @@ def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tupl
     Raises InputError for a device that is not there.
     """
     if parted(device)[0] == "gpu":
-        share = f"{0.9 / per_gpu:.3f}"
+        share = f"{SHARED / per_gpu:.3f}"
         memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
         chosen = chosen_gpus(device)
         places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width) for _ in range(per_gpu) for gpu in chosen]
@@ -251,10 +253,11 @@ def gpus() -> list[str]:
     return [str(i) for i in range(sum(line.startswith("GPU ") for line in _nvidia_smi("-L")))]
 
 
-def gpu_memory(device: str) -> int | None:
-    """Bytes free on the GPU that has least; None where it cannot be told."""
-    free = _nvidia_smi("-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.free", "--format=csv,noheader,nounits")
-    return min((int(line) for line in free), default=0) * 2**20 if free and all(map(str.isdecimal, free)) else None
+def gpu_memory(device: str, per_gpu: int) -> int | None:
+    """Bytes that JAX takes for one of so many children on the GPU that has least; None where it cannot be told."""
+    sizes = _nvidia_smi("-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    share = SHARED / per_gpu if per_gpu > 1 else ALONE
+    return int(min(map(int, sizes)) * 2**20 * share) if sizes and all(map(str.isdecimal, sizes)) else None
 
 
 def _nvidia_smi(*words: str) -> list[str]:

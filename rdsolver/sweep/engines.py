@@ -9,6 +9,7 @@ import importlib
 import logging
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -30,6 +31,7 @@ WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory
 HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else a scheduler's own pages are open to every network
 UNSEEN = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # of workers likewise
 MOST_AGAIN = 100  # times that a job is submitted again
+ASK = 30.0  # s between two questions to Slurm
 NEEDED = ("jobs", "cores", "memory")
 
 
@@ -86,12 +88,20 @@ def slurm(profile: Path, sweep: str) -> Engine:
     _try(cluster.job_script(), profile)
     cluster.scale(jobs=jobs)
     client = importlib.import_module("distributed").Client(cluster)
-    again = iter(range(MOST_AGAIN * jobs))
+    asked, again = time.monotonic(), 0
 
     def keep_up() -> None:
-        """Jobs that came to their wall time, or were cancelled, are submitted again."""
-        if len(cluster.worker_spec) < jobs and next(again, None) is not None:
-            cluster.scale(jobs=jobs)
+        """Jobs that came to their wall time, or were cancelled, are submitted again: Dask does not notice when all of one is gone."""
+        nonlocal asked, again
+        if time.monotonic() - asked < ASK or again >= MOST_AGAIN * jobs:
+            return
+        asked = time.monotonic()
+        there = subprocess.run(["squeue", "--me", "--noheader", "--format=%A"], capture_output=True, text=True, timeout=60, check=True)
+        gone = [name for name, job in cluster.workers.items() if job.job_id and str(job.job_id) not in there.stdout.split()]
+        again += len(gone)
+        for name in gone:
+            cluster.loop.add_callback(cluster.workers.pop, name, None)
+        cluster.scale(jobs=jobs)  # those that are missing now
 
     def close() -> None:
         client.close()

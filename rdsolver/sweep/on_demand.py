@@ -1,7 +1,7 @@
 """Runs that are asked for one at a time, as an analysis finds out which it needs: computed by children like those of a sweep, each once.
 
-The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of the config. What has finished
-there is not computed again, and what was interrupted goes on.
+The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of the config with its defaults,
+and of rdsolver's version and commit. What has finished there is not computed again, and what was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from ..config import config_from
 from ..errors import InputError, RunError
+from ..provenance import git_state, version
 from . import children, engines
 from . import folder as disk
 from .children import Died, in_child
@@ -43,31 +44,37 @@ def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Ite
     with disk.driving(folder, PATIENCE) as lock:
         seats = children.seats(jobs, device, 1, MOST, (lock,))
         with closing(engines.local(seats, str(folder.absolute()))) as engine:
-            yield _Asked(folder.absolute(), engine, device.partition(":")[0])  # a child sees one GPU
+            asked = _Asked(folder.absolute(), engine, device.partition(":")[0])  # a child sees one GPU
+            try:
+                yield asked
+            finally:
+                asked.over = True
 
 
 class _Asked:
     def __init__(self, folder: Path, engine: Engine, device: str) -> None:
         self.folder, self.engine, self.device = folder, engine, device
         self._lock, self._found = threading.Lock(), dict[str, Future[Path]]()
+        self.over = False
 
     def __call__(self, tables: dict[str, Any]) -> Path:
-        row = row_of(tables)
+        config = config_from(tables, "a run")
+        row = row_of(config.resolved() | {"code": [version("rdsolver"), *git_state()]})
         with self._lock:
             first = row not in self._found
             found = self._found.setdefault(row, Future())
         if first:
             try:
-                found.set_result(self._computed(tables, row))
+                found.set_result(self._computed(tables, row, config.shape))
             except BaseException as error:  # for all who asked
                 found.set_exception(error)
         return found.result()
 
-    def _computed(self, tables: dict[str, Any], row: str) -> Path:
+    def _computed(self, tables: dict[str, Any], row: str, shape: str) -> Path:
         run = run_folder(self.folder, row[:16])
         before = disk.status_of(run)
         about = {"folder": str(run), "tables": tables, "source": run.name, "python": False, "hash": row, "row": row}
-        more = {"group": config_from(tables, run.name).shape, "anew": before.get("status") == "failed"}
+        more = {"group": shape, "anew": before.get("status") == "failed"}
         status = self._performed(about | more | {"device": self.device, "attempt": 1})
         if status["status"] != "finished":
             raise RunError(f"{run}: {status['error']}")
@@ -76,10 +83,14 @@ class _Asked:
     def _performed(self, task: Task) -> dict[str, Any]:
         while True:
             try:
-                return self.engine.executor.submit(in_child, task).result()
-            except Died as error:
-                if task["attempt"] > RETRIES:
-                    status = died(task, f"{error}, {task['attempt']} times in a row")
-                    record(Path(task["folder"]), status)
+                status = self.engine.executor.submit(in_child, task).result()
+                if status["status"] != "stopped" or self.over:
                     return status
-                task |= {"attempt": task["attempt"] + 1, "anew": False}
+                why = status["error"]
+            except Died as error:
+                why = str(error)
+            if task["attempt"] > RETRIES:
+                status = died(task, f"{why}, {task['attempt']} times in a row")
+                record(Path(task["folder"]), status)
+                return status
+            task |= {"attempt": task["attempt"] + 1, "anew": False}

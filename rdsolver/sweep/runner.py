@@ -172,9 +172,11 @@ def seats(wanted: Wanted, memory: int, runs: int, inherits: tuple[int, ...] = ()
     free, wide, count = host_memory(), wanted.width, wanted.jobs
     if wide:
         count = count or (1 if wanted.device == "cpu" else None)
-        there = free if wanted.device == "cpu" else children.gpu_memory(wanted.device)
-        sharing = count or 1 if wanted.device == "cpu" else wanted.per_gpu
-        wide = _fitting(wanted, wide, memory, None if there is None else there // sharing)
+        if wanted.device == "cpu":
+            there = None if free is None else free // (count or 1)
+        else:
+            there = children.gpu_memory(wanted.device, wanted.per_gpu)
+        wide = _fitting(wanted, wide, memory, there)
     elif wanted.device == "cpu" and not count and free is not None:
         count = max(1, min(len(children.available_cores()), free // max(memory, 1)))
     return children.seats(count, wanted.device, wanted.per_gpu, runs, inherits, wide)
@@ -186,7 +188,7 @@ def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
         if wanted.batch != "auto":
             raise InputError(
                 f"--batch {width}: {in_flight(width)} runs in flight of about {byte_size(memory)} need {byte_size(need)} "
-                f"of memory together, and {byte_size(free)} are free. Give a smaller number, or off."
+                f"of memory together, and {byte_size(free)} are there. Give a smaller number, or off."
             )
         width //= 2
         if width < 2:
