@@ -330,6 +330,8 @@ def test_the_command_writes_table_files_and_figure(folder, found, monkeypatch):
 
 def test_the_command_samples_whole_ranges(folder):
     words = [
+        "--jobs",
+        "1",
         "--global",
         "morris",
         "--samples",
