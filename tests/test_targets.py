@@ -42,7 +42,8 @@ SMALL = Stage(True, 1, size=480.0)  # 24 x 24 cells
 
 def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():
     """T2: human trabeculae, 180 days (Boaretti 2023, 10.3389/fbioe.2023.1091294). Calibration."""
-    found = [SMALL(Scene(180.0, changes=(Change("rankl_production", r, 0.0),))) for r in (0.5, 1.0, 4.0, 8.0, 16.0)]
+    placebo = every("denosumab", 0.0, 182.0, 182.0)  # the program of the test below
+    found = [SMALL(Scene(180.0, doses=placebo, changes=(Change("rankl_production", r, 0.0),))) for r in (0.5, 1.0, 4.0, 8.0, 16.0)]
     assert np.all(np.diff([r.end("bone_volume_fraction") for r in found]) < 0)
     assert np.all(np.diff([r.end("osteoclast_number") for r in found]) > 0)
 
@@ -58,7 +59,7 @@ def test_osteoclasts_overshoot_after_denosumab_only_where_precursors_pile_up():
 
 def test_a_decoy_does_not_act_on_a_tumour_away_from_bone():
     """T6: growth outside bone unchanged (Morony 2001). The same model, the nest 1.1 mm from a slab."""
-    alone, treated = (SMALL(far(*doses)) for doses in ((), every("fc_opg", 10.0, 2.0, 28.0)))
+    alone, treated = (SMALL(far(*every("fc_opg", amount, 2.0, 28.0))) for amount in (0.0, 10.0))
     assert alone.end("tumour_burden") > 1.5 * alone.series["tumour_burden"][0]
     assert treated.end("tumour_burden") == pytest.approx(alone.end("tumour_burden"), rel=3e-3)
     assert treated.end("mean_free_rankl") < 0.1 * alone.end("mean_free_rankl")

@@ -268,6 +268,7 @@ def test_a_run_goes_on_only_with_what_the_other_one_had(tmp_path):
 
 def test_a_treatment_that_never_begins_is_said(tmp_path):
     changed = ["section.spacing=40 um", "time.end=2 d", "tumour.radius=120 um", "dose.0.times=1"]
+    changed += ["dose.0.agent=bisphosphonate"]  # compiled already
     with simulate(load_config(CONFIGS / "hypercalcaemia.toml", changed)) as short:
         assert short.summary["treatments_never_begun"] == 1
         assert short.provenance["doses"] == []
