@@ -27,7 +27,7 @@ from jax import Array
 from ..errors import RunError
 from ..system import Fields, System
 from .base import Memory, Trial, explicit, verdict
-from .together import together, width
+from .together import apart, together, width
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
@@ -189,11 +189,6 @@ def _whole(
     return (end, f), found
 
 
-def _bounds(system: System, t: Array, u: Fields) -> tuple[tuple[()], Array]:
-    """Apart from the step, so that a run that is resumed at u finds the same."""
-    return (), bounds(system, t, u)
-
-
 class RKC2:
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
@@ -203,11 +198,11 @@ class RKC2:
         self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
 
     def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
-        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept."""
+        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept. By a program of
+        their own also in a company, so that a run that is resumed at u finds the same."""
         known = self._known
         if known is None or known[0] is not system or known[1] != t or known[2] is not u:
-            at = system, np.float64(t), u
-            radius, leaving = (float(x) for x in (together(_bounds, *at)[1] if width() else bounds(*at)))
+            radius, leaving = (float(x) for x in bounds(system, np.float64(t), apart(u)))
             self._known = known = system, t, u, (radius, leaving)
         return known[3]
 
