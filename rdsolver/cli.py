@@ -305,8 +305,14 @@ def validate(
 
     curves, reporter = [], TerminalReporter()
     with sigterm_unwinds():
-        tell = lambda t: reporter.say(t.verdict, studies.line(t))  # noqa: E731
-        found = studies.validate(quick, tell, None, curves.append, out, jobs, reporter.working)
+        found = studies.validate(
+            quick,
+            lambda target: reporter.say(target.verdict, studies.line(target)),
+            draw=curves.append,
+            out=out,
+            jobs=jobs,
+            working=reporter.working,
+        )
     missed, judged = sum(not t.passed for t in found), sum(t.verdict != "report" for t in found)
     told = f"{missed} of them missed" if missed else "all within them"
     typer.echo(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")

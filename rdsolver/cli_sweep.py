@@ -179,9 +179,8 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):
         typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
     else:
-        told = f"about {progress.duration(expected.seconds / ((width if statuses else processes) or 1))}" + (
-            "" if width else ", divided by the workers there are"
-        )
+        at_once = width if statuses else processes  # what has run tells its time beside others, an estimate that of a run alone
+        told = f"about {progress.duration(expected.seconds / (at_once or 1))}" + ("" if width else ", divided by the workers there are")
         typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
     if wanted.engine.startswith("slurm:"):
         typer.echo(f"\n{engines.script(Path(wanted.engine.partition(':')[2]))}", nl=False)

@@ -170,13 +170,11 @@ def seats(wanted: Wanted, memory: int, runs: int, inherits: tuple[int, ...] = ()
     Raises InputError for a GPU that is not there, and for more runs together than the memory holds.
     """
     free, wide, count = host_memory(), wanted.width, wanted.jobs
-    if wide:
-        count = count or (1 if wanted.device == "cpu" else None)
-        if wanted.device == "cpu":
-            there = None if free is None else free // (count or 1)
-        else:
-            there = children.gpu_memory(wanted.device, wanted.per_gpu)
-        wide = _fitting(wanted, wide, memory, there)
+    if wide and wanted.device == "cpu":
+        count = count or 1
+        wide = _fitting(wanted, wide, memory, None if free is None else free // count)
+    elif wide:
+        wide = _fitting(wanted, wide, memory, children.gpu_memory(wanted.device, wanted.per_gpu))
     elif wanted.device == "cpu" and not count and free is not None:
         count = max(1, min(len(children.available_cores()), free // max(memory, 1)))
     return children.seats(count, wanted.device, wanted.per_gpu, runs, inherits, wide)
