@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from .attended import attended, run_folders, seconds
+from .cli_app import App
 from .cli_look import register, run_file
 from .cli_sweep import sweeps
 from .errors import InputError, RdsolverError, RunError, writing
@@ -40,7 +41,7 @@ class Commands(TyperGroup):
             raise typer.Exit(RunError.exit_status) from None
 
 
-app = typer.Typer(
+app = App(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,

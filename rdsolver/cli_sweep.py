@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .cli_app import App
 from .errors import InputError
+from .paths import at_home
 
 if TYPE_CHECKING:
     from .sweep.design import Design
@@ -26,7 +28,7 @@ class Sweep(TyperGroup):
         return super().parse_args(ctx, ["run", *args] if short else args)
 
 
-sweeps = typer.Typer(
+sweeps = App(
     cls=Sweep,
     no_args_is_help=True,
     help="Run what a sweep file varies: rdsolver sweep SWEEP.toml. Interrupted, the same command goes on.",
@@ -183,7 +185,7 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
         told = f"about {progress.duration(expected.seconds / (at_once or 1))}" + ("" if width else ", divided by the workers there are")
         typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
     if wanted.engine.startswith("slurm:"):
-        typer.echo(f"\n{engines.script(Path(wanted.engine.partition(':')[2]))}", nl=False)
+        typer.echo(f"\n{engines.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
 
 
 def _say_outcome(outcome: Outcome, design: Design, folder: Path) -> None:

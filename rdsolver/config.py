@@ -41,6 +41,7 @@ from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
 from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
+from .paths import at_home
 from .problem import Change, ModelProblem, Output, Problem, Solver, check_memory, host_memory
 from .units import number
 
@@ -267,7 +268,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     allow_python: execute the Python file that the config's model comes from, if it does.
     Raises InputError with one paragraph for each thing that is wrong.
     """
-    return _checked(config_file.read(Path(path), overrides), str(path), overrides, allow_python)
+    return _checked(config_file.read(at_home(path), overrides), str(path), overrides, allow_python)
 
 
 def config_from(tables: dict[str, Any], source: str, allow_python: bool = False) -> Config:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .paths import at_home
 
 PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
@@ -88,14 +89,7 @@ def _resolve(raw: dict[str, Any], folder: Path) -> None:
 def absolute(key: str, value: Any, folder: Path) -> Any:
     """The value of a key, counted from a folder where it is a path."""
     a_path = tuple(key.split(".")) in PATHS and isinstance(value, str) and value and value not in NOT_A_PATH
-    return str(folder / _expanded(value)) if a_path else value
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # ~ of a user that is not there
-        return Path(path)
+    return str(folder / at_home(value)) if a_path else value
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -19,6 +19,7 @@ from .errors import InputError
 from .integrators.together import width
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, check_folder, estimate_size
+from .paths import at_home
 from .problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
 from .progress import Reporter, Silent, byte_size
 from .provenance import collect
@@ -68,7 +69,7 @@ def simulate(
     tell = reporter or Silent()
     problem = _problem(config, section, device, precision, allow_python)
     account = account_of(problem)
-    path = None if out is None else Path(out) / FILE
+    path = None if out is None else at_home(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
     size = _size(problem, account)
@@ -116,7 +117,7 @@ def resume(
     """
     from .simulation import Kept, Simulation
 
-    tell, path = reporter or Silent(), Path(run)
+    tell, path = reporter or Silent(), at_home(run)
     path = path / FILE if path.is_dir() else path
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
         raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")

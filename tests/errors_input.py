@@ -44,6 +44,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "cli-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "tpu")),
     "cli-no-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "gpu:9")),
     "cli-written": lambda h: h.cli("export", h.runs / "flat", "--to", "csv", "--out", "/proc/none/a.csv"),
+    "path-home": lambda h: then(h.patch.setattr("os.path.expanduser", lambda path: path), h.cli("check", "~/mine.toml")),
     "set-form": lambda h: h.check("x"),
     "set-inside": lambda h: h.check("time.end.x=1"),
     "set-list": lambda h: h.check("dose.7.at=1"),

@@ -11,13 +11,13 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from operator import index
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.ndimage
 
 from ..errors import InputError
+from ..paths import at_home
 from .grid import Grid
 from .readers import MAX_VOXELS, read_image, sha256
 from .resampling import average, cells_within
@@ -58,7 +58,7 @@ def section_from_image(
 
     The other arguments are those of `section_from_array`. Raises InputError when the file or an argument is at fault.
     """
-    path = Path(path)
+    path = at_home(path)
     image = read_image(path, f"{key}.image", dataset)
     edges = _voxel(voxel, image.voxel, image.values.ndim, path.name, key)
     source = {"kind": "image", "file": path.name, "sha256": sha256(path)} | ({"dataset": dataset} if dataset else {})
@@ -261,8 +261,9 @@ def _field_of_view(rule: FieldOfView | None, array: np.ndarray, edges: tuple[flo
     elif not isinstance(rule, str | os.PathLike):
         raise InputError(f'{key}.field_of_view is {rule!r}. Leave it out, or give "circle", or the name of a mask file.')
     else:
-        mask = read_image(Path(rule), f"{key}.field_of_view").values
-        record = {"mask": Path(rule).name, "sha256": sha256(Path(rule))}
+        file = at_home(rule)
+        mask = read_image(file, f"{key}.field_of_view").values
+        record = {"mask": file.name, "sha256": sha256(file)}
     if mask.shape != array.shape:
         raise InputError(
             f"{key}.field_of_view: the mask has shape {' x '.join(map(str, mask.shape))}, the image {' x '.join(map(str, array.shape))}. "

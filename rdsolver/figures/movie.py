@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 from ..errors import InputError, writing
 from ..output.reader import Run
+from ..paths import homely
 from . import maps
 from .planes import Look, Slice, look_of, read, slices_through
 from .style import BONE, INK, MARROW, RC
@@ -26,6 +27,7 @@ FIXED = ("white", INK, MARROW, BONE)  # colours that every palette has as they a
 SUFFIXES = (".mp4", ".gif")
 
 
+@homely
 def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], fps: int = 8) -> Path:
     """Write a movie of fields, one under the other, one saved time a frame; of a block three planes through a cell.
 

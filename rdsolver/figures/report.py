@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import InputError, writing
 from ..output.describe import describe
 from ..output.reader import Run
+from ..paths import homely
 from . import overview, style
 from .compare import COLOURS, titles
 from .movie import frames, pictures, planes
@@ -31,6 +32,7 @@ MAP_DPI, OVERVIEW_DPI = 170, 120
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
+@homely
 def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
     """Write the page. names: fields on the slider (default: those that tell the run).
 

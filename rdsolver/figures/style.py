@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from ..errors import InputError, writing
+from ..paths import at_home
 
 WIDTH = 7.2  # inches: two columns of a journal page
 DPI = 200
@@ -65,7 +66,7 @@ TUMOUR_MAP = _veil("cividis_r")
 
 def checked(path: Path) -> Path:
     """The path of a figure. Raises InputError when its suffix names no format that a figure can have."""
-    path = Path(path)
+    path = at_home(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f'{path}: a figure cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.')
     return path

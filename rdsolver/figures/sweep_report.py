@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 
 from ..errors import InputError
+from ..paths import homely
 from ..sweep.reader import FINISHED, RUN_COLUMNS, Sweep
 from . import style
 from .factors import factors, level_text, observables
@@ -22,6 +23,7 @@ MOST_ROWS, MOST_LEVELS = 1000, 12  # in a table, in a line
 DPI = 130
 
 
+@homely
 def report(sweep: Sweep, path: Path, names: Sequence[str] = ()) -> Path:
     """Write the page. names: observables of the figures and the table (default: the usual ones).
 

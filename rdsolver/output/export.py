@@ -17,6 +17,7 @@ import numpy as np
 from ..domain.grid import Grid
 from ..errors import InputError, writing
 from ..models.base import Field, Series
+from ..paths import homely
 from .layout import LENGTH_UNIT, TIME_UNIT, put
 from .reader import Run
 from .writer import RunWriter
@@ -24,6 +25,7 @@ from .writer import RunWriter
 IMAGEJ_LIMIT = 2**32 - 2**25  # bytes of a TIFF that ImageJ opens
 
 
+@homely
 def export(run: Run, to: str, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
     """Write fields at saved times in a format of FORMATS; returns the files (of tiff one a field).
 
@@ -36,6 +38,7 @@ def export(run: Run, to: str, out: Path, names: Sequence[str], indices: Sequence
     return _written(run, out, lambda: FORMATS[to].write(run, out, names, indices))
 
 
+@homely
 def export_series(run: Run, out: Path, names: Sequence[str]) -> list[Path]:
     """Write observables at every accepted step as CSV, one column each, time first; units in the header."""
 

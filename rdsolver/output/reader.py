@@ -14,6 +14,7 @@ import numpy as np
 
 from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from ..errors import InputError
+from ..paths import at_home
 from . import layout
 from .layout import as_text, dataset
 
@@ -34,7 +35,8 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     Raises InputError when there is no such file, when it is not a run, when it is damaged or part of it lies in another file, or when a
     newer rdsolver wrote it; so does whatever is read from it later.
     """
-    if not Path(path).is_file():
+    path = at_home(path)
+    if not path.is_file():
         raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
     for _ in range(LIVE_TRIES if live else 0):
         try:

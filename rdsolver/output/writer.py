@@ -19,6 +19,7 @@ import numpy as np
 from ..domain.grid import Grid
 from ..errors import InputError, RunError
 from ..models.base import Field, Series
+from ..paths import at_home
 from . import layout
 from .layout import Window
 from .repair import extend_to_real_end
@@ -60,7 +61,7 @@ class RunWriter:
         title: str = "",
         overwrite: bool = False,
     ) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else at_home(path)
         self._began = time.monotonic()
         self._window, self._whole = Window.of(grid, selection), Window.of(grid)
         self._outside = None if active.all() else ~active[self._window.slices]

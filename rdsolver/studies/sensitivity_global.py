@@ -26,6 +26,7 @@ from ..course import model_of
 from ..domain.section import coarsened
 from ..errors import InputError, RunError
 from ..models.base import Parameter
+from ..paths import at_home
 from ..problem import Problem
 from ..progress import Silent, Tells
 from ..sweep.design import Design, of_rows
@@ -134,7 +135,7 @@ def scan(
     else:
         x, block = sample.sobol.sample(space, count, calc_second_order=False, seed=seed), len(found) + 2
     design = designed(config, problem, found, x)
-    with nullcontext(out) if out else TemporaryDirectory() as folder:
+    with nullcontext(at_home(out)) if out else TemporaryDirectory() as folder:
         y, failed = _all(design, Path(folder), wanted, tell or Silent(), jobs, out is not None)
     whole: np.ndarray = np.isfinite(y).reshape(-1, block * len(wanted)).all(axis=1)  # pyright: ignore[reportAssignmentType]
     if whole.sum() < 2:

@@ -17,6 +17,7 @@ import numpy as np
 from .. import device
 from ..errors import RdsolverError
 from ..output.reader import open_run
+from ..paths import at_home
 from ..sweep.children import available_cores
 from ..sweep.on_demand import on_demand
 from .rows import Curve
@@ -69,7 +70,7 @@ def validate(
         return outcome
 
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else out
+        folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else at_home(out)
         pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))  # of studies that wait for their runs
         compute = stack.enter_context(on_demand(folder, jobs))
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # interrupted: no further study begins, then runs are stopped

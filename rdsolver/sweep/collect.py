@@ -22,6 +22,7 @@ from ..config_tables import TimeTable
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
+from ..paths import at_home
 from ..units import number, parted, quantity
 from .reader import FINISHED, RUN, RUN_COLUMNS, SERIES, STATISTICS, STATUS, SUMMARY, TEXTS, Sweep, open_sweep, read_design, run_folder
 
@@ -47,7 +48,7 @@ def collect(folder: str | Path) -> Sweep:
 
     Raises InputError when it is no sweep, or cannot be written.
     """
-    folder = Path(folder)
+    folder = at_home(folder)
     design = read_design(folder)
     names = design["names"]
     rows = [_state(folder, name) for name in names]

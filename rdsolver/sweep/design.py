@@ -22,6 +22,7 @@ from ..config import Config, config_from
 from ..config_errors import shown
 from ..config_tables import MOST_SAVED
 from ..errors import InputError
+from ..paths import at_home
 from .estimate import Cost, cost
 from .file import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, clash, read
 from .reader import SCHEMA
@@ -120,9 +121,9 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
 
     Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any run.
     """
-    path = Path(path)
+    path = at_home(path)
     file = read(path)
-    base_path = path.parent / Path(file.base).expanduser()
+    base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
         raise InputError(f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.')
     base = config_file.read(base_path, overrides)
@@ -180,7 +181,7 @@ def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]
 
 def _table(path: Path, name: str, taken: Row) -> Iterator[Row]:
     """The rows of a CSV file: its first line names the keys, each value reads as after --set."""
-    file, where = path.parent / Path(name).expanduser(), f'{path}: sample.table = "{name}"'
+    file, where = path.parent / at_home(name), f'{path}: sample.table = "{name}"'
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             lines = [line for line in csv.reader(stream) if any(cell.strip() for cell in line)]

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import Run, open_run
+from ..paths import at_home
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -38,7 +39,7 @@ def open_sweep(folder: str | Path) -> Sweep:
 
     Raises InputError when the folder is no sweep, or nothing of it has been collected.
     """
-    return Sweep(Path(folder))
+    return Sweep(at_home(folder))
 
 
 def run_folder(folder: Path, name: str) -> Path:

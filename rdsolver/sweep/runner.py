@@ -20,6 +20,7 @@ from typing import Any
 
 from ..device import in_flight, parted
 from ..errors import InputError, RunError
+from ..paths import at_home
 from ..problem import host_memory
 from ..progress import Tells, byte_size
 from . import children, engines
@@ -158,7 +159,7 @@ def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> En
     """Where the runs go. Raises InputError for one that is not there."""
     kind, _, rest = wanted.engine.partition(":")
     if kind == "slurm":
-        return engines.slurm(Path(rest), sweep)
+        return engines.slurm(at_home(rest), sweep)
     if kind != "local":
         return engines.dask(wanted.engine, sweep)
     return engines.local(seats(wanted, memory, runs, (lock,)), sweep)
