@@ -18,7 +18,7 @@ from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError, RunError
 from rdsolver.models.base import Field, Series
 from rdsolver.output import layout
-from rdsolver.output.describe import describe
+from rdsolver.output.describe import describe, summary
 from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter, estimate_size
 
@@ -280,6 +280,21 @@ def test_describe_tells_what_the_file_holds(saved):
         told = describe(run)
     for word in ("a test", "finished", "osteoclasts (1/mm^3)", "mean_free_rankl: 0 -> 2 nM", "budgets.rankl", "versions.h5py", "cpu"):
         assert word in told
+
+
+def test_the_summary_is_plain_json_and_holds_all_that_describe_tells(saved):
+    path, grid = saved
+    with open_run(path) as run:
+        found = json.loads(json.dumps(summary(run), allow_nan=False))
+        assert describe(run).startswith("title")
+    assert (found["title"], found["status"], found["saved"]) == ("a test", "finished", [k / 3 for k in range(N)])
+    assert (found["section"]["cells"], found["section"]["spacing_um"]) == (list(grid.shape), list(grid.spacing))
+    assert found["fields"]["osteoclasts"] == {"unit": "1/mm^3", "label": "osteoclasts"}
+    assert found["series"]["observables"]["mean_free_rankl"] == {"unit": "nM", "label": "mean free RANKL", "first": 0.0, "last": 2.0}
+    assert found["series"]["steps"] == 2 * N
+    assert found["parameters"] == META["parameters"]
+    assert found["provenance"]["versions"] == META["versions"]
+    assert found["summary"] == {"nadir": 0.5, "budgets": {"rankl": 1e-7}}
 
 
 WRITE_ON = """

@@ -1,9 +1,10 @@
-"""Tell in words what a run file holds."""
+"""Tell what a run file holds: in words, and as plain values."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,67 @@ from .reader import Run, open_run
 
 def describe(run: Run) -> str:
     """What was run, on what, how it went and what came out: the text of `rdsolver info`."""
+    return printable(_told(summary(run)))
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """All that `describe` tells, and the tables that it counts, as plain values that JSON can hold (a number that is none: None)."""
     with reading(run.path):
-        return printable(_told(run))
+        series = run.series
+        time = series["time"]
+        found = {
+            "file": str(run.path),
+            "title": run.title,
+            "status": run.status,
+            "message": run.message,
+            "section": {
+                "axes": list(run.axes),
+                "cells": list(run.shape),
+                "spacing_um": list(run.spacing),
+                "origin_um": list(run.origin),
+                "thickness_um": run.thickness,
+                "field_of_view": float(run.active.mean()),
+            },
+            "saved": run.times.tolist(),
+            "provenance": run.provenance,
+            "parameters": run.parameter_table,
+            "fields": {name: {"unit": run[name].unit, "label": run[name].label} for name in run},
+            "series": {
+                "steps": len(time),
+                "span": [float(time[0]), float(time[-1])] if len(time) else [],
+                "observables": {
+                    name: {"unit": series.unit(name), "label": series.label(name)}
+                    | ({"first": float(values[0]), "last": float(values[-1])} if len(values) else {})
+                    for name, values in series.items()
+                    if name != "time"
+                },
+            },
+            "summary": run.summary,
+        }
+        return _plain(found)
 
 
-def _told(run: Run) -> str:
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _told(found: dict[str, Any]) -> str:
+    provenance = found["provenance"]
     rows = [
-        ("title", run.title),
-        ("status", f"{run.status}: {run.message}" if run.message else run.status),
-        *(("warning", text) for text in run.provenance.get("warnings", ())),
-        ("section", _section(run)),
-        ("saved", f"{len(run.times)} times, {_span(run.times)} d"),
-        *_tree("", {name: value for name, value in run.provenance.items() if name != "warnings"}),
-        ("parameters", f"{len(run.parameters)}, with units and sources in run.parameter_table"),
-        *(("field", f"{name} ({run[name].unit}): {run[name].label}") for name in run),
-        *_series(run),
-        *_tree("", run.summary),
+        ("title", found["title"]),
+        ("status", f"{found['status']}: {found['message']}" if found["message"] else found["status"]),
+        *(("warning", text) for text in provenance.get("warnings", ())),
+        ("section", _section(found["section"])),
+        ("saved", f"{len(found['saved'])} times, {_span(found['saved'])}"),
+        *_tree("", {name: value for name, value in provenance.items() if name != "warnings"}),
+        ("parameters", f"{len(found['parameters'])}, with units and sources in run.parameter_table"),
+        *(("field", f"{name} ({about['unit']}): {about['label']}") for name, about in found["fields"].items()),
+        *_series(found["series"]),
+        *_tree("", found["summary"]),
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:{width}}{value}" for name, value in rows)
@@ -54,24 +100,24 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
         time.sleep(pause)
 
 
-def _section(run: Run) -> str:
-    view = f", field of view {run.active.mean():.0%}" if not run.active.all() else ""
-    thick = f", {run.thickness:g} um thick" if run.thickness is not None else ""
-    return f"{' x '.join(map(str, run.shape))} cells of {' x '.join(f'{h:g}' for h in run.spacing)} um{thick}{view}"
+def _section(about: dict[str, Any]) -> str:
+    share, thickness = about["field_of_view"], about["thickness_um"]
+    view = f", field of view {share:.0%}" if share < 1 else ""
+    thick = f", {thickness:g} um thick" if thickness is not None else ""
+    return f"{' x '.join(map(str, about['cells']))} cells of {' x '.join(f'{h:g}' for h in about['spacing_um'])} um{thick}{view}"
 
 
-def _span(times: Any) -> str:
-    return f"{times[0]:g} to {times[-1]:g}" if len(times) else "none"
+def _span(times: Sequence[float]) -> str:
+    return f"{times[0]:g} to {times[-1]:g} d" if times else "none"
 
 
-def _series(run: Run) -> Iterator[tuple[str, str]]:
+def _series(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """First and last value of each observable."""
-    time = run.series["time"]
-    yield "series", f"{len(time)} accepted steps, {_span(time)} d"
-    for name, values in run.series.items():
-        if name != "time" and len(values):
-            unit = run.series.unit(name)
-            yield "", f"{name}: {values[0]:.4g} -> {values[-1]:.4g}{'' if unit == '1' else ' ' + unit}"
+    yield "series", f"{about['steps']} accepted steps, {_span(about['span'])}"
+    for name, seen in about["observables"].items():
+        if "first" in seen:
+            first, last = (math.nan if seen[end] is None else seen[end] for end in ("first", "last"))
+            yield "", f"{name}: {first:.4g} -> {last:.4g}{'' if seen['unit'] == '1' else ' ' + seen['unit']}"
 
 
 def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
