@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import load_config
+    from .errors import InputError, RdsolverError, RunError
     from .output.reader import open_run
     from .run import resume, simulate
     from .sweep.reader import open_sweep
 
 __version__ = "0.1.0"
-__all__ = ["load_config", "open_run", "open_sweep", "resume", "simulate"]
+__all__ = ["InputError", "RdsolverError", "RunError", "load_config", "open_run", "open_sweep", "resume", "simulate"]
 
-_HOME = {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader", "open_sweep": "sweep.reader"}
+_HOME = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
+_HOME |= {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader", "open_sweep": "sweep.reader"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

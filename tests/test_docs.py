@@ -8,6 +8,8 @@ import ast
 import json
 import re
 import shlex
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+import rdsolver
 from rdsolver import load_config
 from rdsolver.cli import app
 from rdsolver.errors import InputError, RunError
@@ -196,6 +199,29 @@ def test_python_parses_and_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake (\w+)", "\n".join(blocks(README, "sh"))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_what_python_blocks_import_is_there():
+    """Every import of a Python block of README.md and docs/, executed, and every `rdsolver.NAME` of their text."""
+    blocks_of = [block for page in PAGES for block in blocks(page, "python")]
+    imports = [node for block in blocks_of for node in ast.walk(ast.parse(block)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    ours = {ast.unparse(node) for node in imports if getattr(node, "module", None) and node.module.startswith("rdsolver")}
+    assert len(ours) > 5
+    for statement in ours:
+        exec(statement, {})
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = set(re.findall(r"`rdsolver\.([A-Za-z_]+)(?:\(.*?\))?`", text))
+    assert {"InputError", "RunError"} <= named
+    for name in named | set(rdsolver.__all__):
+        assert getattr(rdsolver, name)
+        assert name in dir(rdsolver)
+
+
+def test_the_package_says_that_it_has_types_and_runs_as_a_module():
+    assert (ROOT / "rdsolver" / "py.typed").exists()
+    done = subprocess.run([sys.executable, "-m", "rdsolver", "check", "none.toml"], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("none.toml: there is no such file.")
 
 
 def test_exit_statuses_are_those_of_the_errors():
