@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["InputError", "RdsolverError", "RunError", "load_config", "open_run", "open_sweep", "resume", "simulate"]
 
-_HOME = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
+_HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
 _HOME |= {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader", "open_sweep": "sweep.reader"}
 
 

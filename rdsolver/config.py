@@ -11,14 +11,14 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
 
 from . import config_checks, config_errors, config_file, config_own
 from .config_errors import Fault
-from .config_sections import Box, Empty, Image, Place, Rings, Slab, Trabecular
+from .config_sections import Box, Image, Place, Rings, Trabecular
 from .config_tables import (
     Agent,
     BorderTable,
@@ -343,32 +343,26 @@ def _tell_units(node: Any) -> None:
         node["description"] = f"{node.get('description', '')} {told}.".strip()
 
 
-_LISTS: dict[str, type[Table]] = {"agent": Agent, "dose": DoseTable, "change": ChangeTable}
-_TABLES: dict[str, type[Table]] = {
-    "model": Model,
-    "initial": Initial,
-    "tumour": TumourTable,
-    "time": TimeTable,
-    "solver": SolverTable,
-    "output": OutputTable,
-}
-_SECTIONS: dict[str, type[Table]] = {"trabecular": Trabecular, "image": Image, "slab": Slab, "rings": Rings, "box": Empty}
-
-
 def _keys_at(loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
     """The keys that the table at `loc` may have, with their meanings; none where no table stands."""
     match loc:
         case ():
             table = Config
-        case ("section",):
-            table = _SECTIONS.get(str(raw["section"].get("kind")), Trabecular)
-        case (name,):
-            table = _TABLES.get(name)
-        case (name, int()):
-            table = _LISTS.get(name)
+        case (str(name),) | (str(name), int()) if name in Config.model_fields:
+            table = _table(Config.model_fields[name].annotation, raw.get(name))
         case _:
             table = None
     return {f.alias or name: f.description or "" for name, f in table.model_fields.items()} if table else {}
+
+
+def _table(kind: Any, written: Any) -> type[Table] | None:
+    """The table where a key has this type, or a list of it; where it has several, the one of the kind that is written."""
+    if isinstance(kind, type) and issubclass(kind, Table):
+        return kind
+    tables = [table for k in get_args(kind) if (table := _table(k, written))]
+    of_kind = written.get("kind") if isinstance(written, dict) else None
+    named = (table for table in tables if "kind" in table.model_fields and of_kind in get_args(table.model_fields["kind"].annotation))
+    return next(named, tables[0] if tables else None)
 
 
 def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:

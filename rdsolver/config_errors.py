@@ -93,6 +93,7 @@ def _text(error: Any, loc: tuple[Any, ...], keys_at: KeysAt) -> str:
         case "too_short" | "too_long":
             return f"= {found} has {context['actual_length']} entries. {keys.get(loc[-1], '')}".rstrip()
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"= {found} is a value, and a table stands here: [{'.'.join(map(str, loc))}] with its keys below it."
+            header = f"[[{loc[-2]}]]" if isinstance(loc[-1], int) else f"[{'.'.join(map(str, loc))}]"
+            return f"= {found} is a value, and a table stands here: {header} with its keys below it."
         case _:
             return f"= {found}: {error['msg'][0].lower()}{error['msg'][1:]}. {keys.get(loc[-1], '')}".rstrip()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rdsolver import load_config
-from rdsolver.config import SCHEMA, schema
+from rdsolver.config import SCHEMA, Config, schema
 from rdsolver.domain.grid import Grid
 from rdsolver.domain.section import Section, coarsened, slab
 from rdsolver.errors import InputError
@@ -147,6 +147,7 @@ LEFT = ("border.0.field=rankl", "border.0.side=x-low")
 BAD = {
     "unknown key": (["section.spcing=10"], ["section.spcing", "Did you mean spacing", "slab_thickness"]),
     "unknown table": (["sections.x=1"], ["sections", "Did you mean section", "output"]),
+    "a value for a table of several": (["border=[3]"], ["border.0 = 3 is a value", "[[border]] with its keys"]),
     "unknown key of a dose": (["dose.0.agnt=x"], ["dose.0.agnt", "Did you mean agent", "route"]),
     "unknown parameter": (["model.parameters.rankl_los=1"], ["rankl_los", "Did you mean rankl_loss", "osteoclast_death"]),
     "parameter of another drug": (["model.parameters.fc_opg_kon=900"], ["fc_opg_kon", "[[dose]]", "[[agent]]"]),
@@ -251,6 +252,17 @@ def test_bad_input_is_told_with_file_key_value_and_way_out(config, overrides, sa
     assert text.startswith(str(config))
     for part in said:
         assert part in text
+
+
+TABLES = [name for name, field in Config.model_fields.items() if "Table" in str(field.annotation) or name in ("model", "agent", "initial")]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_slip_in_a_key_of_any_table_names_those_that_are_there(config, name):
+    """The tables are those of the schema, so a new one is told of too."""
+    key = f"{name}.0" if schema()["properties"][name].get("type") == "array" else name
+    with pytest.raises(InputError, match=rf"{key}\.slip is not a known key\..* Allowed: \w+, "):
+        load_config(config, [f"{key}.slip=1"])
 
 
 def test_all_that_is_wrong_is_told_at_once(config):
