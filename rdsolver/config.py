@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
 
-from . import config_checks, config_errors, config_file, config_own
+from . import config_checks, config_errors, config_file, config_own, config_text
 from .config_errors import Fault
 from .config_sections import Box, Image, Place, Rings, Trabecular
 from .config_tables import (
@@ -268,7 +268,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     allow_python: execute the Python file that the config's model comes from, if it does.
     Raises InputError with one paragraph for each thing that is wrong.
     """
-    return _checked(config_file.read(at_home(path), overrides), str(path), overrides, allow_python)
+    return _checked(config_file.read(at_home(path), overrides, takes_text), str(path), overrides, allow_python)
+
+
+def takes_text(key: str) -> bool:
+    """Whether a dotted key of a config is free text, such as title or section.image."""
+    return config_text.takes_text(Config, key)
 
 
 def config_from(tables: dict[str, Any], source: str, allow_python: bool = False) -> Config:

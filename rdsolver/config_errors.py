@@ -90,6 +90,8 @@ def _text(error: Any, loc: tuple[Any, ...], keys_at: KeysAt) -> str:
             return f"is one table, and there may be several: write [[{loc[-1]}]] instead of [{loc[-1]}]."
         case "list_type":
             return f"= {found} is no list. {keys.get(loc[-1], 'Put it in brackets.')}"
+        case "string_type" if not isinstance(error["input"], dict | list):
+            return f'= {found} is no text. Text stands in quotes: {loc[-1]} = "{error["input"]}".'
         case "too_short" | "too_long":
             return f"= {found} has {context['actual_length']} entries. {keys.get(loc[-1], '')}".rstrip()
         case "model_type" | "model_attributes_type" | "dict_type":

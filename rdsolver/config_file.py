@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -20,16 +20,17 @@ QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
 DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read(path: Path, overrides: Sequence[str] = (), takes_text: Callable[[str], bool] = lambda key: False) -> dict[str, Any]:
     """The tables of a config file after the overrides ("key.path=value").
 
+    takes_text: whether a key is free text, which an override may leave without quotes whatever it looks like: title=2024.
     Paths in the file count from its folder, paths in overrides from the current one. Raises InputError for a file that is
     missing, unreadable or no TOML, and for an override that does not fit.
     """
     raw = _spelled_out(parse(path))
     _resolve(raw, path.parent.absolute())
     for override in overrides:
-        _apply(raw, override)
+        _apply(raw, override, takes_text)
         _spelled_out(raw)
     _resolve(raw, Path.cwd())
     return raw
@@ -43,7 +44,7 @@ def override_key(override: str) -> str:
 def parse(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises InputError for one that is missing, unreadable, too long or no TOML."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # some editors begin UTF-8 with a mark
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST or DEEP.search(QUOTED.sub("k", text)):
             what = f"has more than {LONGEST:,} characters" if len(text) > LONGEST else "has a key of more than 20 parts"
@@ -51,9 +52,10 @@ def parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. {_neighbours(path)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{path}: the file cannot be read ({reason}). Give the TOML file that describes the run.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the file is not UTF-8 text. Save it as UTF-8, or give the TOML file that describes the run.") from None
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read ({error.strerror}). Give the TOML file that describes the run.") from None
     except RecursionError:
         raise InputError(f"{path}: it is nested too deep. Give the TOML file that describes the run.") from None
     except ValueError as error:  # TOMLDecodeError, and of a number or date that Python does not take
@@ -92,12 +94,13 @@ def absolute(key: str, value: Any, folder: Path) -> Any:
     return str(folder / at_home(value)) if a_path else value
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def _apply(raw: dict[str, Any], override: str, takes_text: Callable[[str], bool]) -> None:
     """An override, in place."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.strip().split(".")):
         raise InputError(f'--set {override}: give a key and a value, for example --set section.seed=2 or --set "dose.0.amount=1 mg/kg".')
-    put(raw, key.strip(), value_of(text.strip()), f"--set {override}")
+    key = key.strip()
+    put(raw, key, value_of(text.strip(), takes_text(key)), f"--set {override}")
 
 
 def put(raw: dict[str, Any], key: str, value: Any, said: str) -> None:
@@ -123,12 +126,15 @@ def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
     return place[int(part)]
 
 
-def value_of(text: str) -> Any:
-    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg."""
+def value_of(text: str, free: bool = False) -> Any:
+    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg. free: text is wanted, and 2 is text too."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"all = {{ value = {text} }}")  # so that a comment is no value, and is not dropped
+    except (ValueError, RecursionError):  # ValueError also of a number that Python does not take
         return text
+    value = found["all"]["value"]
+    more = len(found) > 1 or len(found["all"]) > 1
+    return text if more or (free and not isinstance(value, str)) else value
 
 
 def examples() -> Path:

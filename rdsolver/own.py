@@ -77,7 +77,7 @@ def load(reference: str, text: str | None = None) -> Own:
 
 def _read(file: str) -> Source:
     try:
-        return Source(file, Path(file).read_text(encoding="utf-8"))
+        return Source(file, Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"{file} cannot be read ({reason}). Give the path from the config's folder.") from None

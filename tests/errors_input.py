@@ -15,6 +15,7 @@ from errors_here import (
     OME,
     PLAIN,
     RINGS,
+    SLAB,
     TRABECULAR,
     Here,
     border,
@@ -51,6 +52,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # config, key by key
     "config-missing": lambda h: h.cli("check", "mine.toml"),
     "config-unreadable": lambda h: h.cli("check", "."),
+    "config-encoding": lambda h: then(Path("mine.toml").write_bytes(b"\xff\xfet"), h.cli("check", "mine.toml")),
     "config-large": lambda h: h.check(text="# " + "x" * 2_000_000),
     "config-deep": lambda h: h.check(text="a = " + "[" * 5000),
     "config-toml": lambda h: h.check(text="[section]\nspacing = 10 um\n"),
@@ -63,6 +65,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "key-list": lambda h: h.check("section.size=160 um"),
     "key-entries": lambda h: h.check("section.size=[160]"),
     "key-table": lambda h: h.check("time=3"),
+    "key-text": lambda h: h.check(text="title = 2024\n" + SLAB),
     "key-type": lambda h: h.check("output.stride=1.5"),
     "key-names": lambda h: h.check("output.fields=3"),
     "name-unknown": lambda h: h.check("section.kind=trabecula"),

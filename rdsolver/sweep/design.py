@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import re
@@ -18,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from .. import config_file
-from ..config import Config, config_from
+from ..config import Config, config_from, takes_text
 from ..config_errors import shown
 from ..config_tables import MOST_SAVED
 from ..errors import InputError
 from ..paths import at_home
+from . import table
 from .estimate import Cost, cost
-from .file import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, clash, read
+from .file import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 from .reader import SCHEMA
 
 Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
@@ -93,7 +93,7 @@ class Design:
 
     def told(self, index: int) -> str:
         """A run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
-        parts = [f"{k} = {json.dumps(self.rows[index][k], ensure_ascii=False)}" for k in self.varied[:MOST_KEYS]]
+        parts = [f"{k} = {shown(self.rows[index][k])}" for k in self.varied[:MOST_KEYS]]
         parts += [f"and {len(self.varied) - MOST_KEYS} more"] if len(self.varied) > MOST_KEYS else []
         return f"{self.source}, run {self.names[index]}" + (f" ({', '.join(parts)})" if parts else "")
 
@@ -126,7 +126,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
     base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
         raise InputError(f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.')
-    base = config_file.read(base_path, overrides)
+    base = config_file.read(base_path, overrides, takes_text)
     config = config_from(deepcopy(base), str(base_path), allow_python)
     rows = list(_rows(path, file))
     columns = list(rows[0])
@@ -168,7 +168,7 @@ def _placed(path: Path, row: Row) -> Row:
 
 def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]:
     if sample.table is not None:
-        yield from _table(path, sample.table, taken)
+        yield from table.rows(path, sample.table, taken)
         return
     from scipy.stats import qmc
 
@@ -177,32 +177,6 @@ def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]
     points = rng.random(size) if sample.method == "uniform" else kinds[sample.method](size[1], rng=rng).random(size[0])
     for point in points:
         yield {key: between.value(float(x)) for (key, between), x in zip(sample.keys.items(), point, strict=True)}
-
-
-def _table(path: Path, name: str, taken: Row) -> Iterator[Row]:
-    """The rows of a CSV file: its first line names the keys, each value reads as after --set."""
-    file, where = path.parent / at_home(name), f'{path}: sample.table = "{name}"'
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream) if any(cell.strip() for cell in line)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{where} cannot be read: {getattr(error, 'strerror', None) or error}. It counts from the folder of the sweep."
-        ) from None
-    if len(lines) < 2:
-        raise InputError(f"{where} holds no run. Its first line names the keys, and each further line is a run.")
-    keys = [cell.strip() for cell in lines[0]]
-    seen = dict(taken)
-    for i, key in enumerate(keys, 1):
-        if not key:
-            raise InputError(f"{where}: column {i} has no name. Its first line names the keys.")
-        for text in clash(key, seen):
-            raise InputError(f"{where}: the column {key} {text}")
-        seen[key] = "another column"
-    for i, line in enumerate(lines[1:], 2):
-        if len(line) != len(keys):
-            raise InputError(f"{where}: line {i} has {len(line)} cells, and the first line names {len(keys)}. Put quotes around commas.")
-        yield {k: cell.strip() if k in LABELS else config_file.value_of(cell.strip()) for k, cell in zip(keys, line, strict=True)}
 
 
 def _replicated(path: Path, file: SweepFile, config: Config, rows: list[Row], columns: list[str]) -> tuple[list[Row], list[str]]:
