@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rdsolver import open_run
+from rdsolver.figures.compare import titles
 from rdsolver.output.reader import Run
 
 OUTCOMES = {"bone_volume_fraction": "BV/TV (%)", "tumour_burden": "tumour (%)", "lesion_area": "lesion (mm²)", "ntx": "NTX (relative)"}
@@ -44,23 +45,24 @@ def main() -> None:
     files = [Path(path) / "run.h5" if Path(path).is_dir() else Path(path) for path in given.runs]
     runs = [open_run(file) for file in files]
     day = min(float(run.series["time"][-1]) for run in runs)
-    table = {run.title: outcomes(run, day) for run in runs}
+    table = {title: outcomes(run, day) for title, run in zip(titles(runs), runs, strict=True)}
     for run in runs:
         run.close()
-    titles, columns = list(table), list(next(iter(table.values())))
+    names, columns = list(table), list(next(iter(table.values())))
 
     with open(given.csv, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([f"day {day:g}", *(OUTCOMES.get(c, c) for c in columns)])
-        writer.writerows([title, *(f"{table[title][c]:.6g}" for c in columns)] for title in titles)
-    for title in titles:
-        against = ", ".join(f"{OUTCOMES.get(c, c)} {table[title][c]:.3g} ({table[title][c] - table[titles[0]][c]:+.3g})" for c in columns)
+        writer.writerows([title, *(f"{table[title][c]:.6g}" for c in columns)] for title in names)
+    for title in names:
+        against = ", ".join(f"{OUTCOMES.get(c, c)} {table[title][c]:.3g} ({table[title][c] - table[names[0]][c]:+.3g})" for c in columns)
         print(f"{title}, day {day:g}: {against}")
 
     shown = [c for c in OUTCOMES if c in columns]
-    fig, panels = plt.subplots(1, len(shown), figsize=(9, 0.9 + 0.34 * len(titles)), layout="constrained", sharey=True, squeeze=False)
+    plt.rcParams["text.parse_math"] = False  # a $ in a title is a $
+    fig, panels = plt.subplots(1, len(shown), figsize=(9, 0.9 + 0.34 * len(names)), layout="constrained", sharey=True, squeeze=False)
     for axes, name in zip(panels[0], shown, strict=True):
-        axes.barh(titles, [table[title][name] for title in titles], color=["#767676"] + ["#2f6db3"] * (len(titles) - 1))
+        axes.barh(names, [table[title][name] for title in names], color=["#767676"] + ["#2f6db3"] * (len(names) - 1))
         axes.set_xlabel(OUTCOMES[name])
         axes.spines[["top", "right"]].set_visible(False)
     panels[0, 0].invert_yaxis()

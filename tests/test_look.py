@@ -9,16 +9,19 @@ from io import BytesIO
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 from PIL import Image
 from test_figures import BLOCK, FLAT, disc, dose, make
 from typer.testing import CliRunner
 
 from rdsolver.cli import app
+from rdsolver.cli_look import KINDS
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError
 from rdsolver.figures import compare, maps, profile, report, style, surface
 from rdsolver.figures.surface import triangles
+from rdsolver.figures.tornado import Bar, Panel, tornado
 from rdsolver.models.base import Field, Series
 from rdsolver.output import selection
 from rdsolver.output.reader import Run, open_run
@@ -229,6 +232,37 @@ def test_every_kind_is_plotted_from_the_command_line(runs, tmp_path):
         assert done.exit_code == 0, done.output
         assert (tmp_path / f"{kind}.png").stat().st_size > 5000
     assert rdsolver("plot", runs["flat"], runs["other"]).exit_code == 2
+
+
+DOLLARS = r"$5 & 50% of \nas\$\alpha_1"
+"""Which TeX would set in italics, or refuse."""
+
+
+@pytest.mark.filterwarnings("error")
+def test_texts_of_a_user_are_shown_as_they_are_written(tmp_path, monkeypatch):
+    """Of titles, labels, units, drugs and levels, in every kind of figure; also of one whose own style asks for TeX's mathematics."""
+    monkeypatch.setattr(MathTextParser, "parse", None)
+    monkeypatch.setitem(matplotlib.rcParams, "axes.formatter.use_mathtext", True)
+    fields = [Field("mine", DOLLARS, 1.0, DOLLARS), Field("bone", "1", 1.0, DOLLARS)]
+    series = [Series(name, unit, DOLLARS) for name, unit in (("ntx", "1"), ("mine", DOLLARS), ("plasma_drug", "nM"))]
+    meta = {"doses": [dose(5.0, "drug")], "agents": [{"name": "drug", "like": "rank_fc", "label": DOLLARS}]}
+    runs, cells = [], np.indices(FLAT.shape).sum(0) % 2
+    for title in (DOLLARS, f"_{DOLLARS}"):
+        path = tmp_path / f"a$b${len(runs)}" / "run.h5"
+        with RunWriter(path, FLAT, fields, series, active=np.ones(FLAT.shape, bool), title=title, meta=meta) as writer:
+            for t in (0.0, 5.0, 10.0):
+                writer.append(t, {f.name: 1e-9 * (t + cells) if f.name == "mine" else cells for f in fields})
+            writer.append_series({"time": np.arange(11.0)} | {s.name: 1e9 + np.arange(11.0) for s in series})
+            writer.finish()
+        runs.append(path)
+    for kind in KINDS:
+        done = rdsolver("plot", *(runs if kind == "compare" else runs[:1]), "--kind", kind, "--out", tmp_path / f"{kind}.svg")
+        assert done.exit_code == 0, done.exception
+    assert "$5 &amp; 50% of \\nas\\$\\alpha_1" in (tmp_path / "compare.svg").read_text()
+    for command, name in (("movie", "a.gif"), ("report", "a.html")):
+        assert rdsolver(command, runs[0], "--out", tmp_path / name, "--field", "mine").exit_code == 0
+    panel = Panel(DOLLARS, (Bar(DOLLARS, DOLLARS, "A", 0.5), Bar("b", DOLLARS, "V", -0.2, 0.1)))
+    tornado([panel], tmp_path / "tornado.svg", DOLLARS, DOLLARS)
 
 
 # --- movies ----------------------------------------------------------------------------------------------------------

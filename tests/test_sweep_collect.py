@@ -9,6 +9,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 from scipy import stats
 from sweeps import BASE, SERIES, STEPS, depth_of, design, put_run, put_sweep, series
 from test_look import inside
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from rdsolver import open_sweep
 from rdsolver.cli import app
+from rdsolver.cli_look import SWEEP_KINDS
 from rdsolver.cli_sweep import collect_command
 from rdsolver.config_file import examples
 from rdsolver.errors import InputError
@@ -371,6 +373,15 @@ def others(tmp_path_factory):
 )
 def test_every_design_is_drawn_in_every_way_that_fits(others, which, kind):
     drawn(others[which], kind)
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_of_a_sweep_are_shown_as_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(MathTextParser, "parse", None)
+    labels = RATIO.replace('"animal A", "animal B"', repr([r"cost $5 & 50% of \nas$", r"_{b^2}$\x$"]))
+    sweep = collect(put_sweep(tmp_path / "out", design(tmp_path, labels)))
+    for kind in SWEEP_KINDS:
+        drawn(sweep, kind)
 
 
 def test_the_default_kind_follows_the_design(others):

@@ -59,15 +59,14 @@ def test_which_keys_are_text():
 
 
 def test_a_folder_named_by_a_date_or_a_number_is_a_path(there):
+    table = 'section={kind="image", voxel=20, threshold=110, thickness=10}'
     for name in ("20240501", "2024-05-01"):
-        with pytest.raises(InputError, match=f"{there}/{name}"):
-            config = load_config("mine.toml", ['section={kind="image", voxel=20, threshold=110, thickness=10}', f"section.image={name}"])
-            config.problem()
+        assert load_config("mine.toml", [table, f"section.image={name}"]).section.image == str(there / name)
 
 
 def test_in_a_file_text_stands_in_quotes_and_the_way_out_is_said(there):
     Path("mine.toml").write_text(f"title = 2024\n{SLAB}")
-    with pytest.raises(InputError, match='title = 2024 is no text. Text stands in quotes: title = "2024"'):
+    with pytest.raises(InputError, match=r'title = 2024 is no text. Text stands in quotes: title = "2024"'):
         load_config("mine.toml")
     with pytest.raises(InputError, match=r'title = 2024-05-01 is no text. Text stands in quotes: title = "2024-05-01"'):
         made("[grid]\ntitle = [2024-05-01]")
@@ -114,8 +113,8 @@ def test_decimals_of_plain_numbers(there):
 
 
 REFUSED = {
-    "a comma of thousands, or a decimal one": ("dose.0.amount;section.seed\n1,250 mg/kg;1\n", "may have a decimal comma, or one of thousands"),
-    "commas and points": ("dose.0.amount;section.bone_fraction\n0,5 mg/kg;0.25\n", "'0,5 mg/kg' with a decimal comma and '0.25' with a point"),
+    "thousands, or decimals": ("dose.0.amount;section.seed\n1,250 mg/kg;1\n", "may have a decimal comma, or one of thousands"),
+    "commas and points": ("dose.0.amount;section.bone_fraction\n0,5 mg/kg;0.25\n", "'0,5 mg/kg' with a decimal comma and '0.25' "),
     "thousands and decimals": ("dose.0.amount;section.seed\n1.250,5 mg/kg;1\n", "is no quantity"),
     "a list": ("dose.0.at;section.seed\n[0,5];1\n", "may have decimal commas, or commas between numbers"),
     "a decimal comma among commas": ("dose.0.amount,section.seed\n0,5,1\n", "has 3 cells, .* write decimals with a point"),
@@ -134,5 +133,5 @@ def test_what_may_mean_two_things_is_refused(what, there):
 
 def test_a_table_that_is_not_utf8_is_refused(there):
     Path("rows.csv").write_bytes("title;section.seed\n5 µm;1\n".encode("cp1252"))
-    with pytest.raises(InputError, match="is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8"):
+    with pytest.raises(InputError, match=r"is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8"):
         made('[sample]\ntable = "rows.csv"')

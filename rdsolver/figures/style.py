@@ -36,9 +36,14 @@ RC: dict[Any, Any] = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
     "text.usetex": False,
+    "text.parse_math": False,  # titles and labels are a user's: a $ is a $
+    "axes.formatter.use_mathtext": False,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
+
+POWERS: dict[Any, Any] = RC | {"text.parse_math": True}
+"""Of figures without a user's texts, whose axes show powers of ten."""
 
 INK, QUIET, FAINT = "#222222", "#767676", "#d9d9d9"
 MARROW, BONE, OUTLINE = "#f8f6f2", "#bcb8b2", "#ffffff"

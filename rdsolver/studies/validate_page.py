@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..figures.style import RC
+from ..figures.style import POWERS
 from .rows import Curve
 from .targets import Target
 from .validate import CONFLICTS, tuning
@@ -61,7 +61,7 @@ def _rows(targets: Sequence[Target]) -> list[str]:
 
 def _figures(curves: Sequence[Curve]) -> list[str]:
     panels = dict.fromkeys(c.panel for c in curves)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(POWERS):
         return [_figure(panel, [c for c in curves if c.panel == panel]) for panel in panels]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..figures.style import INK, QUIET, RC, SMALL, WIDTH, log_ticks, save
+from ..figures.style import INK, POWERS, QUIET, SMALL, WIDTH, log_ticks, save
 from .rows import Curve
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#000000", "#6a4c9c")  # Okabe & Ito, and two more
@@ -44,7 +44,7 @@ def draw(curves: Sequence[Curve], folder: Path) -> list[Path]:
     """One PNG a figure that has curves."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(POWERS):
         for name, panels in FIGURES.items():
             there = [p for p in panels if any(c.panel == p[0] for c in curves)]
             if not there:
