@@ -391,14 +391,12 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
 
 
 def _check_window(output: OutputTable, grid: Grid) -> None:
-    """Crop and stride leave at least two cells an axis."""
-    crop = output.crop
-    if output.stride >= min(grid.shape):
-        raise InputError(f"output.stride = {output.stride} leaves one cell of {min(grid.shape)} along an axis. Make it smaller.")
-    if crop is None:
-        return
+    """The crop lies on the grid, and the stride leaves two cells along an axis that has as many."""
+    crop = output.crop or [[0, n] for n in grid.shape]
     if len(crop) != grid.ndim or not all(len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)):
         raise InputError(
             f"output.crop = {crop} does not fit the grid of {' x '.join(map(str, grid.shape))} cells. "
             f"Give {grid.ndim} ranges [start, stop] within it, one an axis."
         )
+    if short := [b - a for a, b in crop if 1 < b - a <= output.stride]:
+        raise InputError(f"output.stride = {output.stride} leaves one cell of {min(short)} along an axis. Make it smaller.")

@@ -16,6 +16,7 @@ from .planes import Look, Slice, bounds, draw_bar, draw_bone, frame, look_of, na
 from .surface import SURFACE_HEIGHT, available, draw_surfaces
 
 MAP_HEIGHT = 2.1  # inches: the most that one map takes
+LEAST_WIDTH = 0.4  # inches: a map of a line of cells, or of a section nearly as narrow, is drawn wider than it is
 ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
 BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
 HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
@@ -65,6 +66,11 @@ def height(slices: Sequence[Slice], columns: int, rows: int) -> float:
 
 def map_size(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
     """Width and height of one map, inches."""
+    width, height = _to_scale(slices, columns)
+    return max(width, LEAST_WIDTH), max(height, LEAST_WIDTH)
+
+
+def _to_scale(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
     left, right, foot, top = bounds(slices)
     aspect = (top - foot) / (right - left)
     width = min((style.WIDTH - BAR_WIDTH) / columns - 0.08, MAP_HEIGHT / aspect)
@@ -81,6 +87,7 @@ def draw_maps(
 ) -> None:
     """One map for each field and time, with one scale a field: that of `looks`, or of what is shown."""
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    stretched = min(_to_scale(slices, len(columns))) < LEAST_WIDTH
     bones = [read_bone(run, index, slices) for index, _ in columns]
     for row, name in zip(axes, rows, strict=True):
         grey = run.of_bone and name == "bone"  # bone alone
@@ -91,7 +98,7 @@ def draw_maps(
                 draw_bone(ax, part, shape, outlined=not grey)
                 if not grey:
                     ax.imshow(look.factor * plane, cmap=look.colours, norm=look.norm, extent=part.extent, origin="lower")
-            frame(ax, slices)
+            frame(ax, slices, stretched)
         if not grey:
             draw_bar(figure, row[-1], look, map_size(slices, len(columns))[0])
     for part in slices:
@@ -99,4 +106,8 @@ def draw_maps(
     for letter, ax, (_, caption) in zip(ascii_lowercase, axes[0], columns, strict=False):
         letters = f"$\\bf{{{letter}}}$  " if len(columns) > 1 else ""
         ax.set_title(letters + caption, loc="left", pad=3)
-    style.scale_bar(axes[-1, 0], slices[0].extent[1])
+    if stretched:
+        said = f"{max(bounds(slices)):g} µm long, and drawn wider than it is"
+        axes[-1, 0].annotate(said, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=style.SMALL)
+    else:
+        style.scale_bar(axes[-1, 0], slices[0].extent[1])

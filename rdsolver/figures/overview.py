@@ -1,4 +1,5 @@
-"""One figure that answers "what happened?": three moments of a run as maps, and under them what was measured over time."""
+"""One figure that answers "what happened?": three moments of a run as maps (of a line of cells as profiles), and under them what
+was measured over time."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from ..errors import InputError
 from ..output import selection
 from ..output.reader import Run
-from . import maps, style, timeseries
+from . import maps, profile, style, timeseries
 from .planes import EVENTLESS, slices_through
 
 MOST_ROWS = 4  # fields that are drawn of a model other than bone's
@@ -39,20 +40,25 @@ def overview(run: Run, path: Path) -> Path:
 
 
 def compose(run: Run) -> Figure:
-    """The overview as a figure: maps on top where a time was saved, time series under them where a step was made."""
+    """The overview as a figure: maps on top where a time was saved, profiles of a line of cells, and time series under them where a step
+    was made."""
     shown = moments(run) if len(run) else []
     measured = len(run.series["time"]) > 0 and len(timeseries.panels(run)) > 0
     if not shown and not measured:
         raise InputError(f"{run.file.filename} holds neither a saved time nor a step: there is nothing to draw.")
     rows = telling(run)
-    slices = slices_through(run, most_active(run, [m.index for m in shown])) if shown else []
-    heights = [maps.height(slices, len(shown), len(rows))] if shown else []
+    along = profile.line(run)
+    slices = slices_through(run, most_active(run, [m.index for m in shown])) if shown and not along else []
+    heights = [profile.height(len(rows)) if along else maps.height(slices, len(shown), len(rows))] if shown else []
     heights += [timeseries.height(run)] if measured else []
     figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
     parts = iter(np.ravel(figure.subfigures(len(heights), height_ratios=heights, squeeze=False)))
     if shown:
         columns = [(m.index, f"{m.caption}, day {round(m.time, 1):g}") for m in shown]
-        maps.draw_maps(next(parts), run, columns, rows, slices)
+        if along:
+            profile.draw_profiles(next(parts), run, [(k, f"{'abc'[i]}: {text}") for i, (k, text) in enumerate(columns)], rows, along=along)
+        else:
+            maps.draw_maps(next(parts), run, columns, rows, slices)
     if measured:
         marks = [(letter, moment.time) for letter, moment in zip("abc", shown, strict=False)]
         timeseries.draw_series(next(parts), run, marks)

@@ -136,10 +136,10 @@ def name_plane(ax: Axes, part: Slice) -> None:
         ax.annotate(part.name, (left, top), (2, -2), textcoords="offset points", va="top", fontsize=style.SMALL, bbox=box)
 
 
-def frame(ax: Axes, slices: Sequence[Slice]) -> None:
-    """Axes without ticks or frame, as large as the slices together."""
+def frame(ax: Axes, slices: Sequence[Slice], stretched: bool = False) -> None:
+    """Axes without ticks or frame, as large as the slices together. stretched: to the room there is, not to scale."""
     left, right, foot, top = bounds(slices)
-    ax.set(xlim=(left, right), ylim=(foot, top), aspect="equal", xticks=[], yticks=[])
+    ax.set(xlim=(left, right), ylim=(foot, top), aspect="auto" if stretched else "equal", xticks=[], yticks=[])
     ax.set_anchor("W")
     ax.spines[:].set_visible(False)
     ax.patch.set_visible(False)

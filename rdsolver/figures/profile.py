@@ -9,7 +9,7 @@ from textwrap import fill
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
@@ -34,25 +34,50 @@ def profile(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], 
         return style.save(compose(run, names, indices, centre, along), path)
 
 
+def line(run: Run) -> str | None:
+    """The axis of a run whose cells are a line, one cell wide along all others; None of any other."""
+    long = [axis for axis, n in zip(run.axes, run.shape, strict=True) if n > 1]
+    return long[0] if len(long) == 1 else None
+
+
 def compose(run: Run, names: Sequence[str], indices: Sequence[int], centre: Sequence[float], along: str | None = None) -> Figure:
     """The profiles as a figure."""
-    figure = Figure((0.72 * style.WIDTH, PANEL_HEIGHT * len(names) + EDGE_HEIGHT), layout="constrained")
+    figure = Figure((0.72 * style.WIDTH, height(len(names))), layout="constrained")
+    columns = [(k, f"day {round(float(run.times[k]), 2):g}") for k in indices]
+    draw_profiles(figure, run, columns, names, centre, along)
+    return figure
+
+
+def height(panels: int) -> float:
+    """Inches that so many fields take."""
+    return PANEL_HEIGHT * panels + EDGE_HEIGHT
+
+
+def draw_profiles(
+    figure: FigureBase,
+    run: Run,
+    columns: Sequence[tuple[int, str]],
+    names: Sequence[str],
+    centre: Sequence[float] = (),
+    along: str | None = None,
+) -> None:
+    """One panel a field, one line a saved time with its caption."""
     axes: list[Axes] = list(figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0])
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(indices)))
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
     for ax, name in zip(axes, names, strict=True):
-        lines = [axial(run, name, k, along) if along else radial(run, name, k, centre) for k in indices]
+        lines = [axial(run, name, k, along) if along else radial(run, name, k, centre) for k, _ in columns]
         largest = max((float(np.nanmax(v, initial=0.0)) for _, v in lines), default=0.0)
         factor, unit = style.in_print(run[name].unit, largest)
-        for (at, values), shade, k in zip(lines, shades, indices, strict=True):
-            ax.plot(at, factor * values, color=shade, label=f"day {round(float(run.times[k]), 2):g}")
+        for (at, values), shade, (_, caption) in zip(lines, shades, columns, strict=True):
+            ax.plot(at, factor * values, color=shade, label=caption)
         _dress(ax, fill(style.with_unit(run[name].label, unit), LABEL_WIDTH))
-    where = ", ".join(f"{axis} {p:.0f}" for axis, p in zip(run.axes, centre, strict=True))
-    if not along:
+    if along:
+        axes[-1].set_xlabel(f"{along} (µm)" if line(run) else f"{along} (µm), mean over the other axes")
+    else:
         axes[-1].set_xlim(left=0)
-    axes[-1].set_xlabel(f"{along} (µm), mean over the other axes" if along else f"distance (µm) from {where} µm")
+        axes[-1].set_xlabel(f"distance (µm) from {', '.join(f'{axis} {p:.0f}' for axis, p in zip(run.axes, centre, strict=True))} µm")
     figure.align_ylabels(axes)
     axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=7, handlelength=1.4, columnspacing=1.2)
-    return figure
 
 
 def radial(run: Run, name: str, index: int, centre: Sequence[float], width: float | None = None) -> tuple[np.ndarray, np.ndarray]:
