@@ -93,8 +93,8 @@ def run(
     allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
-    if bool(configs) == bool(repeated) or (repeated and overrides):
-        raise InputError("rdsolver run takes CONFIG..., or --from RUN alone, without --set: that repeats a run as it was.")
+    if bool(configs) == bool(repeated):
+        raise InputError("rdsolver run takes CONFIG..., or --from RUN alone: that repeats a run as it was.")
     limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
     names = [Path(f"{run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
     folders = run_folders(names, out, force or again)
@@ -108,7 +108,7 @@ def run(
         from .output.reader import open_run
 
         with open_run(run_file(repeated)) as earlier:
-            problems = [problem_of(earlier, allow_python)]
+            problems = [problem_of(earlier, allow_python, overrides or ())]
     there = [again and begun(folder / "run.h5") for folder in folders]
     for problem, exists in zip(problems, there, strict=True):
         if not exists:
@@ -131,6 +131,9 @@ def resume_command(
     device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).")] = None,
     walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
     checkpoint: Checkpoint = "10 min",
+    moved: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=FILE", help='Where a file lies now, e.g. "section.image=scan.tif".')
+    ] = None,
     allow_python: Python = False,
 ) -> None:
     """Go on with a run that was stopped, killed or failed, from its last checkpoint."""
@@ -139,7 +142,7 @@ def resume_command(
     from .run import resume
 
     def go(reporter: Reporter, stop: Stop) -> Run:
-        return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, **limits)
+        return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, moved=moved or (), **limits)
 
     attended(run_file(path).parent, go, goes_on=True)
 

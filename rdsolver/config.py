@@ -179,18 +179,20 @@ class Config(Table):
     def changes(self) -> tuple[Change, ...]:
         return tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change)
 
-    def problem(self, section: Section | np.ndarray | None = None) -> Problem | ModelProblem:
+    def problem(self, section: Section | np.ndarray | None = None, kept: Section | None = None) -> Problem | ModelProblem:
         """The run in plain objects, in internal units.
 
         section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y, x) or (y, x).
+        kept: the file's, as a run has kept it.
         Raises InputError when the section cannot be made.
         """
         try:
             if section is None and isinstance(self.section, Box):
                 cells = self.section.grid().cells // self.section.coarsen ** len(self.section.size)
                 check_memory(cells, len(config_checks.field_names(self)), self.solver.precision, host_memory())
-            place = self.section.build() if section is None else _given(section, self.section, self.whole is not None)
-            place = coarsened(place, self.section.coarsen)
+            place = kept or coarsened(
+                self.section.build() if section is None else _given(section, self.section, self.whole is not None), self.section.coarsen
+            )
             _check_window(self.output, place.grid)
             borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
             for b in borders:
@@ -281,15 +283,51 @@ def config_from(tables: dict[str, Any], source: str, allow_python: bool = False)
     return _checked(tables, source, (), allow_python)
 
 
-def config_of(run: Run, allow_python: bool = False) -> Config:
+def config_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Config:
     """The config that a run file holds, checked again; a model of one's own as the file kept it, not as it may be now.
 
-    Raises InputError when the section came from Python.
+    moved: "section.image=FILE", where a file that it names lies now. Raises InputError when the section came from Python, for a key
+    that names no file, for a file that is gone, and for another one than the run was made with.
     """
     tables, file = run.config, run.file.filename
     if tables.get("section", {}).get("kind", "given") in ("given", "array"):
         raise InputError(f"{file}: its section came from Python, so the file cannot make it again. Give the problem: resume(run, problem).")
-    return _checked(tables, file, (), allow_python, run.provenance.get("model_source"))
+    _find(tables, run, moved)
+    return _checked(tables, file, moved, allow_python, run.provenance.get("model_source"))
+
+
+FILES = ("section.image", "section.field_of_view", "initial.from")
+"""Keys of what a run needs and may not keep."""
+
+
+def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
+    """The tables of a run with the files that they name where those lie now, in place."""
+    for said in moved:
+        if config_file.override_key(said) not in FILES:
+            raise InputError(
+                f"--set {said}: a run goes on, or is repeated, as it was. Only where a file lies now can be said: {', '.join(FILES)}. "
+                "For a run with other values take its config: rdsolver run CONFIG --set ..."
+            )
+    from .domain.readers import sha256  # with the libraries of images
+
+    config_file.apply(tables, moved, takes_text)
+    section, record = tables["section"], run.provenance.get("section", {})
+    made_with = {"image": record.get("sha256"), "field_of_view": (record.get("field_of_view") or {}).get("sha256")}
+    named = [config_file.override_key(said).removeprefix("section.") for said in moved]
+    for key, expected in made_with.items():
+        path = section.get(key)
+        if expected is None or (run.section is not None and key not in named):
+            continue
+        if not Path(path).exists():
+            raise InputError(
+                f'{run.path}: section.{key} = "{path}": there is no such file. It was there when the run began; '
+                f"say where it is now: --set section.{key}=FILE."
+            )
+        if (found := sha256(Path(path))) != expected:
+            raise InputError(
+                f'{run.path}: section.{key} = "{path}" is not the file that the run was made with: its SHA-256 is {found[:12]}, that of '
+                f"the run's {expected[:12]}. Say where that is: --set section.{key}=FILE; on another image begin a new run, from a config."
+            )
 
 
 def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None) -> Config:

@@ -29,11 +29,16 @@ def read(path: Path, overrides: Sequence[str] = (), takes_text: Callable[[str], 
     """
     raw = _spelled_out(parse(path))
     _resolve(raw, path.parent.absolute())
-    for override in overrides:
-        _apply(raw, override, takes_text)
+    apply(raw, overrides, takes_text)
+    return raw
+
+
+def apply(raw: dict[str, Any], overrides: Sequence[str], takes_text: Callable[[str], bool] = lambda key: False) -> None:
+    """Apply "key.path=value", in place; a relative path counts from the current folder."""
+    for each in overrides:
+        _apply(raw, each, takes_text)
         _spelled_out(raw)
     _resolve(raw, Path.cwd())
-    return raw
 
 
 def override_key(override: str) -> str:

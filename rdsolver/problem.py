@@ -160,6 +160,7 @@ class ModelProblem:
     medium      relative mobility of each cell, in (0, 1] or any positive scale (None: 1)
     arrays      further cell arrays that the model's rates read by name
     record      how the place was made, for the output
+    section     that place, where it is one
     source      the file the model came from
     """
 
@@ -177,6 +178,7 @@ class ModelProblem:
     changes: tuple[Change, ...] = ()
     output: Output = field(default_factory=Output)
     record: Mapping[str, Any] = field(default_factory=dict)
+    section: Section | None = None
     title: str = ""
     config: str = "{}"
     warnings: tuple[str, ...] = ()
@@ -203,7 +205,7 @@ class ModelProblem:
         start = initial or _started(model, Where.of(section, active, seed))
         record = section.record | {"lives": model.lives} | ({} if initial else {"start_seed": seed})
         bone = {"bone": np.where(section.active, section.bone, 0.0)}
-        return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, **rest)
+        return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, section=section, **rest)
 
     @property
     def mask(self) -> np.ndarray:

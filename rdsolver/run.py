@@ -27,6 +27,8 @@ from .running import CHECKPOINT_EVERY, Limits, Running
 from .stopping import Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .config import Config
     from .domain.section import Section
     from .simulation import Simulation
@@ -87,6 +89,8 @@ def simulate(
         with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
             if path is not None:
                 checkpoints.remove(path)  # of an earlier run
+                if problem.section is not None and problem.section.of_file:
+                    writer.set_section(problem.section)
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {byte_size(_file_size(problem, account))}")
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
@@ -107,11 +111,14 @@ def resume(
     allow_python: bool = False,
     checkpoint: float = CHECKPOINT_EVERY,
     stop: Stop | None = None,
+    moved: Sequence[str] = (),
 ) -> Run:
     """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given back as it is.
 
     run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
     problem  what the run began with, where it was made in Python and the file cannot make it again
+    moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section and needs none of them;
+             one that an older rdsolver wrote may
     The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run, or the precision differs;
     another device or version is warned of.
     """
@@ -130,7 +137,7 @@ def resume(
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
         if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
             raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
-        problem = problem or problem_of(before, allow_python)
+        problem = problem or problem_of(before, allow_python, moved)
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
         list(checkpoints.differences(then, then))  # it holds what is compared below
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
@@ -199,12 +206,16 @@ def begun(path: Path) -> bool:
         return run.status == "finished" or len(run.series["time"]) > 1 or any(p.exists() for p in checkpoints.files(path))
 
 
-def problem_of(run: Run, allow_python: bool = False) -> Problem | ModelProblem:
-    """What a run file says it was made from, in the precision of the run. Raises InputError when its section came from Python."""
+def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Problem | ModelProblem:
+    """What a run file says it was made from, in the precision of the run, on the section that it kept.
+
+    moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came from Python, or when
+    a file that is needed is gone or is another.
+    """
     from .config import config_of
 
     with reading(run.path):
-        problem = config_of(run, allow_python).problem()
+        problem = config_of(run, allow_python, moved).problem(kept=run.section)
         precision = run.provenance["precision"]
         if precision not in LEAST_TOLERANCE:
             raise Damaged(f"{run.path} is damaged: its precision is {precision!r}.")

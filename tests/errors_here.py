@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from rdsolver.errors import RdsolverError
 from rdsolver.integrators.rkc import RKC2
 from rdsolver.models.base import Field, Series
 from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.output import layout
 from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.problem import ModelProblem
@@ -282,6 +284,15 @@ def met(side: Border, borders: str = "no-flux", active: bool = True) -> object:
 
 def side(**keys) -> Border:
     return Border(**({"field": "rankl", "kind": "value", "axis": "x", "side": "low", "value": 1.0} | keys))
+
+
+def of_image(file: h5py.File) -> None:
+    """A run that an older rdsolver made from an image, which is gone."""
+    meta = layout.take(file["meta"])
+    config = json.loads(meta["config"])
+    config["section"] = {"kind": "image", "image": "/none/a.tif", "voxel": 20, "threshold": 110, "thickness": 10}
+    layout.put(file["meta"], "config", json.dumps(config))
+    layout.put(file["meta"], "section", {"kind": "image", "sha256": "0" * 64})
 
 
 def opened(h: Here) -> Run:

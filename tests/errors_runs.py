@@ -23,6 +23,7 @@ from errors_here import (
     met,
     misnumbered,
     newer,
+    of_image,
     opened,
     other,
     refuses_to_write,
@@ -58,6 +59,11 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "out-written": lambda h: then(h.check(), h.cli("run", "mine.toml", "--out", "/proc/none")),
     "out-folder": lambda h: then(h.check(), Path("out/run.h5").mkdir(parents=True), h.cli("run", "mine.toml", "--out", "out", "--force")),
     "initial-model": lambda h: h.goes_on("model.name=artery"),
+    "moved-key": lambda h: h.cli("resume", h.copy(), "--set", "time.end=9", "--allow-python"),
+    "moved-missing": lambda h: h.cli("resume", h.edited(of_image), "--allow-python"),
+    "moved-other": lambda h: then(
+        Path("a.tif").touch(), h.cli("resume", h.edited(of_image), "--allow-python", "--set", "section.image=a.tif")
+    ),
     "initial-state": lambda h: h.check(f"initial.from={h.edited(lambda f: f.pop('state'), 'done')}"),
     "initial-section": lambda h: h.goes_on("section.slab_thickness=40"),
     "initial-lost": lambda h: h.goes_on(),

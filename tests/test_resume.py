@@ -9,9 +9,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import kill
 import numpy as np
 import pytest
+import tifffile
 from kill import same
 from problems import Dose, problem, square
 from test_tumour import ill
@@ -264,6 +266,90 @@ def test_a_file_of_every_layout_is_read(schema):
         assert run.config["title"] == "a file of layout 1"
         assert {"rankl", "bone", "time"} <= run.state.keys()
         assert run.parameters["rankl_loss"] > 0
+
+
+# --- a run whose files lie elsewhere by now ------------------------------------------------------------------------------
+
+
+SCAN = """
+model = "own.py:MINE"
+[section]
+kind = "image"
+image = "scan.tif"
+voxel = "1 um"
+threshold = 128
+field_of_view = "mask.tif"
+spacing = "1.5 um"
+thickness = "1 um"
+[time]
+end = "4 d"
+save = "1 d"
+[solver]
+integrator = "tr-bdf2"
+[output]
+crop = [[2, 14], [0, 20]]
+"""
+OWN = """
+from rdsolver.models.base import Field, Parameter
+from rdsolver.models.pointwise import ReactionDiffusion
+ROWS = (Parameter("k", 1.0, "1/d", "k", "", "A", 0.1, 9.0), Parameter("D", 1.0, "um^2/d", "D", "", "A", 0.1, 9.0))
+MINE = ReactionDiffusion("mine", (Field("u", "1", 1.0, "u"),), lambda u, p, at: {"u": at["bone"] - p["k"] * u["u"]}, {"u": "D"},
+                         parameters=ROWS, initial=lambda where: {"u": where.bone + where.random.random(where.bone.shape)})
+"""
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """A run on a scan to its end, one that was stopped, and that without its section, as older files are. What they were made from
+    lies in another folder now."""
+    folder = tmp_path_factory.mktemp("scanned")
+    tifffile.imwrite(folder / "scan.tif", np.random.default_rng(3).integers(0, 255, (32, 40)).astype("u1"))
+    tifffile.imwrite(folder / "mask.tif", np.uint8(np.hypot(*(np.mgrid[:32, :40] - 18)) < 15))
+    (folder / "own.py").write_text(OWN)
+    (folder / "scan.toml").write_text(SCAN)
+    config = load_config(folder / "scan.toml", allow_python=True)
+    simulate(config, out=folder / "straight").close()
+    simulate(config, out=folder / "stopped", stop=After(14)).close()
+    shutil.copytree(folder / "stopped", folder / "old")
+    shutil.copytree(folder / "straight", folder / "old_straight")
+    for old in ("old", "old_straight"):
+        with h5py.File(folder / old / "run.h5", "r+") as file:
+            del file["section"]
+    (folder / "files").mkdir()
+    for name in ("scan.tif", "mask.tif", "own.py"):
+        shutil.move(folder / name, folder / "files" / name)
+    return folder
+
+
+def test_a_run_goes_on_and_is_repeated_without_the_files_it_was_made_from(scanned, tmp_path):
+    folder = shutil.copytree(scanned / "stopped", tmp_path / "moved")
+    with open_run(folder / "run.h5") as run:
+        assert (run.section.record["kind"], run.section.active.all()) == ("image", False)
+        assert run.shape != run.section.grid.shape  # which is the whole one
+        assert run.section.grid.origin == (0.0, 0.0)
+    resume(folder, allow_python=True).close()
+    same(scanned / "straight" / "run.h5", folder / "run.h5")
+    done = CliRunner().invoke(app, ["run", "--from", str(scanned / "straight"), "--allow-python", "--out", str(tmp_path / "again")])
+    assert done.exit_code == 0, done.output
+    same(scanned / "straight" / "run.h5", tmp_path / "again" / "run.h5")
+
+
+def test_a_run_without_its_section_is_told_where_the_files_are(scanned, tmp_path):
+    folder, files = shutil.copytree(scanned / "old", tmp_path / "old"), scanned / "files"
+    words = ["resume", str(folder), "--allow-python"]
+    scan, mask = f"section.image={files}/scan.tif", f"section.field_of_view={files}/mask.tif"
+    for extra, said in {
+        (): f'section.image = "{scanned}/scan.tif": there is no such file. It was there when the run began',
+        (scan,): f'section.field_of_view = "{scanned}/mask.tif": there is no such file.',
+        (f"section.image={files}/mask.tif",): "is not the file that the run was made with: its SHA-256 is",
+        ("time.end=9 d",): "Only where a file lies now can be said: section.image",
+    }.items():
+        done = CliRunner().invoke(app, [*words, *(word for each in extra for word in ("--set", each))])
+        assert done.exit_code == 2, done.output
+        assert said in done.stderr
+    done = CliRunner().invoke(app, [*words, "--set", scan, "--set", mask])
+    assert done.exit_code == 0, done.output
+    same(scanned / "old_straight" / "run.h5", folder / "run.h5")
 
 
 # --- disks that are full, files that are gone -------------------------------------------------------------------------

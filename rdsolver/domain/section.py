@@ -51,6 +51,11 @@ class Section:
             )
 
     @property
+    def of_file(self) -> bool:
+        """Whether a file is needed to make it again."""
+        return "file" in self.record
+
+    @property
     def bone_volume_fraction(self) -> float:
         """BV/TV over the field of view."""
         return float(self.bone[self.active].mean())

@@ -8,6 +8,7 @@ only links to it, so that ParaView opens it too:
     active, <static> ((z), y, x)
     series/                      the observables at every accepted step, on their own time
     reference/  state/           the baseline; the last state, on the whole grid, from which another run goes on
+    section/                     bone and field of view on the whole grid, where an image was needed to make them
     meta/                        configuration, parameters, versions, status ...
     VTKHDF/                      links for ParaView
 
@@ -27,6 +28,7 @@ import h5py
 import numpy as np
 
 from ..domain.grid import Grid
+from ..domain.section import Section
 from ..domain.untrusted import Damaged, array, attribute, attributes
 from ..errors import InputError
 
@@ -44,7 +46,10 @@ LENGTH_UNIT = "um"
 FIELD_CHUNK = 64
 SERIES_CHUNK = 512
 LONG_TEXT = 1024  # bytes; longer text is a dataset, as an attribute ends at 64 KiB
-SPECIAL = ("time", "z", "y", "x", "active", "series", "reference", "state", "meta", "VTKHDF")
+PLACES = ("time", "z", "y", "x", "active")
+"""Datasets of the root that are no fields."""
+SPECIAL = (*PLACES, "series", "reference", "state", "section", "meta", "VTKHDF")
+"""What no field can be called."""
 
 
 # Text and values -----------------------------------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
     return node
 
 
-def create_field(file: h5py.File, name: str, window: Window, dtype: np.dtype, unit: str, label: str, in_time: bool = True) -> h5py.Dataset:
+def create_field(file: h5py.Group, name: str, window: Window, dtype: np.dtype, unit: str, label: str, in_time: bool = True) -> h5py.Dataset:
     """A field on the saved cells, (time, (z), y, x), or without time; compressed a chunk of at most 64 cells a side and one time."""
     lead = 1 if in_time else 0
     node = file.create_dataset(
@@ -220,6 +225,28 @@ def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Wi
         node = group.create_dataset(name, data=values, track_order=True)
         if node.shape == whole.shape:
             attach(node, *whole.axes)
+
+
+def create_section(file: h5py.File, section: Section) -> None:
+    """Bone in float64 and the field of view, on the whole grid, and that grid."""
+    group, whole, grid = file.create_group("section", track_order=True), Window.of(section.grid), section.grid
+    create_space(group, whole)
+    create_field(group, "bone", whole, np.dtype("f8"), "1", "bone fraction", in_time=False)[...] = section.bone
+    create_field(group, "active", whole, np.dtype("u1"), "1", "field of view", in_time=False)[...] = section.active
+    group.attrs["spacing"], group.attrs["origin"] = np.array(grid.spacing), np.array(grid.origin)
+    if grid.thickness is not None:
+        group.attrs["thickness"] = grid.thickness
+    set_text(group, borders=" ".join(grid.borders))
+
+
+def read_section(file: h5py.File, record: Mapping[str, Any]) -> Section:
+    """What `create_section` kept. record: how it was made."""
+    kept = group(file, "section")
+    bone, active = (array(dataset(kept, name)) for name in ("bone", "active"))
+    spacing, origin = (tuple(map(float, attribute(kept, name))) for name in ("spacing", "origin"))
+    borders: Any = tuple(as_text(attribute(kept, "borders")).split())
+    thickness = float(attribute(kept, "thickness")) if "thickness" in kept.attrs else None
+    return Section(Grid(bone.shape, spacing, origin, borders, thickness), bone, active == 1, dict(record))
 
 
 def create_vtk(file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None) -> h5py.Group:

@@ -21,6 +21,8 @@ from .layout import as_text, dataset
 if TYPE_CHECKING:
     from xarray import Dataset
 
+    from ..domain.section import Section
+
 LIVE_TRIES, LIVE_PAUSE = 20, 0.05  # s
 AXES = (("y", "x"), ("z", "y", "x"))
 META = {"status": str, "message": str, "config": str, "summary": dict, "parameters": list, "warnings": list}
@@ -107,7 +109,7 @@ class Run(Mapping[str, "FieldData"]):
         centres = [self.centres(axis) for axis in self.axes]
         self.shape = tuple(map(len, centres))
         self.origin = tuple(float(c[0]) - h / 2 for c, h in zip(centres, self.spacing, strict=True))
-        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.SPECIAL}
+        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.PLACES}
         self._fields = {name: FieldData(node, len(self.times)) for name, node in arrays.items() if node.ndim > len(self.axes)}
         self._static = tuple(name for name in arrays if name not in self._fields)
         for name, field in self._fields.items():
@@ -212,6 +214,13 @@ class Run(Mapping[str, "FieldData"]):
     @_guarded
     def reference(self) -> dict[str, Any]:
         return self._arrays("reference")
+
+    @cached_property
+    @_guarded
+    def section(self) -> Section | None:
+        """The section on the whole grid, where an image was needed to make it; None: its config makes it again, or an older rdsolver
+        wrote the file."""
+        return layout.read_section(self.file, self.provenance.get("section", {})) if "section" in self.file else None
 
     @cached_property
     @_guarded

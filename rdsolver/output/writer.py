@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from ..domain.grid import Grid
+from ..domain.section import Section
 from ..errors import InputError, RunError
 from ..models.base import Field, Series
 from ..paths import at_home
@@ -111,7 +112,7 @@ class RunWriter:
         file = self.file
         self._time, self._meta, self._steps = layout.dataset(file, "time"), layout.group(file, "meta"), layout.group(file, "VTKHDF/Steps")
         self._offsets = layout.dataset(self._steps, "Offsets")
-        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.SPECIAL}
+        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.PLACES}
         self._fields = {name: node for name, node in arrays.items() if node.ndim > len(self._window.axes)}
         group = layout.group(file, "series")
         self._series = {name: layout.dataset(group, name) for name in ("time", *(n for n in map(str, group) if n != "time"))}
@@ -178,6 +179,11 @@ class RunWriter:
                 if name == "time":
                     self.file.flush()
                 _extend(node, n, np.asarray(values[name], "f8"))
+
+    def set_section(self, section: Section) -> None:
+        """Save the section itself, for a run that is to go on where its image no longer is."""
+        with self._writing(9 * section.grid.cells + MARGIN):
+            layout.create_section(self.file, section)
 
     def set_reference(self, values: Mapping[str, float | np.ndarray]) -> None:
         """Save the healthy baseline: numbers, and arrays on the whole grid, in float64."""
