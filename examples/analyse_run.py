@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 
 
 def load_h5py(path: str) -> dict[str, np.ndarray]:
-    """h5py alone: every dataset is an array, its unit in .attrs["units"]."""
+    """h5py alone: every dataset is an array, its unit in .attrs["units"] for programs, in .attrs["units_readable"] for people."""
     with h5py.File(path, "r") as file:
         time, rankl = np.array(file["time"]), file["rankl"]
         assert isinstance(rankl, h5py.Dataset)  # a field is read when it is sliced, so that a big file is no burden
@@ -35,12 +35,13 @@ def load_h5py(path: str) -> dict[str, np.ndarray]:
 
 
 def load_xarray(path: str) -> dict[str, np.ndarray]:
-    """xarray: fields with their coordinates, read when needed; the series are a group of their own."""
-    with xr.open_dataset(path, engine="h5netcdf") as fields, xr.open_dataset(path, engine="h5netcdf", group="series") as series:
+    """xarray: all of the file as a tree, read when needed; fields at its root, the series in a group with a time of their own."""
+    with xr.open_datatree(path, engine="h5netcdf") as run:
+        series = run["series"]
         return {
-            "time": fields.time.values,
-            "rankl": fields.rankl.isel(time=-1).values,
-            "series_time": series.time.values,
+            "time": run.time.values,
+            "rankl": run.rankl.isel(time=-1).values,
+            "series_time": series.series_time.values,
             "ntx": series.ntx.values,
         }
 

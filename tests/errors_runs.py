@@ -99,6 +99,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "run-cells": lambda h: h.cli("plot", h.edited(lambda f: other(f, "active", np.zeros((3, 3), "u1")))),
     "run-field": lambda h: h.cli("plot", h.edited(lambda f: f["rankl"].resize(1, 0), "flat")),
     "run-series": lambda h: h.cli("plot", h.edited(lambda f: f["series/ntx"].resize(1, 0), "flat")),
+    "run-clipped": lambda h: h.cli("info", h.edited(lambda f: f["clipped/cells"].resize(1, 0), "flat")),
     "run-centres": lambda h: h.cli("plot", h.edited(lambda f: f["x"].__setitem__(slice(None), np.nan))),
     "run-meta": lambda h: h.cli("info", h.edited(lambda f: f["meta"].attrs.pop("status"))),
     "run-config": lambda h: h.cli("resume", h.edited(lambda f: f["meta"].attrs.modify("config", "[]")), "--allow-python"),

@@ -32,7 +32,7 @@ from rdsolver.output.writer import RunWriter
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
-FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b"))
+FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b", signed=True))
 SERIES = (Series("n", "1", "n"),)
 GROUPS = ("", "series", "state", "reference")
 REST = {"run_id": "kill", "fingerprint": "", "spent": 0.0, "simulation": {}, "account": {}, "first": {}, "last": {}}

@@ -122,7 +122,7 @@ def test_zarr_opens_in_xarray(saved, tmp_path):
         assert data.rankl.dims == ("time", *grid.axes)
         np.testing.assert_array_equal(data.rankl.values, expected(grid, "rankl"))
         np.testing.assert_allclose(data.time.values, [0, 2 / 3])
-        assert (data.rankl.attrs["units"], data.x.attrs["units"]) == ("nM", "um")
+        assert (data.rankl.attrs["units"], data.x.attrs["units"]) == ("nmol L-1", "um")
         assert data.x.values.tolist() == grid.centres(-1).tolist()
     with open_run(path) as run, pytest.raises(InputError, match="exists already"):
         export(run, "zarr", tmp_path / "f.zarr", ["rankl"], [0])

@@ -142,9 +142,18 @@ READ_XARRAY = """
 import json, sys, xarray
 fields, series = (xarray.open_dataset(sys.argv[1], engine=sys.argv[2], group=g) for g in (None, "series"))
 sums = {n: float(fields[n][-1].astype("f8").sum()) for n in fields if n != "active"}
-print(json.dumps({"time": str(fields.time.dtype), "series": str(series.time.dtype), "x": fields.x.values.tolist(),
+print(json.dumps({"time": str(fields.time.dtype), "series": str(series.series_time.dtype), "x": fields.x.values.tolist(),
                   "days": fields.time.values.tolist(), "units": {n: v.attrs.get("units") for n, v in fields.variables.items()},
                   "dims": list(fields.rankl.dims), "ntx_unit": series.ntx.attrs["units"], "sums": sums, "ntx": series.ntx.values.tolist()}))
+"""
+READ_TREE = """
+import json, sys, xarray
+tree = xarray.open_datatree(sys.argv[1], engine=sys.argv[2]).load()
+series, clipped = tree["series"].to_dataset(), tree["clipped"].to_dataset()
+print(json.dumps({"groups": sorted(tree.groups), "ntx": list(series.ntx.dims), "days": series.ntx.series_time.values.tolist(),
+                  "near": float(series.mean_free_rankl.sel(series_time=0.7, method="nearest")), "saved": tree.time.values.tolist(),
+                  "reference": list(tree["reference"].bone.dims), "state": list(tree["state"].rankl.shape),
+                  "clipped": clipped.cells.values.tolist(), "clipped_at": clipped.cells.time.values.tolist()}))
 """
 READ_VTK = """
 import json, sys
@@ -182,10 +191,102 @@ def test_xarray_reads_it(saved, engine, module):
     assert got["x"] == grid.centres(-1).tolist()
     assert got["days"] == [step / 3 for step in range(N)]
     assert got["dims"] == ["time", *grid.axes]
-    of_fields = {f.name: f.unit or "1" for f in FIELDS} | {"time": "d", "active": "1"} | dict.fromkeys(grid.axes, "um")
+    of_fields = {"rankl": "nmol L-1", "bone": "1", "osteoclasts": "mm-3"} | {"time": "d", "active": "1"} | dict.fromkeys(grid.axes, "um")
     assert (got["units"], got["ntx_unit"]) == (of_fields, "1")
     assert got["ntx"] == [1.0] * 2 * N
     assert got["sums"] == {name: v.astype("f4")[circle(grid)].astype("f8").sum() for name, v in values(grid, N - 1).items()}
+
+
+@pytest.mark.parametrize(("engine", "module"), [("h5netcdf", "h5netcdf"), ("netcdf4", "netCDF4")])
+@pytest.mark.parametrize("part", [None, selection(("rankl",), 2, ((1, 60), (3, 64)))])
+def test_xarray_opens_all_of_a_run_as_a_tree(tmp_path, engine, module, part):
+    """No group has a dimension of the root's name in another length: the series have more times, the state has more cells."""
+    if not all(map(importlib.util.find_spec, ("xarray", module))):
+        pytest.skip(f"{module} is not installed")
+    grid = GRIDS["2d"]
+    write(tmp_path / "run.h5", grid, selection=part)
+    got = elsewhere(READ_TREE, tmp_path / "run.h5", engine)
+    assert set(got["groups"]) >= {"/", "/series", "/reference", "/state", "/clipped", "/meta"}
+    assert got["saved"] == got["clipped_at"] == [step / 3 for step in range(N)]
+    assert (got["ntx"], got["near"]) == (["series_time"], 2.0)
+    np.testing.assert_allclose(got["days"], [0, 0.1, 1 / 3, 1 / 3 + 0.1, 2 / 3, 2 / 3 + 0.1])
+    assert got["reference"] == (["y", "x"] if part is None else ["grid_y", "grid_x"])
+    assert got["state"] == list(grid.shape)
+    assert got["clipped"] == [[0] * (3 if part is None else 1)] * N
+    with open_run(tmp_path / "run.h5") as run:
+        np.testing.assert_array_equal(run.file["series/time"], run.file["series/series_time"])
+        cut = (slice(None),) * 2 if part is None else (slice(1, 60, 2), slice(3, 64, 2))
+        np.testing.assert_array_equal(run.saved_cells(run.reference["bone"]), values(grid, 0)["bone"][cut])
+        assert run.state.keys() == {f.name for f in FIELDS} | {"time", "plasma"}
+
+
+def test_units_stand_in_the_file_for_programs_and_for_people(saved):
+    with h5py.File(saved[0]) as f:
+        for name, units, readable in (
+            ("rankl", "nmol L-1", "nM"),
+            ("osteoclasts", "mm-3", "1/mm^3"),
+            ("bone", "1", "1"),
+            ("x", "um", "um"),
+            ("time", "d", "d"),
+            ("series/mean_free_rankl", "nmol L-1", "nM"),
+            ("series/series_time", "d", "d"),
+        ):
+            assert (layout.as_text(f[name].attrs["units"]), layout.as_text(f[name].attrs["units_readable"])) == (units, readable)
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),  # UDUNITS 2.2 (cf-units 3.3) reads every one of the first half, as the same quantity
+    [
+        ("nM", "nmol L-1"),
+        ("1/mm^3", "mm-3"),
+        ("/mm^3", "mm-3"),
+        ("cells/mm^3", "mm-3"),
+        ("um^2/d", "um2 d-1"),
+        ("µm²/d", "um2 d-1"),
+        ("mg/kg", "mg kg-1"),
+        ("1/(nM d)", "nmol-1 L d-1"),
+        ("1/(d (nM um^2))", "d-1 nmol-1 L um-2"),
+        ("nM mm^3/d", "nmol L-1 mm3 d-1"),
+        ("m**2/s", "m2 s-1"),
+        ("days", "d"),  # xarray would make "days" a timedelta
+        ("nmol L-1", "nmol L-1"),
+        ("", "1"),
+        ("1", "1"),
+        *(
+            (same, same)
+            for same in ("a.u.", "bananas", "12", "10^3/uL", "1.5 m", "log10 M", "(m", "m)", "1/", "*m", "m//s", "m-12", "%", "kDa")
+        ),
+    ],
+)
+def test_units_as_udunits_reads_them_and_unknown_ones_as_they_are(unit, expected):
+    assert layout.described(unit, "")["units"] == expected
+
+
+def test_what_is_below_zero_within_the_tolerance_is_saved_as_zero_and_counted(tmp_path):
+    """No viewer takes a density for a field of two signs; a field that may be negative, and the state, stay as they are."""
+    grid, inside = GRIDS["2d"], circle(GRIDS["2d"])
+    fields = [Field("drug", "nM", 1.0, "drug"), Field("charge", "1", 1.0, "charge", signed=True), Field("rankl", "nM", 1.0, "RANKL")]
+    drug = np.where(np.indices(grid.shape)[1] < 45, -1e-9, 2.0)
+    with RunWriter(tmp_path / "run.h5", grid, fields, SERIES, active=inside) as writer:
+        for t, state in enumerate((np.full(grid.shape, 2.0), drug)):
+            writer.append(float(t), {"drug": state, "charge": state, "rankl": np.zeros(grid.shape)})
+        writer.set_state({"drug": drug}, {"time": 1.0})
+        writer.finish()
+    with open_run(tmp_path / "run.h5") as run:
+        np.testing.assert_array_equal(run["drug"][1], np.where(inside, np.maximum(drug, 0), np.nan).astype("f4"))
+        assert np.nanmin(run["charge"][1]) == np.float32(-1e-9)
+        np.testing.assert_array_equal(run.state["drug"], drug)
+        assert run.clipped.keys() == {"drug", "rankl"}
+        cells, lowest = run.clipped["drug"]
+        assert cells.tolist() == [0, inside[:, :45].sum()]
+        assert lowest.tolist() == [0, np.float32(-1e-9)]
+        assert not run.clipped["rankl"][0].any()
+        assert summary(run)["clipped"] == {"drug": {"cells": int(cells[1]), "times": 1, "lowest": lowest[1]}}
+        assert f"{cells[1]:,} values of drug at 1 time, the lowest -1e-09 nM, are saved as 0" in describe(run)
+    with RunWriter.reopened(tmp_path / "run.h5", grid, active=inside, times=1, rows=0, spent=0.0) as writer:  # counts go with the times
+        writer.append(3.0, {"drug": np.abs(drug), "charge": drug, "rankl": drug})
+    with open_run(tmp_path / "run.h5") as run:
+        assert {name: cells.tolist() for name, (cells, _) in run.clipped.items()} == {"drug": [0, 0], "rankl": [0, inside[:, :45].sum()]}
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("vtkmodules"), reason="vtk is not installed")
@@ -209,7 +310,9 @@ def test_to_xarray_carries_units(saved):
     with open_run(path) as run:
         fields, series = run.to_xarray("rankl"), run.series.to_xarray()
     assert fields.rankl.dims == ("time", *grid.axes)
-    assert (fields.rankl.attrs["units"], fields.x.attrs["units"], series.mean_free_rankl.attrs["units"]) == ("nM", "um", "nM")
+    assert (fields.rankl.attrs["units"], fields.x.attrs["units"], series.mean_free_rankl.attrs["units"]) == ("nmol L-1", "um", "nmol L-1")
+    assert fields.rankl.attrs["units_readable"] == "nM"
+    assert series.ntx.dims == ("series_time",)  # as in the file
     assert fields.time.dtype == np.float64
 
 

@@ -23,10 +23,12 @@ from rdsolver import checkpoint, load_config
 from rdsolver.cli import app
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError, RunError
+from rdsolver.figures.overview import overview
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output import layout
+from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Change, ModelProblem, Solver
@@ -257,15 +259,36 @@ def test_a_model_of_ones_own_is_resumed_as_the_run_kept_it(tmp_path):
 
 
 @pytest.mark.parametrize("schema", range(1, layout.SCHEMA + 1))
-def test_a_file_of_every_layout_is_read(schema):
+def test_a_file_of_every_layout_is_read(schema, tmp_path):
+    """1 is of bone, the others of a hormone that decays, as stopped_1."""
+    field, shape, last, series, first, parameter = {
+        1: ("rankl", (2, 8, 8), 1.0, "ntx", 1.0, "rankl_loss"),
+        2: ("c", (5, 6, 8), 40.0, "mean_c", 1.0, "k"),
+    }[schema]
     with open_run(DATA / f"layout_{schema}.h5") as run:
         assert int(run.file.attrs[layout.SCHEMA_KEY]) == schema
-        assert (run.status, run.times.tolist()) == ("finished", [0.0, 1.0])
-        assert run["rankl"].shape == (2, 8, 8)
-        assert run.series["ntx"][0] == pytest.approx(1, abs=1e-5)
-        assert run.config["title"] == "a file of layout 1"
-        assert {"rankl", "bone", "time"} <= run.state.keys()
-        assert run.parameters["rankl_loss"] > 0
+        assert (run.status, run.times[[0, -1]].tolist()) == ("finished", [0.0, last])
+        assert (run[field].shape, run[field].unit) == (shape, "nM")
+        assert run.series[series][0] == pytest.approx(first, abs=1e-5)
+        assert run.series["time"][-1] == last
+        assert set(run.series.to_xarray().sizes) == {"series_time"}
+        assert run.config["title"] == f"a file of layout {schema}"
+        assert {field, "time"} <= run.state.keys()
+        assert run.parameters[parameter] > 0
+        assert f"{field} (nM)" in describe(run)
+        assert overview(run, tmp_path / "o.png").stat().st_size > 5000
+
+
+def test_a_run_of_the_first_layout_goes_on(tmp_path):
+    """In its own layout, to what it would have come to."""
+    shutil.copytree(DATA / "stopped_1", tmp_path / "run")
+    with resume(tmp_path / "run", allow_python=True) as run:
+        assert int(run.file.attrs[layout.SCHEMA_KEY]) == 1
+        assert (run.status, run.times.tolist()) == ("finished", [0, 10, 20, 30, 40])
+        assert run.series["mean_c"][-1] == pytest.approx(0.018355532, rel=1e-5)
+        assert run["c"].unit == "nM"
+        assert run.series.keys() == {"time", "mean_c"}
+        assert not run.clipped
 
 
 # --- a run whose files lie elsewhere by now ------------------------------------------------------------------------------

@@ -171,10 +171,11 @@ def test_series_open_in_xarray_with_names_units_and_what_varied(doses, engine):
     script = f"""
 import xarray
 d = xarray.open_dataset({str(doses / "series.h5")!r}, engine={engine!r})
+assert xarray.open_datatree({str(doses / "series.h5")!r}, engine={engine!r}).ntx.sizes == {{"run": 12, "time": 21}}
 assert d.ntx.dims == ("run", "time") and d.sizes == {{"run": 12, "time": 21}}, d
 assert d.time.values[1] == 0.5 and d.time.attrs["units"] == "d" and d.time.dtype == float
-assert d["dose.0.amount"].attrs["units"] == "ug/kg"
-assert d.osteoclast_number.attrs == {{"units": "1/mm^3", "long_name": "osteoclasts"}}, d.osteoclast_number.attrs
+assert d["dose.0.amount"].attrs == {{"units": "ug kg-1", "units_readable": "ug/kg", "long_name": "dose.0.amount"}}
+assert d.osteoclast_number.attrs == {{"units": "mm-3", "units_readable": "1/mm^3", "long_name": "osteoclasts"}}, d.osteoclast_number.attrs
 assert set(d.coords) == {{"run", "time", "dose.0.agent", "dose.0.amount", "replicate", "section.seed", "status"}}
 assert d.sel(run="07")["dose.0.agent"].item() == "fc_opg"
 of = d.where((d["dose.0.agent"] == "rank_fc").compute(), drop=True)

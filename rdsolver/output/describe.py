@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..domain.untrusted import reading
 from ..errors import printable
 from .reader import Run, open_run
@@ -39,6 +41,11 @@ def summary(run: Run) -> dict[str, Any]:
             "saved": run.times.tolist(),
             "provenance": run.provenance,
             "parameters": run.parameter_table,
+            "clipped": {
+                name: {"cells": int(cells.sum()), "times": int(np.count_nonzero(cells)), "lowest": float(lowest.min())}
+                for name, (cells, lowest) in run.clipped.items()
+                if cells.any()
+            },
             "fields": {name: {"unit": run[name].unit, "label": run[name].label} for name in run},
             "series": {
                 "steps": len(time),
@@ -74,6 +81,7 @@ def _told(found: dict[str, Any]) -> str:
         *_tree("", {name: value for name, value in provenance.items() if name != "warnings"}),
         ("parameters", f"{len(found['parameters'])}, with units and sources in run.parameter_table"),
         *(("field", f"{name} ({about['unit']}): {about['label']}") for name, about in found["fields"].items()),
+        *(("clipped", _clipped(name, found["fields"][name]["unit"], about)) for name, about in found["clipped"].items()),
         *_series(found["series"]),
         *_tree("", found["summary"]),
     ]
@@ -109,6 +117,12 @@ def _section(about: dict[str, Any]) -> str:
 
 def _span(times: Sequence[float]) -> str:
     return f"{times[0]:g} to {times[-1]:g} d" if times else "none"
+
+
+def _clipped(name: str, unit: str, about: dict[str, Any]) -> str:
+    times = f"{about['times']} time{'' if about['times'] == 1 else 's'}"
+    lowest = f"{about['lowest']:.3g}{'' if unit == '1' else ' ' + unit}"
+    return f"{about['cells']:,} values of {name} at {times}, the lowest {lowest}, are saved as 0"
 
 
 def _series(about: dict[str, Any]) -> Iterator[tuple[str, str]]:

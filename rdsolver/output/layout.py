@@ -6,11 +6,14 @@ only links to it, so that ParaView opens it too:
     time, (z), y, x              scales: d, um
     <field> (time, (z), y, x)    physical units, NaN outside the field of view
     active, <static> ((z), y, x)
-    series/                      the observables at every accepted step, on their own time
+    series/                      the observables at every accepted step, on `series_time`
     reference/  state/           the baseline; the last state, on the whole grid, from which another run goes on
     section/                     bone and field of view on the whole grid, where an image was needed to make them
+    clipped/                     how many cells of each field were below zero at each saved time, within the tolerance, and are saved as 0
     meta/                        configuration, parameters, versions, status ...
     VTKHDF/                      links for ParaView
+
+A group of a tree that xarray opens inherits the dimensions of the root, so none may have a dimension of the same name and another length.
 
 A saved time is written fields -> offsets -> flush -> time -> NSteps -> flush, so a file cut off anywhere holds all of the times it names;
 readers trust `time.shape[0]`. With one flush for all a killed process left a time without its fields in 7 of 1,000 files.
@@ -19,7 +22,7 @@ readers trust `time.shape[0]`. With one flush for all a killed process left a ti
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
@@ -31,12 +34,14 @@ from ..domain.grid import Grid
 from ..domain.section import Section
 from ..domain.untrusted import Damaged, array, attribute, attributes
 from ..errors import InputError
+from .udunits import READABLE, udunits
 
 if TYPE_CHECKING:
     from ..problem import Output
 
-SCHEMA = 1
-"""Raised when a reader of the older layout would misread the newer one."""
+SCHEMA = 2
+"""Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`, units were as people
+write them, and nothing was clipped."""
 SCHEMA_KEY = "rdsolver_schema"
 LIBVER = ("v108", "v110")
 """Bounds of the format: readable everywhere, and every flushed step survives a killed process (newer superblocks do not)."""
@@ -45,10 +50,15 @@ TIME_UNIT = "d"  # xarray keeps "d" as float64; "days" it would turn into timede
 LENGTH_UNIT = "um"
 FIELD_CHUNK = 64
 SERIES_CHUNK = 512
+WHOLE_GRID = "grid_"
+"""Before the name of an axis of the whole grid, where only part of its cells is saved."""
 LONG_TEXT = 1024  # bytes; longer text is a dataset, as an attribute ends at 64 KiB
+STEP_TIME = "series_time"
+HIDDEN = "This is a netCDF dimension but not a netCDF variable."
+"""The name of a scale that readers of netCDF take for a dimension without values."""
 PLACES = ("time", "z", "y", "x", "active")
 """Datasets of the root that are no fields."""
-SPECIAL = (*PLACES, "series", "reference", "state", "section", "meta", "VTKHDF")
+SPECIAL = (*PLACES, "series", "reference", "state", "section", "clipped", "meta", "VTKHDF")
 """What no field can be called."""
 
 
@@ -69,6 +79,20 @@ def as_text(value: Any) -> str:
 def set_text(node: h5py.Dataset | h5py.Group, **attributes: str) -> None:
     for name, value in attributes.items():
         node.attrs[name] = text(value)
+
+
+def described(unit: str, label: str) -> dict[str, str]:
+    """Attributes: the unit as UDUNITS reads it, beside it as people do, and what it is of."""
+    return {"units": udunits(unit or "1"), READABLE: unit or "1", "long_name": label}
+
+
+def describe(node: h5py.Dataset, unit: str, label: str, **more: str) -> None:
+    set_text(node, **described(unit, label), **more)
+
+
+def units(node: h5py.Dataset) -> str:
+    """The unit of a dataset as people write it."""
+    return as_text(attribute(node, READABLE if READABLE in node.attrs else "units"))
 
 
 def put(group: h5py.Group, name: str, value: Any) -> None:
@@ -152,20 +176,33 @@ class Window:
 # Datasets ------------------------------------------------------------------------------------------------------------------
 
 
-def create_time(group: h5py.Group) -> h5py.Dataset:
-    """The unlimited time axis, d."""
-    time = group.create_dataset("time", (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
-    time.make_scale("time")
-    set_text(time, units=TIME_UNIT, long_name="time", axis="T")
+def _growing(group: h5py.Group, name: str) -> h5py.Dataset:
+    return group.create_dataset(name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
+
+
+def create_time(group: h5py.Group, name: str = "time") -> h5py.Dataset:
+    """An unlimited time axis, d."""
+    time = _growing(group, name)
+    time.make_scale(name)
+    describe(time, TIME_UNIT, "time", axis="T")
     return time
 
 
-def create_space(group: h5py.Group, window: Window) -> None:
-    """The cell centres along each axis, um."""
-    for axis, centres in zip(window.axes, window.centres, strict=True):
-        scale = group.create_dataset(axis, data=np.asarray(centres, "f8"), track_order=True)
-        scale.make_scale(axis)
-        set_text(scale, units=LENGTH_UNIT, long_name=f"{axis} of the cell centres", axis=axis.upper())
+def create_step_times(series: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The times of the accepted steps, d: `series_time`, the dimension of all series; and once more `time`, for who reads
+    series/time with h5py. Readers of netCDF do not see that one, since DataTree would take it for the saved times."""
+    time = _growing(series, "time")
+    time.make_scale(HIDDEN)
+    describe(time, TIME_UNIT, "time")
+    return {"time": time, STEP_TIME: create_time(series, STEP_TIME)}
+
+
+def create_space(group: h5py.Group, window: Window, names: Sequence[str]) -> None:
+    """The cell centres along each axis, um, under these names."""
+    for name, axis, centres in zip(names, window.axes, window.centres, strict=True):
+        scale = group.create_dataset(name, data=np.asarray(centres, "f8"), track_order=True)
+        scale.make_scale(name)
+        describe(scale, LENGTH_UNIT, f"{axis} of the cell centres", axis=axis.upper())
 
 
 def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
@@ -175,9 +212,12 @@ def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
     return node
 
 
-def create_field(file: h5py.Group, name: str, window: Window, dtype: np.dtype, unit: str, label: str, in_time: bool = True) -> h5py.Dataset:
-    """A field on the saved cells, (time, (z), y, x), or without time; compressed a chunk of at most 64 cells a side and one time."""
-    lead = 1 if in_time else 0
+def create_field(
+    file: h5py.Group, name: str, window: Window, dtype: np.dtype, unit: str, label: str, scales: Sequence[str]
+) -> h5py.Dataset:
+    """A field on the cells of a window, its dimensions named by scales, "time" before those of space or not; compressed a chunk of at
+    most 64 cells a side and one time."""
+    lead = len(scales) - len(window.shape)
     node = file.create_dataset(
         name,
         (0,) * lead + window.shape,
@@ -190,49 +230,80 @@ def create_field(file: h5py.Group, name: str, window: Window, dtype: np.dtype, u
         shuffle=True,
         track_order=True,
     )
-    set_text(node, units=unit or "1", long_name=label or name)
+    describe(node, unit, label or name)
     if dtype.kind == "f":
         node.attrs["_FillValue"] = np.full(1, np.nan, dtype)
-    return attach(node, *("time",) * lead, *window.axes)
+    return attach(node, *scales)
 
 
 def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
     """The field of view as labels, uint8 ((z), y, x)."""
-    node = create_field(file, "active", window, np.dtype("u1"), "1", "field of view", in_time=False)
+    node = create_field(file, "active", window, np.dtype("u1"), "1", "field of view", window.axes)
     node[...] = active[window.slices]
     node.attrs["flag_values"] = np.array([0, 1], "u1")
     set_text(node, flag_meanings="outside inside")
 
 
 def create_series(group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()) -> h5py.Dataset:
-    """One observable at every accepted step, (time,). Not compressed: its last chunk is written again with every flush.
+    """One observable at every accepted step, (series_time,). Not compressed: its last chunk is written again with every flush.
 
     Levels with a name become the attributes `levels` and `level_names` (separated by spaces).
     """
-    node = group.create_dataset(name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
-    set_text(node, units=unit or "1", long_name=label or name)
+    node = _growing(group, name)
+    describe(node, unit, label or name)
     node.attrs["_FillValue"] = np.full(1, np.nan)
     if levels:
         node.attrs["levels"] = np.array([value for _, value in levels])
         set_text(node, level_names=" ".join(name for name, _ in levels))
-    return attach(node, "time")
+    return attach(node, STEP_TIME)
 
 
-def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window) -> None:
+def whole_axes(whole: Window, window: Window) -> tuple[str, ...]:
+    """What the axes of the whole grid are called in a group: as those of the root where they are the same."""
+    return whole.axes if whole.slices == window.slices else tuple(WHOLE_GRID + axis for axis in whole.axes)
+
+
+def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window, window: Window) -> None:
     """Arrays on the whole grid and plain numbers, contiguous, in the precision they come in."""
-    create_space(group, whole)
+    names = whole_axes(whole, window)
+    create_space(group, whole, names)
     for name, values in arrays.items():
         node = group.create_dataset(name, data=values, track_order=True)
         if node.shape == whole.shape:
-            attach(node, *whole.axes)
+            attach(node, *names)
 
 
-def create_section(file: h5py.File, section: Section) -> None:
+def create_clipped(file: h5py.File, fields: Sequence[str]) -> tuple[h5py.Dataset, h5py.Dataset]:
+    """`/clipped`, (time, field): how many of the saved cells were below zero, and the lowest of their values, in the field's unit.
+    `field` counts the fields that cannot be negative; its attribute `flag_meanings` names them."""
+    group = file.create_group("clipped", track_order=True)
+    field = group.create_dataset("field", data=np.arange(len(fields), dtype="i4"), track_order=True)
+    field.make_scale("field")
+    field.attrs["flag_values"] = field[:]
+    set_text(field, long_name="field", flag_meanings=" ".join(fields))
+    shape = {"shape": (0, len(fields)), "maxshape": (None, len(fields)), "chunks": (FIELD_CHUNK, max(len(fields), 1))}
+    cells = group.create_dataset("cells", dtype="i8", **shape, track_order=True)
+    lowest = group.create_dataset("lowest", dtype="f8", **shape, track_order=True)
+    set_text(cells, units="1", long_name="saved cells below zero, which are saved as 0")
+    set_text(lowest, long_name="lowest value before, in the unit of the field")
+    for node in (cells, lowest):
+        node.dims[0].attach_scale(dataset(file, "time"))
+        node.dims[1].attach_scale(field)
+    return cells, lowest
+
+
+def clipped_fields(group: h5py.Group) -> tuple[str, ...]:
+    """The fields that the columns of `/clipped` are of."""
+    return tuple(as_text(attribute(dataset(group, "field", 1), "flag_meanings")).split())
+
+
+def create_section(file: h5py.File, section: Section, window: Window) -> None:
     """Bone in float64 and the field of view, on the whole grid, and that grid."""
     group, whole, grid = file.create_group("section", track_order=True), Window.of(section.grid), section.grid
-    create_space(group, whole)
-    create_field(group, "bone", whole, np.dtype("f8"), "1", "bone fraction", in_time=False)[...] = section.bone
-    create_field(group, "active", whole, np.dtype("u1"), "1", "field of view", in_time=False)[...] = section.active
+    names = whole_axes(whole, window)
+    create_space(group, whole, names)
+    create_field(group, "bone", whole, np.dtype("f8"), "1", "bone fraction", names)[...] = section.bone
+    create_field(group, "active", whole, np.dtype("u1"), "1", "field of view", names)[...] = section.active
     group.attrs["spacing"], group.attrs["origin"] = np.array(grid.spacing), np.array(grid.origin)
     if grid.thickness is not None:
         group.attrs["thickness"] = grid.thickness

@@ -83,6 +83,7 @@ class Run(Mapping[str, "FieldData"]):
     active      bool, the field of view on the saved cells; static: name -> array that does not change
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D)    of the saved cells
     of_bone     whether it is of the bone model, or of another
+    clipped     of each field that cannot be negative, at the saved times: how many cells were, and the lowest (saved as 0)
     config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message, summary
     reference   the healthy baseline, on the whole grid; state: what another run goes on from, fields and attributes together
     """
@@ -151,6 +152,18 @@ class Run(Mapping[str, "FieldData"]):
     @_guarded
     def static(self) -> dict[str, np.ndarray]:
         return {name: self._cells(name) for name in self._static}
+
+    @cached_property
+    @_guarded
+    def clipped(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Empty in a file of layout 1, where they are as they were."""
+        if "clipped" not in self.file:
+            return {}
+        group, n = layout.group(self.file, "clipped"), len(self.times)
+        names, cells, lowest = layout.clipped_fields(group), *(array(dataset(group, name, 2)) for name in ("cells", "lowest"))
+        if not cells.shape == lowest.shape or cells.shape[0] < n or cells.shape[1] != len(names):
+            raise Damaged(f"{self.path} is damaged: clipped/cells is {cells.shape}, for {len(names)} fields at {n} times.")
+        return {name: (cells[:n, k], lowest[:n, k]) for k, name in enumerate(names)}
 
     def _cells(self, name: str) -> np.ndarray:
         node = dataset(self.file, name, len(self.axes))
@@ -230,7 +243,9 @@ class Run(Mapping[str, "FieldData"]):
     @_guarded
     def saved_cells(self, array: np.ndarray) -> np.ndarray:
         """The saved cells of an array of `reference`, which is on the whole grid."""
-        whole = (_centres(self, layout.group(self.file, "reference"), axis) for axis in self.axes)
+        group = layout.group(self.file, "reference")
+        named = [layout.WHOLE_GRID + axis if layout.WHOLE_GRID + axis in group else axis for axis in self.axes]
+        whole = (_centres(self, group, name) for name in named)
         at = (np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1) for axis, c in zip(self.axes, whole, strict=True))
         return array[np.ix_(*at)]
 
@@ -239,7 +254,8 @@ class Run(Mapping[str, "FieldData"]):
         if name not in self.file:
             return {}
         group = layout.group(self.file, name)
-        return {k: array(dataset(group, k))[()] for k in map(str, group) if k not in self.axes} | attributes(group)
+        scales = {prefix + axis for prefix in ("", layout.WHOLE_GRID) for axis in self.axes}
+        return {k: array(dataset(group, k))[()] for k in map(str, group) if k not in scales} | attributes(group)
 
     def to_xarray(self, *names: str) -> Dataset:
         """The named fields (all by default) with coordinates and units, in memory.
@@ -247,9 +263,11 @@ class Run(Mapping[str, "FieldData"]):
         For a lazy one: xarray.open_dataset(path). The series: run.series.to_xarray().
         """
         xarray = _xarray()
-        coords = {"time": ("time", self.times, {"units": layout.TIME_UNIT})}
-        coords |= {axis: (axis, self.centres(axis), {"units": layout.LENGTH_UNIT}) for axis in self.axes}
-        data = {n: (("time", *self.axes), self[n][:], {"units": self[n].unit, "long_name": self[n].label}) for n in names or self}
+        coords = {"time": ("time", self.times, layout.described(layout.TIME_UNIT, "time"))}
+        coords |= {
+            axis: (axis, self.centres(axis), layout.described(layout.LENGTH_UNIT, f"{axis} of the cell centres")) for axis in self.axes
+        }
+        data = {n: (("time", *self.axes), self[n][:], layout.described(self[n].unit, self[n].label)) for n in names or self}
         data |= {"active": (self.axes, self.active, {"long_name": "field of view"})}
         return xarray.Dataset(data, coords, {"title": self.title})
 
@@ -268,7 +286,7 @@ class FieldData:
 
     def __init__(self, node: h5py.Dataset, n_times: int) -> None:
         self._node = node
-        self.unit = as_text(attribute(node, "units"))
+        self.unit = layout.units(node)
         self.label = as_text(attribute(node, "long_name"))
         self.shape = (n_times, *node.shape[1:])
         if node.dtype.kind not in "biuf" or node.shape[0] < n_times:
@@ -324,7 +342,7 @@ class SeriesData(Mapping[str, np.ndarray]):
         return self._read(name, values)
 
     def unit(self, name: str) -> str:
-        return self._read(name, lambda node: as_text(attribute(node, "units")))
+        return self._read(name, layout.units)
 
     def label(self, name: str) -> str:
         return self._read(name, lambda node: as_text(attribute(node, "long_name")))
@@ -346,18 +364,19 @@ class SeriesData(Mapping[str, np.ndarray]):
         raise KeyError(f"{name}; this run has {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
-        return map(str, self._group)
+        return (name for name in map(str, self._group) if name != layout.STEP_TIME)
 
     def __len__(self) -> int:
-        return len(self._group)
+        return len(list(iter(self)))
 
     def __repr__(self) -> str:
         return f"<Series, {self._length} steps: {', '.join(self)}>"
 
     def to_xarray(self) -> Dataset:
-        """All of them on their own time, with units."""
-        data = {name: ("time", self[name], {"units": self.unit(name), "long_name": self.label(name)}) for name in self if name != "time"}
-        return _xarray().Dataset(data, {"time": ("time", self["time"], {"units": self.unit("time")})})
+        """All of them on their own time, `series_time` as in the file, with units."""
+        own = layout.STEP_TIME
+        data = {name: (own, self[name], layout.described(self.unit(name), self.label(name))) for name in self if name != "time"}
+        return _xarray().Dataset(data, {own: (own, self["time"], layout.described(self.unit("time"), "time"))})
 
 
 def _times(file: h5py.File) -> np.ndarray:

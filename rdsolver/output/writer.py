@@ -115,12 +115,17 @@ class RunWriter:
         arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.PLACES}
         self._fields = {name: node for name, node in arrays.items() if node.ndim > len(self._window.axes)}
         group = layout.group(file, "series")
-        self._series = {name: layout.dataset(group, name) for name in ("time", *(n for n in map(str, group) if n != "time"))}
+        self._series = {name: layout.dataset(group, name) for name in map(str, group)}
+        self._clipped = None
+        if "clipped" in file:
+            clipped = layout.group(file, "clipped")
+            self._clipped = layout.dataset(clipped, "cells"), layout.dataset(clipped, "lowest")
+            self._densities = layout.clipped_fields(clipped)
         if self._time.shape[0] < times or self._series["time"].shape[0] < rows:
             raise RunError(f"{self.path} holds less than its checkpoint says. The file is damaged.")
         with self._writing(0):
             self._steps.attrs.modify("NSteps", np.int64(times))
-            for node in (self._time, self._offsets, *self._fields.values()):
+            for node in (self._time, self._offsets, *self._fields.values(), *(self._clipped or ())):
                 node.resize(times, 0)
             for node in self._series.values():
                 node.resize(rows, 0)
@@ -145,14 +150,16 @@ class RunWriter:
         if grid.thickness is not None:
             file.attrs["thickness"] = grid.thickness
         self._time = layout.create_time(file)
-        layout.create_space(file, window)
-        self._fields = {f.name: layout.create_field(file, f.name, window, dtype, f.unit, f.label) for f in saved}
+        layout.create_space(file, window, window.axes)
+        self._fields = {f.name: layout.create_field(file, f.name, window, dtype, f.unit, f.label, ("time", *window.axes)) for f in saved}
         layout.create_active(file, window, active)
         for field, array in static:
-            node = layout.create_field(file, field.name, window, dtype, field.unit, field.label, in_time=False)
+            node = layout.create_field(file, field.name, window, dtype, field.unit, field.label, window.axes)
             node[...] = self._cut(array, dtype)
+        self._densities = tuple(f.name for f in saved if not f.signed)
+        self._clipped = layout.create_clipped(file, self._densities) if self._densities else None
         group = file.create_group("series", track_order=True)
-        self._series = {"time": layout.create_time(group)}
+        self._series = layout.create_step_times(group)
         self._series |= {s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels) for s in series}
         self._meta = file.create_group("meta", track_order=True)
         for name, value in {**meta, "status": "running"}.items():
@@ -161,11 +168,22 @@ class RunWriter:
         self._offsets = layout.dataset(self._steps, "Offsets")
 
     def append(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
-        """Save one time t (d): every selected field on the whole grid, in physical units."""
+        """Save one time t (d): every selected field on the whole grid, in physical units.
+
+        What the tolerance lets fall below zero of a density is saved as 0, and counted: a map from -1e-9 to 20 is drawn by many programs
+        in the colours of a field that has two signs.
+        """
         n = self._time.shape[0]
         with self._writing(sum(d.dtype.itemsize for d in self._fields.values()) * self._window.stored_cells + MARGIN):
+            found = {}
             for name, node in self._fields.items():
-                _extend(node, n, self._cut(fields[name], node.dtype)[None])
+                cut = self._cut(fields[name], node.dtype)
+                if self._clipped is not None and name in self._densities:
+                    found[name] = _clip(cut)
+                _extend(node, n, cut[None])
+            if self._clipped is not None:
+                for node, values in zip(self._clipped, zip(*(found[name] for name in self._densities), strict=True), strict=True):
+                    _extend(node, n, np.array([values]))
             _extend(self._offsets, n, n)
             self.file.flush()  # they are there before the time says so: a flush has no order of its own
             _extend(self._time, n, t)
@@ -175,15 +193,18 @@ class RunWriter:
         """Save the observables of n accepted steps: "time" (d) and every series, each of shape (n,)."""
         n = self._series["time"].shape[0]
         with self._writing(8 * len(self._series) * len(values["time"]) + MARGIN):
-            for name, node in reversed(self._series.items()):  # the time last: readers trust its length
-                if name == "time":
-                    self.file.flush()
-                _extend(node, n, np.asarray(values[name], "f8"))
+            times = {name: self._series[name] for name in (layout.STEP_TIME, "time") if name in self._series}
+            for name, node in self._series.items():
+                if name not in times:
+                    _extend(node, n, np.asarray(values[name], "f8"))
+            self.file.flush()  # the times last: readers trust their length
+            for node in times.values():
+                _extend(node, n, np.asarray(values["time"], "f8"))
 
     def set_section(self, section: Section) -> None:
         """Save the section itself, for a run that is to go on where its image no longer is."""
         with self._writing(9 * section.grid.cells + MARGIN):
-            layout.create_section(self.file, section)
+            layout.create_section(self.file, section, self._window)
 
     def set_reference(self, values: Mapping[str, float | np.ndarray]) -> None:
         """Save the healthy baseline: numbers, and arrays on the whole grid, in float64."""
@@ -202,7 +223,7 @@ class RunWriter:
                     layout.dataset(group, key)[...] = array
             else:
                 group = self.file.create_group(name, track_order=True)
-                layout.create_arrays(group, arrays, self._whole)
+                layout.create_arrays(group, arrays, self._whole, self._window)
             for key, value in attrs.items():
                 group.attrs[key] = np.asarray(value)
 
@@ -287,6 +308,15 @@ def estimate_size(grid: Grid, fields: Sequence[Field], n_times: int, dtype: str 
     """Bytes that the saved times of a run take before compression (which takes off a quarter to a third of smooth fields)."""
     cells = int(np.prod(Window.of(grid, selection).shape))
     return len(selected_fields(fields, selection)) * n_times * cells * np.dtype(dtype).itemsize
+
+
+def _clip(values: np.ndarray) -> tuple[int, float]:
+    """Let what is below zero be 0, in place: how many values that was, and the lowest."""
+    below = values < 0
+    count = int(np.count_nonzero(below))
+    lowest = float(values[below].min()) if count else 0.0
+    values[below] = 0
+    return count, lowest
 
 
 def _extend(node: h5py.Dataset, n: int, values: Any) -> None:

@@ -140,7 +140,7 @@ class _Block:
         self.rows = max(1, min(ROWS, runs, MOST_VALUES // len(times)))
         self.first, self.held = 0, dict[str, np.ndarray]()
         axis = file.create_dataset("time", data=times, track_order=True)
-        layout.set_text(axis, units=layout.TIME_UNIT, long_name="time", axis="T")
+        layout.describe(axis, layout.TIME_UNIT, "time", axis="T")
         axis.make_scale("time")
         self.observables: list[str] = []
 
@@ -172,7 +172,10 @@ class _Block:
         values, unit = column
         is_text = any(isinstance(v, str) for v in values)
         node = self.file.create_dataset(name, data=values, dtype=h5py.string_dtype() if is_text else None, track_order=True)
-        layout.set_text(node, long_name=name, **({} if is_text else {"units": unit}))
+        if is_text:
+            layout.set_text(node, long_name=name)
+        else:
+            layout.describe(node, unit, name)
         return node
 
     def _create(self, name: str, unit: str, label: str) -> None:
@@ -182,7 +185,7 @@ class _Block:
         chunks = self.rows, min(len(self.times), CHUNK_TIMES)
         packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         node = self.file.create_dataset(name, shape, "f8", chunks=chunks, fillvalue=np.nan, track_order=True, **packed)
-        layout.set_text(node, units=unit, long_name=label)
+        layout.describe(node, unit, label)
         node.attrs["_FillValue"] = np.full(1, np.nan)
         self.observables.append(name)
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import Run, open_run
+from ..output.udunits import READABLE
 from ..paths import at_home
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Sweep(Mapping[str, Run]):
                 self.observables = tuple(name for name, node in file.items() if isinstance(node, h5py.Dataset) and node.ndim == 2)
         except OSError as error:
             raise InputError(f"{folder / SERIES} cannot be read: {error}. Write it anew with: rdsolver sweep collect {folder}") from None
-        self.units = {name: layout.as_text(about["units"]) for name, about in said.items() if "units" in about}
+        self.units = {name: layout.as_text(about.get(READABLE, about["units"])) for name, about in said.items() if "units" in about}
         self.labels = {name: layout.as_text(about["long_name"]) for name, about in said.items()}
 
     def __getitem__(self, key: str | int) -> Run:
