@@ -15,6 +15,7 @@ import pytest
 
 from rdsolver import provenance
 from rdsolver.domain.grid import Grid
+from rdsolver.domain.section import Section
 from rdsolver.errors import InputError, RunError
 from rdsolver.models.base import Field, Series
 from rdsolver.output import layout
@@ -205,8 +206,11 @@ def test_xarray_opens_all_of_a_run_as_a_tree(tmp_path, engine, module, part):
         pytest.skip(f"{module} is not installed")
     grid = GRIDS["2d"]
     write(tmp_path / "run.h5", grid, selection=part)
+    kept = {"active": circle(grid), "selection": part, "times": N, "rows": 2 * N, "spent": 0.0}
+    with RunWriter.reopened(tmp_path / "run.h5", grid, **kept) as writer:
+        writer.set_section(Section(grid, circle(grid) * 0.5, circle(grid), {}))
     got = elsewhere(READ_TREE, tmp_path / "run.h5", engine)
-    assert set(got["groups"]) >= {"/", "/series", "/reference", "/state", "/clipped", "/meta"}
+    assert set(got["groups"]) >= {"/", "/series", "/reference", "/state", "/section", "/clipped", "/meta"}
     assert got["saved"] == got["clipped_at"] == [step / 3 for step in range(N)]
     assert (got["ntx"], got["near"]) == (["series_time"], 2.0)
     np.testing.assert_allclose(got["days"], [0, 0.1, 1 / 3, 1 / 3 + 0.1, 2 / 3, 2 / 3 + 0.1])
