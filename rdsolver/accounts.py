@@ -32,7 +32,7 @@ class Account(Protocol):
     preparing  what happens before the first step
     describe   what the model was understood to be
     work       what a run would take, as far as it can be told without starting one
-    check      raises InputError for what is seen only where a run begins
+    check      raises InputError for what is seen only where a run begins; gives what is unusual there
     course     what it goes through, from its start; resumed: from given fields and the reference they belong to
     begun      how it began
     meta       what the file notes at the start
@@ -54,7 +54,7 @@ class Account(Protocol):
 
     def describe(self) -> Lines: ...
     def work(self) -> Lines: ...
-    def check(self) -> None: ...
+    def check(self) -> tuple[str, ...]: ...
     def course(self) -> Any: ...
     def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Any: ...
     def begun(self, course: Any) -> Lines: ...
@@ -106,8 +106,8 @@ class BoneAccount:
             ("work", f"about {solves} stage solves of {unknowns:,} unknowns (tr-bdf2, tolerance 1e-3)"),
         ]
 
-    def check(self) -> None:
-        BoneCourse(self.problem, self._initial(), begin=False)
+    def check(self) -> tuple[str, ...]:
+        return BoneCourse(self.problem, self._initial(), begin=False).warnings
 
     def course(self) -> BoneCourse:
         return BoneCourse(self.problem, self._initial())
@@ -252,14 +252,10 @@ class ModelAccount:
         found = Simulation(self.problem, self.course())
         return [("work", f"{found.integrator.name}, {found.why}")]
 
-    def check(self) -> None:
-        self.course()
+    def check(self) -> tuple[str, ...]:
+        return self.course().warnings
 
     def course(self) -> PlainCourse:
-        import jax.numpy as jnp
-
-        from .trial import try_rates
-
         p = self.problem
         start = p.initial
         if isinstance(start, Path):
@@ -271,9 +267,7 @@ class ModelAccount:
             start = {f.name: state[f.name] for f in self.fields}
         _check_start(p, start)
         course = PlainCourse(p, start)
-        system, place = course.system, course.system.place
-        at = place.arrays | {"active": place.active} | system.inputs(jnp.zeros(()))
-        try_rates(p.model.name, p.model.rates, course.u, system.p, at, p.mask, [f.name for f in self.fields])
+        course.check_rates()
         return course
 
     def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> PlainCourse:

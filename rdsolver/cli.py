@@ -161,9 +161,9 @@ def check(
     from .progress import TerminalReporter
     from .run import check_start, describe, forecast, solver_report
 
-    check_start(problem)
+    unusual = check_start(problem)
     reporter = TerminalReporter()
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *unusual):
         reporter.warn(warning)
     for topic, text in [*describe(problem), *forecast(problem)]:
         reporter.say(topic, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import config_own
 from .config_errors import Fault, shown, unknown
 from .config_tables import listed
+from .instants import SIMULTANEOUS, Instants
 from .models.base import Parameter
 from .models.bone.binders import LABELS, OPG, binder_parameters
 from .models.bone.parameters import AT_BASELINE, parameters
@@ -232,11 +233,12 @@ def _doses(config: Config) -> Iterator[Fault]:
     if many > MOST_DOSES:
         yield "dose", f"tables give {many:,} doses together, and at most {MOST_DOSES:,} are possible. Give fewer."
         return
+    over = Instants(config.time.end).over
     for i, dose in enumerate(config.dose):
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
             yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
-        late = [t for t in dose.schedule() if t >= config.time.end]
+        late = [t for t in dose.schedule() if over(t)]
         if late:
             yield f"dose.{i}.at", _too_late("the dose", late[0], config)
 
@@ -260,8 +262,15 @@ def _changes(config: Config) -> Iterator[Fault]:
             yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
         elif reason := fixed(config, change.parameter):
             yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
-        if change.at >= config.time.end:
+        instant = Instants(config.time.end, [t for t in (change.at, change.until) if t is not None])
+        if instant.over(change.at):
             yield f"change.{i}.at", _too_late("the change", change.at, config)
+        elif change.until is not None and instant(change.until) == instant(change.at):
+            yield (
+                f"change.{i}.until",
+                f"= {change.until!r} d is the same time as at = {change.at!r} d: within {SIMULTANEOUS:g} of the run, "
+                f"{instant.within:.2g} d. Give a later time, or leave this [[change]] out.",
+            )
 
 
 def changeable(config: Config) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,7 +22,8 @@ from pydantic_core import PydanticCustomError, core_schema
 from .config_errors import Fault, shown
 from .domain.borders import Border
 from .domain.nests import Nests
-from .units import number, way_out
+from .instants import SIMULTANEOUS, Instants
+from .units import Exact, exact, number, way_out
 
 LATEST = 1e9
 """d."""
@@ -52,7 +54,7 @@ class Quantity:
 
     def _one(self, value: Any) -> float:
         try:
-            result = number(value, self.unit)
+            result = exact(value, self.unit) if self.unit == "d" else number(value, self.unit)
         except ValueError as error:
             raise self._fault(str(error)) from None
         if self.above < result <= self.most and result >= self.least:
@@ -97,6 +99,11 @@ def _names(value: Any) -> Any:
 def listed(value: float | list[float] | None) -> list[float]:
     """One value or several, as a list."""
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def repeated(first: Exact, interval: Exact, times: int) -> list[float]:
+    """So many times at this interval, each rounded once, so that no error builds up over thousands of them."""
+    return [float(first.ratio + i * interval.ratio) for i in range(times)]
 
 
 class Table(BaseModel):
@@ -170,8 +177,8 @@ class DoseTable(Table):
     def schedule(self) -> list[float]:
         """When it is given, d; counted from the day of the lesion it waits for, if it does."""
         if self.every is not None and self.times is not None:
-            first = self.at if isinstance(self.at, float) else 0.0
-            return [first + i * self.every for i in range(self.times)]
+            first = Exact(self.at if isinstance(self.at, float) else 0.0)
+            return repeated(first, Exact(self.every), self.times)
         return [0.0] if self.at is None else listed(self.at)
 
 
@@ -276,7 +283,7 @@ class TimeTable(Table):
 
     def faults(self) -> Iterator[Fault]:
         if isinstance(self.save, list):
-            late = [t for t in self.save if t > self.end]
+            late = [t for t in self.save if Instants(self.end)(t) > self.end]
             if late:
                 yield "save", f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or let the run last longer."
             if not self.save:
@@ -291,9 +298,10 @@ class TimeTable(Table):
         """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
         if isinstance(self.save, list):
             return sorted(set(self.save))
-        interval = self.save or self.end / 60 or self.end
-        count = math.ceil(self.end / interval - 1e-6)
-        return [*(i * interval for i in range(count)), self.end]
+        end = Exact(self.end).ratio
+        interval = Exact(self.save or end / 60)
+        count = math.ceil(end / interval.ratio * (1 - Fraction(SIMULTANEOUS)))
+        return [*repeated(Exact(0.0), interval, count), self.end]
 
 
 class SolverTable(Table):
@@ -306,6 +314,8 @@ class SolverTable(Table):
     """Of the arithmetic and of the file."""
     max_steps: Annotated[int | None, Field(ge=1)] = None
     """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none)."""
+    longest_step: Duration | None = None
+    """No step is longer, for example "2 h", so that none leaps over what comes and goes in rates that follow time (default: none)."""
 
 
 class OutputTable(Table):

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import plan, steady
 from .domain.nests import Nests
+from .instants import Instants
 from .models.base import Field, Model
 from .models.bone import calcium
 from .models.bone.extension import NOTHING, Extension
@@ -24,7 +25,7 @@ from .operators import borders, multigrid
 from .operators.reductions import Pockets
 from .problem import ModelProblem, Problem, factors, in_force
 from .system import Fields, Forcing, System
-from .trial import try_rates
+from .trial import follows_time, try_rates, unseen
 
 Drug = Plasma | Bisphosphonate
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
@@ -39,6 +40,11 @@ class Course(Protocol):
     def fields(self) -> tuple[Field, ...]: ...
     @property
     def u(self) -> Fields: ...
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual in its rates and yet allowed."""
+        ...
+
     @property
     def events(self) -> list[float]: ...
     @property
@@ -91,6 +97,7 @@ class PlainCourse:
     """
 
     surprised = False
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, problem: ModelProblem, initial: Mapping[str, Any] | None = None) -> None:
         p, grid = problem, problem.grid
@@ -116,17 +123,24 @@ class PlainCourse:
         assert not isinstance(start, Path)  # whoever names a run gives its fields
         self.u = {f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
 
+    def check_rates(self) -> None:
+        """Try the model's rates once. Raises InputError when they cannot be used."""
+        p, place = self.problem, self.system.place
+        at = place.arrays | {"active": place.active} | self.system.inputs(jnp.zeros(()))
+        try_rates(p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields])
+        self.warnings = unseen(p.model.name, p, follows_time(p.model.rates, self.u, self.system.p, at))
+
     def _numbers(self, t: float) -> dict[str, jax.Array]:
         return {k: jnp.asarray(v, self.dtype) for k, v in in_force(self.problem.parameters, self.problem.changes, t).items()}
 
     @property
     def events(self) -> list[float]:
         p = self.problem
-        times = {t for c in p.changes for t in (c.start, c.end)}
+        times = {t for c in p.changes for t in (c.start, c.end)} | {*p.breaks}
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def between(self, begin: float, end: float) -> System:
-        return replace(self.system, p=self._numbers(begin))
+        return replace(self.system, p=self._numbers(begin), forcing=Forcing.none(end))
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
         return observed
@@ -164,6 +178,7 @@ class BoneCourse:
         self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
         self.doses, self.waiting = list(problem.doses), list(problem.treatments)
         self.surprised = False
+        self.warnings: tuple[str, ...] = ()
         self._came = frozenset((initial or {}).get("state", ()))  # fields of the other run
         self.system = self._bare_system()
         self._check_extension()
@@ -245,6 +260,7 @@ class BoneCourse:
             open_to = (*molecules, "precursors", "osteoclasts")
             rates, own = model.extension.rates, model.extension.names
             try_rates(f"extension {model.extension.name}", rates, u, s.p, at, self.problem.section.active, own, open_to)
+            self.warnings = unseen(model.extension.name, self.problem, follows_time(rates, u, s.p, at))
 
     def _extended(self, u: Fields) -> Fields:
         """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
@@ -281,12 +297,12 @@ class BoneCourse:
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
         knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
-        return Forcing(knots, values, slopes, self.model.inputs)
+        return Forcing(knots, values, slopes, jnp.asarray(end, jnp.float64), self.model.inputs)
 
     @property
     def events(self) -> list[float]:
         p = self.problem
-        times = {d.time for d in self.doses} | {t for c in p.changes for t in (c.start, c.end)}
+        times = {d.time for d in self.doses} | {t for c in p.changes for t in (c.start, c.end)} | {*p.breaks}
         return sorted(t for t in times | {p.end} if 0 < t <= p.end)
 
     def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
@@ -326,7 +342,9 @@ class BoneCourse:
         for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
             self.waiting.remove(treatment)
             self.surprised = True
-            self.doses += [replace(d, time=t + d.time) for d in treatment.doses if t + d.time < self.problem.end]
+            instant = Instants(self.problem.end, [t, *self.events, *(t + d.time for d in treatment.doses)])
+            due = [replace(d, time=instant(t + d.time)) for d in treatment.doses]
+            self.doses += [d for d in due if d.time < self.problem.end]
         if self.problem.tumour is None:
             return observed
         bone = observed["bone_volume_fraction"]

@@ -7,9 +7,9 @@ All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from .domain.section import Section
 from .domain.untrusted import host_memory as host_memory
 from .domain.where import Where, solved
 from .errors import InputError, RdsolverError, RunError, traced
+from .instants import Instants
 from .models.base import Field, Parameter
 from .models.bone.binders import Binder
 from .models.bone.parameters import parameters
@@ -58,8 +59,11 @@ class Solver:
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
     max_steps: int | None = None  # accepted ones, before the run fails
+    longest_step: float | None = None  # d; None: what the error of a step allows
 
     def __post_init__(self) -> None:
+        if self.longest_step is not None and not self.longest_step > 0:
+            raise InputError(f"solver.longest_step = {self.longest_step!r} must be a time above 0. Leave it out for none.")
         if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:
             least = LEAST_TOLERANCE[self.precision]
             more = f' (down to {LEAST_TOLERANCE["float64"]:g} with precision = "float64").' if self.precision == "float32" else "."
@@ -107,6 +111,9 @@ class Problem:
     initial     run.h5 of the run that this one goes on from
     config      the resolved input as JSON, kept in the output
     warnings    what is unusual in the input and yet allowed; told when it runs, and kept in the output
+    breaks      times at which the extension says that its rates jump, d
+
+    Times that are the same but for rounding are made the same (instants.py).
     """
 
     section: Section
@@ -131,10 +138,14 @@ class Problem:
     title: str = ""
     config: str = "{}"
     warnings: tuple[str, ...] = ()
+    breaks: tuple[float, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         if not 0 < self.section.bone_volume_fraction < 1:
             raise InputError("section: there is no bone and marrow both, and the model needs a surface. Take another section.")
+        declared = breaks_of(self.extension, self.parameters, self.changes) if self.extension else ()
+        instant = _at_instants(self, declared, [d.time for d in self.doses])
+        object.__setattr__(self, "doses", tuple(replace(d, time=instant(d.time)) for d in self.doses))
 
     @property
     def grid(self) -> Grid:
@@ -146,6 +157,58 @@ class Problem:
         added = self.extension.rows if self.extension else ()
         return parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added)
 
+
+def breaks_of(model: ReactionDiffusion | Extension, values: Mapping[str, float], changes: tuple[Change, ...]) -> tuple[float, ...]:
+    """Times at which a model declares that its rates may jump, d, increasing; also such as changes of its parameters bring about.
+
+    Raises InputError when what it declares are no such times.
+    """
+    if not callable(model.breaks):
+        return _times(model.name, model.breaks)
+    found: set[float] = set()
+    for t in (-1.0, *(t for c in changes for t in (c.start, c.end))):
+        try:
+            times = model.breaks(in_force(values, changes, t))
+        except Exception as error:
+            raise InputError(f"the break times of {model.name} fail. {traced(error, file_of(model.breaks))}") from error
+        found |= {*_times(model.name, times)}
+    return tuple(sorted(found))
+
+
+def _times(name: str, given: Any) -> tuple[float, ...]:
+    try:
+        times = np.asarray(given, float)
+    except (TypeError, ValueError):
+        times = np.asarray(np.nan)
+    if times.ndim != 1 or np.isnan(times).any() or len(times) > MOST_BREAKS:
+        raise InputError(
+            f"the break times of {name} are {given!r:.200}. They must be a list of times in its unit, at most {MOST_BREAKS:,} of them."
+        )
+    return tuple(float(t) for t in np.unique(times))
+
+
+def _at_instants(problem: Problem | ModelProblem, breaks: Sequence[float], doses: Sequence[float] = ()) -> Instants:
+    """The instants of a run, from all its times. Saved times, changes and break times are moved to theirs, in place.
+
+    Raises InputError for a change that begins and ends at one.
+    """
+    times = [t for c in problem.changes for t in (c.start, c.end)]
+    instant = Instants(problem.end, [*times, *problem.save, *breaks, *doses])
+    changes = tuple(replace(c, start=instant(c.start), end=instant(c.end)) for c in problem.changes)
+    for c, given in zip(changes, problem.changes, strict=True):
+        if c.start == c.end:
+            raise InputError(
+                f"the change of {c.parameter} begins at {given.start!r} and ends at {given.end!r}, which is one instant of a run of "
+                f"{problem.end:g}. Let it last longer, or leave it out."
+            )
+    object.__setattr__(problem, "changes", changes)
+    object.__setattr__(problem, "save", tuple(sorted({instant(t) for t in problem.save})))
+    object.__setattr__(problem, "breaks", tuple(sorted({instant(t) for t in breaks})))
+    return instant
+
+
+MOST_BREAKS = 100_000
+"""Times at which the rates of a model jump; more is a slip."""
 
 START_SEED = 1  # of a random initial state, where no other is given
 
@@ -162,6 +225,9 @@ class ModelProblem:
     record      how the place was made, for the output
     section     that place, where it is one
     source      the file the model came from
+    breaks      times at which the model says that its rates jump
+
+    Times that are the same but for rounding are made the same (instants.py).
     """
 
     model: ReactionDiffusion
@@ -183,6 +249,7 @@ class ModelProblem:
     config: str = "{}"
     warnings: tuple[str, ...] = ()
     source: Source | None = None
+    breaks: tuple[float, ...] = field(init=False, default=())
 
     @classmethod
     def on(
@@ -206,6 +273,9 @@ class ModelProblem:
         record = section.record | {"lives": model.lives} | ({} if initial else {"start_seed": seed})
         bone = {"bone": np.where(section.active, section.bone, 0.0)}
         return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, section=section, **rest)
+
+    def __post_init__(self) -> None:
+        _at_instants(self, breaks_of(self.model, self.parameters, self.changes))
 
     @property
     def mask(self) -> np.ndarray:

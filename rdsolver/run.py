@@ -84,6 +84,8 @@ def simulate(
         for topic, text in describe(problem):
             tell.say(topic, text)
         course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
+        for text in course.warnings:
+            tell.warn(text)
         simulation = Simulation(problem, course)
         marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
         with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
@@ -188,7 +190,7 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
         "course": [repr(p.changes), repr(p.borders), *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ())],
         "grid": repr(p.grid),
         "times": [p.end, *p.save],
-        "solver": [p.solver.tolerance, p.solver.precision],
+        "solver": [p.solver.tolerance, p.solver.precision, *([p.solver.longest_step] if p.solver.longest_step else [])],
         "output": repr(p.output),
         "source": p.source.hash if p.source else "",
     }
@@ -271,13 +273,14 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     return rows
 
 
-def check_start(problem: Problem | ModelProblem, device: str | None = None) -> None:
-    """Raises InputError for what is seen only where a run begins: memory, the run it goes on from, the rates of a model of one's own."""
+def check_start(problem: Problem | ModelProblem, device: str | None = None) -> tuple[str, ...]:
+    """What is unusual and seen only where a run begins. Raises InputError for what is wrong there: memory, the run it goes on from, the
+    rates of a model of one's own."""
     device, account = device or problem.solver.device, account_of(problem)
     size = _size(problem, account)
     with devices.on(device), enough_memory(*size):
         check_memory(*size, devices.free_memory(device))
-        account.check()
+        return account.check()
 
 
 def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, str]:
@@ -320,7 +323,7 @@ def _writer(
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
-        "warnings": list(problem.warnings),
+        "warnings": [*problem.warnings, *simulation.course.warnings],
     }
     return RunWriter(
         path,

@@ -207,8 +207,9 @@ class Simulation:
         """Try until a step is accepted, with the saved times it passed."""
         landing, rejections, reason, trial = end, 0, "", None
         bound = self.integrator.largest_dt(self.system, self.t, self.u)
+        asked = self.problem.solver.longest_step or float("inf")
         while True:
-            dt = clipped(min(self.dt, bound), landing - self.t)
+            dt = clipped(min(self.dt, bound, asked), landing - self.t)
             if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
                 raise RunError(self._failure(dt, bound, rejections, reason, memory, trial))
             trial = self._try(memory, dt)

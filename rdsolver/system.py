@@ -24,24 +24,31 @@ Numbers = dict[str, Array]
 Sums = dict[str, Array]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes"], meta_fields=["names"])
+@partial(jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes", "end"], meta_fields=["names"])
 @dataclass(frozen=True)
 class Forcing:
     """Curves that drive the model from outside between two events: cubic Hermite through knots.
 
     knots, values, slopes: (inputs, K), float64; unused knots at the end repeat the last one.
+    end: the event at the far end. Rates that jump there are seen as they are before it.
     """
 
     knots: Array
     values: Array
     slopes: Array
+    end: Array
     names: tuple[str, ...]
 
     @staticmethod
-    def none() -> Forcing:
+    def none(end: float = np.inf) -> Forcing:
         """Nothing but the time."""
         empty = jnp.zeros((0, 2), jnp.float64)
-        return Forcing(empty, empty, empty, ())
+        return Forcing(empty, empty, empty, jnp.asarray(end, jnp.float64), ())
+
+    def time(self, t: Array, dtype: Any) -> Array:
+        """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before it."""
+        before = jnp.nextafter(self.end.astype(dtype), jnp.asarray(-jnp.inf, dtype))
+        return jnp.minimum(jnp.asarray(t).astype(dtype), before)
 
     def at(self, t: Array, dtype: Any) -> Numbers:
         """Each input at time t (d)."""
@@ -116,7 +123,7 @@ class System:
 
     def inputs(self, t: Array) -> Numbers:
         """What drives the model from outside at time t, the time itself included."""
-        return self.forcing.at(t, self._dtype) | {"time": jnp.asarray(t).astype(self._dtype)}
+        return self.forcing.at(t, self._dtype) | {"time": self.forcing.time(t, self._dtype)}
 
     def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
         """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step (default: from u)."""

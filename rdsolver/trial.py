@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
 
 from .errors import InputError, traced
-from .problem import file_of
+from .problem import ModelProblem, Problem, file_of
 
 Fields = dict[str, jax.Array]
 
@@ -42,3 +43,36 @@ def try_rates(
             cell = tuple(int(i) for i in np.argwhere(broken)[0])
             state = ", ".join(f"{k} = {float(v[cell]):g}" for k, v in u.items())
             raise InputError(f"{name}: that of {key} is not finite at the start in {broken.sum():,} cells; in cell {cell}, {state}.")
+
+
+def follows_time(rates: Any, u: Fields, p: Fields, at: Fields) -> bool:
+    """Whether any of rates(u, p, at) depends on at["time"]."""
+    found = jax.make_jaxpr(lambda time: rates(u, p, at | {"time": time}))(at["time"])
+    return any(_reached(found.jaxpr, [True]))
+
+
+def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
+    """Which results of a traced function depend on those inputs."""
+    known = {v for v, on in zip(jaxpr.invars, inputs, strict=True) if on}
+
+    def on(v: Any) -> bool:
+        return not isinstance(v, Literal) and v in known
+
+    for step in jaxpr.eqns:
+        came, inner = [on(v) for v in step.invars], step.params.get("jaxpr")
+        if not any(came):
+            continue
+        looked_through = isinstance(inner, ClosedJaxpr) and len(inner.jaxpr.invars) == len(came)  # a jit in the user's file
+        left = _reached(inner.jaxpr, came) if looked_through else [True] * len(step.outvars)
+        known |= {v for v, reached in zip(step.outvars, left, strict=True) if reached}
+    return [on(v) for v in jaxpr.outvars]
+
+
+def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tuple[str, ...]:
+    """A warning where rates follow time and nothing says how closely they are to be looked at."""
+    if not follow_time or problem.breaks or problem.solver.longest_step is not None:
+        return ()
+    return (
+        f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes and goes between two of its looks. "
+        'Give solver.longest_step, for example "2 h", or declare in the model the times at which they jump (breaks).',
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,20 @@ _LONGEST = 60
 _PLAIN = str.maketrans({"µ": "u", "μ": "u", "·": "*", "²": "^2", "³": "^3", "%": " percent "})
 
 
+class Exact(float):
+    """A number that remembers the ratio it was rounded from: 8 h are a third of a day, whatever floats make of it."""
+
+    ratio: Fraction
+
+    def __new__(cls, value: Fraction | float) -> Exact:
+        """value: a ratio, or a float, which stands for the decimal number that it is written as."""
+        if isinstance(value, Exact):
+            return value
+        made = super().__new__(cls, value)
+        made.ratio = value if isinstance(value, Fraction) else Fraction(repr(float(value)))
+        return made
+
+
 def quantity(value: Any, unit: str, key: str) -> float:
     """The value in `unit`: of a number, which is in that unit already, or of text such as "8 h".
 
@@ -74,12 +89,17 @@ def quantity(value: Any, unit: str, key: str) -> float:
 
 def number(value: Any, unit: str) -> float:
     """Like `quantity`, but raises a ValueError that leaves it to the caller to name the key."""
+    return float(exact(value, unit))
+
+
+def exact(value: Any, unit: str) -> Exact:
+    """Like `number`, with the ratio that the number was rounded from."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"= {value!r} is no quantity. {way_out(unit)}")
-    result = _read(value, unit) if isinstance(value, str) else float(value)
-    if not math.isfinite(result):
-        raise ValueError(f"= {value} is not finite. {way_out(unit)}")
-    return result
+    try:
+        return Exact(_read(value, unit) if isinstance(value, str) else _decimal(repr(value)))
+    except OverflowError:
+        raise ValueError(f"= {value} is not finite. {way_out(unit)}") from None
 
 
 def parted(value: Any) -> tuple[float, str]:
@@ -99,11 +119,19 @@ def way_out(unit: str) -> str:
     return f'Give a number, taken in {unit}, or text with a unit that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
 
 
-def _read(text: str, unit: str) -> float:
+def _decimal(text: str) -> Fraction:
+    """The number that is written there. Raises OverflowError where no float holds it."""
+    rounded = float(text)
+    if not math.isfinite(rounded):
+        raise OverflowError(text)
+    return Fraction(text) if rounded else Fraction(0)  # 1e-99999999 would take for ever
+
+
+def _read(text: str, unit: str) -> Fraction:
     match = _TEXT.fullmatch(text.translate(_PLAIN)) if len(text) <= _LONGEST else None
     if match is None or not _UNIT.fullmatch(match["unit"]):
         raise ValueError(f'= "{text[:_LONGEST]}" is no quantity. {way_out(unit)}')
-    value = float(match["number"])
+    value = _decimal(match["number"])
     if not match["unit"]:
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
@@ -113,12 +141,12 @@ def _read(text: str, unit: str) -> float:
         raise ValueError(f'= "{text}" has the unit "{match["unit"]}", which is not known here. {way_out(unit)}')
     if found[1] != wanted[1]:
         raise ValueError(f'= "{text}" does not convert to {"a number without unit" if unit == "1" else unit}. {way_out(unit)}')
-    return float(f"{value * (found[0] / wanted[0]):.15g}")  # 1 mm is 1000 um, not 1000.0000000000001
+    return value * (found[0] / wanted[0])
 
 
 @cache
-def _factor(unit: str) -> tuple[float, Any] | None:
-    """Size of a unit in base units, and its dimension. Cached; None where the text is no unit.
+def _factor(unit: str) -> tuple[Fraction, Any] | None:
+    """Size of a unit in base units, a ratio, and its dimension. Cached; None where the text is no unit.
 
     The text holds nothing but letters, brackets, `*`, `/` and exponents of one digit.
     """
@@ -126,17 +154,17 @@ def _factor(unit: str) -> tuple[float, Any] | None:
     if text.startswith("/"):
         text = "1" + text
     try:
-        size = _registry().Quantity(1.0, _registry().parse_units(text)).to_base_units()
+        size = _registry().Quantity(Fraction(1), _registry().parse_units(text)).to_base_units()
     except Exception:  # pint lets through whatever its tokenizer meets
         return None
-    return float(size.magnitude), size.dimensionality
+    return Fraction(size.magnitude), size.dimensionality
 
 
 @cache
 def _registry() -> pint.UnitRegistry:
     import pint  # 0.3 s, and a config of plain numbers does without
 
-    registry = pint.UnitRegistry(None)  # pyright: ignore[reportArgumentType] (None: an empty registry)
+    registry = pint.UnitRegistry(None, non_int_type=Fraction)  # pyright: ignore[reportArgumentType] (None: an empty registry)
     for line in _DEFINITIONS.strip().splitlines():
         registry.define(line)
     return registry

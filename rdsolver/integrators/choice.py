@@ -37,19 +37,22 @@ def choose(solver: Solver, system: System, u: Fields, span: float, segments: int
                 'Allowed here: "auto", "tr-bdf2", "rkc2".'
             )
         return INTEGRATORS[solver.integrator](), "asked for"
-    costs = predicted(system, u, span, segments, solver.tolerance)
+    costs = predicted(system, u, span, segments, solver.tolerance, solver.longest_step)
     order = sorted(costs, key=lambda name: costs[name])
     work = ", ".join(f"{name} {float(f'{costs[name]:.2g}'):,.0f} sweeps" for name in order)
     return INTEGRATORS[order[0]](), f"least predicted work: {work}"
 
 
-def predicted(system: System, u: Fields, span: float, segments: int, tolerance: float) -> dict[str, float]:
-    """Sweeps of each integrator that applies."""
-    steps = segments * (STEPS[0] + STEPS[1] * (1e-3 / tolerance) ** (1 / 3))
+def predicted(
+    system: System, u: Fields, span: float, segments: int, tolerance: float, longest: float | None = None
+) -> dict[str, float]:
+    """Sweeps of each integrator that applies. longest: the step that the user allows."""
+    least = 0.0 if longest is None else span / longest
+    steps = max(least, segments * (STEPS[0] + STEPS[1] * (1e-3 / tolerance) ** (1 / 3)))
     radius, leaving = (float(x) for x in rkc.bounds(system, jnp.zeros(()), u))
     explicit = max(steps, ceil(span / rkc.longest_step(radius, leaving)))
     cycles = sum(int(system.cycles[g.name]) * len(g.fields) for g in system.model.groups if g.solve == "transport") / len(u)
     costs = {TRBDF2.name: steps * 2 * cycles * CYCLE, RKC2.name: explicit * (rkc.stages_for(span / explicit, radius) + 3)}
     if system.box is not None:
-        costs[ETDRK4.name] = etd.cost(system, 0.0, u, span, tolerance)
+        costs[ETDRK4.name] = etd.cost(system, 0.0, u, span, tolerance, least)
     return costs

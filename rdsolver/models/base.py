@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
 """Provenance: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge."""
+
+
+Breaks = Sequence[float] | Callable[[Mapping[str, float]], Sequence[float]]
+"""Times at which rates jump: a list, or a function of the parameters' values, {name: value}, that gives one."""
 
 
 @dataclass(frozen=True)

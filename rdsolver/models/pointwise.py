@@ -36,7 +36,7 @@ from ..operators.boundaries import Wrap
 from ..operators.multigrid import Block
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces
-from .base import Field, Group, Parameter, Series
+from .base import Breaks, Field, Group, Parameter, Series
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -110,6 +110,8 @@ class ReactionDiffusion:
     lives       the cells it is solved in: all, those with less than half bone, or the others; nothing passes out of them
     cycles      V-cycles a stage
     first_step  largest first step (None: estimated)
+    breaks      times at which the rates jump, or a function of the parameters' values that gives them: a step ends at each, and none
+                leaps over what is on between two of them. Those after the end do not matter
     """
 
     name: str
@@ -122,6 +124,7 @@ class ReactionDiffusion:
     time_unit: str = "d"
     cycles: int = 2
     first_step: float | None = None
+    breaks: Breaks = ()
     inputs: tuple[str, ...] = ()
     slow: tuple[str, ...] = ()
     fitted: tuple[str, ...] = ()

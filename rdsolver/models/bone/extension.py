@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...operators.blocks import Dense
-from ..base import Field, Group, Parameter, Series
+from ..base import Breaks, Field, Group, Parameter, Series
 from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
 
@@ -45,6 +45,7 @@ class Extension:
     start       of own fields in marrow on day 0 (default 0)
     healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without it, and `extension`,
                 a parameter of its own, says what share of its rates acts on the model
+    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a step ends at each
 
     What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any source, and a loss of up to
     the rates of the field itself. What binds RANKL fast belongs into `binders`.
@@ -59,6 +60,7 @@ class Extension:
     binders: tuple[Binder, ...] = ()
     start: Mapping[str, float] = field(default_factory=dict)
     healthy: bool = False
+    breaks: Breaks = ()
 
     @property
     def names(self) -> tuple[str, ...]:
