@@ -349,7 +349,8 @@ class BoneCourse:
             return observed
         bone = observed["bone_volume_fraction"]
         if days > 0 and self._bone is not None:
-            self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], self.in_force(t - days))
+            p = self.in_force(self._segment[0])  # those of the step
+            self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], p)
         self._bone = bone
         return observed | {"serum_calcium": self.calcium}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -113,3 +116,22 @@ def _still(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
 
 CARRIED = Carried("a density in a flow", (Field("c", "1", 1.0, "density"),), _still, {"c": "diffusivity"}, first_step=1e-3)
 """dc/dt = div(D grad c) - div(v c): where div v = 0 no value leaves the range it started in."""
+
+
+def driven(t: Any, p: Mapping[str, Any], xp: Any) -> Any:
+    """The source of DRIVEN at time t; xp: numpy or jax.numpy."""
+    day = p["day"] * (1 + xp.sin(2 * np.pi * t))
+    pulse = p["pulse"] * xp.where((t >= p["on"]) & (t < p["off"]), 1.0, 0.0)
+    since = xp.maximum(t - p["given"], 0.0)
+    dose = p["dose"] * (xp.exp(-0.2 * since) - xp.exp(-3.0 * since))
+    return day + pulse + dose
+
+
+DRIVEN = ReactionDiffusion(
+    "driven by time",
+    (Field("u", "1", 1.0, "u"),),
+    lambda u, p, at: {"u": driven(at["time"], p, jnp) * at["active"] - p["loss"] * u["u"]},
+    {"u": "diffusivity"},
+    breaks=lambda p: ([p["on"], p["off"]] if p["pulse"] and not p["undeclared"] else []) + ([p["given"]] if p["dose"] else []),
+)
+"""du/dt = D lap u + s(t) - d u, with s of day and night, a pulse, and a curve of plasma after a dose: uniform, so an ODE."""

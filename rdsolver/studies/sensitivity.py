@@ -166,6 +166,8 @@ def local(
 def notes_of(problem: Problem, run: Recorded) -> list[str]:
     """What a reader of the derivatives must know."""
     notes = [f"TR-BDF2, float64, {run.steps} steps replayed"]
+    if problem.extension and callable(problem.extension.breaks):
+        notes.append("break times of the extension stay where they were in the run: what parameters do to them is left out")
     if problem.solver.integrator not in ("auto", "tr-bdf2"):
         notes.append(f"the config's integrator is {problem.solver.integrator}; derivatives are those of TR-BDF2")
     if problem.treatments:
@@ -233,7 +235,7 @@ def serum(
     series = [calcium.steady(0.0, 0.0, p)]
     along = [_by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p, names)]
     for i, days in enumerate(np.diff(run.times)):
-        p = course.in_force(run.times[i + 1] - days)
+        p = course.in_force(run.times[i])
         state = np.array([series[-1], bone[i] - bone[i + 1], pthrp[i + 1]])
         moved = along[-1], d_bone[i] - d_bone[i + 1], d_pthrp[i + 1]
         steps = np.array([1e-4 * state[0], max(1e-2 * abs(state[1]), 1e-3 * days / max(mmol, 1e-30)), 1e-3 * max(state[2], 1e-6)])

@@ -6,6 +6,7 @@ The references are SciPy's: BDF on System.rates of a small bone section, with JA
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -19,12 +20,12 @@ from scipy.sparse import csc_matrix
 
 from ..domain.grid import Grid
 from ..integrators import INTEGRATORS
-from ..models.verification import STIFF
+from ..models.verification import DRIVEN, STIFF, driven
 from ..problem import ModelProblem
 from ..simulation import Simulation
 from ..system import Fields, System
 from .bone import dosed, small
-from .rows import Curve, Row, at_least, order, report
+from .rows import Curve, Row, at_least, at_most, order, report, worst
 from .runs import State, arrays, distance, names, replay, saved, tight
 
 ORDER = 0.95  # of the integrator's own, for steps as they are
@@ -98,6 +99,47 @@ def stiff_tolerance(quick: bool) -> Iterator[Row | Curve]:
         yield Curve("time, tolerance", f"{name}, stiff by {by}", tolerances, errors)
 
 
+# --- rates that follow time -------------------------------------------------------------------------------------------
+
+SOURCES: dict[str, tuple[dict[str, float], float | None]] = {
+    "day and night": ({"day": 1.0}, None),
+    "a pulse of 1/100 of the run, its break times declared": ({"pulse": 5.0}, None),
+    "a pulse of 1/100 of the run, longest_step a quarter of it": ({"pulse": 5.0, "undeclared": 1.0}, 0.15),
+    "the plasma curve of a dose": ({"dose": 1.0}, None),
+}
+"""What drives, and the longest step that is asked for."""
+
+
+def driven_by_time(quick: bool) -> Iterator[Row | Curve]:
+    """du/dt = s(t) - d u over 60 d, at sixteen times between, with the default tolerance; against SciPy's DOP853 from jump to jump."""
+    end, grid = 60.0, Grid((8, 8), (10.0, 10.0), thickness=10.0)
+    times = tuple(np.linspace(0, end, 17)[1:] - 1.37)
+    none = {"day": 0.0, "pulse": 0.0, "dose": 0.0, "on": 23.3, "off": 23.9, "given": 7.0, "loss": 0.1, "diffusivity": 100.0, "undeclared": 0.0}
+    for (text, (what, longest)), name in product(SOURCES.items(), ("tr-bdf2", "rkc2", "etdrk4")):
+        p = none | what
+        solver = replace(tight(name, 1e-3), longest_step=longest)
+        problem = ModelProblem(DRIVEN, grid, p, {}, end, times, solver=solver)
+        exact = _driven(p, times)
+        off = [float(np.abs(u["u"] - exact[t]).max()) / max(exact.values()) for t, u in saved(problem)]
+        yield at_most(f"time: driven by {text}, {name}, relative error", 1e-2, worst(off))
+
+
+def _driven(p: dict[str, float], times: Sequence[float]) -> dict[float, float]:
+    """The solution at these times."""
+    out, y, begin = {}, 0.0, 0.0
+    for end in sorted({*times, p["on"], p["off"], p["given"]}):
+        inside = (begin + end) / 2  # a pulse is on or off all the way
+        pulse = p["pulse"] * (p["on"] < inside < p["off"])
+
+        def rate(t: float, y: np.ndarray, pulse: float = pulse) -> np.ndarray:
+            return driven(t, p | {"pulse": 0.0}, np) + pulse - p["loss"] * y
+
+        found: Any = solve_ivp(rate, (begin, end), [y], method="DOP853", rtol=1e-10, atol=1e-12, max_step=0.1)
+        y, begin = float(found.y[0, -1]), end
+        out[end] = y
+    return {t: out[t] for t in times}
+
+
 # --- the bone model ---------------------------------------------------------------------------------------------------
 
 
@@ -152,4 +194,4 @@ def bone(quick: bool) -> Iterator[Row | Curve]:
             yield Curve("time, tolerance, bone", f"{name}, {when}", tolerances, off)
 
 
-STUDIES = (stiff_order, stiff_tolerance, bone)
+STUDIES = (stiff_order, stiff_tolerance, driven_by_time, bone)
