@@ -240,8 +240,7 @@ class Config(Table):
 
     def _doses(self, lesion: float | None) -> tuple[Dose, ...]:
         """Those that wait for a lesion of this size; None: for none."""
-        doses = (Dose(d.agent, d.amount, d.route, t) for d in self.dose if d.lesion == lesion for t in d.schedule())
-        return tuple(sorted(doses, key=lambda dose: dose.time))
+        return tuple(Dose(d.agent, d.amount, d.route, t) for d in self.dose if d.lesion == lesion for t in d.schedule())
 
     def resolved(self, section: Section | None = None) -> dict[str, Any]:
         """The config with all defaults filled in, in internal units: itself a config, unless the section came from Python."""

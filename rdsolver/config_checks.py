@@ -262,10 +262,10 @@ def _changes(config: Config) -> Iterator[Fault]:
             yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
         elif reason := fixed(config, change.parameter):
             yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
-        instant = Instants(config.time.end, [t for t in (change.at, change.until) if t is not None])
+        instant = Instants(config.time.end)
         if instant.over(change.at):
             yield f"change.{i}.at", _too_late("the change", change.at, config)
-        elif change.until is not None and instant(change.until) == instant(change.at):
+        elif change.until is not None and change.until - change.at <= instant.within:
             yield (
                 f"change.{i}.until",
                 f"= {change.until!r} d is the same time as at = {change.at!r} d: within {SIMULTANEOUS:g} of the run, "

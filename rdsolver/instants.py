@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import pairwise
+
+from .errors import InputError
 
 SIMULTANEOUS = 1e-9
 """Of the length of a run."""
@@ -17,29 +20,34 @@ SIMULTANEOUS = 1e-9
 class Instants:
     """The instants of a run from 0 to `end` with these times.
 
-    Times within 1e-9 of the run after the first of them are one instant: 0, the end, or else the time with the fewest digits.
+    Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end where it is among them, else the
+    time with the fewest digits. Raises InputError where a whole row of such times is longer than that: no step can tell them apart.
     """
 
     def __init__(self, end: float, times: Iterable[float] = ()) -> None:
         self.end, self.within = end, SIMULTANEOUS * end
-        groups: list[list[float]] = []
-        for t in sorted(set(times)):
-            if not self._near(t, 0.0) and not self._near(t, end):
-                if groups and t - groups[-1][0] <= self.within:
-                    groups[-1].append(t)
-                else:
-                    groups.append([t])
-        chosen = (min(group, key=lambda t: (len(repr(t)), t)) for group in groups)
-        self._known = sorted({0.0, end, *chosen})
+        ordered = sorted({0.0, end, *times})
+        groups = [[ordered[0]]]
+        for before, t in pairwise(ordered):
+            if t - before > self.within:
+                groups.append([])
+            groups[-1].append(t)
+        for group in groups:
+            if group[-1] - group[0] > self.within:
+                raise InputError(
+                    f"{len(group)} times from {group[0]!r} to {group[-1]!r} lie closer together than {SIMULTANEOUS:g} of the run, "
+                    f"{self.within:.2g}, and cannot be told apart. Let them be one time, or lie further apart."
+                )
+        self._known = [min(group, key=self._rank) for group in groups]
 
-    def _near(self, t: float, other: float) -> bool:
-        return abs(t - other) <= self.within
+    def _rank(self, t: float) -> tuple[bool, int, float]:
+        return t not in (0.0, self.end), len(repr(t)), t
 
     def __call__(self, t: float) -> float:
         """The instant that a time belongs to; the time itself where there is none."""
         i = bisect_left(self._known, t)
-        near = [known for known in self._known[max(i - 1, 0) : i + 1] if self._near(t, known)]
-        return min(near, key=lambda known: (known not in (0.0, self.end), abs(t - known)), default=t)
+        near = [known for known in self._known[max(i - 1, 0) : i + 1] if abs(t - known) <= self.within]
+        return min(near, key=lambda known: abs(t - known), default=t)
 
     def over(self, t: float) -> bool:
         """Whether the run is over at this time."""

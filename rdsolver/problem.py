@@ -101,7 +101,7 @@ class Problem:
     tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target tissue
     extension   what is added to the bone model; source: the file it came from
     agents      the drugs whose fields the run carries
-    treatments  doses that wait for a lesion
+    doses       in the order of time; treatments: doses that wait for a lesion
     parameters  a value for each of `rows`
     end         d
     save        times of saved states, d, increasing, within [0, end]
@@ -145,7 +145,8 @@ class Problem:
             raise InputError("section: there is no bone and marrow both, and the model needs a surface. Take another section.")
         declared = breaks_of(self.extension, self.parameters, self.changes) if self.extension else ()
         instant = _at_instants(self, declared, [d.time for d in self.doses])
-        object.__setattr__(self, "doses", tuple(replace(d, time=instant(d.time)) for d in self.doses))
+        doses = (replace(d, time=instant(d.time)) for d in self.doses)
+        object.__setattr__(self, "doses", tuple(sorted(doses, key=lambda dose: dose.time)))
 
     @property
     def grid(self) -> Grid:

@@ -33,7 +33,7 @@ from unittest.mock import patch
 
 from rdsolver.errors import LONGEST as LONGEST_MESSAGE
 from rdsolver.errors import InputError, RunError
-from tests import fuzz_seeds, mutations
+from tests import fuzz_schedules, fuzz_seeds, mutations
 
 MEMORY = 2 * 2**30  # bytes that a worker may take beyond what it has at its start
 LONGEST = 10.0  # s of computing for one case
@@ -58,7 +58,7 @@ class Reached(Exception):
 
 
 def exercise(kind: str, path: Path) -> None:
-    {"config": config, "image": image, "run": run, "checkpoint": resumed}[kind](path)
+    {"config": config, "image": image, "run": run, "checkpoint": resumed, "schedule": fuzz_schedules.walk}[kind](path)
 
 
 def config(path: Path) -> None:

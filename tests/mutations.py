@@ -13,6 +13,7 @@ from random import Random
 from rdsolver import checkpoint
 from tests.fuzz_hdf5 import hdf5, tables
 from tests.fuzz_images import image
+from tests.fuzz_schedules import schedule
 from tests.fuzz_seeds import CONFIGS
 from tests.fuzz_values import TEXTS, alike, places, shake, toml, value
 
@@ -83,4 +84,10 @@ def checkpoint_file(folder: Path, rng: Random) -> Path:
     return path
 
 
-KINDS: dict[str, Callable[[Path, Random], Path]] = {"config": config, "image": image, "run": run_file, "checkpoint": checkpoint_file}
+KINDS: dict[str, Callable[[Path, Random], Path]] = {
+    "config": config,
+    "image": image,
+    "run": run_file,
+    "checkpoint": checkpoint_file,
+    "schedule": schedule,
+}
