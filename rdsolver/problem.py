@@ -199,8 +199,8 @@ def _at_instants(problem: Problem | ModelProblem, breaks: Sequence[float], doses
     for c, given in zip(changes, problem.changes, strict=True):
         if c.start == c.end:
             raise InputError(
-                f"the change of {c.parameter} begins at {given.start!r} and ends at {given.end!r}, which is one instant of a run of "
-                f"{problem.end:g}. Let it last longer, or leave it out."
+                f"the change of {c.parameter} begins at {given.start!r} and ends at {given.end!r}, "
+                f"which is one instant of a run of {problem.end:g}. Let it last longer, or leave it out."
             )
     object.__setattr__(problem, "changes", changes)
     object.__setattr__(problem, "save", tuple(sorted({instant(t) for t in problem.save})))

@@ -73,6 +73,7 @@ def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tup
     if not follow_time or problem.breaks or problem.solver.longest_step is not None:
         return ()
     return (
-        f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes and goes between two of its looks. "
+        f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes and goes "
+        "between two of its looks. "
         'Give solver.longest_step, for example "2 h", or declare in the model the times at which they jump (breaks).',
     )

@@ -3,6 +3,7 @@
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,11 @@ from errors_here import (
 )
 from test_images import GREY, STACK
 from test_images import write as written
+from test_times import driven
 
 from rdsolver.domain import readers, untrusted
 from rdsolver.domain.images import section_from_array
+from rdsolver.problem import Change, Solver
 
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # command line
@@ -99,6 +102,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "koff": lambda h: h.check("model.parameters.opg_K_eff=1e-6"),
     "change-fixed": lambda h: h.check(*changes("smoothing_length")),
     "change-until": lambda h: h.check(*changes("rankl_loss", at=5, until=4)),
+    "change-instant": lambda h: h.check(*changes("rankl_loss", at=5, until=5 + 1e-12)),
+    "change-lasts": lambda h: h.raised(lambda: replace(driven(), changes=(Change("loss", 2.0, 5.0, 5.0 + 1e-12),))),
+    "times-close": lambda h: h.raised(lambda: replace(driven(), save=(0.5, 0.5 + 5e-8, 0.5 + 1e-7))),
     "change-bounds": lambda h: h.check(*changes("bone_mobility", 1e3)),
     "border-kind": lambda h: h.check(*border()),
     "border-exchange": lambda h: h.check(*border(flux=1, exchange=1)),
@@ -117,6 +123,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "not-of-own": lambda h: h.own("", "", "model.preset=mouse"),
     "etd-bone": lambda h: h.check("solver.integrator=etdrk4"),
     "etd-whole": lambda h: h.own("", "", "solver.integrator=etdrk4", 'border=[{field="u", side="x-low", value=1}]'),
+    "longest-step": lambda h: h.raised(lambda: Solver(longest_step=0)),
     "tolerance": lambda h: h.check("solver.tolerance=1e-9"),
     "stride": lambda h: h.check("output.stride=8"),
     "crop": lambda h: h.check("output.crop=[[0, 8], [0, 17]]"),
@@ -220,6 +227,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "own-initial-shape": lambda h: h.own('initial={"u": 1.0}', 'initial={"u": jnp.ones(3)}'),
     "own-initial-finite": lambda h: h.own('initial={"u": 1.0}', 'initial={"u": float("nan")}'),
     "own-initial-negative": lambda h: h.own('initial={"u": 1.0}', 'initial={"u": -1.0}'),
+    "own-breaks-fail": lambda h: h.own("parameters=(K, D)", "parameters=(K, D), breaks=lambda p: 1 / 0"),
+    "own-breaks": lambda h: h.own("parameters=(K, D)", 'parameters=(K, D), breaks=("noon",)'),
     "own-rates": lambda h: h.own('-p["k"]', 'nothing * p["k"]'),
     "own-rates-key": lambda h: h.own('-p["k"]', '-p["q"]'),
     "own-rates-names": lambda h: h.own('{"u": -p["k"]', '{"w": -p["k"]'),

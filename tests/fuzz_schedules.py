@@ -37,10 +37,10 @@ def schedule(folder: Path, rng: Random) -> Path:
                 text += f"until = {until!r}\n" if until > t and rng.random() < 0.7 else ""
             case _:
                 saved.add(min(t, end))
-    path = folder / "schedule.toml"
+    path, interval = folder / "schedule.toml", rng.choice(('"8 h"', '"0.1 d"', sorted(saved)))
     path.write_text(
         '[section]\nkind = "slab"\nsize = ["160 um", "160 um"]\nspacing = "20 um"\nthickness = "10 um"\n'
-        f"[time]\nend = {end}\nsave = {rng.choice([repr(sorted(saved)), repr('8 h'), repr('0.1 d')]) if end < 100 else sorted(saved)}\n{text}"
+        f"[time]\nend = {end}\nsave = {interval if end < 100 else sorted(saved)}\n{text}"
     )
     return path
 

@@ -41,7 +41,8 @@ def nudged(t: float, by: int) -> float:
     return t + by / 100 * SIMULTANEOUS * END
 
 
-intervals = st.tuples(st.sampled_from(["1", "2", "3", "5", "7", "8", "0.1", "0.3", "0.7", "1e1", "90", "1234.5"]), st.sampled_from([*UNITS]))
+NUMBERS = ["1", "2", "3", "5", "7", "8", "0.1", "0.3", "0.7", "1e1", "90", "1234.5"]
+intervals = st.tuples(st.sampled_from(NUMBERS), st.sampled_from([*UNITS]))
 repeats = st.lists(st.tuples(intervals, intervals, st.integers(1, 60)), min_size=1, max_size=3)
 echoes = st.lists(st.tuples(st.sampled_from(["dose", "change", "save"]), st.integers(0, 200), st.integers(-40, 40)), max_size=4)
 

@@ -43,9 +43,7 @@ def choose(solver: Solver, system: System, u: Fields, span: float, segments: int
     return INTEGRATORS[order[0]](), f"least predicted work: {work}"
 
 
-def predicted(
-    system: System, u: Fields, span: float, segments: int, tolerance: float, longest: float | None = None
-) -> dict[str, float]:
+def predicted(system: System, u: Fields, span: float, segments: int, tolerance: float, longest: float | None = None) -> dict[str, float]:
     """Sweeps of each integrator that applies. longest: the step that the user allows."""
     least = 0.0 if longest is None else span / longest
     steps = max(least, segments * (STEPS[0] + STEPS[1] * (1e-3 / tolerance) ** (1 / 3)))

@@ -114,7 +114,8 @@ def driven_by_time(quick: bool) -> Iterator[Row | Curve]:
     """du/dt = s(t) - d u over 60 d, at sixteen times between, with the default tolerance; against SciPy's DOP853 from jump to jump."""
     end, grid = 60.0, Grid((8, 8), (10.0, 10.0), thickness=10.0)
     times = tuple(np.linspace(0, end, 17)[1:] - 1.37)
-    none = {"day": 0.0, "pulse": 0.0, "dose": 0.0, "on": 23.3, "off": 23.9, "given": 7.0, "loss": 0.1, "diffusivity": 100.0, "undeclared": 0.0}
+    none = dict.fromkeys(("day", "pulse", "dose", "undeclared"), 0.0)
+    none |= {"on": 23.3, "off": 23.9, "given": 7.0, "loss": 0.1, "diffusivity": 100.0}
     for (text, (what, longest)), name in product(SOURCES.items(), ("tr-bdf2", "rkc2", "etdrk4")):
         p = none | what
         solver = replace(tight(name, 1e-3), longest_step=longest)
