@@ -20,8 +20,10 @@ from rdsolver.errors import InputError
 from rdsolver.instants import SIMULTANEOUS, Instants
 from rdsolver.integrators import choose
 from rdsolver.models.base import Field
+from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.extension import Extension
-from rdsolver.models.bone.pharmacokinetics import Treatment
+from rdsolver.models.bone.parameters import parameters
+from rdsolver.models.bone.pharmacokinetics import Treatment, curve
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DRIVEN
 from rdsolver.problem import Change, ModelProblem, Solver
@@ -305,3 +307,10 @@ def test_etdrk4_sees_what_follows_time_alone_whatever_its_period_and_phase(perio
     start = (k * np.sin(2 * np.pi * phase) - w * np.cos(2 * np.pi * phase)) / (k**2 + w**2)
     want = (1 - np.exp(-k * t)) / k + swing - start * np.exp(-k * t)
     assert np.abs(np.array([got[x] for x in times]) / want - 1).max() < 5e-3
+
+
+def test_a_plasma_curve_begins_at_a_dose_that_is_due_but_for_rounding():
+    rows = parameters((drug("fc_opg"),))
+    found = curve("fc_opg", {p.name: p.value for p in rows}, (Dose("fc_opg", 1.0, "iv", 0.1 + 0.2),), np.array([0.1, 0.3, 0.5]))
+    assert found[0] == 0
+    assert found[1] > found[2] > 0

@@ -149,7 +149,8 @@ def local(
         raise InputError(f"--parameters leaves nothing to differentiate ({why}). Allowed: {', '.join(rows)}.")
     if observables is None:
         left_out += [(n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED if n in series]
-    tight = Solver("tr-bdf2", min(TOLERANCE, problem.solver.tolerance), "float64", problem.solver.device)
+    asked = problem.solver
+    tight = Solver("tr-bdf2", min(TOLERANCE, asked.tolerance), "float64", asked.device, longest_step=asked.longest_step)
     with device.on(tight.device):
         began = time.perf_counter()
         run = recorded(replace(problem, solver=tight, save=()), lambda share: tell("run", share, time.perf_counter() - began))

@@ -167,6 +167,8 @@ def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.nda
     base = config.resolved()
     base["section"]["coarsen"] *= coarse(problem.section)
     base["solver"] = {"integrator": "tr-bdf2", "tolerance": TOLERANCE, "precision": "float64", "max_steps": MOST_STEPS}
+    if problem.solver.longest_step is not None:
+        base["solver"]["longest_step"] = problem.solver.longest_step
     base |= {"time": {"end": problem.end, "save": [problem.end]}, "output": {}}
     units = {row.name: row.unit for row in problem.rows}
     samples = [parameters_at(problem, found, point) for point in x]

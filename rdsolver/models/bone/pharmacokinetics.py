@@ -19,6 +19,8 @@ from typing import Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from ...instants import SIMULTANEOUS
+
 NG_PER_MG = 1e6
 RTOL = 1e-9
 BISPHOSPHONATE = "bisphosphonate"  # the one drug that binds bone, not RANKL
@@ -121,11 +123,13 @@ class Bisphosphonate:
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:
-    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given at that time."""
+    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given at that time, or at one that is
+    the same but for rounding."""
     plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in doses)]), []
     left = sorted((d for d in doses if d.agent == agent), key=lambda d: d.time)
+    within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))
     for t in times:
-        while left and left[0].time <= t:
+        while left and left[0].time <= t + within:
             dose = left.pop(0)
             if dose.time > now:
                 plasma.advance(now, dose.time)
