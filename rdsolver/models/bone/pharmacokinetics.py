@@ -123,8 +123,8 @@ class Bisphosphonate:
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:
-    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given at that time, or at one that is
-    the same but for rounding."""
+    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given then, also where that is
+    the same time but for rounding."""
     plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in doses)]), []
     left = sorted((d for d in doses if d.agent == agent), key=lambda d: d.time)
     within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))
