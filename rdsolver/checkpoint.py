@@ -119,6 +119,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
         raise InputError(f"the run was made in {then['precision']} and cannot go on in {now['precision']}. Begin a new one.")
     rows = [("device", then["device"], now["device"]), ("XLA_FLAGS", then.get("xla_flags", ""), now.get("xla_flags", ""))]
     rows += [("commit", then.get("git_commit"), now.get("git_commit")), ("machine", then.get("platform"), now.get("platform"))]
+    rows += [("CPU", then["cpu"], now.get("cpu"))] if "cpu" in then else []  # older files do not say
     rows += [("runs that stepped together", then.get("width", 0), now.get("width", 0))]
     rows += [(name, then["versions"].get(name), now["versions"].get(name)) for name in ("python", *PACKAGES)]
     yield from (f"{name} was {old}, now {new}" for name, old, new in rows if old != new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,19 @@ def free_memory(device: str) -> int | None:
 
     stats = jax.devices("gpu")[int(device.partition(":")[2] or 0)].memory_stats()
     return None if not stats else int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Bytes that this process has had at most: "host", and "device" where that is another and tells it."""
+    import resource
+
+    import jax
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"host": most if sys.platform == "darwin" else 1024 * most}
+    kind, number = parted(device)
+    stats = jax.devices(kind)[number or 0].memory_stats() if kind != "cpu" else None
+    return found | ({"device": int(stats["peak_bytes_in_use"])} if stats and "peak_bytes_in_use" in stats else {})
 
 
 def in_flight(width: int) -> int:

@@ -26,6 +26,8 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "platform": platform.platform(),
+        "cpu": cpu(),
+        "threads": threads(),
         "device": device,
         "precision": precision,
         "seed": seed,
@@ -35,6 +37,26 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
     }
+
+
+@cache
+def cpu() -> str:
+    """The model of the processor, "unknown" where the system does not say."""
+    try:
+        if sys.platform == "darwin":
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip() or "unknown"
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        said = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+        found = {name.strip(): text.strip() for name, text in said.items()}
+        return found.get("model name") or found.get("Model") or platform.processor() or "unknown"
+    except (OSError, subprocess.SubprocessError):
+        return platform.processor() or "unknown"
+
+
+def threads() -> int:
+    """How many processors this process may use: the threads that XLA computes with on a CPU."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

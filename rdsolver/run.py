@@ -24,6 +24,7 @@ from .problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enoug
 from .progress import Reporter, Silent, byte_size
 from .provenance import collect
 from .running import CHECKPOINT_EVERY, Limits, Running
+from .seconds import Spent
 from .stopping import Stop
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def simulate(
             tell.warn(text)
         for topic, text in describe(problem):
             tell.say(topic, text)
+        spent = Spent()
         course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
         for text in course.warnings:
             tell.warn(text)
@@ -99,7 +101,7 @@ def simulate(
             for topic, text in account.begun(course):
                 tell.say(topic, text)
             limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
-            Running(problem, account, writer, tell, limits, marks).go(simulation, course)
+            Running(problem, account, writer, tell, limits, marks, spent).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -153,18 +155,22 @@ def resume(
         if fingerprint(problem) != numbers["fingerprint"]:
             raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
         with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
+            spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
             course = account.resumed(kept.arrays["u"], reference)
             simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
             account.recall(numbers["account"])
         size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
         with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
-            sitting = {"time": simulation.t, **{k: now[k] for k in ("started", "command", "device", "versions", "git_commit")}}
+            sitting = {
+                "time": simulation.t,
+                **{k: now[k] for k in ("started", "command", "device", "cpu", "threads", "versions", "git_commit")},
+            }
             writer.note("resumed", [*began, sitting])
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
-            Running(problem, account, writer, tell, limits, marks, numbers).go(simulation, course)
+            Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, course)
     return open_run(path)
 
 

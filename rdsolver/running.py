@@ -11,10 +11,12 @@ import numpy as np
 
 from . import checkpoint
 from .accounts import Account
+from .device import peak_memory
 from .output.background import Background
 from .output.writer import RunWriter
 from .problem import ModelProblem, Problem, enough_memory
 from .progress import Reporter
+from .seconds import Spent
 from .simulation import Abandoned, Kept
 from .stopping import Stop
 
@@ -40,6 +42,7 @@ class Running:
     """One sitting of a run.
 
     marks   what its checkpoints are known by (run_id, fingerprint), kept in each
+    spent   the seconds of it, which began with its baseline
     before  the numbers of the checkpoint it goes on from; none: it begins
     """
 
@@ -51,6 +54,7 @@ class Running:
         tell: Reporter,
         limits: Limits,
         marks: dict[str, str],
+        spent: Spent,
         before: dict[str, Any] | None = None,
     ) -> None:
         self.problem, self.account, self.writer, self.tell, self.limits, self.marks = problem, account, writer, tell, limits, marks
@@ -58,6 +62,8 @@ class Running:
         self.times, self.count, self.first, self.last = had["times"], had["rows"], had["first"], had["last"]
         self.began = self.flushed = self.reported = self.marked = time.perf_counter()
         self.spent = had["spent"]  # s, before this sitting
+        self.seconds, self.written = spent, had.get("written", 0.0)
+        self.memory: dict[str, int] = had.get("memory", {})  # at most, of the sittings before
         self.rows: list[dict[str, float]] = []
         self.steps = 0  # of this sitting
         self.kept: tuple[Kept, dict[str, Any]] | None = None
@@ -66,6 +72,7 @@ class Running:
     def go(self, simulation: Simulation, course: BoneCourse | PlainCourse) -> None:
         """Until the end, or until asked to stop; leaves a whole file either way."""
         self.simulation, self.course = simulation, course
+        self.seconds.turn("stepping")
         simulation.stop = lambda: bool(self._why())
         self.limits.stop.last_words = self._leave
         with Background() as self.thread:
@@ -144,8 +151,13 @@ class Running:
         self._flush()
         (kept, about), now = self.kept, time.perf_counter()
         numbers = self.marks | about | {"simulation": kept.numbers, "spent": self.spent + now - self.began}
+        numbers |= {"seconds": self.seconds.told(), "written": self.written + self.thread.seconds, "memory": self._memory()}
         self.thread.do(checkpoint.save, self.writer.path, numbers, kept.arrays)
         self.marked = now
+
+    def _memory(self) -> dict[str, int]:
+        found = peak_memory(self.problem.solver.device)
+        return {where: max(found.get(where, 0), self.memory.get(where, 0)) for where in {**found, **self.memory}}
 
     def _close(self, status: Any, message: str) -> None:
         self.limits.stop.heard()
@@ -179,11 +191,13 @@ class Running:
             "budgets": simulation.budgets(),
         }
         state = {k: np.asarray(v) for k, v in simulation.u.items()}
-        noted = [(self.writer.note, name, value) for name, value in self.account.noted(course).items()]
+        seconds = self.seconds.told()
+        cost = {"seconds": seconds | {"writing": self.written + self.thread.seconds}, "peak_memory": self._memory()}
+        noted = [(self.writer.note, name, value) for name, value in {**self.account.noted(course), **cost}.items()]
         last = [
             (self.writer.set_state, state, {"time": simulation.t, **self.account.state(course, simulation.t)}),
             *noted,
-            (self.writer.finish, status, message, summary),
+            (self.writer.finish, status, message, summary, sum(seconds.values())),
         ]
         for work, *arguments in last:
             self.thread.do(work, *arguments)

@@ -96,10 +96,17 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
     stops, status = 0, ""
     with simulate(p, out=often.parent, stop=After(1)) as run:
         assert run.status == "stopped"
+        cost = [run.provenance["seconds"]]
     while status != "finished":
         stops += 1
         with resume(often, p, stop=After(23 + 10 * stops)) as run:
             status = run.status
+            cost.append(run.provenance["seconds"])
+            assert run.provenance["wall_time"] == pytest.approx(sum(v for k, v in cost[-1].items() if k != "writing"))
+            assert run.provenance["peak_memory"]["host"] > 1e8
+    assert cost[0].keys() == {"compiling", "baseline", "stepping", "writing"}
+    assert all(0 <= cost[0][part] <= cost[-1][part] for part in cost[0])  # of all sittings together
+    assert all(cost[0][part] < cost[-1][part] for part in ("baseline", "stepping", "writing"))
     assert stops >= 3
     same(straight, often)
     assert {x.name for x in often.parent.iterdir()} == {"run.h5"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
@@ -19,6 +20,7 @@ class Background:
     def __init__(self) -> None:
         self._queue: Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = Queue(ROOM)
         self._error: BaseException | None = None
+        self.seconds = 0.0  # spent on what was given
         self._thread = threading.Thread(target=self._work, name="rdsolver writer", daemon=True)
         self._thread.start()
 
@@ -57,11 +59,13 @@ class Background:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             work, arguments = item
+            began = time.perf_counter()
             try:
                 if self._error is None:
                     work(*arguments)
             except BaseException as e:  # raised where it is seen, in the thread that computes
                 self._error = e
             finally:
+                self.seconds += time.perf_counter() - began
                 self._queue.task_done()
         self._queue.task_done()

@@ -12,12 +12,17 @@ import numpy as np
 
 from ..domain.untrusted import reading
 from ..errors import printable
+from ..progress import byte_size
 from .reader import Run, open_run
+
+TOLD = ("warnings", "seconds", "peak_memory", "resumed")
+"""Of the provenance, in rows of their own."""
 
 
 def describe(run: Run) -> str:
     """What was run, on what, how it went and what came out: the text of `rdsolver info`."""
-    return printable(_told(summary(run)))
+    with reading(run.path):
+        return printable(_told(summary(run)))
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -78,7 +83,8 @@ def _told(found: dict[str, Any]) -> str:
         *(("warning", text) for text in provenance.get("warnings", ())),
         ("section", _section(found["section"])),
         ("saved", f"{len(found['saved'])} times, {_span(found['saved'])}"),
-        *_tree("", {name: value for name, value in provenance.items() if name != "warnings"}),
+        *_tree("", {name: value for name, value in provenance.items() if name not in TOLD}),
+        *_cost(provenance),
         ("parameters", f"{len(found['parameters'])}, with units and sources in run.parameter_table"),
         *(("field", f"{name} ({about['unit']}): {about['label']}") for name, about in found["fields"].items()),
         *(("clipped", _clipped(name, found["fields"][name]["unit"], about)) for name, about in found["clipped"].items()),
@@ -106,6 +112,16 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
                 return
         seen = steps
         time.sleep(pause)
+
+
+def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What it took, and its sittings after the first."""
+    if seconds := provenance.get("seconds"):
+        yield "seconds", ", ".join(f"{what} {spent:.3g}" for what, spent in seconds.items())
+    if memory := provenance.get("peak_memory"):
+        yield "peak memory", ", ".join(f"{where} {byte_size(most)}" for where, most in memory.items())
+    for sitting in provenance.get("resumed", ()):
+        yield "resumed", f"at {sitting['time']:g} d, {sitting['started']}, on {sitting['device']}, commit {sitting['git_commit']}"
 
 
 def _section(about: dict[str, Any]) -> str:

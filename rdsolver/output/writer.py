@@ -237,9 +237,11 @@ class RunWriter:
         status: Literal["finished", "stopped", "failed"] = "finished",
         message: str = "",
         summary: Mapping[str, Any] | None = None,
+        wall_time: float | None = None,
     ) -> None:
-        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took."""
-        ending = {"status": status, "message": message, "summary": dict(summary or {}), "wall_time": time.monotonic() - self._began}
+        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took, s (None: since its file was made)."""
+        wall_time = time.monotonic() - self._began if wall_time is None else wall_time
+        ending = {"status": status, "message": message, "summary": dict(summary or {}), "wall_time": wall_time}
         with self._writing(0):
             for name, value in ending.items():
                 layout.put(self._meta, name, value)

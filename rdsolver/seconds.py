@@ -1,0 +1,79 @@
+"""Where the seconds of a run go: compiling, its baseline, stepping.
+
+JAX says how long it traced, lowered and compiled, by `jax.monitoring`, in the thread that did so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+EVENTS = "/jax/core/compile/"
+
+Part = Literal["baseline", "stepping"]
+
+
+class Spent:
+    """Seconds of all sittings of a run, by what they were spent on. What JAX compiles counts as compiling, not as that.
+
+    Belongs to the thread that makes it; `told` may be asked from any.
+    """
+
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self._told = {"compiling": 0.0, "baseline": 0.0, "stepping": 0.0} | dict(before or {})
+        self._heard = _heard_in(threading.get_ident())
+        self._part: Part = "baseline"
+        self._since, self._compiled = time.perf_counter(), self._heard.seconds
+
+    def turn(self, part: Part) -> None:
+        """From now on it is spent on this."""
+        self.told()
+        self._part = part
+
+    def told(self) -> dict[str, float]:
+        """Until now."""
+        now, compiled = time.perf_counter(), self._heard.seconds
+        compiling = compiled - self._compiled
+        self._told["compiling"] += compiling
+        self._told[self._part] += now - self._since - compiling
+        self._since, self._compiled = now, compiled
+        return dict(self._told)
+
+
+class _Heard:
+    """The seconds of one thread in which JAX compiled. Events are told at their end, one within another before it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._spans: list[tuple[float, float]] = []
+
+    def add(self, begin: float, end: float) -> None:
+        while self._spans and self._spans[-1][0] >= begin:
+            inner = self._spans.pop()
+            self.seconds -= inner[1] - inner[0]
+        begin = max(begin, self._spans[-1][1]) if self._spans else begin
+        self._spans.append((begin, end))
+        self.seconds += end - begin
+
+
+_threads: dict[int, _Heard] = {}
+
+
+def _heard_in(thread: int) -> _Heard:
+    _listen()
+    return _threads.setdefault(thread, _Heard())
+
+
+@cache
+def _listen() -> None:
+    from jax import monitoring
+
+    def hear(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event.startswith(EVENTS):
+            now = time.perf_counter()
+            _threads.setdefault(threading.get_ident(), _Heard()).add(now - duration_secs, now)
+
+    monitoring.register_event_duration_secs_listener(hear)
