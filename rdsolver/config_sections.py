@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from .config_errors import Fault
-from .config_tables import Length, Lengths, Quantity, Table
+from .config_tables import Length, Lengths, OneOfSeveral, Quantity, Table
 from .domain.grid import Grid
 from .domain.section import Section, rings, slab
 
@@ -140,6 +140,10 @@ class Image(Made):
     """Path of the image, from the config's folder, for example "slice.tif"."""
     dataset: str | None = None
     """Of an HDF5 file."""
+    channel: OneOfSeveral = None
+    """Of a file that holds several: its number from 0, or its name; "slices" if what it calls channels are the slices of a block."""
+    frame: OneOfSeveral = None
+    """The time of a file that holds several, a number from 0; "slices" if what it calls times are the slices of a block."""
     voxel: Lengths | None = None
     """Edge of a voxel, or one per axis, for example "19.5 um"; needed when the file does not carry it."""
     threshold: Annotated[float | str, Quantity("1", words=("otsu", "binary", "fraction"))]
@@ -160,7 +164,7 @@ class Image(Made):
     def build(self) -> Section:
         from .domain.images import section_from_image
 
-        keys = ("voxel", "dataset", "threshold", "crop", "denoise", "field_of_view", "spacing", "thickness")
+        keys = ("voxel", "dataset", "channel", "frame", "threshold", "crop", "denoise", "field_of_view", "spacing", "thickness")
         section = section_from_image(self.image, **{k: getattr(self, k) for k in keys})
         return replace(section, grid=replace(section.grid, borders=(self.borders,) * section.grid.ndim))
 

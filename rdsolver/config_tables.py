@@ -96,6 +96,15 @@ def _names(value: Any) -> Any:
     raise _faults([("", f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or [] for none.')])
 
 
+def _one_of_several(value: Any) -> Any:
+    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise _faults([("", f'= {shown(value)} names none of several. Give its number, from 0, or "slices".')])
+
+
+OneOfSeveral = Annotated[int | str | None, BeforeValidator(_one_of_several)]
+
+
 def listed(value: float | list[float] | None) -> list[float]:
     """One value or several, as a list."""
     return value if isinstance(value, list) else [] if value is None else [value]

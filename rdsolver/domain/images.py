@@ -19,10 +19,11 @@ import scipy.ndimage
 from ..errors import InputError
 from ..paths import at_home
 from .grid import Grid
-from .readers import MAX_VOXELS, read_image, sha256
+from .readers import read_image, sha256
 from .resampling import average, cells_within
 from .section import Section
 from .untrusted import check_fits
+from .voxels import MAX_VOXELS, Asked, Image
 
 VOXEL_RANGE = (0.05, 1000.0)  # um
 VOXEL_TOLERANCE = 0.01  # between the voxel size given and the one in the file
@@ -42,6 +43,8 @@ def section_from_image(
     threshold: str | float,
     voxel: Lengths | None = None,
     dataset: str | None = None,
+    channel: int | str | None = None,
+    frame: int | str | None = None,
     crop: Crop | None = None,
     denoise: str | float | None = None,
     field_of_view: FieldOfView | None = None,
@@ -54,26 +57,19 @@ def section_from_image(
     voxel    edge of a voxel, um, one number or one per axis; needed when the file does not carry it, and compared with
              the file's when it does
     dataset  of an HDF5 file
+    channel  which one is read of a file that holds several: counted from 0, or by its name where the file has names; "slices": what
+             the file calls channels are the slices of a block
+    frame    which time is read of a file that holds several, counted from 0; "slices" as above
     key      of the section in the config, for the messages
 
     The other arguments are those of `section_from_array`. Raises InputError when the file or an argument is at fault.
     """
     path = at_home(path)
-    image = read_image(path, f"{key}.image", dataset)
+    image = read_image(path, Asked(f'{key}.image = "{path}"', key, dataset, channel, frame))
     edges = _voxel(voxel, image.voxel, image.values.ndim, path.name, key)
-    source = {"kind": "image", "file": path.name, "sha256": sha256(path)} | ({"dataset": dataset} if dataset else {})
-    return section_from_array(
-        image.values,
-        voxel=edges,
-        threshold=threshold,
-        crop=crop,
-        denoise=denoise,
-        field_of_view=field_of_view,
-        spacing=spacing,
-        thickness=thickness,
-        source=source,
-        key=key,
-    )
+    chosen = {"dataset": dataset, "channel": channel, "frame": frame}
+    source = {"kind": "image", "file": path.name, "sha256": sha256(path)} | {k: v for k, v in chosen.items() if v is not None}
+    return _section(image, edges, threshold, crop, denoise, field_of_view, spacing, thickness, source, key)
 
 
 def section_from_array(
@@ -108,8 +104,25 @@ def section_from_array(
     Coordinates are those of the whole image: a crop moves the origin of the grid. The record's bone_volume_fraction is that
     of the voxels, before they are resampled. Raises InputError when an argument is at fault.
     """
+    image = Image(np.asarray(array), ())
+    return _section(image, voxel, threshold, crop, denoise, field_of_view, spacing, thickness, dict(source or {}), key)
+
+
+def _section(
+    image: Image,
+    voxel: Lengths,
+    threshold: str | float,
+    crop: Crop | None,
+    denoise: str | float | None,
+    field_of_view: FieldOfView | None,
+    spacing: Lengths | None,
+    thickness: float | None,
+    source: dict[str, Any],
+    key: str,
+) -> Section:
     name = f' = "{source["file"]}"' if source and "file" in source else ""
-    array = _grey(array, f"{key}.image{name}", key)
+    largest = _largest(image)
+    array = _grey(image.values, f"{key}.image{name}", key)
     edges = _lengths(voxel, array.ndim, f"{key}.voxel", VOXEL_RANGE)
     _check_thickness(thickness, array.ndim, key)
     part = _crop(crop, array.shape, key)
@@ -123,26 +136,35 @@ def section_from_array(
     check_fits(WORKING * grey.size, f"{key}.image{name}")
     if not inside.any():
         raise InputError(f"{key}.field_of_view and {key}.crop leave nothing of the image. Make one of them larger.")
-    if threshold == "fraction" and np.issubdtype(grey.dtype, np.integer):
-        grey = grey / np.iinfo(grey.dtype).max
+    if isinstance(threshold, str) and threshold == "fraction" and largest:
+        grey = grey / largest
     grey = _denoise(denoise, grey, inside, edges, key)
     bone, rule = _bone(threshold, grey, inside, key)
 
     target = edges if spacing is None else _lengths(spacing, array.ndim, f"{key}.spacing")
     cells, active, dropped = _cells(bone, inside, edges, target, key)
     origin = tuple(p.start * e for p, e in zip(part, edges, strict=True))
-    record = dict(source or {"kind": "array", "sha256": hashlib.sha256(array.tobytes()).hexdigest()}) | {
+    record = (source or {"kind": "array", "sha256": hashlib.sha256(array.tobytes()).hexdigest()}) | {
         "shape": list(array.shape),
         "voxel": list(edges),
         "crop": None if crop is None else [[p.start, p.stop] for p in part],
         "denoise": denoise if denoise is None or isinstance(denoise, str) else float(denoise),
         "field_of_view": view,
+        "grey_values": image.scale.record if image.scale else {"scale": "as stored"},
         "threshold": rule,
         "bone_volume_fraction": float(bone[inside].mean()),
         "spacing": list(target),
         "dropped": dropped,
     }
     return Section(Grid(cells.shape, target, origin, thickness=thickness), cells, active, record)
+
+
+def _largest(image: Image) -> int:
+    """The value that stands for a bone fraction of 1; 0 where the values are fractions themselves, or calibrated."""
+    kind = image.values.dtype
+    if kind.kind not in "biu" or image.scale:
+        return 0
+    return 1 if kind.kind == "b" else 2**image.bits - 1 if image.bits else np.iinfo(kind).max
 
 
 def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
@@ -262,7 +284,14 @@ def _field_of_view(rule: FieldOfView | None, array: np.ndarray, edges: tuple[flo
         raise InputError(f'{key}.field_of_view is {rule!r}. Leave it out, or give "circle", or the name of a mask file.')
     else:
         file = at_home(rule)
-        mask = read_image(file, f"{key}.field_of_view").values
+        image = read_image(file, Asked(f'{key}.field_of_view = "{file}"'))
+        if image.scale and image.scale.moves_zero:
+            raise InputError(
+                f"{key}.field_of_view: the mask is calibrated, and a stored 0 is {image.scale.offset:g}, "
+                "so it is not clear which voxels are outside. "
+                "Save it without calibration (in ImageJ: Analyze > Calibrate, function None), with 0 outside."
+            )
+        mask = image.values
         record = {"mask": file.name, "sha256": sha256(file)}
     if mask.shape != array.shape:
         raise InputError(

@@ -67,7 +67,16 @@ class Section:
         thick = f", {g.thickness:g} um thick" if g.thickness is not None else ""
         view = "" if self.active.all() else f", field of view {self.active.mean():.0%}"
         share = "target tissue" if self.record.get("kind") == "rings" else "BV/TV"
-        return f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}"
+        return f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}{self._threshold()}"
+
+    def _threshold(self) -> str:
+        """The grey value above which a voxel is bone, and on which scale it lies."""
+        value, scale = self.record.get("threshold", {}).get("value"), self.record.get("grey_values", {})
+        if value is None or not scale:
+            return ""
+        unit = f" {scale['unit']}" if "unit" in scale else ""
+        told = f"calibrated: {scale['offset']:g} + {scale['slope']:g} x stored" if "slope" in scale else "grey values as stored"
+        return f", threshold {value:g}{unit} ({told})"
 
 
 def coarsened(section: Section, times: int) -> Section:

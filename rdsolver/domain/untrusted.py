@@ -79,9 +79,13 @@ def check_fits(size: int, what: str) -> None:
 def check_unpacks(packed: bytes, size: int, what: str) -> None:
     """Raises InputError when deflated bytes give more than `size`, as a decompression bomb does."""
     if DEFLATE * len(packed) > SMALL and len(zlib.decompressobj().decompress(packed, size + 1)) > size:
-        raise Damaged(
-            f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made to fill the memory."
-        )
+        raise too_much(what, size)
+
+
+def too_much(what: str, size: int) -> Damaged:
+    return Damaged(
+        f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made to fill the memory."
+    )
 
 
 # --- HDF5 ---------------------------------------------------------------------------------------------------------
@@ -119,6 +123,16 @@ def attribute(node: Any, name: str) -> Any:
     return node.attrs[name]
 
 
+def texts(node: Any, name: str) -> list[str]:
+    """An attribute of one text or a few; empty when there is none."""
+    if name not in node.attrs:
+        return []
+    found = node.attrs.get_id(name)
+    if found.shape is None or prod(found.shape) > 32 or h5py.check_string_dtype(found.dtype) is None:
+        return []
+    return [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in np.ravel(node.attrs[name]).tolist()]
+
+
 def attributes(node: Any) -> dict[str, Any]:
     return {name: attribute(node, name) for name in node.attrs}
 
@@ -129,12 +143,14 @@ def array(node: h5py.Dataset) -> np.ndarray:
     return node[()]
 
 
-def check_array(node: h5py.Dataset) -> None:
-    """A dataset is plain numbers or text of fixed length, fits into memory, and is packed as it should be. Raises InputError."""
+def check_array(node: h5py.Dataset, whole: bool = True) -> None:
+    """A dataset is plain numbers or text of fixed length, fits into memory (where the whole of it is read), and is packed as it should
+    be. Raises InputError."""
     what = f"{node.file.filename}: {node.name}"
     if node.shape is None or node.dtype.kind not in "biufS":
         raise Damaged(f"{what} holds {node.dtype}, and numbers belong there.")
-    check_fits(prod(node.shape) * node.dtype.itemsize, what)
+    if whole:
+        check_fits(prod(node.shape) * node.dtype.itemsize, what)
     check_chunks(node)
 
 
