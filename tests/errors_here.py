@@ -6,13 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
 from test_figures import FLAT
-from test_images import GREY
+from test_images import GREY, STACK
 from test_images import write as written
 from test_look import write as drawn
 from typer.testing import CliRunner
@@ -191,6 +192,29 @@ def hdf5(scaled: bool = False, **arrays: np.ndarray) -> None:
             file[name] = values
         if scaled:
             file.create_dataset("one", data=GREY, scaleoffset=0, chunks=GREY.shape)
+
+
+def axes(*names: str, values: np.ndarray = STACK, **attributes: object) -> None:
+    """An HDF5 file that names its axes."""
+    hdf5(scan=values)
+    with h5py.File("a.h5", "r+") as file:
+        file["scan"].attrs.update({"axes": list(names)} | attributes)
+
+
+def said(values: object, **metadata: Any) -> None:
+    """A TIFF of ImageJ, with what it says."""
+    options = {k: metadata.pop(k) for k in ("compression", "shape", "dtype", "imagej") if k in metadata}
+    tifffile.imwrite("a.tif", values, **{"imagej": True, "metadata": metadata or None} | options)
+
+
+def nrrd(*lines: str) -> None:
+    head = ("NRRD0004", "type: uint8", "dimension: 2", "sizes: 30 24", "encoding: raw", *lines)
+    Path("a.nrrd").write_bytes("\n".join(head).encode() + b"\n\n" + GREY.tobytes())
+
+
+def metaimage(*lines: str) -> None:
+    head = ("NDims = 2", "DimSize = 30 24", "ElementType = MET_UCHAR", *lines, "ElementDataFile = LOCAL\n")
+    Path("a.mha").write_bytes("\n".join(head).encode() + GREY.tobytes())
 
 
 def linked() -> None:

@@ -19,21 +19,26 @@ from errors_here import (
     SLAB,
     TRABECULAR,
     Here,
+    axes,
     border,
     changes,
     cut,
     fails,
     hdf5,
     linked,
+    metaimage,
+    nrrd,
+    said,
     slices,
     then,
     tiff,
 )
+from test_image_meaning import nifti, without_imagecodecs
 from test_images import GREY, STACK
 from test_images import write as written
 from test_times import driven
 
-from rdsolver.domain import readers, untrusted
+from rdsolver.domain import read_tiff, untrusted, voxels
 from rdsolver.domain.images import section_from_array
 from rdsolver.problem import Change, Solver
 
@@ -66,6 +71,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "key-word": lambda h: h.check("solver.precision=half"),
     "key-tables": lambda h: h.check('dose={agent="rank_fc"}'),
     "key-list": lambda h: h.check("section.size=160 um"),
+    "key-several": lambda h: h.image(GREY, "a.tif", "section.channel=1.5"),
     "key-entries": lambda h: h.check("section.size=[160]"),
     "key-table": lambda h: h.check("time=3"),
     "key-text": lambda h: h.check(text="title = 2024\n" + SLAB),
@@ -143,15 +149,31 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "nest-room": lambda h: h.check("tumour.nests=500"),
     # image
     "image-missing": lambda h: h.image(None),
+    "image-link": lambda h: then(Path("a.tif").symlink_to("nowhere"), h.image(None)),
     "image-kind": lambda h: then(Path("a.doc").touch(), h.image(None, "a.doc")),
     "image-zero": lambda h: then(Path("a.tif").touch(), h.image(None)),
     "image-damaged": lambda h: then(Path("a.tif").write_text("no image"), h.image(None)),
     "image-cut": lambda h: then(written(Path("a.tif"), GREY), cut(Path("a.tif"), 500), h.image(None)),
     "image-empty": lambda h: h.image(np.zeros((0, 5)), "a.npy"),
-    "image-large": lambda h: then(h.patch.setattr(readers, "MAX_VOXELS", 700), h.image()),
+    "image-large": lambda h: then(h.patch.setattr(voxels, "MAX_VOXELS", 700), h.image()),
     "image-png": lambda h: then(h.patch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100), h.image(GREY, "a.png")),
     "image-colour": lambda h: then(PIL.Image.fromarray(GREY).convert("RGB").save("a.png"), h.image(None, "a.png")),
     "image-channels": lambda h: h.image(np.stack([GREY] * 3, -1), "a.npy"),
+    "image-choose": lambda h: then(said(STACK, axes="CYX"), h.image(None)),
+    "image-choice": lambda h: then(said(STACK, axes="TYX"), h.image(None, "a.tif", "section.frame=9")),
+    "image-no-choice": lambda h: h.image(STACK, "a.tif", "section.channel=0"),
+    "image-axis": lambda h: then(axes("energy", "y", "x"), h.image(None, "a.h5")),
+    "image-axis-twice": lambda h: then(axes("c", "band", "x"), h.image(None, "a.h5")),
+    "image-calibration": lambda h: then(said(GREY, cf=0, c0=1.0), h.image(None)),
+    "image-function": lambda h: then(said(GREY, cf=4), h.image(None)),
+    "image-applied": lambda h: then(said(GREY.astype("f4"), cf=0), h.image(None)),
+    "image-quantised": lambda h: then(nrrd("old min: 0"), h.image(None, "a.nrrd")),
+    "image-absent": lambda h: then(axes("y", "x", values=GREY, _FillValue=GREY[0, 0]), h.image(None, "a.h5")),
+    "image-oblique": lambda h: then(nrrd("space dimension: 2", "space directions: (1,0) (1,1)"), h.image(None, "a.nrrd")),
+    "image-directions": lambda h: then(nifti(Path("a.nii"), sform=np.zeros((3, 3))), h.image(None, "a.nii")),
+    "image-lengths": lambda h: then(metaimage("TransformMatrix = 2 0 0 2"), h.image(None, "a.mha")),
+    "image-sform": lambda h: then(nifti(Path("a.nii"), sform=10 * np.eye(3)), h.image(None, "a.nii")),
+    "image-scales": lambda h: then(slices(a=GREY), said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("s/b.tif"), h.image(None, "s")),
     "image-inverted": lambda h: then(tiff("a.tif", GREY, photometric="miniswhite"), h.image(None)),
     "image-axes": lambda h: h.image(np.ones((2, 3, 4, 5)), "a.npy"),
     "image-several": lambda h: then(tiff("a.tif", GREY, GREY[:9]), h.image(None)),
@@ -167,7 +189,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
         h.patch.setitem(sys.modules, "SimpleITK", None), Path("a.nrrd").write_text("NRRD0004"), h.image(None, "a.nrrd")
     ),
     "image-short": lambda h: then(written(Path("a.npy"), GREY), cut(Path("a.npy"), 300), h.image(None, "a.npy")),
-    "image-packed": lambda h: then(h.patch.setattr(readers, "UNBOUNDED_TIFF", {1: "something"}), h.image()),
+    "image-packed": lambda h: then(h.patch.setattr(read_tiff, "READ", ()), h.image()),
+    "image-codecs": lambda h: then(tiff("a.tif", GREY, compression="packbits"), without_imagecodecs(h.patch), h.image(None)),
+    "image-jpeg": lambda h: then(said(iter([b"x" * 99]), compression="jpeg", shape=(24, 30), dtype="u1", imagej=False), h.image(None)),
     "image-header": lambda h: then(Path("a.mha").write_text("NDims = 9\n"), h.image(None, "a.mha")),
     "image-beside": lambda h: then(Path("a.mhd").write_text("NDims = 2\nElementDataFile = ../b.raw\n"), h.image(None, "a.mhd")),
     "image-parts": lambda h: then(tifffile.imwrite("a.tif", GREY, description=OME, metadata=None), h.image(None)),
@@ -193,6 +217,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-crop": lambda h: h.image(GREY, "a.tif", "section.crop=[[0, 25], [0, 30]]"),
     "view-shape": lambda h: then(written(Path("m.tif"), GREY[:5]), h.image(GREY, "a.tif", "section.field_of_view=m.tif")),
     "view-empty": lambda h: then(written(Path("m.tif"), GREY * 0), h.image(GREY, "a.tif", "section.field_of_view=m.tif")),
+    "view-calibrated": lambda h: then(
+        said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("m.tif"), h.image(GREY, "a.tif", "section.field_of_view=m.tif")
+    ),
     "denoise": lambda h: h.image(GREY, "a.tif", "section.denoise=900 um"),
     "denoise-rule": lambda h: h.raised(lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold=110, denoise="strong")),
     "threshold-rule": lambda h: h.raised(lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold="bright")),

@@ -50,6 +50,9 @@ end = 1
 """
 
 
+CHOICES = ("0", "0", "1", "3", "99", '"slices"', '"bone"', '"DAPI"')
+
+
 class Reached(Exception):
     """The file was read to the point where a run would compute."""
 
@@ -58,7 +61,8 @@ class Reached(Exception):
 
 
 def exercise(kind: str, path: Path) -> None:
-    {"config": config, "image": image, "run": run, "checkpoint": resumed, "schedule": fuzz_schedules.walk}[kind](path)
+    kinds = {"config": config, "image": image, "declared": image, "run": run, "checkpoint": resumed}
+    (kinds | {"schedule": fuzz_schedules.walk})[kind](path)
 
 
 def config(path: Path) -> None:
@@ -70,11 +74,14 @@ def config(path: Path) -> None:
 
 
 def image(path: Path) -> None:
-    """Flat, and as a stack where it is none."""
-    flat = path.name in ("a.tif", "a.png")
+    """Flat, and as a stack where it is none; of what says that it holds several, one is asked for."""
     rng = Random(path.stat().st_size)
+    said = path.name.startswith("said")
+    flat = path.name in ("a.tif", "a.png") or (said and rng.random() < 0.5)
     threshold = rng.choice(('"otsu"', "110", '"fraction"', '"binary"'))
     text = IMAGE.format(name=path.name, threshold=threshold, thickness='thickness = "10 um"' if flat else "")
+    keys = "".join(f"{key} = {rng.choice(CHOICES)}\n" for key in ("channel", "frame") if said and rng.random() < 0.2)
+    text = text.replace("threshold", f"{keys}threshold", 1)
     (path.parent / "image.toml").write_text(text if rng.random() < 0.7 else text.replace('voxel = "20 um"\n', ""))
     config(path.parent / "image.toml")
 

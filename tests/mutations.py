@@ -13,6 +13,7 @@ from random import Random
 from rdsolver import checkpoint
 from tests.fuzz_hdf5 import hdf5, tables
 from tests.fuzz_images import image
+from tests.fuzz_meaning import declared
 from tests.fuzz_schedules import schedule
 from tests.fuzz_seeds import CONFIGS
 from tests.fuzz_values import TEXTS, alike, places, shake, toml, value
@@ -90,4 +91,5 @@ KINDS: dict[str, Callable[[Path, Random], Path]] = {
     "run": run_file,
     "checkpoint": checkpoint_file,
     "schedule": schedule,
+    "declared": declared,
 }

@@ -1,4 +1,4 @@
-"""HDF5: what dimension scales, labels, attributes and ilastik's axis tags say of axes, voxels and grey values."""
+"""HDF5: what scales of dimensions, labels, attributes and ilastik's tags say of axes, voxels and grey values."""
 
 from __future__ import annotations
 
@@ -76,12 +76,14 @@ def _listed(text: str, count: int) -> list[str]:
     with suppress(ValueError, RecursionError):
         listed = json.loads(text)
         if isinstance(listed, list):
-            return [
-                str(each.get("type" if each.get("type") != "space" else "name", "")) if isinstance(each, dict) else str(each)
-                for each in listed
-            ]
+            return [_tabled(each) if isinstance(each, dict) else str(each) for each in listed]
     parts = text.replace(",", " ").split()
     return list(text) if len(parts) == 1 and len(text) == count else parts
+
+
+def _tabled(axis: dict[str, Any]) -> str:
+    kind = str(axis.get("type", ""))
+    return str(axis.get("name", "")) if kind in ("", "space") else kind
 
 
 def _scales(data: h5py.Dataset) -> list[h5py.Dataset | None]:
@@ -93,7 +95,8 @@ def _scales(data: h5py.Dataset) -> list[h5py.Dataset | None]:
     inner = h5py.check_vlen_dtype(kept.dtype)
     if kept.shape != (data.ndim,) or inner is None or h5py.check_ref_dtype(inner) is not h5py.Reference:
         return none
-    nodes = [data.file[refs[0]] if len(refs) and refs[0] else None for refs in data.attrs["DIMENSION_LIST"]]
+    listed: Any = data.attrs["DIMENSION_LIST"]
+    nodes = [data.file[refs[0]] if len(refs) and refs[0] else None for refs in listed]
     return [node if isinstance(node, h5py.Dataset) else None for node in nodes]
 
 
@@ -125,17 +128,20 @@ def _step(scale: h5py.Dataset | None, count: int) -> float | None:
 
 def _scale(data: h5py.Dataset, where: str) -> Scale | None:
     """As netCDF and CF have it."""
-    said = [attribute(data, name) if name in data.attrs else x for name, x in (("add_offset", 0.0), ("scale_factor", 1.0))]
+    names = [name for name in ("add_offset", "scale_factor") if name in data.attrs]
+    if not names:
+        return None
+    said = {"add_offset": 0.0, "scale_factor": 1.0} | {name: attribute(data, name) for name in names}
     unit = "".join(texts(data, "units"))
-    return straight(*said, where, unit if any(n in data.attrs for n in ("add_offset", "scale_factor")) and unit != "1" else "")
+    return straight(said["add_offset"], said["scale_factor"], where, "" if unit == "1" else unit)
 
 
 def _check_missing(data: h5py.Dataset, part: np.ndarray, where: str) -> None:
     for name in ("_FillValue", "missing_value"):
-        mark = attribute(data, name) if name in data.attrs and part.dtype.kind in "iu" else None
-        missing = np.count_nonzero(np.isin(part, mark)) if mark is not None else 0
+        mark = np.ravel(attribute(data, name) if name in data.attrs and part.dtype.kind in "iu" else [])
+        missing = np.count_nonzero(np.isin(part, mark)) if mark.dtype.kind in "iuf" else 0
         if missing:
             raise InputError(
-                f"{where}: {missing} of {part.size} voxels are missing (they hold {name}, {np.ravel(mark).tolist()}). "
+                f"{where}: {missing} of {part.size} voxels are missing (they hold {name}, {mark.tolist()}). "
                 "Replace them, for example by 0, and leave them out with a field of view."
             )

@@ -1,4 +1,7 @@
-"""NRRD, MetaImage and NIfTI through SimpleITK, which tells neither what an axis is nor of every scale: the headers are read here too."""
+"""NRRD, MetaImage and NIfTI through SimpleITK.
+
+It tells neither what an axis is nor of every scale, so the headers are read here too.
+"""
 
 from __future__ import annotations
 
@@ -55,16 +58,19 @@ def read_itk(path: Path, asked: Asked) -> Image:
     place = asked.place([*axes[::-1], *(["channel"] if values > 1 else [])], shape)
     spacing = reader.GetSpacing()
     unknown = all(s == 1 for s in spacing)  # what SimpleITK puts where nothing is stated
-    edges = [None if unknown or u is None else s * u for s, u in zip(spacing, units, strict=True)][::-1]
+    lengths = [u if axis in ("x", "y", "z", "") else None for axis, u in zip(axes, units, strict=True)]
+    edges = [None if unknown or u is None else s * u for s, u in zip(spacing, lengths, strict=True)][::-1]
     part = sitk.GetArrayFromImage(reader.Execute())[place.index]
     return place.image(part, [*edges, *([None] if values > 1 else [])], said.scale, applied=said.applied)
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a header says. axes, units: an item an axis at least, the fastest first: its meaning, and its unit in um (None: not known).
+    """What a header says.
 
-    applied: SimpleITK has calibrated the values. colour: in words, where it is that.
+    axes, units  an item an axis, the fastest first: its meaning, and its unit in um (None: not known)
+    applied      SimpleITK has calibrated the values
+    colour       in words, where it is that
     """
 
     axes: Sequence[str] = ()
@@ -94,7 +100,7 @@ def _check_right(directions: np.ndarray, where: str) -> None:
         angle = math.degrees(math.acos(min(oblique.max(), 1.0)))
         raise InputError(
             f"{where}: its axes are not at right angles (two of them at {angle:.3g} degrees), and the cells of a grid are boxes. "
-            "Resample it to axes at right angles (3D Slicer: Transforms, then harden; Python: SimpleITK.Resample), and give that."
+            "Resample it to axes at right angles (for example by SimpleITK.Resample), and give that."
         )
 
 
@@ -148,14 +154,16 @@ def _metaimage(path: Path, where: str) -> Said:
     """SimpleITK passes over the function that makes intensities of what is stored."""
     with path.open("rb") as stream:
         text = re.split(rb"ElementDataFile", stream.read(2**16))[0].decode(errors="replace")
-    fields = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(.*?)\s*$", text))
+    fields = dict(re.findall(r"(?m)^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*$", text))
     offset, slope = (fields.get(f"ElementToIntensityFunction{n}", x) for n, x in (("Offset", "0"), ("Slope", "1")))
     return Said(scale=straight(offset, slope, where))
 
 
 def _nifti(path: Path, where: str) -> Said:
-    """Axes 1 to 3 lie in space, the fourth is time, the fifth holds values of one voxel. SimpleITK applies scl_slope and scl_inter, and
-    turns m and um into mm; where the axes of the sform are oblique it takes the qform."""
+    """Axes 1 to 3 lie in space, the fourth is time, the fifth holds values of one voxel.
+
+    SimpleITK applies scl_slope and scl_inter, and turns m and um into mm; of an oblique sform it takes the qform.
+    """
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
         header = stream.read(540)
     for order in "<>":
@@ -221,7 +229,7 @@ def companions(path: Path) -> list[Path]:
     if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(len(x) > 500 for x in re.findall(rb"(?m)^(?![^:\n]*:=).*", header)):
         raise InputError(f"{path}: its header is damaged: the number of axes, or the length of a line.")  # SimpleITK would crash
     found = []
-    for name in sorted(named - {"LOCAL"}):
+    for name in sorted(n for n in named if n.upper() != "LOCAL"):
         file = path.parent / name
         if Path(name).name != name or re.match(r"(SKIP)?LIST\b", name, re.IGNORECASE) or "%" in name or not _is_file(file):
             nowhere = " (a link to a file that is not here: fetch it, for example with git annex get)" if _is_link(file) else ""

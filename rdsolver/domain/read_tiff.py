@@ -61,7 +61,8 @@ def read_tiff(path: Path, asked: Asked) -> Image:
         for page in series.pages:
             _check_segments(tif, page, where)
         scale = _imagej_scale(tif, np.dtype(series.dtype), where) if tif.is_imagej else None
-        place = asked.place([_meaning(a, series.kind) for a in axes], shape, _channels(tif))
+        meanings = [_meaning(a, series.kind) if a != "S" or n > 1 else "" for a, n in zip(axes, shape, strict=True)]
+        place = asked.place(meanings, shape, _channels(tif))
         part = _unpacked(series, where).reshape(shape)[place.index]
         bits = tif.pages.first.bitspersample
         odd = bits if isinstance(bits, int) and bits < 8 * part.dtype.itemsize and part.dtype.kind in "ui" else None

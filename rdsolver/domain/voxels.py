@@ -180,7 +180,7 @@ class Place:
         bits: int | None = None,
         applied: bool = False,
     ) -> Image:
-        """The image, of the part that was taken: z, y, x in this order where they are named, axes of length one dropped.
+        """The image, of the part that was taken: its axes in the order z, y, x, those of length one dropped.
 
         voxel: one a axis of the whole array. applied: the values are calibrated already.
         """
@@ -189,13 +189,23 @@ class Place:
         axes = [self.axes[i] for i in kept]
         edges = tuple(voxel[i] if len(voxel) == len(self.axes) else None for i in kept)
         values = part.squeeze()
-        if len(set(axes)) == len(axes) and set(axes) <= set(SPACE):
-            order = sorted(range(len(axes)), key=lambda i: SPACE.index(axes[i]))
-            values, edges = values.transpose(order), tuple(edges[i] for i in order)
+        order = _order(axes)
+        values, edges = values.transpose(order), tuple(edges[i] for i in order)
         if scale and not applied:
             check_fits(9 * values.size, "The calibrated image")
             values = scale(values)
         return Image(values, edges, scale, bits)
+
+
+def _order(axes: Sequence[str]) -> list[int]:
+    """z, y, x: an axis that is not named has the place of one that is left, in the order they come."""
+    named = [axis for axis in axes if axis]
+    if len(axes) > len(SPACE) or len(set(named)) < len(named):
+        return list(range(len(axes)))
+    rest = [axis for axis in SPACE if axis not in named]
+    left = iter(rest[len(rest) - (len(axes) - len(named)) :])
+    places = [SPACE.index(axis or next(left)) for axis in axes]
+    return sorted(range(len(axes)), key=places.__getitem__)
 
 
 def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
