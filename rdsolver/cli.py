@@ -5,19 +5,24 @@ Nothing heavy is imported before it is needed, so that help and errors come at o
 
 from __future__ import annotations
 
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .attended import attended, run_folders, seconds
-from .cli_app import App
-from .cli_look import register, run_file
+from . import completion
+from .attended import attended, check_free, not_begun, run_folders, seconds
+from .cli_app import App, AsJson, JsonFile, Quiet, print_json, speaker, write_json
+from .cli_look import register
 from .cli_sweep import sweeps
-from .errors import InputError, RdsolverError, RunError, writing
+from .errors import STDOUT, InputError, RdsolverError, RunError, writing
+from .given import RUN, run_file
 
 if TYPE_CHECKING:
     from .config import Config
@@ -36,6 +41,9 @@ class Commands(TyperGroup):
         except RdsolverError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(error.exit_status) from None
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(128 + signal.SIGINT) from None
         except MemoryError as error:
             typer.echo(f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or image.", err=True)
             raise typer.Exit(RunError.exit_status) from None
@@ -44,7 +52,6 @@ class Commands(TyperGroup):
 app = App(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections. Start with: rdsolver example",
@@ -53,8 +60,14 @@ app = App(
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
 Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core).")]
+Walltime = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Stop after this long and keep what there is: 8h, 90min, or 08:00:00 as Slurm has it."),
+]
 Checkpoint = Annotated[str, typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time.")]
-Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.")]
+Agents = Annotated[
+    list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.", autocompletion=completion.agents)
+]
 
 
 def _version(wanted: bool) -> None:
@@ -79,9 +92,13 @@ def run(
     ] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or float64, instead of the config's.")] = None,
-    walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.", autocompletion=completion.devices)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32 or float64, instead of the config's.", autocompletion=completion.precisions)
+    ] = None,
+    walltime: Walltime = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
     again: Annotated[
         bool, typer.Option("--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is.")
@@ -90,61 +107,70 @@ def run(
     repeated: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file.")
     ] = None,
+    quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
     """Run one config or several, one after another."""
     if bool(configs) == bool(repeated):
         raise InputError("rdsolver run takes CONFIG..., or --from RUN alone: that repeats a run as it was.")
-    limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
-    names = [Path(f"{run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
-    folders = run_folders(names, out, force or again)
-    loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
+    with not_begun():
+        limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+        names = [Path(f"{run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
+        folders = run_folders(names, out)
+        loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
 
-    from .output.writer import check_folder
-    from .run import begun, carry_on, check_start, problem_of
+        from .output.writer import check_folder
+        from .run import begun, carry_on, check_start, problem_of
 
-    problems = [config.problem() for config in loaded]
-    if repeated:
-        from .output.reader import open_run
+        problems = [config.problem() for config in loaded]
+        if repeated:
+            from .output.reader import open_run
 
-        with open_run(run_file(repeated)) as earlier:
-            problems = [problem_of(earlier, allow_python, overrides or ())]
-    there = [again and begun(folder / "run.h5") for folder in folders]
-    for problem, exists in zip(problems, there, strict=True):
-        if not exists:
-            check_start(problem, device)
-    for folder in folders:
-        check_folder(folder / "run.h5")
+            with open_run(run_file(repeated)) as earlier:
+                problems = [problem_of(earlier, allow_python, overrides or ())]
+        there = [again and begun(folder / RUN) for folder in folders]
+        for problem, exists in zip(problems, there, strict=True):
+            if not exists:
+                check_start(problem, device)
+        if not (force or again):
+            check_free(folders)
+        for folder in folders:
+            check_folder(folder / RUN)
 
-    for problem, folder, exists in zip(problems, folders, there, strict=True):
+    for i, (problem, folder, exists) in enumerate(zip(problems, folders, there, strict=True)):
 
         def go(reporter: Reporter, stop: Stop, problem=problem, folder=folder, exists=exists) -> Run:
             more = {"reporter": reporter, "device": device, "stop": stop, **limits}
             return carry_on(problem, folder, exists, force=force or again, **more)
 
-        attended(folder, go, goes_on=exists)
+        attended(folder, go, exists, quiet, folders[i + 1 :])
 
 
 @app.command("resume")
 def resume_command(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
-    device: Annotated[str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).")] = None,
-    walltime: Annotated[str | None, typer.Option(help='Stop after this long and keep what there is, e.g. "8h".')] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).", autocompletion=completion.devices),
+    ] = None,
+    walltime: Walltime = None,
     checkpoint: Checkpoint = "10 min",
     moved: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=FILE", help='Where a file lies now, e.g. "section.image=scan.tif".')
     ] = None,
+    quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
     """Go on with a run that was stopped, killed or failed, from its last checkpoint."""
     limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
 
-    from .run import resume
+    with not_begun():
+        from .run import resume
 
     def go(reporter: Reporter, stop: Stop) -> Run:
         return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, moved=moved or (), **limits)
 
-    attended(run_file(path).parent, go, goes_on=True)
+    attended(run_file(path).parent, go, True, quiet)
 
 
 @app.command()
@@ -152,19 +178,27 @@ def check(
     config: Annotated[Path, typer.Argument(metavar="CONFIG")],
     overrides: Overrides = None,
     solver: Annotated[bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")] = False,
+    as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
     """Check a config and say what it was understood to be and what it would take; nothing is run or written."""
     loaded = _load(config, overrides, allow_python)
     problem = loaded.problem()
 
-    from .progress import TerminalReporter
-    from .run import check_start, describe, forecast, solver_report
+    from .progress import on_terminal
+    from .run import as_plain, check_start, describe, forecast, solver_report
 
     unusual = check_start(problem)
-    reporter = TerminalReporter()
-    for warning in (*loaded.warnings, *unusual):
+    reporter = on_terminal(quiet=as_json)
+    warnings = [*loaded.warnings, *unusual]
+    for warning in warnings:
         reporter.warn(warning)
+    if as_json:
+        told = [*describe(problem), *forecast(problem), *(solver_report(problem) if solver else ())]
+        units = {"units": {name: row.unit for name, row in loaded.rows.items()}}
+        lines = [{"topic": topic, "text": text} for topic, text in told]
+        print_json({"config": str(config), "warnings": warnings, **as_plain(problem), **units, "lines": lines})
+        return
     for topic, text in [*describe(problem), *forecast(problem)]:
         reporter.say(topic, text)
     for c in problem.changes:
@@ -189,12 +223,15 @@ def schema() -> None:
 @app.command()
 def params(
     config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Whose numbers: human (default) or mouse.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Whose numbers: human (default) or mouse.", autocompletion=completion.presets)] = None,
     agents: Agents = None,
-    tumour: Annotated[str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.")] = None,
+    tumour: Annotated[
+        str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.", autocompletion=completion.tumours)
+    ] = None,
     bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
     membrane: Annotated[bool, typer.Option("--membrane", help="Those of RANKL on membranes too.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")] = False,
+    as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
     """Show every parameter with value, unit, meaning, source, mark and plausible range.
@@ -206,11 +243,16 @@ def params(
         if others := [option for option, value in given.items() if value]:
             raise InputError(f"{config} says what belongs to its run: leave out {', '.join(others)}, or leave out the config.")
         loaded = _load(config, None, allow_python)
-        rows = [_row(p, loaded.values[name]) for name, p in loaded.rows.items()]
+        found = [(p, loaded.values[name]) for name, p in loaded.rows.items()]
     else:
         preset = preset or "human"
-        found = _parameters(preset, agents or [], tumour, bisphosphonate, membrane)
-        rows = [_row(p, p.default(preset, tumour or "")) for p in found]
+        asked = _parameters(preset, agents or [], tumour, bisphosphonate, membrane)
+        found = [(p, p.default(preset, tumour or "")) for p in asked]
+    if as_json:
+        about = ("name", "unit", "meaning", "source", "mark", "low", "high")
+        print_json([{"value": value} | {key: getattr(p, key) for key in about} for p, value in found])
+        return
+    rows = [_row(p, value) for p, value in found]
     if markdown:
         lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
         typer.echo("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines))
@@ -246,15 +288,19 @@ def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosp
 def info(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
     followed: Annotated[bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a run file holds and how the run went."""
-    from .output.describe import describe, follow
+    from .output.describe import describe, follow, summary
     from .output.reader import open_run
 
     for line in follow(run_file(path)) if followed else ():
-        typer.echo(line)
+        typer.echo(line, err=as_json)
     with open_run(run_file(path), live=True) as opened:
-        typer.echo(describe(opened))
+        if as_json:
+            print_json(summary(opened))
+        else:
+            typer.echo(describe(opened))
 
 
 register(app)
@@ -264,27 +310,27 @@ app.add_typer(sweeps, name="sweep")
 @app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="The set that takes under a minute instead of some minutes.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the table as JSON.")] = None,
+    json_file: JsonFile = None,
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the figures (default, in a checkout: docs/verification).")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Check the solver against known answers: orders, exact cases, invariants. Exit status 1 when one is missed."""
-    import json
-
     from .studies.verify import Table, figures_folder
     from .studies.verify import verify as studies
     from .studies.verify_figures import draw
 
-    folder = figures or figures_folder()
-    table = Table(typer.echo)
+    folder, say = figures or figures_folder(), speaker(quiet, json_file)
+    table = Table(say)
     rows, curves = studies(quick, table)
     table.end()
-    if json_file is not None:
-        _write(json_file, json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False) + "\n")
+    write_json(json_file, [row.as_json() for row in rows])
     for path in draw(curves, folder) if folder else ():
-        typer.echo(str(path))
-    if not all(row.passed for row in rows):
+        say(str(path))
+    if missed := [row for row in rows if not row.passed]:
+        for row in missed if quiet else ():
+            typer.echo(f"missed: {row.study}, expected {row.expected}, observed {row.observed:.4g}", err=True)
         raise typer.Exit(1)
 
 
@@ -293,22 +339,21 @@ def validate(
     quick: Annotated[
         bool, typer.Option("--quick", help="64 x 64 cells of 20 um and one seed, instead of 128 x 128 of 10 um and two.")
     ] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the targets as JSON.")] = None,
+    json_file: JsonFile = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the runs there, and go on with those that are there (default: none is kept).")
     ] = None,
     jobs: Jobs = None,
+    quiet: Quiet = False,
 ) -> None:
     """Hold the model against published targets, met or not. Exit status 1 when one is missed."""
-    import json
-
-    from .progress import TerminalReporter
+    from .progress import on_terminal
     from .stopping import sigterm_unwinds
     from .studies import validate as studies
 
-    curves, reporter = [], TerminalReporter()
-    with sigterm_unwinds():
+    curves, say, reporter = [], speaker(quiet, json_file), on_terminal(quiet, json_file == STDOUT)
+    with sigterm_unwinds(), closing(reporter):
         found = studies.validate(
             quick,
             lambda target: reporter.say(target.verdict, studies.line(target)),
@@ -317,16 +362,18 @@ def validate(
             jobs=jobs,
             working=reporter.working,
         )
-    missed, judged = sum(not t.passed for t in found), sum(t.verdict != "report" for t in found)
-    told = f"{missed} of them missed" if missed else "all within them"
-    typer.echo(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")
-    typer.echo("\n".join(("", "Tuned on targets, and therefore no predictions:", *studies.tuning(found), "", studies.CONFLICTS)))
-    if json_file is not None:
-        _write(json_file, json.dumps([studies.as_json(t) for t in found], indent=2, ensure_ascii=False) + "\n")
+    missed, judged = [t for t in found if not t.passed], sum(t.verdict != "report" for t in found)
+    told = f"{len(missed)} of them missed" if missed else "all within them"
+    say(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")
+    say("\n".join(("", "Tuned on targets, and therefore no predictions:", *studies.tuning(found), "", studies.CONFLICTS)))
+    for target in missed if quiet else ():
+        typer.echo(f"missed: {studies.line(target)}", err=True)
+    write_json(json_file, [studies.as_json(t) for t in found])
     if html_file is not None:
         from .studies.validate_page import as_html
 
-        _write(html_file, as_html(found, curves))
+        with writing(html_file):
+            html_file.write_text(as_html(found, curves), encoding="utf-8")
     if missed:
         raise typer.Exit(1)
 
@@ -339,10 +386,13 @@ def sensitivity(
         str | None, typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U).")
     ] = None,
     observables: Annotated[str | None, typer.Option(metavar="A,B", help="These alone, e.g. ntx.min,osteoclast_number.end.")] = None,
-    method: Annotated[str | None, typer.Option("--global", metavar="METHOD", help="morris or sobol, over the plausible ranges.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--global", metavar="METHOD", help="morris or sobol, over the plausible ranges.", autocompletion=completion.methods),
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Trajectories (morris) or base samples (sobol, a power of 2).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 1,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write everything as JSON.")] = None,
+    json_file: JsonFile = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write everything as CSV.")] = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png).")
@@ -352,6 +402,7 @@ def sensitivity(
         typer.Option(metavar="DIR", help="With --global: the sweep of its runs, kept and gone on with (default: none is kept)."),
     ] = None,
     jobs: Jobs = None,
+    quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
     """Say what each parameter does to each observable: local derivatives, or over whole ranges with --global."""
@@ -369,26 +420,46 @@ def sensitivity(
         figure=figure or Path("outputs") / config.stem / "sensitivity.png",
         out=out,
         jobs=jobs,
+        quiet=quiet,
     )
     analyse(loaded, wanted)
 
 
 @app.command()
-def example(name: Annotated[str | None, typer.Argument(help="One of those that `rdsolver example` lists.")] = None) -> None:
-    """List the configs and sweeps that come with rdsolver, or print one: rdsolver example NAME > mine.toml"""
-    from .config_file import examples, printed, title
+def example(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One of those that `rdsolver example` lists.", autocompletion=completion.examples),
+    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="With --copy: where to (default: the current folder).")] = None,
+    copied: Annotated[
+        bool, typer.Option("--copy", help="Copy it, with every file that it needs: a model, a base, a table, a scan.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --copy: overwrite what is there.")] = False,
+) -> None:
+    """List the configs and sweeps that come with rdsolver; print one, or copy it with all that it needs."""
+    from . import examples
 
-    files = {path.name: path for path in sorted(examples().glob("*")) if path.suffix in (".toml", ".py")}
-    configs = {path.stem: path for path in files.values() if path.suffix == ".toml"}
-    configs |= {f"sweeps/{path.stem}": path for path in sorted(examples().glob("sweeps/*.toml"))}
+    if not copied and (folder or force):
+        raise InputError(f"{folder or '--force'} belongs to --copy: rdsolver example NAME --copy [DIR]. Give it too, or leave this out.")
     if name is None:
-        width = max(map(len, configs), default=0) + 2
-        typer.echo("\n".join(f"{n:{width}}{title(path)}" for n, path in configs.items()))
-        typer.echo("\nTake one with: rdsolver example NAME > mine.toml")
-    elif path := configs.get(name) or files.get(name):
-        typer.echo(printed(path), nl=False)
+        if copied:
+            raise InputError("--copy needs the name of an example. `rdsolver example` lists them.")
+        names = examples.named()
+        width = max(map(len, names), default=0) + 2
+        typer.echo("\n".join(f"{n:{width}}{examples.title(path)}" for n, path in names.items()))
+        typer.echo("\nTake one with: rdsolver example NAME --copy")
+    elif copied:
+        files = examples.copy(name, folder or Path(), force)
+        typer.echo("\n".join(map(str, files)))
+        it = shlex.quote(str(files[0]))
+        if any(path.suffix in (".tif", ".tiff") for path in files):
+            typer.echo("The scan is made up, so that the config runs as it is: put your own in its place.")
+        if files[0].suffix == ".toml":
+            trusted = " --allow-python" if any(path.suffix == ".py" for path in files) else ""
+            typer.echo(f"Run it with: rdsolver {'sweep' if name.startswith('sweeps/') else 'run'} {it}{trusted}")
     else:
-        raise InputError(f"example {name} is not known. Allowed: {', '.join([*configs, *(n for n in files if n.endswith('.py'))])}.")
+        typer.echo(examples.printed(examples.find(name)), nl=False)
 
 
 def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:
@@ -399,11 +470,6 @@ def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Co
 
 def _precision(precision: str | None) -> list[str]:
     return [] if precision is None else [f"solver.precision={precision}"]
-
-
-def _write(path: Path, text: str) -> None:
-    with writing(path):
-        path.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import completion
 from .errors import InputError
+from .given import expect, run_file
 
 if TYPE_CHECKING:
     from .output.reader import Run
@@ -35,7 +37,10 @@ def plot(
     paths: RunPaths,
     kind: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what varies)."),
+        typer.Option(
+            help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what varies).",
+            autocompletion=completion.of((*KINDS, *SWEEP_KINDS)),
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run).")] = None,
     field: Fields = None,
@@ -67,7 +72,12 @@ def plot(
 
 def export(
     path: RunPath,
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT", help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).", autocompletion=completion.formats
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="File (zarr: folder) to write (default: beside the run).")] = None,
     field: Fields = None,
     time: Times = None,
@@ -171,16 +181,14 @@ def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
     return most_active(run, default_times(run)) if place is None else selection.nearest_cell(run, selection.centre(run, place))
 
 
-def run_file(path: Path) -> Path:
-    """The file of a run that was given by its file or its folder."""
-    return path / "run.h5" if path.is_dir() else path
-
-
 def _sweep(paths: list[Path]) -> Sweep | None:
     """The sweep that one folder holds, where it holds one."""
     from .sweep.reader import is_sweep, open_sweep
 
-    return open_sweep(paths[0]) if len(paths) == 1 and is_sweep(paths[0]) else None
+    if len(paths) != 1:
+        return None
+    expect(paths[0], "run", "sweep")
+    return open_sweep(paths[0]) if is_sweep(paths[0]) else None
 
 
 def _open(paths: list[Path], stack: ExitStack) -> list[Run]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .cli_app import App
+from . import completion
+from .attended import not_begun
+from .cli_app import App, AsJson, Quiet, print_json, same_command
 from .errors import InputError
 from .paths import at_home
 
@@ -36,7 +39,7 @@ sweeps = App(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
 Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")]
-Device = Annotated[str, typer.Option(help="cpu, gpu (all of them), or one of several such as gpu:1.")]
+Device = Annotated[str, typer.Option(help="cpu, gpu (all of them), or one of several such as gpu:1.", autocompletion=completion.devices)]
 
 
 @sweeps.command()
@@ -56,14 +59,20 @@ def run(
     max_failures: Annotated[str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")] = None,
     rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs anew.")] = False,
     device: Device = "cpu",
+    quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
     """Run every combination that a sweep file describes; those that have ended are skipped."""
-    from .sweep import runner
-    from .sweep.design import load
+    with not_begun():
+        from .progress import on_terminal
+        from .sweep import runner
+        from .sweep.design import load
 
-    wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
-    design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
+        wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
+        design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
+    reporter = on_terminal(quiet, aside=listed)
+    for warning in design.warnings:
+        reporter.warn(warning)
     if dry_run:
         _say_plan(design, folder, wanted)
     elif listed:
@@ -74,10 +83,9 @@ def run(
         more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
         typer.echo("\n".join(shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names))
     else:
-        from .progress import TerminalReporter
-
-        outcome = runner.run_sweep(design, folder, wanted, TerminalReporter())
-        _say_outcome(outcome, design, folder)
+        with closing(reporter):
+            outcome = runner.run_sweep(design, folder, wanted, reporter)
+        _say_outcome(outcome, design, folder, quiet)
         if outcome.exit_status:
             raise typer.Exit(outcome.exit_status)
 
@@ -94,7 +102,7 @@ def collect_command(folder: Folder) -> None:
 
 
 @sweeps.command()
-def status(folder: Folder) -> None:
+def status(folder: Folder, as_json: AsJson = False) -> None:
     """Say how far a sweep is, also while it runs, also elsewhere."""
     from .sweep.folder import at_work, design_of, status_of
     from .sweep.reader import run_folder
@@ -104,10 +112,18 @@ def status(folder: Folder) -> None:
     ends = [s.get("status", "") for s in found.values()]
     begun = sum(not s and run_folder(folder, name).is_dir() for name, s in found.items()) + ends.count("stopped")
     done, failed = ends.count("finished"), ends.count("failed")
+    wrong = [(name, s["error"]) for name, s in found.items() if s.get("status") == "failed"]
+    walls = [s["wall_time"] for s in found.values() if s.get("status") == "finished"]
+    if as_json:
+        counts = {"runs": len(found), "finished": done, "failed": failed, "begun": begun, "driver": driver or None}
+        times = {"mean_s": sum(walls) / len(walls) if walls else None, "longest_s": max(walls, default=None)}
+        failures = [{"name": name, "error": error} for name, error in wrong]
+        print_json({"folder": str(folder)} | counts | {"wall_time": times, "failures": failures})
+        return
     typer.echo(f"{done} of {len(found)} runs done, {failed} failed, {begun} {'under way' if driver else 'begun'}")
-    if walls := [s["wall_time"] for s in found.values() if s.get("status") == "finished"]:
+    if walls:
         typer.echo(f"{sum(walls) / len(walls):.2g} s a run, {max(walls):.2g} s the longest")
-    _say_failed([(name, s["error"]) for name, s in found.items() if s.get("status") == "failed"], folder)
+    _say_failed(wrong, folder, "rdsolver sweep SWEEP.toml --rerun-failed")
     typer.echo(f"driven by {driver}" if driver else "nobody drives it now")
 
 
@@ -120,6 +136,7 @@ def one(
     batch: Annotated[
         str, typer.Option(metavar="W|off", help="In a program W wide, alone: the bits that it has in a sweep with --batch W.")
     ] = "off",
+    quiet: Quiet = False,
 ) -> None:
     """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
     from .config_errors import unknown
@@ -137,14 +154,18 @@ def one(
     anew = status_of(run_folder(folder, name)).get("status") == "failed"
 
     from .integrators.together import alongside
-    from .progress import TerminalReporter
+    from .progress import on_terminal
 
-    reporter = TerminalReporter()
+    reporter = on_terminal(quiet)
     task = task_of(design, design.names.index(name), folder, device, anew)
-    with alongside(0 if steps_alone(task) else width):
+    with closing(reporter), alongside(0 if steps_alone(task) else width):
         ended = perform(task, reporter)
     if ended["status"] == "finished":
         reporter.say("finished", str(run_folder(folder, name)))
+    elif ended["status"] == "failed":
+        typer.echo(ended["error"], err=True)
+    else:
+        reporter.say("", f"go on with: {same_command()}")
     raise typer.Exit(ended["exit_status"])
 
 
@@ -188,19 +209,31 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
         typer.echo(f"\n{engines.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
 
 
-def _say_outcome(outcome: Outcome, design: Design, folder: Path) -> None:
-    done = len(outcome.statuses) - len(outcome.failed)
+def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) -> None:
+    """What came of it, and in the last line what to type next."""
+    done, failed = len(outcome.statuses) - len(outcome.failed), [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed]
+    if quiet:
+        _say_failed(failed, folder, "", err=True)
+        return
     typer.echo(f"{done} of {len(design)} runs finished, in {folder}")
-    _say_failed([(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed], folder)
-    if outcome.left:
-        way = "the same command" if outcome.signal else "--rerun-failed, or with a higher --max-failures"
-        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with {way}.")
+    again = same_command("--rerun-failed")
+    if outcome.signal:
+        _say_failed(failed, folder, "")
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with: {same_command()}")
+    elif outcome.left:
+        _say_failed(failed, folder, "")
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with a higher --max-failures, or with: {again}")
+    elif failed:
+        _say_failed(failed, folder, again)
+    else:
+        typer.echo(f"Look at it with: rdsolver plot {shlex.quote(str(folder))}")
 
 
-def _say_failed(failed: list[tuple[str, str]], folder: Path) -> None:
+def _say_failed(failed: list[tuple[str, str]], folder: Path, again: str, err: bool = False) -> None:
+    """again: what begins them anew; empty: not said."""
     for name, error in failed[:MOST_SHOWN]:
-        typer.echo(f"failed    {name}: {error}")
+        typer.echo(f"failed    {name}: {error}", err=err)
     if len(failed) > MOST_SHOWN:
-        typer.echo(f"... and {len(failed) - MOST_SHOWN} more: {folder / 'sweep.log'}")
-    if failed:
-        typer.echo("Begin failed runs anew with --rerun-failed.")
+        typer.echo(f"... and {len(failed) - MOST_SHOWN} more: {folder / 'sweep.log'}", err=err)
+    if failed and again:
+        typer.echo(f"Begin failed runs anew with: {again}")

@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
 
 from . import config_checks, config_errors, config_file, config_own, config_text
+from .config_bare import bare_numbers
 from .config_errors import Fault
 from .config_sections import Box, Image, Place, Rings, Trabecular
 from .config_tables import (
@@ -37,6 +38,7 @@ from .config_tables import (
 from .domain.grid import Grid
 from .domain.section import Section, coarsened
 from .errors import InputError
+from .given import expect
 from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
 from .models.bone.parameters import parameters
@@ -62,6 +64,9 @@ class Config(Table):
 
     schema_: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
     """Of this file: the version of its keys (default: the present one)."""
+    units: Literal["internal"] | None = None
+    """Of bare numbers: "internal" says that they are in um, d, nM, cells per mm3 and mg/kg. Without it each that could have a unit
+    earns a warning."""
     title: str = ""
     """Of the run, for figures and for the file."""
     section: Place = Field(discriminator="kind")
@@ -89,6 +94,7 @@ class Config(Table):
 
     _file: str = PrivateAttr("config")
     _own: Own | None = PrivateAttr(None)  # what load_config took from a Python file
+    _bare: tuple[Fault, ...] = PrivateAttr(())  # numbers without the unit that they could have
 
     def model_post_init(self, context: Any) -> None:
         self._own = (context or {}).get("own")
@@ -173,7 +179,12 @@ class Config(Table):
     @property
     def warnings(self) -> list[str]:
         """What is unusual and yet allowed."""
-        return [f"{self._file}: {key} {text}" for key, text in config_checks.warnings(self)]
+        return [f"{self._file}: {key} {text}" for key, text in (*self._bare, *config_checks.warnings(self))]
+
+    @property
+    def bare(self) -> tuple[Fault, ...]:
+        """Keys of numbers that could have a unit, and stand without one; empty where `units` says which they are in."""
+        return self._bare
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
@@ -245,6 +256,7 @@ class Config(Table):
     def resolved(self, section: Section | None = None) -> dict[str, Any]:
         """The config with all defaults filled in, in internal units: itself a config, unless the section came from Python."""
         tables = self.model_dump(by_alias=True, exclude_none=True)
+        tables["units"] = "internal"
         tables["model"]["parameters"] = self.values
         tables["agent"] = [{"name": a.name, "like": a.like, "label": a.label} for a in self.agents]
         tables["agent"] += [{"name": BISPHOSPHONATE}] if self.bisphosphonate else []
@@ -252,6 +264,9 @@ class Config(Table):
             table["at"] = dose.schedule()
             for key in ("every", "times"):
                 table.pop(key, None)
+        for table, border in zip(tables["border"], self.border, strict=True):
+            found = border.border(config_checks.moving(self)[border.field])
+            table |= {key: getattr(found, key) for key in ("value", "flux") if key in table}
         tables["time"]["save"] = self.time.saved()
         if self.model.name != "bone":
             del tables["model"]["preset"]
@@ -269,7 +284,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     allow_python: execute the Python file that the config's model comes from, if it does.
     Raises InputError with one paragraph for each thing that is wrong.
     """
-    return _checked(config_file.read(at_home(path), overrides, takes_text), str(path), overrides, allow_python)
+    path = at_home(path)
+    expect(path, "config")
+    return _checked(config_file.read(path, overrides, takes_text), str(path), overrides, allow_python)
 
 
 def takes_text(key: str) -> bool:
@@ -288,7 +305,7 @@ def config_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -
     moved: "section.image=FILE", where a file that it names lies now. Raises InputError when the section came from Python, for a key
     that names no file, for a file that is gone, and for another one than the run was made with.
     """
-    tables, file = run.config, run.file.filename
+    tables, file = {"units": "internal"} | run.config, run.file.filename
     if tables.get("section", {}).get("kind", "given") in ("given", "array"):
         raise InputError(f"{file}: its section came from Python, so the file cannot make it again. Give the problem: resume(run, problem).")
     _find(tables, run, moved)
@@ -340,6 +357,8 @@ def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_pyt
         found = config_errors.faults(error.errors(), lambda loc: _keys_at(loc, raw))
         raise InputError(config_errors.message(file, found, overrides)) from None
     config._file = file
+    if config.units is None:
+        config._bare = tuple(bare_numbers(config, raw))
     return config
 
 

@@ -140,26 +140,3 @@ def value_of(text: str, free: bool = False) -> Any:
     value = found["all"]["value"]
     more = len(found) > 1 or len(found["all"]) > 1
     return text if more or (free and not isinstance(value, str)) else value
-
-
-def examples() -> Path:
-    """The configs of the wheel, or of the checkout that rdsolver runs from."""
-    package = Path(__file__).resolve().parent
-    return next((folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()), package)
-
-
-def title(path: Path) -> str:
-    """Of a config or a sweep, with the file that it needs beside it."""
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    if "base" in tables:
-        base = Path(tables["base"])
-        return f"{tables.get('title', '')} (with its base: rdsolver example {base.stem} > {base.name})"
-    model = tables.get("model", {})
-    reference = model if isinstance(model, str) else model.get("from", "")
-    file = reference.rpartition(":")[0]
-    return tables.get("title", "") + (f" (with its model: rdsolver example {file} > {file})" if file else "")
-
-
-def printed(path: Path) -> str:
-    """The text of an example; of a sweep with its base in the same folder, where it is printed too."""
-    return path.read_text(encoding="utf-8").replace('base = "../', 'base = "')

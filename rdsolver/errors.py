@@ -8,6 +8,8 @@ from pathlib import Path
 from traceback import extract_tb
 
 LONGEST = 2000  # characters of a message
+STDOUT = Path("-")
+"""A file that is no file: what would go into it is printed."""
 
 
 class RdsolverError(Exception):

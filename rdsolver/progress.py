@@ -54,6 +54,16 @@ class Silent:
     def working(self, what: str, share: float, seconds: float) -> None: ...
 
 
+class Quiet(Silent):
+    """Tells of warnings alone, on stderr."""
+
+    def warn(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            print(f"{'warning':{TOPIC_WIDTH}}{text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None: ...
+
+
 class Tee:
     """Tells several."""
 
@@ -94,6 +104,12 @@ class TerminalReporter:
     def warn(self, text: str) -> None:
         self._print("warning", text, "yellow")
 
+    def close(self) -> None:
+        """End the line that tells where the run stands, so that whatever is said next has one of its own."""
+        if self._shown:
+            self._write("\n")
+            self._shown = False
+
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
         self._line(progress_line(t, end, dt, solves, seconds), t / end, seconds)
 
@@ -129,6 +145,11 @@ class TerminalReporter:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # else Python complains when it flushes at its end
         except (OSError, ValueError):  # the terminal is gone, or the stream closed
             self._closed = True
+
+
+def on_terminal(quiet: bool = False, aside: bool = False) -> TerminalReporter | Quiet:
+    """Who tells the user of a command. aside: on stderr, as stdout is for something else."""
+    return Quiet() if quiet else TerminalReporter(sys.stderr if aside else None)
 
 
 class LogReporter:

@@ -16,6 +16,8 @@ from . import device as devices
 from .accounts import Account, account_of
 from .domain.untrusted import Damaged, reading
 from .errors import InputError
+from .given import RUN as FILE
+from .given import run_file
 from .integrators.together import width
 from .output.reader import Run, open_run
 from .output.writer import RunWriter, check_folder, estimate_size
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from .config import Config
     from .domain.section import Section
     from .simulation import Simulation
-
-FILE = "run.h5"
 
 
 def simulate(
@@ -128,8 +128,7 @@ def resume(
     """
     from .simulation import Kept, Simulation
 
-    tell, path = reporter or Silent(), at_home(run)
-    path = path / FILE if path.is_dir() else path
+    tell, path = reporter or Silent(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
         raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")
     before = open_run(path, live=True)
@@ -253,6 +252,28 @@ def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
     ]
     with devices.on(problem.solver.device):
         return lines + account.work()
+
+
+def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
+    """What `describe` and `forecast` say in words, as plain values."""
+    account, grid, solver = account_of(problem), problem.grid, problem.solver
+    return {
+        "title": problem.title,
+        "section": dict(account.record),
+        "cells": list(grid.shape),
+        "cells_solved": int(account.active.sum()),
+        "spacing_um": list(grid.spacing),
+        "thickness_um": grid.thickness,
+        "fields": [f.name for f in account.fields],
+        "end_d": problem.end,
+        "saved_d": list(problem.save),
+        "changes": [{"parameter": c.parameter, "factor": c.factor, "start_d": c.start, "end_d": c.end} for c in problem.changes],
+        "solver": {name: getattr(solver, name) for name in ("integrator", "precision", "tolerance", "device")},
+        "memory_bytes": memory_needed(*_size(problem, account)),
+        "memory_free_bytes": devices.free_memory(solver.device) if solver.device == "cpu" else None,
+        "file_bytes_at_most": _file_size(problem, account),
+        "parameters": dict(problem.parameters),
+    }
 
 
 def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +60,7 @@ class Running:
         before: dict[str, Any] | None = None,
     ) -> None:
         self.problem, self.account, self.writer, self.tell, self.limits, self.marks = problem, account, writer, tell, limits, marks
+        self.fresh = before is None
         had = before or {"times": 0, "rows": 0, "first": {}, "last": {}, "spent": 0.0}
         self.times, self.count, self.first, self.last = had["times"], had["rows"], had["first"], had["last"]
         self.began = self.flushed = self.reported = self.marked = time.perf_counter()
@@ -210,14 +213,31 @@ class Running:
     def _leave(self, name: str) -> None:
         """The last words of a run whose step under way takes too long to wait for: from another thread, before the process ends."""
         with self._lock:
-            if self._over or self.kept is None:
+            if self._over:
+                return
+            if self.steps == 0 and self.fresh:
+                self._discard(name)
                 return
             message = f"stopped by {name} at {self.simulation.t:g} d of {self.problem.end:g} d"
             self._end("stopped", message)
             self.writer.close()
             self._say_done(message)
 
+    def _discard(self, name: str) -> None:
+        """Of a run that is stopped before its first step nothing is left that would be in the way of the next one."""
+        self._over = True
+        self.thread.wait()
+        self.writer.close()
+        self._say_unbegun(name)
+        self.tell.say("", discard(self.writer.path, self.limits.stop))
+
+    def _say_unbegun(self, name: str) -> None:
+        self.tell.say("stopped", f"by {name} before the first step")
+
     def _say_done(self, message: str) -> None:
+        if self.fresh and self.steps == 0 and message:
+            self._say_unbegun(self.limits.stop.name)
+            return
         t, seconds = self.simulation.totals, time.perf_counter() - self.began
         self.tell.say(
             "stopped" if message else "done",
@@ -229,4 +249,14 @@ class Running:
         closing = "" if worst is None else f"; budgets close to {worst:.0e}"
         self.tell.say("", f"{self.account.headline(self.course, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
-            self.tell.say("", f"go on with: rdsolver resume {self.writer.path.parent}")
+            trusted = " --allow-python" if self.problem.source else ""
+            self.tell.say("", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}")
+
+
+def discard(path: Path | None, stop: Stop) -> str:
+    """Remove a run in which nothing was begun; what is to be said of that."""
+    if path is not None:
+        checkpoint.remove(path)
+        path.unlink(missing_ok=True)
+    again = f"; begin it with: {stop.begins}" if stop.begins else ""
+    return f"nothing was begun, and no run is left{again}"

@@ -31,7 +31,10 @@ class Stop:
     """Who may ask a run to stop; this one never does.
 
     last_words  set by the run: what it leaves behind when it does not stop by itself in time, told who asks
+    begins      the command that begins the run anew, where there is one
     """
+
+    begins = ""
 
     def __init__(self) -> None:
         self.last_words: Callable[[str], None] = lambda name: None

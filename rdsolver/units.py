@@ -116,7 +116,20 @@ def way_out(unit: str) -> str:
     """What may stand there, with an example."""
     if unit == "1":
         return 'Give a number without a unit, for example 0.05 (or "5 %").'
-    return f'Give a number, taken in {unit}, or text with a unit that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
+    if _factor(unit) is None:  # of a model of one's own
+        return f"Give a bare number, taken in {unit}."
+    return f'Give a number with its unit, {unit} or one that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
+
+
+def bare(value: Any, unit: str) -> bool:
+    """Whether a value that was read stands without the unit that could stand there. 0 needs none."""
+    if unit == "1" or _factor(unit) is None:
+        return False
+    try:
+        found, own = parted(value)
+    except ValueError:  # a word
+        return False
+    return found != 0 and not own
 
 
 def _decimal(text: str) -> Fraction:

@@ -66,7 +66,7 @@ def test_version():
         (["run", "mine.toml", "--set", "time.end=-1 d"], ["mine.toml", "time.end", "-1 d", "above 0"]),
         (["run", "mine.toml", "--precision", "half"], ["mine.toml", "half", "float32"]),
         (["run", "mine.toml", "--device", "tpu"], ["tpu", "cpu", "gpu"]),
-        (["run", "mine.toml", "--walltime", "soon"], ["--walltime", "soon", "8 h"]),
+        (["run", "mine.toml", "--walltime", "soon"], ["--walltime", "soon", "8h"]),
         (["run", "mine.toml", "--walltime", "0 h"], ["--walltime", "above 0"]),
         (["run", "mine.toml", "mine.toml"], ["mine", "one folder"]),
         (["run", "mine.toml", "nope.toml"], ["nope.toml", "no such file"]),

@@ -138,7 +138,7 @@ def test_borders_reach_the_grid(config):
 
 def test_unusual_values_earn_a_warning(config):
     assert load_config(config).warnings == []
-    (warning,) = load_config(config, ["model.parameters.rank_fc_kon=1e6"]).warnings
+    (warning,) = load_config(config, ["model.parameters.rank_fc_kon=1e6 1/(nM d)"]).warnings
     assert "mine.toml: model.parameters.rank_fc_kon = 1e+06" in warning
     assert "1 to 100000" in warning
 
@@ -358,7 +358,7 @@ def test_keys_of_nests_are_refused_where_there_are_none_and_not_resolved(config,
 
 
 def test_a_change_beyond_what_is_plausible_earns_a_warning(config):
-    change = ["change.0.parameter=rankl_production", "change.0.at=1"]
+    change = ["change.0.parameter=rankl_production", "change.0.at=1 d"]
     (warning,) = load_config(config, [*change, "change.0.factor=1e4"]).warnings
     assert "mine.toml: change.0.factor = 10000: rankl_production = " in warning
     for usual in (0, 2):

@@ -15,11 +15,10 @@ from sweeps import BASE, SERIES, STEPS, depth_of, design, put_run, put_sweep, se
 from test_look import inside
 from typer.testing import CliRunner
 
-from rdsolver import open_sweep
+from rdsolver import examples, open_sweep
 from rdsolver.cli import app
 from rdsolver.cli_look import SWEEP_KINDS
 from rdsolver.cli_sweep import collect_command
-from rdsolver.config_file import examples
 from rdsolver.errors import InputError
 from rdsolver.figures import style
 from rdsolver.figures.factors import factors, measure
@@ -488,7 +487,7 @@ def test_collect_says_what_there_is(copied, capsys):
 
 @pytest.mark.parametrize(("name", "runs"), [("dose_response", 36), ("rankl_opg_ratio", 14), ("sobol_uncertainty", 128)])
 def test_the_sweeps_that_come_with_it_are_valid_listed_and_printed(name, runs, tmp_path):
-    path = examples() / "sweeps" / f"{name}.toml"
+    path = examples.folder() / "sweeps" / f"{name}.toml"
     made = load(path)
     assert len(made) == runs
     assert path.read_text().startswith("# ")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from .. import given
 from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from ..errors import InputError
 from ..paths import at_home
@@ -30,7 +31,7 @@ META = {"status": str, "message": str, "config": str, "summary": dict, "paramete
 
 
 def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
-    """Open a run file for reading.
+    """Open a run file for reading; its folder will do.
 
     live=True reads a run that is still being written: what it had flushed when it was opened. Open it again for more.
     locking: of the file, as h5py takes it.
@@ -38,6 +39,8 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     newer rdsolver wrote it; so does whatever is read from it later.
     """
     path = at_home(path)
+    if path.is_dir():
+        path = given.run_file(path)
     if not path.is_file():
         raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
     for _ in range(LIVE_TRIES if live else 0):
@@ -50,6 +53,7 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     except BlockingIOError as e:
         raise InputError(f"{path} is being written. open_run(path, live=True) reads what is there so far.") from e
     except (OSError, RuntimeError) as e:
+        given.expect(path, "run")
         raise InputError(f"{path} is not an HDF5 file, or it is cut short: {e}.") from e
 
 

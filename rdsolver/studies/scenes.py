@@ -105,6 +105,7 @@ class Stage:
         """The config of a scene."""
         parameters = {"parameters": dict(scene.changed)}
         found: Tables = {
+            "units": "internal",
             "section": self._section(scene),
             "model": {"preset": scene.preset, "membrane_rankl": scene.membrane} | parameters,
             "dose": [{"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses],

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ..config import Config
-from ..errors import InputError, writing
+from ..errors import STDOUT, InputError, writing
 from ..figures import style
 from ..figures.tornado import tornado
-from ..problem import ModelProblem
-from ..progress import TerminalReporter
+from ..problem import ModelProblem, Problem
+from ..progress import Quiet, TerminalReporter, on_terminal
 from . import sensitivity_report as report
 from .sensitivity import local
 from .sensitivity_global import SAMPLES, scan
@@ -37,6 +38,7 @@ class Wanted:
     figure: Path
     out: Path | None
     jobs: int | None
+    quiet: bool = False
 
 
 def analyse(config: Config, wanted: Wanted) -> None:
@@ -48,12 +50,16 @@ def analyse(config: Config, wanted: Wanted) -> None:
         )
     style.checked(wanted.figure)
     for file in (wanted.json_file, wanted.csv_file):
-        if file is not None and not file.parent.is_dir():
+        if file not in (None, STDOUT) and not file.parent.is_dir():
             raise InputError(f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another file.")
     for option, value in (("--samples", wanted.samples), ("--out", wanted.out), ("--jobs", wanted.jobs)):
         if wanted.method is None and value is not None:
             raise InputError(f"{option} {value} belongs to a global analysis. Give --global {' or --global '.join(SAMPLES)} with it.")
-    tell = TerminalReporter()
+    with closing(on_terminal(wanted.quiet, wanted.json_file == STDOUT)) as tell:
+        _analyse(config, problem, wanted, tell)
+
+
+def _analyse(config: Config, problem: Problem, wanted: Wanted, tell: TerminalReporter | Quiet) -> None:
     for warning in config.warnings:
         tell.warn(warning)
     if wanted.method is None:
@@ -63,7 +69,8 @@ def analyse(config: Config, wanted: Wanted) -> None:
         found = scan(config, wanted.method, *asked, tell, wanted.out, wanted.jobs)
         said = report.of_scan(found, problem, wanted.observables)
     tell.say("", "")
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, highlight=False)
+    stream = sys.stderr if wanted.json_file == STDOUT else sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else WIDTH, markup=False, highlight=False, quiet=wanted.quiet)
     for table in said.tables:
         console.print(table, "\n")
     for note in said.notes:
@@ -71,13 +78,13 @@ def analyse(config: Config, wanted: Wanted) -> None:
     for name, why in said.left_out:
         tell.say("left out", f"{name}: {why}")
     tornado(said.panels, wanted.figure, said.measure, problem.title or "Sensitivity", said.signed)
-    for file, text in (
-        (wanted.json_file, json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n"),
-        (wanted.csv_file, report.as_csv(said.rows)),
-    ):
-        if file is not None:
+    tree = json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n"
+    if wanted.json_file == STDOUT:
+        sys.stdout.write(tree)
+    for file, text in ((wanted.json_file, tree), (wanted.csv_file, report.as_csv(said.rows))):
+        if file not in (None, STDOUT):
             with writing(file):
                 file.write_text(text, encoding="utf-8")
     for path in (wanted.figure, wanted.json_file, wanted.csv_file):
-        if path is not None:
+        if path not in (None, STDOUT):
             tell.say("written", str(path))

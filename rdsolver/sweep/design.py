@@ -21,6 +21,7 @@ from ..config import Config, config_from, takes_text
 from ..config_errors import shown
 from ..config_tables import MOST_SAVED
 from ..errors import InputError
+from ..given import expect
 from ..paths import at_home
 from . import table
 from .estimate import Cost, cost
@@ -46,6 +47,7 @@ class Design:
     times    of the collected series, d (empty: the saved times of each run)
     fields   whether each run keeps its fields
     python   whether the base's model may be executed
+    warnings numbers without the unit that they could have, once a key
     groups   of every run the number of its group: those of one group share compiled programs
     costs    of every group what a run of it takes
     """
@@ -59,6 +61,7 @@ class Design:
     fields: bool = False
     python: bool = False
     title: str = ""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
     groups: tuple[int, ...] = field(default=(), compare=False)
     costs: tuple[Cost, ...] = field(default=(), compare=False)
 
@@ -113,7 +116,8 @@ def of_rows(source: str, base: dict[str, Any], rows: Sequence[Row], title: str =
     is no config."""
     config = config_from(deepcopy(base), source, allow_python)
     columns, groups, costs = tuple(rows[0]), (0,) * len(rows), (cost(config, config.problem()),)
-    return Design(source, base, columns, tuple(rows), _numbered(len(rows)), None, False, allow_python, title, groups, costs)
+    made = Design(source, base, columns, tuple(rows), _numbered(len(rows)), None, False, allow_python, title)
+    return replace(made, groups=groups, costs=costs)
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Design:
@@ -122,6 +126,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
     Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any run.
     """
     path = at_home(path)
+    expect(path, "sweep file")
     file = read(path)
     base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
@@ -143,8 +148,14 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
         allow_python,
         file.title or config.title,
     )
-    groups, costs = _check(design)
-    return replace(design, groups=groups, costs=costs)
+    groups, costs, bare = _check(design)
+    told = [(str(path if _varies(design, key) else base_path), key, text) for key, text in bare.items()]
+    told += [(str(path), f"keep.{key}", text) for key, text in file.keep.bare]
+    return replace(design, groups=groups, costs=costs, warnings=tuple(f"{at}: {key} {text}" for at, key, text in told))
+
+
+def _varies(design: Design, key: str) -> bool:
+    return any(f"{key}.".startswith(f"{k}.") or f"{k}.".startswith(f"{key}.") for k in design.varied)
 
 
 def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
@@ -211,16 +222,20 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"{i:0{width}d}" for i in range(count))
 
 
-def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:
-    """Every config, all faults together; those that many runs share once. Gives the groups and what a run of each takes."""
+def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str, str]]:
+    """Every config, all faults together; those that many runs share once. Gives the groups, what a run of each takes, and keys of numbers
+    without a unit, with what is said of the first of them."""
     found: dict[str, tuple[str, int, int]] = {}  # what is alike in messages -> the first of them, its run, how many
     shapes: dict[str, int] = {}  # -> the first run that has it
     groups: list[int] = []
+    bare: dict[str, str] = {}
     for i in range(len(design)):
         try:
             config = design.config(i)
             groups.append(shapes.setdefault(config.shape, i))
             texts = list(_late(design, config))
+            for key, said in config.bare:
+                bare.setdefault(key, said)
         except InputError as error:
             texts = str(error).replace(design.told(i), "").split("\n\n")
         for text in texts:
@@ -237,7 +252,7 @@ def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...]]:
     numbers = {first: n for n, first in enumerate(shapes.values())}
     configs = (config_from(design.tables(i), design.told(i), design.python) for i in shapes.values())
     costs = tuple(cost(config, config.problem()) for config in configs)  # raises for a section that cannot be made
-    return tuple(numbers[first] for first in groups), costs
+    return tuple(numbers[first] for first in groups), costs, bare
 
 
 def _late(design: Design, config: Config) -> Iterator[str]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from .. import config_errors, config_file
+from ..config_bare import bare_in
 from ..config_errors import Fault, shown
 from ..config_tables import Quantity, Table
 from ..errors import InputError
@@ -90,6 +91,13 @@ class Keep(Table):
     fields: bool = False
     """Whether each run keeps its fields at the saved times too, as its own config says."""
 
+    _bare: tuple[Fault, ...] = PrivateAttr(())
+
+    @property
+    def bare(self) -> tuple[Fault, ...]:
+        """Keys of numbers that stand without their unit."""
+        return self._bare
+
     def faults(self) -> Iterator[Fault]:
         if self.times == []:
             yield "times", '= [] holds no time. Give at least one, or an interval such as "0.5 d".'
@@ -163,10 +171,12 @@ def read(path: Path) -> SweepFile:
         own = {k: sample.pop(k) for k in ("method", "n", "table") if k in sample}
         raw["sample"] = own | {"keys": dict(_flat(sample, lambda table: all(isinstance(v, dict) for v in table.values())))}
     try:
-        return SweepFile.model_validate(raw)
+        file = SweepFile.model_validate(raw)
     except ValidationError as error:
         found = [[s.replace("sample.keys.", "sample.") for s in fault] for fault in config_errors.faults(error.errors(), _keys_at)]
         raise InputError(config_errors.message(str(path), ((key, text) for key, text in found), ())) from None
+    file.keep._bare = tuple(bare_in(file.keep, raw.get("keep", {})))
+    return file
 
 
 def _flat(tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = "") -> Iterator[tuple[str, Any]]:

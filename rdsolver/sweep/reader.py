@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..given import DESIGN, RUN, expect
 from ..output import layout
 from ..output.reader import Run, open_run
 from ..output.udunits import READABLE
@@ -22,8 +23,7 @@ from ..paths import at_home
 if TYPE_CHECKING:
     from xarray import Dataset
 
-DESIGN, SUMMARY, SERIES = "sweep.json", "summary.csv", "series.h5"
-RUN, STATUS = "run.h5", "status.json"
+SUMMARY, SERIES, STATUS = "summary.csv", "series.h5", "status.json"
 RUN_COLUMNS = ("status", "error", "wall_time", "steps", "rejected", "stage_solves")
 STATISTICS = ("end", "min", "min_time", "max", "max_time", "mean")
 """Of each observable, as columns such as ntx.min."""
@@ -54,6 +54,7 @@ def is_sweep(folder: Path) -> bool:
 def read_design(folder: Path) -> dict[str, Any]:
     """What the sweep consists of, as Design.as_json gives it. Raises InputError when the folder is no sweep, or it is damaged."""
     path = folder / DESIGN
+    expect(folder, "sweep")
     if not is_sweep(folder):
         raise InputError(f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep` wrote to.")
     try:
