@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 def bare_numbers(config: Config, raw: dict[str, Any]) -> Iterator[Fault]:
     """Of a config and the tables that it was read from: (key, what is to be said of it)."""
     yield from bare_in(config, raw)
-    units = {name: row.unit for name, row in config.rows.items()}
-    moving = config_checks.moving(config)
-    by_row = [(f"model.parameters.{name}", value, units[name]) for name, value in config.model.parameters.items()]
+    by_row = [(f"model.parameters.{name}", value, config.rows[name].unit) for name, value in config.model.parameters.items()]
     for i, border in enumerate(config.border):
-        unit = moving[border.field]
+        unit = config_checks.moving(config)[border.field]
         by_row += [(f"border.{i}.value", border.value, unit), (f"border.{i}.flux", border.flux, f"{unit} um/d")]
     for key, value, unit in by_row:
         if value is not None:

@@ -123,13 +123,11 @@ def way_out(unit: str) -> str:
 
 def bare(value: Any, unit: str) -> bool:
     """Whether a value that was read stands without the unit that could stand there. 0 needs none."""
-    if unit == "1" or _factor(unit) is None:
-        return False
     try:
-        found, own = parted(value)
-    except ValueError:  # a word
+        found = float(value)
+    except (TypeError, ValueError):  # with a unit, or a word
         return False
-    return found != 0 and not own
+    return found != 0 and unit != "1" and _factor(unit) is not None
 
 
 def _decimal(text: str) -> Fraction:
