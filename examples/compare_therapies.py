@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-from pathlib import Path
 
 import matplotlib
 
@@ -42,8 +41,7 @@ def main() -> None:
     parser.add_argument("--out", default="therapies.png")
     given = parser.parse_args()
 
-    files = [Path(path) / "run.h5" if Path(path).is_dir() else Path(path) for path in given.runs]
-    runs = [open_run(file) for file in files]
+    runs = [open_run(path) for path in given.runs]
     day = min(float(run.series["time"][-1]) for run in runs)
     table = {title: outcomes(run, day) for title, run in zip(titles(runs), runs, strict=True)}
     for run in runs:

@@ -95,6 +95,16 @@ def test_what_is_written_comes_back(saved):
         np.testing.assert_array_equal(run.state["plasma"], [1, 2])
 
 
+def test_a_run_is_opened_by_its_file_or_its_folder(saved, monkeypatch):
+    path, _ = saved
+    monkeypatch.setenv("HOME", str(path.parent.parent))
+    for given in (path, path.parent, str(path.parent), f"~/{path.parent.name}"):
+        with open_run(given) as run:
+            assert Path(run.path) == path
+    with pytest.raises(InputError, match=r"run\.h5 is not there"):
+        open_run(path.parent.parent)
+
+
 def test_fields_slice_like_arrays(saved):
     with open_run(saved[0]) as run:
         lazy, whole = run["rankl"], np.asarray(run["rankl"])

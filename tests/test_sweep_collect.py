@@ -67,6 +67,10 @@ def copied(doses, tmp_path):
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
+def test_a_sweep_is_opened_by_its_folder_or_a_file_in_it(doses):
+    assert all(list(open_sweep(given)) == list(open_sweep(doses)) for given in (str(doses), doses / "sweep.json", doses / "series.h5"))
+
+
 def test_each_run_has_its_row_with_what_varied_and_what_came_out(doses, tmp_path):
     sweep, made = open_sweep(doses), design(tmp_path)
     assert list(sweep.columns)[:3] == ["name", "dose.0.agent", "dose.0.amount"]

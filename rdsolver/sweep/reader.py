@@ -36,11 +36,12 @@ SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names"
 
 
 def open_sweep(folder: str | Path) -> Sweep:
-    """Open the collected results of a sweep. Needs neither JAX nor pydantic.
+    """Open the collected results of a sweep, by its folder or a file in it. Needs neither JAX nor pydantic.
 
     Raises InputError when the folder is no sweep, or nothing of it has been collected.
     """
-    return Sweep(at_home(folder))
+    path = at_home(folder)
+    return Sweep(path.parent if path.is_file() else path)
 
 
 def run_folder(folder: Path, name: str) -> Path:
