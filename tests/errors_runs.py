@@ -45,6 +45,7 @@ from rdsolver.figures import report
 from rdsolver.figures.surface import triangles
 from rdsolver.integrators.rkc import RKC2
 from rdsolver.integrators.trbdf2 import TRBDF2
+from rdsolver.output.export import export
 from rdsolver.output.layout import Window
 from rdsolver.output.reader import Run
 from rdsolver.output.writer import RunWriter, selected_fields
@@ -150,7 +151,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "surface": lambda h: then(
         h.patch.setitem(sys.modules, "skimage.measure", None), h.raised(lambda: triangles(np.ones((3, 3, 3)), (1, 1, 1)))
     ),
-    "export-nothing": lambda h: h.cli("export", "--to", "npz", h.few("a.h5", fields=[])),
+    "fields-none": lambda h: h.cli("plot", "--kind", "maps", h.few("a.h5", fields=[])),
+    "export-nothing": lambda h: h.raised(lambda: export(opened(h), "npz", Path("a.npz"), [], [0])),
     "export-itself": lambda h: h.cli("export", "--to", "npz", path := h.few("a.npz"), "--out", path),
     "export-exists": lambda h: then(Path("a.zarr").mkdir(), h.cli("export", "--to", "zarr", h.runs / "flat", "--out", "a.zarr")),
     "export-zarr": lambda h: then(h.patch.setitem(sys.modules, "zarr", None), h.cli("export", "--to", "zarr", h.runs / "flat")),

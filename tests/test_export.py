@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import warnings
 from xml.etree import ElementTree
 
 import h5py
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 
 from rdsolver.cli import app
 from rdsolver.errors import InputError
+from rdsolver.models.base import Field
 from rdsolver.output.export import FORMATS, export
 from rdsolver.output.reader import open_run
+from rdsolver.output.writer import RunWriter
 
 KEPT = (0, 2)  # of the saved times
 
@@ -52,7 +55,9 @@ def test_tiff_is_a_hyperstack_that_imagej_scales(saved, tmp_path):
     per_um = [np.divide(*tags[name].value) for name in ("YResolution", "XResolution")]
     np.testing.assert_allclose(per_um, [1 / h for h in grid.spacing[-2:]], rtol=1e-6)
     assert meta["Labels"][0] == "free RANKL (nM), 0 d"
-    assert json.loads(meta["Info"])["units"] == "nM"
+    info = json.loads(meta["Info"])
+    assert (info["units"], info["title"], info["run_id"]) == ("nM", "a test", "0123")
+    assert (meta["frames"], meta.get("slices", 1)) == (2, grid.shape[0] if grid.ndim == 3 else 1)  # time is told apart from depth
 
 
 def test_csv_has_a_row_a_cell_of_the_field_of_view(saved, tmp_path):
@@ -82,6 +87,22 @@ def test_csv_of_the_series_is_exact(saved, tmp_path):
         np.testing.assert_array_equal(np.array(rows, float).T, [run.series[n] for n in ("time", "ntx", "mean_free_rankl")])
 
 
+def test_vtkhdf_keeps_what_was_clipped(tmp_path):
+    grid = GRIDS["2d"]
+    fields = [Field("drug", "nM", 1.0, "drug"), Field("charge", "1", 1.0, "charge", signed=True)]
+    with RunWriter(tmp_path / "run.h5", grid, fields, [], active=np.ones(grid.shape, bool)) as writer:
+        for t in range(3):
+            writer.append(float(t), {"drug": np.full(grid.shape, 1e-9 - t * 1e-9), "charge": np.full(grid.shape, -1.0)})
+        writer.append_series({"time": np.array([0.0])})
+        writer.finish()
+    with open_run(tmp_path / "run.h5") as run:
+        export(run, "vtkhdf", tmp_path / "f.vtkhdf", ["drug", "charge"], [0, 2])
+    with open_run(tmp_path / "f.vtkhdf") as part:
+        assert {name: cells.tolist() for name, (cells, _) in part.clipped.items()} == {"drug": [0, grid.cells]}
+        assert part.clipped["drug"][1].tolist() == [0, np.float32(-1e-9)]
+        assert part["charge"][-1].max() == -1
+
+
 def test_npz_opens_without_pickle(saved, tmp_path):
     path, grid = saved
     exported(path, "npz", tmp_path / "f", "--field", "rankl")
@@ -90,7 +111,8 @@ def test_npz_opens_without_pickle(saved, tmp_path):
         np.testing.assert_allclose(file["time"], [0, 2 / 3])
         assert file["spacing"].tolist() == list(grid.spacing)
         assert file["x"].tolist() == grid.centres(-1).tolist()
-        units = json.loads(str(file["units"]))
+        units, about = json.loads(str(file["units"])), json.loads(str(file["about"]))
+    assert (about["title"], about["provenance"]["versions"]["h5py"]) == ("a test", h5py.__version__)
     assert (units["rankl"], units["time"], units["x"]) == ("nM", "d", "um")
 
 
@@ -118,7 +140,19 @@ def test_zarr_opens_in_xarray(saved, tmp_path):
 
     path, grid = saved
     exported(path, "zarr", tmp_path / "f.zarr", "--field", "rankl")
-    with xarray.open_zarr(tmp_path / "f.zarr", consolidated=False) as data:
+    exported(path, "zarr", tmp_path / "two.zarr", "--field", "rankl,osteoclasts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a store that is not consolidated, for one
+        two = xarray.open_zarr(tmp_path / "two.zarr", consolidated=True)
+        assert set(two.data_vars) == {"rankl", "osteoclasts", "active"}
+        data = xarray.open_zarr(tmp_path / "f.zarr")
+    with data, two:
+        with open_run(path) as run:
+            assert json.loads(data.attrs["config"]) == run.config
+            assert json.loads(data.attrs["parameters"]) == run.parameter_table
+            assert json.loads(data.attrs["provenance"])["versions"] == run.provenance["versions"]
+            assert (data.attrs["title"], data.attrs["status"]) == (run.title, run.status)
+        assert data.rankl.attrs["units_readable"] == "nM"
         assert data.rankl.dims == ("time", *grid.axes)
         np.testing.assert_array_equal(data.rankl.values, expected(grid, "rankl"))
         np.testing.assert_allclose(data.time.values, [0, 2 / 3])

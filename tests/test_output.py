@@ -29,6 +29,7 @@ META = {
     "config": json.dumps({"title": "µ", "long": "x" * 70_000}),
     "parameters": [{"name": "rankl_loss", "value": 10.13, "unit": "1/d", "meaning": "loss", "source": "none", "mark": "A"}],
     **provenance.collect("cpu", "float32", None),
+    "run_id": "0123",
 }
 GRIDS = {
     "2d": Grid((70, 90), (10.0, 12.0), origin=(5.0, -7.0), thickness=8.0),

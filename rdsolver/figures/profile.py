@@ -91,9 +91,9 @@ def radial(run: Run, name: str, index: int, centre: Sequence[float], width: floa
     values = run[name][index].astype("f8")
     seen = np.isfinite(values)
     ring = (distance[seen] / width).astype(int)
-    counts = np.bincount(ring)
+    counts = np.bincount(ring, minlength=1)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(ring, values[seen]) / np.where(counts >= min(LEAST_CELLS, counts.max()), counts, np.nan)
+        mean = np.bincount(ring, values[seen], minlength=1) / np.where(counts >= min(LEAST_CELLS, counts.max()), counts, np.nan)
     return (np.arange(len(counts)) + 0.5) * width, mean
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..domain.grid import Grid
 from ..errors import InputError, writing
 from ..models.base import Field, Series
 from ..paths import homely
+from .describe import summary
 from .layout import LENGTH_UNIT, TIME_UNIT, put
 from .reader import Run
 from .writer import RunWriter
@@ -81,10 +83,10 @@ def _tiff(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
             "finterval": float(np.diff(days).mean()) if len(days) > 1 else 0.0,
             "tunit": TIME_UNIT,
             "Labels": [f"{label}, {day:g} d" for day in days for _ in range(depth)],
-            "Info": json.dumps({"field": name, "units": run[name].unit, "times_d": days.tolist(), "origin_um": run.origin}),
-            "min": float(np.nanmin(stack)),
-            "max": float(np.nanmax(stack)),
+            "Info": json.dumps({"field": name, "units": run[name].unit, "times_d": days.tolist(), "origin_um": run.origin} | _name(run)),
         }
+        if np.isfinite(stack).any():
+            metadata |= {"min": float(np.nanmin(stack)), "max": float(np.nanmax(stack))}
         if len(run.shape) == 3:
             metadata["spacing"] = run.spacing[0]
         file = out if len(names) == 1 else out.with_name(f"{out.stem}_{name}{out.suffix or '.tif'}")
@@ -110,10 +112,10 @@ def _csv(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> l
 
 
 def _npz(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """Arrays (time, (z), y, x) by field, with `time`, the axes, `spacing`, and `units` as JSON text; no pickle in it."""
+    """Arrays (time, (z), y, x) by field, with `time`, the axes, `spacing`, and as JSON text `units` and `about`; no pickle in it."""
     units = {name: run[name].unit for name in names} | {"time": TIME_UNIT} | dict.fromkeys((*run.axes, "spacing"), LENGTH_UNIT)
     small = {"time": run.times[list(indices)], "active": run.active, **{axis: run.centres(axis) for axis in run.axes}}
-    small |= {"spacing": np.array(run.spacing), "units": np.array(json.dumps(units))}
+    small |= {"spacing": np.array(run.spacing), "units": np.array(json.dumps(units)), "about": np.array(json.dumps(_about(run)))}
     fields = ((name, np.stack([run[name][k] for k in indices])) for name in names)  # one at a time in memory
     with ZipFile(out, "w", ZIP_DEFLATED) as archive:
         for name, array in chain(small.items(), fields):
@@ -125,7 +127,7 @@ def _npz(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> l
 def _vtkhdf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
     """A smaller run file, with these fields and times and the whole series: for ParaView, and for all that reads a run."""
     grid = Grid(run.shape, run.spacing, origin=run.origin, thickness=run.thickness)
-    fields = [Field(name, run[name].unit, 1.0, run[name].label) for name in names]
+    fields = [Field(name, run[name].unit, 1.0, run[name].label, signed=name not in run.clipped) for name in names]
     observed = [name for name in run.series if name != "time"]
     series = [Series(n, run.series.unit(n), run.series.label(n), levels=run.series.levels(n)) for n in observed]
     meta = {**run.provenance, "config": json.dumps(run.config), "parameters": run.parameter_table}
@@ -134,21 +136,28 @@ def _vtkhdf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -
     with RunWriter(out, grid, fields, series, active=run.active, dtype=dtype, meta=meta, title=run.title, overwrite=True) as writer:
         for k in indices:
             writer.append(float(run.times[k]), {name: run[name][k] for name in names})
+        writer.set_clipped({name: (cells[list(indices)], lowest[list(indices)]) for name, (cells, lowest) in run.clipped.items()})
         writer.append_series({name: run.series[name] for name in ("time", *observed)})
         put(writer.file.require_group("meta"), "status", run.status)
     return [out]
 
 
 def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """A Zarr store as xarray writes it, with coordinates and units."""
+    """A Zarr store as xarray writes it, with coordinates and units, and in the attributes of its root what the run says of itself (as
+    JSON text); consolidated, so that it is opened with one read."""
     try:
-        import zarr  # noqa: F401
+        import zarr
     except ImportError as e:
         raise InputError("--to zarr needs zarr, which is not installed. Install it with: pip install xarray zarr.") from e
     if out.exists():
         raise InputError(f"{out} exists already. Choose another folder with --out, or remove it.")
+    about = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _about(run).items()}
     for name in names:  # one at a time in memory
-        run.to_xarray(name).isel(time=list(indices)).to_zarr(out, mode="a", consolidated=False)
+        chosen = run.to_xarray(name).isel(time=list(indices)).assign_attrs(about)
+        chosen.to_zarr(out, mode="a", consolidated=False)
+    with warnings.catch_warnings():  # that the Zarr 3 specification does not have it yet: all of its readers open the store either way
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(out)
     return [out]
 
 
@@ -162,6 +171,7 @@ def _xdmf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
     dimensions = _row([*flat, *run.shape])
     root = ElementTree.Element("Xdmf", Version="2.0")
     series = _item(_item(root, "Domain"), "Grid", GridType="Collection", CollectionType="Temporal")
+    _item(series, "Information", Name="run_id", Value=_name(run)["run_id"])
     for k in indices:
         grid = _item(series, "Grid", Name=run.title or "run", GridType="Uniform")
         _item(grid, "Time", Value=repr(float(run.times[k])))
@@ -181,6 +191,18 @@ def _xdmf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(out, encoding="utf-8", xml_declaration=True)
     return [out]
+
+
+def _name(run: Run) -> dict[str, str]:
+    """Which run it is."""
+    return {"title": run.title, "run_id": run.provenance.get("run_id", "")}
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """All that the run says of itself."""
+    said = summary(run)
+    kept = ("status", "message", "provenance", "parameters", "summary", "clipped")
+    return _name(run) | {key: said[key] for key in kept} | {"config": run.config}
 
 
 def _item(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:

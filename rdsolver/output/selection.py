@@ -11,7 +11,14 @@ from .reader import Run
 
 
 def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
-    """The fields asked for, each once; without names `otherwise`, or all. Raises InputError for one that was not saved."""
+    """The fields asked for, each once; without names `otherwise`, or all.
+
+    Raises InputError for one that was not saved, or when none was.
+    """
+    if not len(run):
+        raise InputError(
+            f"{run.file.filename} kept no fields (output.fields = []). plot --kind timeseries and export --to csv have what it measured."
+        )
     for name in names:
         if name not in run:
             raise InputError(f"--field {name}: {run.file.filename} did not save it. Saved: {', '.join(run) or 'none'}.")

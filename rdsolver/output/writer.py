@@ -189,6 +189,15 @@ class RunWriter:
             _extend(self._time, n, t)
             self._steps.attrs.modify("NSteps", np.int64(n + 1))
 
+    def set_clipped(self, counts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Say of the saved times of some fields how many cells had been below zero, and the lowest, where they come from another run."""
+        if self._clipped is None:
+            return
+        with self._writing(MARGIN):
+            for k, name in enumerate(self._densities):
+                for node, values in zip(self._clipped, counts[name], strict=True):
+                    node[:, k] = values
+
     def append_series(self, values: Mapping[str, np.ndarray]) -> None:
         """Save the observables of n accepted steps: "time" (d) and every series, each of shape (n,)."""
         n = self._series["time"].shape[0]
