@@ -41,7 +41,7 @@ def open_sweep(folder: str | Path) -> Sweep:
     Raises InputError when the folder is no sweep, or nothing of it has been collected.
     """
     path = at_home(folder)
-    return Sweep(path.parent if path.is_file() else path)
+    return Sweep(path.parent if path.name in (DESIGN, SUMMARY, SERIES) else path)
 
 
 def run_folder(folder: Path, name: str) -> Path:
