@@ -6,7 +6,8 @@ import sys
 def main() -> None:
     try:
         from .cli import main as command
-    except KeyboardInterrupt:  # while it is imported: nothing was begun
+    except KeyboardInterrupt:  # while it is imported
+        print("Interrupted: nothing was begun.", file=sys.stderr)
         sys.exit(130)
     command()
 

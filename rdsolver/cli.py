@@ -175,7 +175,7 @@ def resume_command(
 
 @app.command()
 def check(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file that describes the run.")],
     overrides: Overrides = None,
     solver: Annotated[bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")] = False,
     as_json: AsJson = False,
@@ -380,7 +380,7 @@ def validate(
 
 @app.command()
 def sensitivity(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file that describes the run.")],
     overrides: Overrides = None,
     parameters: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U).")
