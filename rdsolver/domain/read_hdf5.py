@@ -131,7 +131,8 @@ def _scale(data: h5py.Dataset, where: str) -> Scale | None:
     names = [name for name in ("add_offset", "scale_factor") if name in data.attrs]
     if not names:
         return None
-    said = {"add_offset": 0.0, "scale_factor": 1.0} | {name: attribute(data, name) for name in names}
+    kept = {name: np.ravel(attribute(data, name)) for name in names}  # netCDF keeps one number as an array of one
+    said = {"add_offset": 0.0, "scale_factor": 1.0} | {name: x[0] if len(x) == 1 else x for name, x in kept.items()}
     unit = "".join(texts(data, "units"))
     return straight(said["add_offset"], said["scale_factor"], where, "" if unit == "1" else unit)
 

@@ -25,6 +25,8 @@ NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)"
 """Where a header names the file with its values."""
 ENDS = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile[^\n]*\n") | {".nrrd": rb"\r?\n\r?\n"}
 """Of a header."""
+HEADER = 2**24
+"""Bytes in which a header is looked for."""
 DOMAIN = ("domain", "space", "time", "???", "none")
 """Kinds of a NRRD axis along which there are voxels; along the others, values of one voxel."""
 SECONDS = re.compile(r"[munp]?s|sec|seconds?|min|minutes?|h|hours?|d|days?|weeks?", re.IGNORECASE)
@@ -109,7 +111,7 @@ def _check_right(directions: np.ndarray, where: str) -> None:
 
 def _nrrd(path: Path, where: str) -> Said:
     with path.open("rb") as stream:
-        text = re.split(rb"\r?\n\r?\n", stream.read(2**16))[0].decode(errors="replace")
+        text = re.split(rb"\r?\n\r?\n", stream.read(HEADER), maxsplit=1)[0].decode(errors="replace")
     fields = {k.replace(" ", "").lower(): v.strip() for k, v in re.findall(r"(?m)^([\w ]+): (.*)", text)}
     if "oldmin" in fields or "oldmax" in fields:
         raise InputError(
@@ -153,8 +155,8 @@ def _unit(stated: str) -> float | None:
 def _metaimage(path: Path, where: str) -> Said:
     """SimpleITK passes over the function that makes intensities of what is stored."""
     with path.open("rb") as stream:
-        text = re.split(rb"ElementDataFile", stream.read(2**16))[0].decode(errors="replace")
-    fields = dict(re.findall(r"(?m)^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t\r]*$", text))
+        text = re.split(rb"(?m)^\s*ElementDataFile\s*[=:]", stream.read(HEADER), maxsplit=1)[0].decode(errors="replace")
+    fields = dict(re.findall(r"(?m)^[ \t]*(\w+)[ \t]*[=:][ \t]*(.*?)[ \t\r]*$", text))
     offset, slope = (fields.get(f"ElementToIntensityFunction{n}", x) for n, x in (("Offset", "0"), ("Slope", "1")))
     return Said(scale=straight(offset, slope, where))
 

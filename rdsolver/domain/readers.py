@@ -141,7 +141,7 @@ def _folder(path: Path, asked: Asked) -> Image:
                 "All slices must be alike: remove what does not belong to the image, or save the slices anew."
             )
         plane[:] = values
-    whole = Place((slice(None),) * 3, SPACE)
+    whole = Place((slice(None),) * 3, SPACE, where)
     return whole.image(stack, (None, *first.voxel), first.scale, first.bits, applied=True)
 
 

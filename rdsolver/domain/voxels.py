@@ -132,7 +132,7 @@ class Asked:
                     f"{self.where}: its axis {axis!r} is none in space ({_told(axes, shape)}). "
                     "Save one part of it as an image of its own, or call the axis z, y or x if it is one."
                 )
-        return Place(tuple(index), tuple(left))
+        return Place(tuple(index), tuple(left), self.where)
 
     def _chosen(self, kind: str, count: int, names: Sequence[str], axes: Sequence[str], shape: Sequence[int], whole: bool) -> Any:
         asked = getattr(self, kind)
@@ -167,10 +167,11 @@ def _told(axes: Sequence[str], shape: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """The part of an array that is the image: how to take it, and what its axes are before."""
+    """The part of an array that is the image: how to take it, what its axes are before, and of what, for a message."""
 
     index: tuple[slice | int, ...]
     axes: tuple[str, ...]
+    where: str
 
     def image(
         self,
@@ -192,7 +193,7 @@ class Place:
         order = _order(axes)
         values, edges = values.transpose(order), tuple(edges[i] for i in order)
         if scale and not applied:
-            check_fits(9 * values.size, "The calibrated image")
+            check_fits(9 * values.size, f"{self.where}, calibrated")
             values = scale(values)
         return Image(values, edges, scale, bits)
 
@@ -233,11 +234,12 @@ def straight(offset: Any, slope: Any, where: str, unit: Any = "", clipped: bool 
     """A calibration by a straight line, None where it changes nothing. Raises InputError when it cannot be one."""
     try:
         line = float(offset), float(slope)
+        told = f"{line[0]:g} + {line[1]:g}"
     except (TypeError, ValueError):
-        line = math.nan, math.nan
+        line, told = (math.nan, math.nan), f"{offset!r:.30} + {slope!r:.30}"
     if not (all(map(math.isfinite, line)) and line[1]):
         raise InputError(
-            f"{where}: its grey values are calibrated by {offset!r} + {slope!r} x stored value, which is no scale. "
+            f"{where}: its grey values are calibrated by {told} x stored value, which is no scale. "
             "Save it with the right calibration, or without one."
         )
     unit = "".join(c for c in str(unit) if c.isprintable())[:40].strip()
