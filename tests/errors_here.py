@@ -217,6 +217,14 @@ def metaimage(*lines: str) -> None:
     Path("a.mha").write_bytes("\n".join(head).encode() + GREY.tobytes())
 
 
+def emptied(name: str) -> None:
+    """The pieces of the heap of an HDF5 file become free, and of no size."""
+    data = bytearray(Path(name).read_bytes())
+    at = data.index(b"GCOL") + 16
+    data[at : at + 16] = bytes(16)
+    Path(name).write_bytes(data)
+
+
 def linked() -> None:
     """An HDF5 file whose values lie in another."""
     hdf5(two=GREY)

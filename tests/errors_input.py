@@ -23,6 +23,7 @@ from errors_here import (
     border,
     changes,
     cut,
+    emptied,
     fails,
     hdf5,
     linked,
@@ -180,6 +181,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-oblique": lambda h: then(nrrd("space dimension: 2", "space directions: (1,0) (1,1)"), h.image(None, "a.nrrd")),
     "image-directions": lambda h: then(nifti(Path("a.nii"), sform=np.zeros((3, 3))), h.image(None, "a.nii")),
     "image-lengths": lambda h: then(metaimage("TransformMatrix = 2 0 0 2"), h.image(None, "a.mha")),
+    "image-vectors": lambda h: then(nifti(Path("a.nii"), "CYX", slope=(2.0, 1.0), intent=1007), h.image(None, "a.nii")),
     "image-sform": lambda h: then(nifti(Path("a.nii"), sform=10 * np.eye(3)), h.image(None, "a.nii")),
     "image-scales": lambda h: then(slices(a=GREY), said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("s/b.tif"), h.image(None, "s")),
     "image-inverted": lambda h: then(tiff("a.tif", GREY, photometric="miniswhite"), h.image(None)),
@@ -210,6 +212,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "file-bomb": lambda h: then(
         h.patch.setattr(untrusted, "SMALL", 0), h.raised(lambda: untrusted.check_unpacks(zlib.compress(bytes(999)), 5, "a"))
     ),
+    "file-heap": lambda h: then(axes("y", "x", values=GREY, note="yx"), emptied("a.h5"), h.image(None, "a.h5")),
     "file-kind": lambda h: then(hdf5(one=np.zeros((9, 9), "V8")), h.image(None, "a.h5")),
     "file-packed": lambda h: then(hdf5(scaled=True), h.image(None, "a.h5")),
     "voxel-missing": lambda h: then(written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('voxel = "20 um"\n', ""))),

@@ -38,19 +38,20 @@ from tests import fuzz_schedules, fuzz_seeds, mutations
 MEMORY = 2 * 2**30  # bytes that a worker may take beyond what it has at its start
 LONGEST = 10.0  # s of computing for one case
 WAIT = 120.0  # s in all, on a busy machine
-IMAGE = """
-[section]
-kind = "image"
-image = "{name}"
-voxel = "20 um"
-threshold = {threshold}
-{thickness}
-[time]
-end = 1
-"""
-
-
 CHOICES = ("0", "0", "1", "3", "99", '"slices"', '"bone"', '"DAPI"')
+WAYS_OUT = (
+    ("section.thickness is missing", "thickness", '"10 um"'),
+    ("Leave thickness out", "thickness", ""),
+    ("Leave section.voxel out", "voxel", ""),
+    ("section.voxel is missing", "voxel", '"20 um"'),
+    ("section.channel = 0 to", "channel", "0"),
+    ("section.frame = 0 to", "frame", "0"),
+    ("section.channel is given", "channel", ""),
+    ("section.frame is given", "frame", ""),
+    ("name one, for example dataset", "dataset", '"scan"'),
+    ('threshold is "', "threshold", '"otsu"'),
+)
+"""What a refusal says, and what its reader then does: a key, and its value, none for left out."""
 
 
 class Reached(Exception):
@@ -74,16 +75,28 @@ def config(path: Path) -> None:
 
 
 def image(path: Path) -> None:
-    """Flat, and as a stack where it is none; of what says that it holds several, one is asked for."""
+    """Flat, and as a stack where it is none; of what says that it holds several, one is asked for, and ways out that are told are gone."""
     rng = Random(path.stat().st_size)
     said = path.name.startswith("said")
-    flat = path.name in ("a.tif", "a.png") or (said and rng.random() < 0.5)
-    threshold = rng.choice(('"otsu"', "110", '"fraction"', '"binary"'))
-    text = IMAGE.format(name=path.name, threshold=threshold, thickness='thickness = "10 um"' if flat else "")
-    keys = "".join(f"{key} = {rng.choice(CHOICES)}\n" for key in ("channel", "frame") if said and rng.random() < 0.2)
-    text = text.replace("threshold", f"{keys}threshold", 1)
-    (path.parent / "image.toml").write_text(text if rng.random() < 0.7 else text.replace('voxel = "20 um"\n', ""))
-    config(path.parent / "image.toml")
+    keys = {"image": json.dumps(path.name), "voxel": '"20 um"', "thickness": '"10 um"'}
+    keys["threshold"] = rng.choice(('"otsu"', "110", '"fraction"', '"binary"'))
+    if path.name not in ("a.tif", "a.png"):
+        del keys["thickness"]
+    if rng.random() > 0.7:
+        del keys["voxel"]
+    keys |= {key: rng.choice(CHOICES) for key in ("channel", "frame") if said and rng.random() < 0.2}
+    for _ in range(6 if said else 1):
+        table = "\n".join(f"{key} = {value}" for key, value in keys.items())
+        (path.parent / "image.toml").write_text(f'[section]\nkind = "image"\n{table}\n[time]\nend = 1\n')
+        try:
+            return config(path.parent / "image.toml")
+        except InputError as error:
+            told = next(((key, value) for words, key, value in WAYS_OUT if words in str(error)), None)
+            if told is None or keys.get(told[0]) == told[1]:
+                raise
+            refusal, (key, value) = error, told
+            keys = {k: v for k, v in (keys | {key: value}).items() if v}
+    raise refusal
 
 
 def run(path: Path) -> None:

@@ -160,6 +160,20 @@ def test_object_arrays_are_not_unpickled(tmp_path):
     refused(tmp_path / "a.npy", "could not be read")
 
 
+def test_a_heap_of_hdf5_with_a_piece_of_no_size(tmp_path):
+    """libhdf5 would look for its end for ever. Texts of no fixed length and references to scales lie in such a heap."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["scan"] = GREY
+        file["scan"].attrs["axes"] = "yx"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"GCOL")
+    assert section_from_image(path, voxel=20, threshold=110, thickness=10).bone.shape == (24, 30)
+    data[at + 16 + 24 : at + 16 + 24 + 16] = bytes(16)  # what follows the text is free, and of no size
+    path.write_bytes(data)
+    refused(path, "is damaged: a heap of it, at byte")
+
+
 # --- run files --------------------------------------------------------------------------------------------------------
 
 

@@ -108,12 +108,12 @@ def components(path, axes):
     path.write_bytes(f"{head}ElementDataFile = LOCAL\n".encode() + np.moveaxis(STACK, 0, -1).tobytes())
 
 
-def nifti(path, axes="ZYX", pixdim=(20.0, 20.0, 20.0), slope=(0.0, 0.0), sform=None):
+def nifti(path, axes="ZYX", pixdim=(20.0, 20.0, 20.0), slope=(0.0, 0.0), sform=None, intent=0):
     """A NIfTI 1 file, lengths in um, written here byte by byte so that what it says is known."""
     dim = {"T": (4, 30, 24, 1, 6, 1, 1, 1), "C": (5, 30, 24, 1, 1, 6, 1, 1)}.get(axes[0], (3, 30, 24, 6, 1, 1, 1, 1))
     head = bytearray(352)
     struct.pack_into("<i36x8h", head, 0, 348, *dim)
-    struct.pack_into("<2h", head, 70, 2, 8)
+    struct.pack_into("<3h", head, 68, intent, 2, 8)
     struct.pack_into("<8f3f", head, 76, 1, *pixdim, 1, 1, 1, 1, 352, *slope)
     head[123] = 3  # um
     if sform is not None:
@@ -362,6 +362,11 @@ def test_a_threshold_is_of_calibrated_values_and_says_so(tmp_path, name):
     plain = section_from_array(STACK, voxel=20, threshold=110)
     assert plain.record["grey_values"] == {"scale": "as stored"}
     assert plain.describe().endswith("threshold 110 (grey values as stored)")
+
+
+def test_times_of_a_nifti_are_calibrated_once(tmp_path):
+    nifti(tmp_path / "a.nii", "TYX", slope=(5.0, -200.0))
+    assert np.array_equal(bone(tmp_path / "a.nii", threshold=300, frame=4, thickness=10, voxel=None).bone, LINE[4] > 300)
 
 
 def test_check_says_on_which_scale_the_threshold_lies(tmp_path, monkeypatch):

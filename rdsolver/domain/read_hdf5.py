@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
-from .untrusted import array, attribute, check_array, open_hdf5, texts
+from .untrusted import array, attribute, check_array, check_heaps, open_hdf5, texts
 from .voxels import MICROMETRES, Asked, Image, Scale, check_size, meaning, straight
 
 AXES = ("_ARRAY_DIMENSIONS", "dimension_names", "dims", "axes", "axis_order", "dimension_order", "dim_order")
@@ -95,6 +95,7 @@ def _scales(data: h5py.Dataset) -> list[h5py.Dataset | None]:
     inner = h5py.check_vlen_dtype(kept.dtype)
     if kept.shape != (data.ndim,) or inner is None or h5py.check_ref_dtype(inner) is not h5py.Reference:
         return none
+    check_heaps(data)
     listed: Any = data.attrs["DIMENSION_LIST"]
     nodes = [data.file[refs[0]] if len(refs) and refs[0] else None for refs in listed]
     return [node if isinstance(node, h5py.Dataset) else None for node in nodes]

@@ -52,6 +52,11 @@ def read_itk(path: Path, asked: Asked) -> Image:
     dimensions, values = reader.GetDimension(), reader.GetNumberOfComponents()
     if said.colour:
         raise colour(where, said.colour)
+    if said.applied and said.scale and (values > 1 or "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID())):
+        raise InputError(
+            f"{where}: it holds several values a voxel, and a scale of them, which is not read. "  # SimpleITK would crash
+            "Save one value a voxel, or without scl_slope and scl_inter."
+        )
     _check_direction(np.reshape(reader.GetDirection(), (dimensions, dimensions)), where)
     voxel = sitk.Image([1] * dimensions, reader.GetPixelID()).GetSizeOfPixelComponent()
     shape = (*reader.GetSize()[::-1], *([values] if values > 1 else []))

@@ -7,9 +7,12 @@ becomes one InputError.
 
 from __future__ import annotations
 
+import mmap
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ import numpy as np
 
 from ..errors import InputError, RdsolverError
 
+HEAP = b"GCOL\x01\0\0\0"
+"""Where HDF5 keeps what has no fixed length."""
 SMALL = 2**26  # bytes; less is not compared with the memory
 DEFLATE = 1032  # bytes that one byte can unpack to, at most
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_LZF}
@@ -113,9 +118,40 @@ def _elsewhere(node: Any) -> bool:
     return isinstance(node, h5py.Dataset) and bool(node.is_virtual or node.external)
 
 
+@lru_cache(maxsize=32)
+def _check_heaps(path: str, version: tuple[int, int]) -> None:
+    """Of a file whose texts and references have no fixed length: its heaps have no free piece of no size, over which libhdf5 would walk
+    for ever. version: of the file, so that it is looked through once.
+    """
+    if not version[0]:
+        return
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(HEAP)
+        while at >= 0:
+            end, piece = min(at + int.from_bytes(content[at + 8 : at + 16], "little"), len(content)), at + 16
+            while piece + 16 <= end:
+                index, size = (
+                    int.from_bytes(content[piece : piece + 2], "little"),
+                    int.from_bytes(content[piece + 8 : piece + 16], "little"),
+                )
+                if index == 0 and size == 0:
+                    raise Damaged(f"{path} is damaged: a heap of it, at byte {at}, has a piece of no size.")
+                piece += 16 + -(-size // 8) * 8 if index else size
+            at = content.find(HEAP, at + 1)
+
+
+def check_heaps(node: Any) -> None:
+    """Before an attribute is read that has no fixed length."""
+    path = node.file.filename
+    said = os.stat(path)
+    _check_heaps(path, (said.st_size, said.st_mtime_ns))
+
+
 def attribute(node: Any, name: str) -> Any:
     """One attribute: numbers, or one text. Raises KeyError when it is not there."""
     found = node.attrs.get_id(name)
+    if found.dtype.kind == "O":
+        check_heaps(node)
     one_text = found.shape == () and h5py.check_string_dtype(found.dtype) is not None
     if found.shape is None or not (one_text or found.dtype.kind in "biufS"):
         raise Damaged(f"{node.file.filename} is damaged: its attribute {name} holds {found.dtype}.")
@@ -130,6 +166,8 @@ def texts(node: Any, name: str) -> list[str]:
     found = node.attrs.get_id(name)
     if found.shape is None or prod(found.shape) > 32 or h5py.check_string_dtype(found.dtype) is None:
         return []
+    if found.dtype.kind == "O":
+        check_heaps(node)
     return [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in np.ravel(node.attrs[name]).tolist()]
 
 
