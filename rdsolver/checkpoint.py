@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from . import locks
 from .domain.untrusted import array, attribute, open_hdf5, reading
 from .errors import InputError, RunError
 from .output import layout
@@ -60,7 +61,7 @@ def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str
     last, before = files(run)
     fresh = _fresh(run)
     try:
-        with h5py.File(fresh, "w", libver=layout.LIBVER, userblock_size=HEAD) as file:
+        with locks.hdf5(fresh, "w", libver=layout.LIBVER, userblock_size=HEAD) as file:
             file.attrs["schema"] = SCHEMA
             layout.put(file.create_group("numbers"), "all", dict(numbers))
             for kind, fields in arrays.items():

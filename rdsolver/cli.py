@@ -44,6 +44,13 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(128 + signal.SIGINT) from None
+        except (ValueError, ImportError) as error:
+            from .device import refused
+
+            if (told := refused(error)) is None:
+                raise
+            typer.echo(str(told), err=True)
+            raise typer.Exit(told.exit_status) from None
         except MemoryError as error:
             typer.echo(f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or image.", err=True)
             raise typer.Exit(RunError.exit_status) from None

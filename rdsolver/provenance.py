@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from . import __version__
+
 PACKAGE = Path(__file__).resolve().parent
 PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py")
 
@@ -61,6 +63,9 @@ def threads() -> int:
 
 @cache
 def version(name: str) -> str:
+    """Of a package, as it runs; of rdsolver its own, as another project has that name on PyPI."""
+    if name == "rdsolver":
+        return __version__
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

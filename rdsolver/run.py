@@ -13,6 +13,7 @@ import numpy as np
 
 from . import checkpoint as checkpoints
 from . import device as devices
+from . import locks
 from .accounts import Account, account_of
 from .domain.untrusted import Damaged, reading
 from .errors import InputError
@@ -93,6 +94,8 @@ def simulate(
         with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
             if path is not None:
                 checkpoints.remove(path)  # of an earlier run
+                for text in locks.warnings(path.parent):
+                    tell.warn(text)
                 if problem.section is not None and problem.section.of_file:
                     writer.set_section(problem.section)
             tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {byte_size(_file_size(problem, account))}")
@@ -164,6 +167,8 @@ def resume(
                 "time": simulation.t,
                 **{k: now[k] for k in ("started", "command", "device", "cpu", "threads", "versions", "git_commit")},
             }
+            for text in locks.warnings(path.parent):
+                tell.warn(text)
             writer.note("resumed", [*began, sitting])
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")

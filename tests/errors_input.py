@@ -5,7 +5,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import PIL.Image
 import tifffile
@@ -43,6 +45,8 @@ from rdsolver.domain import read_tiff, untrusted, voxels
 from rdsolver.domain.images import section_from_array
 from rdsolver.problem import Change, Solver
 
+LIMIT = {"RLIMIT_AS": 9, "RLIM_INFINITY": -1, "getrlimit": lambda which: (10**9, 10**9)}  # ulimit -v 1000000
+
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # command line
     "cli-option": lambda h: h.cli("run", "mine.toml", "--fast"),
@@ -61,6 +65,10 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "cli-twice": lambda h: h.cli("run", "mine.toml", "mine.toml"),
     "cli-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "tpu")),
     "cli-no-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "gpu:9")),
+    "jax-setting": lambda h: then(
+        h.patch.setattr("rdsolver.cli._load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")), h.check()
+    ),
+    "address-space": lambda h: then(h.patch.setattr("rdsolver.device.resource", SimpleNamespace(**LIMIT)), h.check()),
     "cli-written": lambda h: h.cli("export", h.runs / "flat", "--to", "csv", "--out", "/proc/none/a.csv"),
     "path-home": lambda h: then(h.patch.setattr("os.path.expanduser", lambda path: path), h.cli("check", "~/mine.toml")),
     "set-form": lambda h: h.check("x"),

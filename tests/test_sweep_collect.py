@@ -382,7 +382,7 @@ def test_every_design_is_drawn_in_every_way_that_fits(others, which, kind):
 @pytest.mark.filterwarnings("error")
 def test_labels_of_a_sweep_are_shown_as_they_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(MathTextParser, "parse", None)
-    labels = RATIO.replace('"animal A", "animal B"', repr([r"cost $5 & 50% of \nas$", r"_{b^2}$\x$"]))
+    labels = RATIO.replace('"animal A", "animal B"', r"'cost $5 & 50% of \nas$', '_{b^2}$\x$'")
     sweep = collect(put_sweep(tmp_path / "out", design(tmp_path, labels)))
     for kind in SWEEP_KINDS:
         drawn(sweep, kind)

@@ -13,6 +13,7 @@ import pytest
 from sweep_files import made, sweep
 
 from rdsolver.errors import InputError
+from rdsolver.install import install
 from rdsolver.sweep import children, design, engines, estimate, runner
 
 # --- what a file makes ------------------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ def test_dask_that_is_not_installed_is_said(there, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = sweep("sweep.toml", "--engine", "tcp://127.0.0.1:9")
     assert result.exit_code == 2
-    assert 'needs distributed, which is not installed: pip install "rdsolver[cluster]"' in result.output
+    assert f"needs distributed, which is not installed. {install('cluster')}." in result.output
 
 
 # --- what it would take -----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..install import install
 from .voxels import MICROMETRES, Asked, Image, Scale, check_size, colour, meaning, straight
 
 IO = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}
@@ -41,7 +42,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
         import SimpleITK as sitk
     except ImportError as error:
         raise InputError(
-            f"{where}: reading it needs SimpleITK. Install it with: pip install SimpleITK, or save the image as TIFF."
+            f"{where}: reading it needs SimpleITK, which is not installed. {install('images')}, or save the image as TIFF."
         ) from error
     companions(path)
     reader = sitk.ImageFileReader()

@@ -18,6 +18,7 @@ import PIL.Image
 import tifffile
 
 from ..errors import InputError
+from ..install import install
 from .untrusted import SMALL, Damaged, check_fits, check_unpacks, too_much
 from .voxels import MICROMETRES, Asked, Image, Scale, check_size, colour, meaning, straight
 
@@ -121,8 +122,8 @@ def _unpacked(series: Any, where: str) -> np.ndarray:
         packed = tifffile.COMPRESSION(series.keyframe.compression).name
         how = f"compressed by {packed}" if packed != "NONE" else f"packed at {series.keyframe.bitspersample} bits a voxel"
         raise InputError(
-            f"{where}: it is {how}, and reading that needs imagecodecs. "
-            'Install it with: pip install imagecodecs (or "rdsolver[images]"), or save the image with deflate or plain, at 8 or 16 bits.'
+            f"{where}: it is {how}, and reading that needs imagecodecs, which is not installed. "
+            f"{install('images')}, or save the image with deflate or plain, at 8 or 16 bits."
         ) from error
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .. import locks
 from ..errors import InputError, RdsolverError
 
 HEAP = b"GCOL\x01\0\0\0"
@@ -98,7 +99,7 @@ def too_much(what: str, size: int) -> Damaged:
 
 def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
     """A file to read, all of which lies in it. Raises InputError when part of it is elsewhere, else what h5py raises."""
-    file = h5py.File(path, "r", **how)
+    file = locks.hdf5(path, "r", **how)
     try:
         with reading(path):
             elsewhere = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)

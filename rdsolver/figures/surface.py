@@ -14,13 +14,14 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
+from ..install import install
 from ..output.reader import Run
 from . import style
 from .planes import Look, draw_bar, look_of
 
 SURFACE_HEIGHT = 2.4  # inches
 ELEVATION, AZIMUTH = 24.0, -52.0  # degrees: where it is seen from
-MISSING = "The surface of bone needs scikit-image, which is not installed. Install it with: pip install scikit-image."
+MISSING = f"The surface of bone needs scikit-image, which is not installed. {install('figures')}."
 REACH = 1.0  # cells: osteoclasts sit in marrow beside the surface, so the most within this distance counts
 LIT = 0.45  # of the brightness is shading, the rest shows the colour everywhere
 
@@ -46,9 +47,7 @@ def triangles(bone: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, n
     try:
         from skimage.measure import marching_cubes
     except ImportError as e:
-        raise InputError(
-            "The surface of bone needs scikit-image, which is not installed. Install it with: pip install scikit-image."
-        ) from e
+        raise InputError(f"The surface of bone needs scikit-image, which is not installed. {install('figures')}.") from e
     closed = np.pad(np.nan_to_num(bone), 1)  # cut faces of bone are closed
     if closed.max() <= 0.5:
         return np.zeros((0, 3)), np.zeros((0, 3), int)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..domain.grid import Grid
 from ..errors import InputError, writing
+from ..install import install
 from ..models.base import Field, Series
 from ..paths import homely
 from .describe import summary
@@ -146,9 +147,10 @@ def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
     """A Zarr store as xarray writes it, with coordinates and units, and in the attributes of its root what the run says of itself (as
     JSON text); consolidated, so that it is opened with one read."""
     try:
+        import xarray  # noqa: F401
         import zarr
     except ImportError as e:
-        raise InputError("--to zarr needs zarr, which is not installed. Install it with: pip install xarray zarr.") from e
+        raise InputError(f"--to zarr needs {e.name}, which is not installed. {install('export')}.") from e
     if out.exists():
         raise InputError(f"{out} exists already. Choose another folder with --out, or remove it.")
     about = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _about(run).items()}

@@ -15,6 +15,7 @@ import numpy as np
 from .. import given
 from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from ..errors import InputError
+from ..install import install
 from ..paths import at_home
 from . import layout
 from .layout import as_text, dataset
@@ -405,5 +406,5 @@ def _xarray() -> Any:
     try:
         import xarray
     except ImportError as e:
-        raise InputError("to_xarray() needs xarray, which is not installed. Install it with: pip install xarray h5netcdf.") from e
+        raise InputError(f"to_xarray() needs {e.name}, which is not installed. {install('analysis')}.") from e
     return xarray

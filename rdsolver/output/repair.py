@@ -7,9 +7,11 @@ Format: HDF5 File Format Specification 3.0, II.A; checksum: Jenkins' lookup3.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import struct
 from pathlib import Path
+
+from .. import locks
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 VERSIONS = (2, 3)  # of superblocks that end in a checksum
@@ -21,12 +23,8 @@ def extend_to_real_end(path: Path) -> None:
     """Let the superblock of a file say at least its size on the disk; a damaged one is left as it is. Raises BlockingIOError when another
     program has the file open."""
     with path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks
-            pass
+        if not locks.taken(file.fileno()):
+            raise BlockingIOError(errno.EAGAIN, "locked by another program")
         head = file.read(CHECKED + 4)
         size = file.seek(0, 2)
         if len(head) < CHECKED + 4 or head[:8] != SIGNATURE or head[8] not in VERSIONS or head[9] != 8:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import h5py
 import numpy as np
 
+from .. import locks
 from ..domain.grid import Grid
 from ..domain.section import Section
 from ..errors import InputError, RunError
@@ -96,7 +97,7 @@ class RunWriter:
         writer._outside = None if active.all() else ~active[writer._window.slices]
         try:
             extend_to_real_end(path)
-            writer.file = h5py.File(path, "r+", libver=layout.LIBVER)
+            writer.file = locks.hdf5(path, "r+", libver=layout.LIBVER)
         except BlockingIOError as e:
             raise RunError(f"{path} is open in another program, which keeps it locked. Close it, then resume.") from e
         except OSError as e:
@@ -345,7 +346,7 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
         raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return h5py.File(_fresh(path), "w", **kind)
+        return locks.hdf5(_fresh(path), "w", **kind)
     except OSError as e:
         raise InputError(f"{path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
 
@@ -369,4 +370,5 @@ def _fresh(path: Path) -> Path:
 def reason(error: Exception) -> str:
     """What went wrong, without HDF5's own details."""
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    way = " (set HDF5_USE_FILE_LOCKING=FALSE in the environment)" if number in locks.NONE_THERE else ""
+    return os.strerror(number) + way if number else str(error)

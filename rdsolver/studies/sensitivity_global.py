@@ -25,6 +25,7 @@ from ..config import Config
 from ..course import model_of
 from ..domain.section import coarsened
 from ..errors import InputError, RunError
+from ..install import install
 from ..models.base import Parameter
 from ..paths import at_home
 from ..problem import Problem
@@ -89,9 +90,7 @@ def salib() -> tuple[ModuleType, ModuleType]:
         import SALib.sample.morris
         import SALib.sample.sobol
     except ImportError:
-        raise InputError(
-            '--global needs SALib, which is not installed. Install it, in rdsolver\'s folder, with: pip install ".[sensitivity]"'
-        ) from None
+        raise InputError(f"--global needs SALib, which is not installed. {install('sensitivity')}.") from None
     return SALib.sample, SALib.analyze
 
 

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from .. import locks
 from ..config_tables import TimeTable
 from ..errors import InputError
 from ..output import layout
@@ -54,7 +55,7 @@ def collect(folder: str | Path) -> Sweep:
     rows = [_state(folder, name) for name in names]
     columns = {c: _column(c, [row[k] for row in design["rows"]]) for k, c in enumerate(design["columns"])}
     figures: dict[str, np.ndarray] = {}  # observable -> (runs, statistics)
-    with _replaced(folder / SERIES) as aside, h5py.File(aside, "w", libver=layout.LIBVER, track_order=True) as file:
+    with _replaced(folder / SERIES) as aside, locks.hdf5(aside, "w", libver=layout.LIBVER, track_order=True) as file:
         block = _Block(file, len(names), grid(design), taken=("run", "time", "status", *columns))
         for i, row in enumerate(rows):
             if row["status"] != FINISHED:

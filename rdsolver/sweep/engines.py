@@ -20,11 +20,11 @@ from typing import Any
 from .. import config_file
 from ..config_errors import unknown
 from ..errors import InputError
+from ..install import install
 from . import children
 from .children import ChildPool, Seat
 
 CONNECTING = 5  # s
-EXTRA = 'pip install "rdsolver[cluster]"'
 OURS = ("jobs", "interface", "host", "port")
 SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
 WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory", "log_directory", "death_timeout", "shebang")
@@ -198,4 +198,4 @@ def _imported(module: str, asked: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise InputError(f"{asked} needs {module.replace('_', '-')}, which is not installed: {EXTRA}.") from None
+        raise InputError(f"{asked} needs {module.replace('_', '-')}, which is not installed. {install('cluster')}.") from None

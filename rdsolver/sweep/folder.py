@@ -6,7 +6,6 @@ A run is finished when its status.json says so: that file is replaced in one str
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .. import locks
 from ..errors import InputError
 from .design import Design
 from .reader import DESIGN, RUN, STATUS, is_sweep, read_design
@@ -125,13 +125,8 @@ def held(run: Path, stop: Callable[[], bool]) -> Iterator[bool]:
 
 
 def _taken(descriptor: int, enough: Callable[[], bool]) -> bool:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if enough():
-                return False
-            time.sleep(PAUSE)
-        except OSError:  # a file system without locks
-            return True
+    while not locks.taken(descriptor):
+        if enough():
+            return False
+        time.sleep(PAUSE)
+    return True

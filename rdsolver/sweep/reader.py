@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..given import DESIGN, RUN, expect
+from ..install import install
 from ..output import layout
 from ..output.reader import Run, open_run
 from ..output.udunits import READABLE
@@ -152,9 +153,7 @@ class Sweep(Mapping[str, Run]):
             import h5netcdf  # noqa: F401
             import xarray
         except ImportError as error:
-            raise InputError(
-                f"sweep.series needs {error.name}, which is not installed. Install it with: pip install xarray h5netcdf."
-            ) from error
+            raise InputError(f"sweep.series needs {error.name}, which is not installed. {install('analysis')}.") from error
         return xarray.open_dataset(self.folder / SERIES, engine="h5netcdf")
 
     def curves(self, name: str) -> np.ndarray:

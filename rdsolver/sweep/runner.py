@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from .. import locks
 from ..device import in_flight, parted
 from ..errors import InputError, RunError
 from ..paths import at_home
@@ -116,6 +117,8 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: Tells) -> Outc
     check_disk(folder, estimate(design, ended(design, folder)).disk)
     disk.begin(folder, design)
     with disk.driving(folder, PATIENCE) as lock:
+        for text in locks.warnings(folder):
+            tell.say("warning", text)
         statuses = ended(design, folder)
         anew = {i for i, s in statuses.items() if s["status"] == "failed"} if wanted.rerun_failed else set()
         statuses = {i: s for i, s in statuses.items() if i not in anew}

@@ -1,0 +1,46 @@
+"""Locks, which keep two processes from writing one file, and file systems without them: there a run goes on, and its user is told."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import h5py
+
+NONE_THERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system answers that has no locks, such as NFS without its lock daemon."""
+
+
+def taken(descriptor: int) -> bool:
+    """Take the lock of an open file, where there are locks. False when another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+def warnings(folder: Path) -> Iterator[str]:
+    """What to say of a folder whose files cannot be locked."""
+    with TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in NONE_THERE:
+                yield f"{folder}: its file system has no locks, so nothing keeps a second process from writing there. See that none does."
+
+
+def hdf5(path: str | Path, mode: str, **how: Any) -> h5py.File:
+    """An HDF5 file, without a lock where there are none. Raises what h5py raises."""
+    try:
+        return h5py.File(path, mode, **how)
+    except OSError as error:
+        if error.errno not in NONE_THERE:
+            raise
+    return h5py.File(path, mode, **how | {"locking": False})
