@@ -222,7 +222,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # while it goes on
     "sweep-lost": lambda h: driven(h, lambda task: None),
     "sweep-kept": lambda h: then(h.patch.setattr(runner, "record", fails(FULL)), driven(h, fails(children.Died("")), "--retry", "0")),
-    "sweep-table": lambda h: then(h.patch.setattr(collect, "h5py", SimpleNamespace(File=fails(FULL))), driven(h, unlucky)),
+    "sweep-table": lambda h: then(h.patch.setattr(collect, "locks", SimpleNamespace(hdf5=fails(FULL))), driven(h, unlucky)),
     # runs that failed
     "sweep-failed": lambda h: driven(h, unlucky),
     "sweep-too-many": lambda h: driven(h, unlucky, "--max-failures", "0", text='[grid]\n"time.end" = [4, 5]'),
