@@ -1,6 +1,7 @@
 """The verification studies: the quick set passes, a miss is a miss, and what they check would be noticed."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from rdsolver import device
 from rdsolver.cli import app
 from rdsolver.errors import RunError
 from rdsolver.models import lemaire
-from rdsolver.studies import verify, verify_drift, verify_space
+from rdsolver.studies import verify, verify_drift, verify_exact, verify_space
 from rdsolver.studies.rows import at_least, at_most, order
 
 
@@ -48,6 +49,29 @@ def test_a_miss_leaves_with_status_1(tmp_path, monkeypatch):
     assert (rows[2]["observed"], rows[2]["pass"]) == (None, False)
     assert "2 missed" in result.output
     assert not (tmp_path / "figures" / "space.png").exists()
+
+
+def test_what_is_optional_and_not_there_is_said_and_fails_nothing(tmp_path, monkeypatch):
+    for name in ("bone_models", "bone_models.models", "bone_models.models.lemaire_model"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(verify, "STUDIES", (verify_exact.lemaire_2004, lambda quick: iter([at_most("exact: one", 1.0, 0.5)])))
+    monkeypatch.chdir(tmp_path)
+    result, rows = run_verify(tmp_path)
+    assert result.exit_code == 0
+    assert "which is not installed. Install it" in rows[0]["study"]
+    assert (rows[0]["expected"], rows[0]["observed"], rows[0]["pass"]) == ("not run", None, None)
+    assert "1 studies in 0 s: all as expected, 1 not run" in result.output
+
+
+def test_figures_are_drawn_only_where_asked_and_a_folder_that_cannot_be_is_said_first(tmp_path, monkeypatch):
+    drawn, study = [], lambda quick: iter([at_most("exact: one", 1.0, 0.5)])
+    monkeypatch.setattr(verify, "STUDIES", (study,))
+    monkeypatch.setattr("rdsolver.studies.verify_figures.draw", lambda curves, folder: drawn.append(folder) or [])
+    assert CliRunner().invoke(app, ["verify"]).exit_code == 0
+    assert drawn == []
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["verify", "--figures", str(tmp_path / "file")])
+    assert (result.exit_code, "cannot be written" in result.output, "study" in result.output) == (2, True, False)
 
 
 @pytest.fixture

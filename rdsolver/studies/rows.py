@@ -11,12 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One expectation and what came out. expected: in words, e.g. ">= 1.9"; "report": no bound is claimed."""
+    """One expectation and what came out. expected: in words, e.g. ">= 1.9"; "report": no bound is claimed. passed: None where it was not
+    run, for want of something that is optional."""
 
     study: str
     expected: str
     observed: float
-    passed: bool
+    passed: bool | None
 
     def as_json(self) -> dict[str, str | float | bool | None]:
         return {
@@ -52,6 +53,10 @@ def at_most(study: str, bound: float, observed: float) -> Row:
 def report(study: str, observed: float, about: str = "") -> Row:
     """A figure given as it is; it fails only where it is no number."""
     return Row(study, f"report{about and f' ({about})'}", float(observed), isfinite(observed))
+
+
+def not_run(study: str, why: str) -> Row:
+    return Row(f"{study}: {why}", "not run", float("nan"), None)
 
 
 def order(steps: Sequence[float], errors: Sequence[float]) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from pathlib import Path
 
 from .. import device
 from ..errors import RdsolverError
@@ -57,25 +57,21 @@ def _whole(study: Study, quick: bool) -> list[Row | Curve]:
     return found
 
 
-def figures_folder() -> Path | None:
-    """docs/verification of the checkout that rdsolver runs from; None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
-    return root / "docs" / "verification" if (root / "pyproject.toml").is_file() else None
-
-
 class Table:
     """Prints rows as they come: verdict, study, expected, observed."""
 
     WIDTH = 96
+    VERDICTS = {True: "ok", False: "MISS", None: "-"}  # noqa: RUF012
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self.write, self.began, self.missed, self.count = write, time.perf_counter(), 0, 0
+        self.write, self.began, self.count = write, time.perf_counter(), Counter[bool | None]()
         write(f"{'':5}{'study':{self.WIDTH}} {'expected':>22} {'observed':>10}")
 
     def __call__(self, row: Row) -> None:
-        self.count, self.missed = self.count + 1, self.missed + (not row.passed)
-        self.write(f"{'ok' if row.passed else 'MISS':5}{row.study:{self.WIDTH}} {row.expected:>22} {row.observed:>10.4g}")
+        self.count[row.passed] += 1
+        self.write(f"{self.VERDICTS[row.passed]:5}{row.study:{self.WIDTH}} {row.expected:>22} {row.observed:>10.4g}")
 
     def end(self) -> None:
-        verdict = "all as expected" if not self.missed else f"{self.missed} missed"
-        self.write(f"{self.count} studies in {time.perf_counter() - self.began:.0f} s: {verdict}")
+        verdict = f"{self.count[False]} missed" if self.count[False] else "all as expected"
+        verdict += f", {self.count[None]} not run" if self.count[None] else ""
+        self.write(f"{self.count.total() - self.count[None]} studies in {time.perf_counter() - self.began:.0f} s: {verdict}")

@@ -11,10 +11,11 @@ from scipy.optimize import minimize_scalar
 
 from ..domain.grid import Grid
 from ..errors import RunError
+from ..install import install
 from ..models import lemaire
 from ..models.verification import DECAY, DECOY, DECOY_VALUES, FISHER, GRAY_SCOTT
 from ..problem import ModelProblem
-from .rows import Curve, Row, at_most, report, worst
+from .rows import Curve, Row, at_most, not_run, report, worst
 from .runs import State, names, saved, tight
 
 # --- linear -----------------------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ def lemaire_2004(quick: bool) -> Iterator[Row | Curve]:
     try:
         from bone_models.models.lemaire_model import Lemaire_Model  # pyright: ignore[reportMissingImports]
     except ImportError:
-        yield Row(f"{name}: bone-models is not installed", "<= 0.001", float("nan"), False)
+        yield not_run(name, f"it needs bone-models, which is not installed. {install('verify')}")
         return
 
     class Infused(Lemaire_Model):
