@@ -152,6 +152,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
         h.patch.setitem(sys.modules, "skimage.measure", None), h.raised(lambda: triangles(np.ones((3, 3, 3)), (1, 1, 1)))
     ),
     "fields-none": lambda h: h.cli("plot", "--kind", "maps", h.few("a.h5", fields=[])),
+    "fields-outside": lambda h: h.cli("plot", "--kind", "maps", h.edited(lambda f: f["active"].__setitem__(..., 0), "flat")),
     "export-nothing": lambda h: h.raised(lambda: export(opened(h), "npz", Path("a.npz"), [], [0])),
     "export-itself": lambda h: h.cli("export", "--to", "npz", path := h.few("a.npz"), "--out", path),
     "export-exists": lambda h: then(Path("a.zarr").mkdir(), h.cli("export", "--to", "zarr", h.runs / "flat", "--out", "a.zarr")),

@@ -41,7 +41,7 @@ def effect(t, doses):
     return np.prod([1 - 0.99 * np.exp(-(((t - d["time"]) / 8) ** 4)) * (t > d["time"]) for d in doses], axis=0) * np.ones_like(t)
 
 
-def make(grid=FLAT, saved=range(0, 41, 2), doses=(), fields=None, active=None, status="finished", steps=None, **selection):
+def make(grid=FLAT, saved=range(0, 41, 2), doses=(), fields=None, active=None, status="finished", steps=None, constant=None, **selection):
     """A run in memory in which RANKL falls by 100 after each dose, and osteoclasts and NTX with it."""
     agents = sorted({d["agent"] for d in doses}, reverse=True)
     drug_series = [Series(f"{place}_{a}", "nM", f"{a} in {place}") for a in agents for place in ("plasma", "tissue")]
@@ -52,6 +52,9 @@ def make(grid=FLAT, saved=range(0, 41, 2), doses=(), fields=None, active=None, s
     bone = np.clip(2 * np.sin(np.indices(grid.shape).sum(0) / 3.0), 0, 1)
     for t in np.array(saved, float):
         left = effect(t, doses)
+        if constant is not None:
+            writer.append(t, {field.name: np.full(grid.shape, constant) for field in FIELDS})
+            continue
         writer.append(t, {"rankl": 0.003 * left * (1 + 0.2 * bone), "osteoclasts": 20 * left * bone * (1 - bone), "bone": bone})
     t = np.linspace(0, 40, 81) if steps is None else np.array(steps, float)
     left = effect(t, doses)

@@ -19,7 +19,8 @@ from rdsolver.cli import app
 from rdsolver.cli_look import KINDS
 from rdsolver.domain.grid import Grid
 from rdsolver.errors import InputError
-from rdsolver.figures import compare, maps, profile, report, style, surface
+from rdsolver.figures import compare, maps, overview, profile, report, style, surface, timeseries
+from rdsolver.figures.planes import look_of
 from rdsolver.figures.surface import triangles
 from rdsolver.figures.tornado import Bar, Panel, tornado
 from rdsolver.models.base import Field, Series
@@ -263,6 +264,71 @@ def test_texts_of_a_user_are_shown_as_they_are_written(tmp_path, monkeypatch):
         assert rdsolver(command, runs[0], "--out", tmp_path / name, "--field", "mine").exit_code == 0
     panel = Panel(DOLLARS, (Bar(DOLLARS, DOLLARS, "A", 0.5), Bar("b", DOLLARS, "V", -0.2, 0.1)))
     tornado([panel], tmp_path / "tornado.svg", DOLLARS, DOLLARS)
+
+
+# --- runs that hold little, or an odd grid ---------------------------------------------------------------------------
+
+SAID = "there is nothing to|kept no fields|no observable in common that moves"
+LITTLE = {
+    "no fields": ({"fields": ()}, {"maps", "profile"}),
+    "nothing saved": ({"saved": ()}, {"maps", "profile"}),
+    "no step": ({"saved": (), "steps": (), "status": "failed"}, {"maps", "profile", "overview", "timeseries", "compare"}),
+    "the start alone": ({"saved": (0,), "steps": (0,), "status": "failed"}, set()),
+    "stopped before the first time": ({"saved": (), "steps": (0, 1, 2), "status": "stopped"}, {"maps", "profile"}),
+    "a row": ({"grid": Grid((1, 16), (10.0, 10.0), thickness=10.0)}, set()),
+    "a column": ({"grid": Grid((16, 1), (10.0, 10.0), thickness=10.0)}, set()),
+    "a cell": ({"grid": Grid((1, 1), (10.0, 10.0), thickness=10.0)}, set()),
+    "a plane": ({"grid": Grid((1, 8, 10), (20.0, 20.0, 20.0))}, set()),
+    "a rod": ({"grid": Grid((6, 1, 1), (20.0, 20.0, 20.0))}, set()),
+    "one cell of a crop, every third cell": ({"crop": ((2, 4), (3, 5)), "stride": 3}, set()),
+    "outside the field of view": ({"crop": ((0, 3), (0, 3)), "active": disc(FLAT)}, {"maps", "profile"}),
+    "constant": ({"constant": 0.5}, set()),
+    "zero": ({"constant": 0.0}, set()),
+}
+
+
+def of_kind(kind, run):
+    if kind == "compare":
+        return compare.compose([run, make(doses=[dose(10.0)])])
+    if kind in ("overview", "timeseries"):
+        return overview.compose(run) if kind == "overview" else timeseries.compose(run)
+    names, indices = selection.fields(run, [], overview.telling(run)), overview.default_times(run)
+    if kind == "profile":
+        return profile.compose(run, names, indices, selection.centre(run, None))
+    return maps.compose(run, names, indices, overview.most_active(run, indices))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("what", LITTLE)
+def test_whatever_a_run_holds_is_drawn_or_said_in_a_sentence(what):
+    options, refused = LITTLE[what]
+    run = make(**options)
+    of_series = () if options.keys() & {"grid", "crop"} else ("overview", "timeseries", "compare")
+    for kind in ("maps", "profile", *of_series):
+        with matplotlib.rc_context(style.RC):
+            if kind in refused:
+                with pytest.raises(InputError, match=SAID):
+                    of_kind(kind, run)
+            else:
+                inside(of_kind(kind, run))
+
+
+def test_the_letters_of_maps_are_set_and_a_single_ring_is_seen():
+    with matplotlib.rc_context(style.RC):
+        figure = maps.compose(make(), ["rankl"], [0, 20], (0, 0))
+        assert [t.get_weight() for t in figure.findobj(Text) if t.get_text() in ("a", "b")] == ["bold", "bold"]
+        assert not any("bf" in t.get_text() for t in figure.findobj(Text))
+        (line, *_) = profile.compose(make(grid=Grid((1, 1), (10.0, 10.0), thickness=10.0)), ["rankl"], [0], (5.0, 5.0)).axes[0].lines
+        assert line.get_marker() == "o"
+
+
+def test_a_density_a_little_below_zero_is_drawn_from_zero():
+    """As it is in a file of layout 1."""
+    run = make()
+    looks = [look_of(run, name, [np.array([-1e-9, 0.0, 20.0])]) for name in ("rankl", "osteoclasts")]
+    run._meta["model"] = "own"
+    looks.append(look_of(run, "rankl", [np.array([-1e-9, 0.0, 20.0])]))
+    assert all(look.norm.vmin >= 0 for look in looks)
 
 
 # --- movies ----------------------------------------------------------------------------------------------------------

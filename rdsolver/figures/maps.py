@@ -20,6 +20,9 @@ LEAST_WIDTH = 0.4  # inches: a map of a line of cells, or of a section nearly as
 ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
 BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
 HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
+CAPTION_WIDTH = 1.6  # inches: of a line of cells along y on its own, so that what is said under it is not cut off
+LINE_HEIGHT = 0.9  # inches: of a line of cells along x, so that its colour bar has room for its label
+LETTER_WIDTH = 9  # points
 MOST_COLUMNS, MOST_ROWS = 6, 8  # on a page
 
 Column = tuple[int, str]
@@ -67,7 +70,8 @@ def height(slices: Sequence[Slice], columns: int, rows: int) -> float:
 def map_size(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
     """Width and height of one map, inches."""
     width, height = _to_scale(slices, columns)
-    return max(width, LEAST_WIDTH), max(height, LEAST_WIDTH)
+    least = LEAST_WIDTH if columns > 1 else CAPTION_WIDTH
+    return width if width >= LEAST_WIDTH else least, height if height >= LEAST_WIDTH else LINE_HEIGHT
 
 
 def _to_scale(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
@@ -104,8 +108,12 @@ def draw_maps(
     for part in slices:
         name_plane(axes[0, 0], part)
     for letter, ax, (_, caption) in zip(ascii_lowercase, axes[0], columns, strict=False):
-        letters = f"$\\bf{{{letter}}}$  " if len(columns) > 1 else ""
-        ax.set_title(letters + caption, loc="left", pad=3)
+        if len(columns) == 1:
+            ax.set_title(caption, loc="left", pad=3)
+            continue
+        ax.set_title(letter, loc="left", pad=3, weight="bold")
+        at = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(caption, (0, 1), (LETTER_WIDTH, 3), fontsize=style.RC["axes.titlesize"], annotation_clip=False, **at)
     if stretched:
         said = f"{max(bounds(slices)):g} µm long, and drawn wider than it is"
         axes[-1, 0].annotate(said, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=style.SMALL)

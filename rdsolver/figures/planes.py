@@ -81,6 +81,8 @@ def look_of(run: Run, name: str, planes: Iterable[np.ndarray]) -> Look:
     """One look for all planes of a field that are shown together; of another model than bone's linear, from zero where it comes near."""
     spans = [(float(v.min()), float(v.max())) for v in (plane[np.isfinite(plane)] for plane in planes) if v.size]
     lo, hi = min((a for a, _ in spans), default=0.0), max((b for _, b in spans), default=0.0)
+    if -EVENTLESS * hi < lo < 0:  # within the tolerance of a density
+        lo = 0.0
     factor, unit = style.in_print(run[name].unit, max(hi, 0.0))
     lo, hi, label = factor * lo, factor * hi, style.with_unit(run[name].label, unit)
     if run.of_bone:

@@ -69,7 +69,8 @@ def draw_profiles(
         largest = max((float(np.nanmax(v, initial=0.0)) for _, v in lines), default=0.0)
         factor, unit = style.in_print(run[name].unit, largest)
         for (at, values), shade, (_, caption) in zip(lines, shades, columns, strict=True):
-            ax.plot(at, factor * values, color=shade, label=caption)
+            alone = np.isfinite(values).sum() == 1
+            ax.plot(at, factor * values, color=shade, label=caption, marker="o" if alone else "", markersize=3)
         _dress(ax, fill(style.with_unit(run[name].label, unit), LABEL_WIDTH))
     if along:
         axes[-1].set_xlabel(f"{along} (µm)" if line(run) else f"{along} (µm), mean over the other axes")

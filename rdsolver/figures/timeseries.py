@@ -83,12 +83,17 @@ class Course(NamedTuple):
 def timeseries(run: Run, path: Path) -> Path:
     """Draw the time series of a run alone. Raises InputError for an unknown suffix, or when the run came to no step."""
     path = style.checked(path)
+    with matplotlib.rc_context(style.RC):
+        return style.save(compose(run), path)
+
+
+def compose(run: Run) -> Figure:
+    """The time series as a figure."""
     if not len(run.series["time"]):
         raise InputError(f"{run.file.filename} holds no accepted step: there is nothing to draw.")
-    with matplotlib.rc_context(style.RC):
-        figure = Figure((style.WIDTH, height(run)), layout="constrained")
-        draw_series(figure, run)
-        return style.save(figure, path)
+    figure = Figure((style.WIDTH, height(run)), layout="constrained")
+    draw_series(figure, run)
+    return figure
 
 
 def height(run: Run) -> float:

@@ -13,12 +13,14 @@ from .reader import Run
 def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """The fields asked for, each once; without names `otherwise`, or all.
 
-    Raises InputError for one that was not saved, or when none was.
+    Raises InputError for one that was not saved, when none was, or none of their cells lies within the field of view.
     """
     if not len(run):
         raise InputError(
             f"{run.file.filename} kept no fields (output.fields = []). plot --kind timeseries and export --to csv have what it measured."
         )
+    if not run.active.any():
+        raise InputError(f"{run.file.filename}: no saved cell lies within the field of view: there is nothing to show.")
     for name in names:
         if name not in run:
             raise InputError(f"--field {name}: {run.file.filename} did not save it. Saved: {', '.join(run) or 'none'}.")
