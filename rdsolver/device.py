@@ -68,6 +68,7 @@ def on(device: str) -> Iterator[str]:
 
     kind, number = parted(device)
     check_address_space()
+    _check_errors_pass()
     use_cache()
     found = _found(kind)
     index = number or 0
@@ -116,6 +117,19 @@ def check_address_space() -> None:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if 0 <= limit < LEAST_ADDRESSES and limit != resource.RLIM_INFINITY:
         raise _too_few_addresses(limit)
+
+
+def _check_errors_pass() -> None:
+    """Raises InputError where JAX is to raise for what a step that is tried may do: unlike OURS this cannot be set for a while."""
+    import jax
+
+    for kind in ("nan", "divide", "oob"):
+        name = f"jax_error_checking_behavior_{kind}"
+        if getattr(jax.config, name, "ignore") != "ignore":
+            raise InputError(
+                f"{name.upper()} = {getattr(jax.config, name)}, and a step that is tried may do that and is then rejected. "
+                'Unset it, or in Python: jax.config.update("' + name + '", "ignore").'
+            )
 
 
 def _too_few_addresses(limit: int) -> InputError:

@@ -1,5 +1,7 @@
 """Every error of a command, a config, a section, an image or a model of one's own, provoked: id in docs/errors.md -> how."""
 
+import os
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -47,6 +49,22 @@ from rdsolver.problem import Change, Solver
 
 LIMIT = {"RLIMIT_AS": 9, "RLIM_INFINITY": -1, "getrlimit": lambda which: (10**9, 10**9)}  # ulimit -v 1000000
 
+
+def stops_at_nan(h: Here) -> tuple[str, int]:
+    jax.config.update("jax_error_checking_behavior_nan", "raise")
+    try:
+        return h.check()
+    finally:
+        jax.config.update("jax_error_checking_behavior_nan", "ignore")
+
+
+def in_process(h: Here, *words: object, **environment: str) -> tuple[str, int]:
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "rdsolver", *map(str, words)]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    return done.stderr, done.returncode
+
+
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # command line
     "cli-option": lambda h: h.cli("run", "mine.toml", "--fast"),
@@ -68,6 +86,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "jax-setting": lambda h: then(
         h.patch.setattr("rdsolver.cli._load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")), h.check()
     ),
+    "jax-errors": lambda h: stops_at_nan(h),
+    "figures-backend": lambda h: in_process(h, "plot", h.runs / "flat", "--out", "a.png", MPLBACKEND="nonsense"),
     "address-space": lambda h: then(h.patch.setattr("rdsolver.device.resource", SimpleNamespace(**LIMIT)), h.check()),
     "cli-written": lambda h: h.cli("export", h.runs / "flat", "--to", "csv", "--out", "/proc/none/a.csv"),
     "path-home": lambda h: then(h.patch.setattr("os.path.expanduser", lambda path: path), h.cli("check", "~/mine.toml")),
