@@ -18,6 +18,7 @@ from .models.bone.parameters import AT_BASELINE, TISSUES
 from .models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from .output.reader import open_run
 from .problem import ModelProblem, Problem, Source, describe_doses, expected_solves
+from .problem_checks import check_start
 
 Lines = list[tuple[str, str]]  # (topic, text)
 Row = Mapping[str, float]
@@ -219,7 +220,7 @@ class BoneAccount:
 class ModelAccount:
     """Of any other model: its series, and the file it came from.
 
-    Raises InputError for a model in another unit of time than the day (a run file is in days), and for a parameter without value.
+    Raises InputError for a model in another unit of time than the day: a run file is in days.
     """
 
     preparing = "compiling"
@@ -230,9 +231,6 @@ class ModelAccount:
             raise InputError(f'a model is called "{problem.model.name}", which is the name of one of rdsolver. Give it another name.')
         if problem.model.time_unit != "d":
             raise InputError(f'{problem.model.name}: its time_unit is "{problem.model.time_unit}", and a run file is in days. Give "d".')
-        needed = {*(p.name for p in problem.model.parameters), *problem.model.moves.values()}
-        if missing := sorted(needed - problem.parameters.keys()):
-            raise InputError(f"{problem.model.name}: there is no value for {', '.join(missing)}. Declare it in parameters, or give it.")
 
     @property
     def where(self) -> str:
@@ -265,7 +263,8 @@ class ModelAccount:
             if missing:
                 raise InputError(f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it started with.")
             start = {f.name: state[f.name] for f in self.fields}
-        _check_start(p, start)
+        if isinstance(p.initial, Path):
+            check_start(p, start)
         course = PlainCourse(p, start)
         course.check_rates()
         return course
@@ -333,27 +332,6 @@ def _last(path: Path, grid: Grid, bone: np.ndarray | None, expected: str) -> tup
             "A run goes on only on the section it started with: repeat its [section]."
         )
     return state, reference
-
-
-def _check_start(problem: ModelProblem, start: Mapping[str, Any]) -> None:
-    """The initial state is one: its fields are the model's, fit the grid, are finite, and densities are not negative."""
-    name = f"the initial state of {problem.model.name}"
-    fields = {f.name: f for f in problem.fields}
-    if not isinstance(start, Mapping):
-        raise InputError(f"{name} is of type {type(start).__name__}. It must be a dictionary of fields: {', '.join(fields)}.")
-    unknown = sorted(start.keys() - fields.keys())
-    if unknown:
-        raise InputError(f"{name} holds {', '.join(unknown)}, which is none of its fields. Allowed: {', '.join(fields)}.")
-    for key, given in start.items():
-        try:
-            values = np.broadcast_to(np.asarray(given, float), problem.grid.shape)[problem.mask]
-        except (TypeError, ValueError):
-            what = f"an array of shape {np.shape(given)}" if np.ndim(given) else repr(given)
-            raise InputError(f"{name}: {key} is {what}. Give a number, or an array of shape {problem.grid.shape}.") from None
-        if not np.isfinite(values).all():
-            raise InputError(f"{name}: {key} is not finite in {np.count_nonzero(~np.isfinite(values)):,} cells.")
-        if values.min() < 0 and not fields[key].signed:
-            raise InputError(f"{name}: {key} falls to {values.min():g}, and a density is at least 0 (else declare it: signed=True).")
 
 
 def _origin(source: Source | None) -> str:

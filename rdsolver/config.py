@@ -204,10 +204,7 @@ class Config(Table):
             place = kept or coarsened(
                 self.section.build() if section is None else _given(section, self.section, self.whole is not None), self.section.coarsen
             )
-            _check_window(self.output, place.grid)
             borders = tuple(b.border(config_checks.moving(self)[b.field]) for b in self.border)
-            for b in borders:
-                b.contact(place.grid, place.active)  # raises for a side that the section does not have
             if self.tumour:
                 self.tumour.nests_at_start().planted(place)  # raises for a nest that has no place
             solver = Solver(**self.solver.model_dump())
@@ -444,15 +441,3 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
     spacing = tuple(edges * bone.ndim)[: bone.ndim]
     grid = Grid(bone.shape, spacing, borders=(table.borders,) * bone.ndim, thickness=thickness)
     return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"}, bare)
-
-
-def _check_window(output: OutputTable, grid: Grid) -> None:
-    """The crop lies on the grid, and the stride leaves two cells along an axis that has as many."""
-    crop = output.crop or [[0, n] for n in grid.shape]
-    if len(crop) != grid.ndim or not all(len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)):
-        raise InputError(
-            f"output.crop = {crop} does not fit the grid of {' x '.join(map(str, grid.shape))} cells. "
-            f"Give {grid.ndim} ranges [start, stop] within it, one an axis."
-        )
-    if short := [b - a for a, b in crop if 1 < b - a <= output.stride]:
-        raise InputError(f"output.stride = {output.stride} leaves one cell of {min(short)} along an axis. Make it smaller.")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import config_own
+from . import config_own, problem_checks
+from .changes import in_force
 from .config_errors import Fault, shown, unknown
 from .config_tables import listed
 from .instants import SIMULTANEOUS, Instants
+from .model_checks import TAKEN
 from .models.base import Parameter
-from .models.bone.binders import LABELS, OPG, binder_parameters
-from .models.bone.parameters import AT_BASELINE, parameters
+from .models.bone.binders import LABELS, binder_parameters
+from .models.bone.parameters import parameters
 from .models.bone.pharmacokinetics import BISPHOSPHONATE
-from .output.layout import SPECIAL
-from .problem import in_force
+from .problem_checks import bone_fields, bone_moving, changed_faults, dissociation, outside, own_moving, too_late
 from .units import number
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 MOST_DOSES = 10_000
 """In a run."""
-
-CYTOKINES = ("rankl", "opg", "rankl_opg")
-CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
-TUMOUR = ("tumour", "pthrp", "tgf_beta")
-TAKEN = frozenset((*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *SPECIAL))
-"""Names of the model and of the run file, with all parts, which no drug and no extension takes."""
 
 
 def _only(**part: Any) -> set[str]:
@@ -44,9 +38,6 @@ PARTS = (
     ({p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")}, "bone", 'Choose it: model.name = "bone".'),
 )
 """Parameters that a run may lack: what they belong to, and how to have it."""
-
-TISSUE = ("diffusivity", "kon", "K_eff", "loss")
-"""Of a drug's parameters those that act in the tissue; the others make its plasma curve."""
 
 
 def faults(config: Config) -> Iterator[Fault]:
@@ -82,22 +73,15 @@ def field_names(config: Config) -> tuple[str, ...]:
     """What may be saved."""
     if config.whole is not None:
         return tuple(f.name for f in config.whole.unknowns)
-    added = config.extension
-    binders = (name for b in config.binders for name in (b.name, b.complex))
-    membrane = ("rankl_membrane",) if config.model.membrane_rankl else ()
-    cells = CELLS if config.model.name == "bone" else ("response",)
-    return (*CYTOKINES, *binders, *cells, *membrane, *(TUMOUR if config.tumour else ()), *(added.names if added else ()))
+    m = config.model
+    return bone_fields(m.name, config.binders, m.membrane_rankl, config.tumour is not None, config.extension)
 
 
 def moving(config: Config) -> dict[str, str]:
     """What can pass a border, with its unit: the fields that diffuse."""
     if config.whole is not None:
-        return {f.name: f.unit for f in config.whole.unknowns if f.name in config.whole.moves}
-    units = dict.fromkeys((*CYTOKINES, *(name for b in config.binders for name in (b.name, b.complex))), "nM")
-    if config.model.name == "bone":
-        units |= dict.fromkeys(CELLS[:2], "1/mm^3") | dict.fromkeys(TUMOUR if config.tumour else (), "1")
-    own = config.extension.unknowns if config.extension else ()
-    return units | {f.name: f.unit for f in own if config.extension and f.name in config.extension.moves}
+        return own_moving(config.whole)
+    return bone_moving(config.model.name, config.binders, config.tumour is not None, config.extension)
 
 
 def signed(config: Config) -> set[str]:
@@ -217,14 +201,8 @@ def _parameters(config: Config) -> Iterator[Fault]:
             except ValueError as error:
                 yield key, str(error)
             else:
-                if not row.minimum <= found <= row.maximum:
-                    yield key, f"= {shown(value)} is too {'small' if found < row.minimum else 'large'}. {_bounds(row)}"
-
-
-def _bounds(row: Parameter) -> str:
-    unit = "" if row.unit == "1" else f" {row.unit}"
-    most = "and more" if row.maximum == math.inf else f"to {row.maximum:g}{unit}"
-    return f"Allowed: {row.minimum:g}{unit} {most}; plausible: {row.low:g} to {row.high:g}{unit} ({row.meaning})."
+                if text := outside(row, found, value):
+                    yield key, text
 
 
 def _doses(config: Config) -> Iterator[Fault]:
@@ -240,12 +218,7 @@ def _doses(config: Config) -> Iterator[Fault]:
             yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
         late = [t for t in dose.schedule() if over(t)]
         if late:
-            yield f"dose.{i}.at", _too_late("the dose", late[0], config)
-
-
-def _too_late(what: str, t: float, config: Config) -> str:
-    end = config.time.end
-    return f"puts {what} at {t:g} d, when the run is over. Allowed: 0 to {end:g} d, the end not included; move it, or set time.end later."
+            yield f"dose.{i}.at", too_late("the dose", late[0], config.time.end)
 
 
 def _output(config: Config) -> Iterator[Fault]:
@@ -264,7 +237,7 @@ def _changes(config: Config) -> Iterator[Fault]:
             yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
         instant = Instants(config.time.end)
         if instant.over(change.at):
-            yield f"change.{i}.at", _too_late("the change", change.at, config)
+            yield f"change.{i}.at", too_late("the change", change.at, config.time.end)
         elif change.until is not None and change.until - change.at <= instant.within:
             yield (
                 f"change.{i}.until",
@@ -278,42 +251,14 @@ def changeable(config: Config) -> list[str]:
 
 
 def fixed(config: Config, name: str) -> str:
-    """Why a parameter cannot change in time; empty when it can: it is a rate or a property of the tissue."""
-    if config.whole is not None:
-        return ""
-    if name.endswith("_scale"):
-        return "is the size that tolerances are relative to"
-    if name in ("bisphosphonate_dose", "bisphosphonate_release"):
-        return "shapes what is on bone, which is solved ahead of the run"
-    for a in config.agents:
-        if name in {p.name for p in binder_parameters(a)} - {f"{a.name}_{t}" for t in TISSUE}:
-            return "shapes the plasma curve, which is solved ahead of the run"
-    return AT_BASELINE.get(name, "")
+    """Why a parameter cannot change in time; empty when it can."""
+    return "" if config.whole is not None else problem_checks.fixed(name, config.agents)
 
 
 def _in_force(config: Config) -> Iterator[Fault]:
     """Bounds, and koff > 0, at the start and after every change."""
-    if config.whole is None:
-        yield from ((f"model.parameters.{b}_K_eff", text) for b, text in _dissociation(config, config.values))
-    for i, change in enumerate(config.change):
-        values = in_force(config.values, config.changes, change.at)
-        row = config.rows[change.parameter]
-        if not row.minimum <= values[row.name] <= row.maximum:
-            yield f"change.{i}.factor", f"= {change.factor:g} makes {row.name} {values[row.name]:g}. {_bounds(row)}"
-        if config.whole is None and (change.parameter == "rankl_loss" or change.parameter.endswith(("_kon", "_K_eff"))):
-            yield from ((f"change.{i}.factor", f"= {change.factor:g}: {text}") for _, text in _dissociation(config, values))
-
-
-def _dissociation(config: Config, values: dict[str, float]) -> Iterator[tuple[str, str]]:
-    """koff = kon K_eff - rankl_loss of each binder."""
-    for b in (OPG.name, *(a.name for a in config.binders)):
-        kon, K, loss = values[f"{b}_kon"], values[f"{b}_K_eff"], values["rankl_loss"]
-        if kon * K <= loss:
-            need = f"above {loss / kon:.3g} nM" if kon > 0 else "larger, with a kon above 0"
-            yield (
-                b,
-                (
-                    f"gives a dissociation rate that is not positive: {b}_kon {kon:g} x {b}_K_eff {K:g} - rankl_loss {loss:g} "
-                    f"= {kon * K - loss:.3g} /d. Give {b}_K_eff {need}, a larger {b}_kon or a smaller rankl_loss."
-                ),
-            )
+    binders = None if config.whole is not None else config.binders
+    if binders is not None:
+        yield from ((f"model.parameters.{b}_K_eff", text) for b, text in dissociation(binders, config.values))
+    keys = [f"change.{i}.factor" for i in range(len(config.change))]
+    yield from changed_faults(keys, config.changes, config.rows, config.values, binders)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
+from .checks import shortened, unknown
+from .checks import shown as shown
 from .config_file import override_key
 
 Fault = tuple[str, str]
@@ -17,29 +17,6 @@ MOST_TOLD = 12
 
 KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
 """The keys a table may have, with their meanings."""
-
-
-def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
-    """`name` is not one of `allowed`: the nearest of them, and all."""
-    allowed = list(allowed)
-    close = get_close_matches(name[:100], allowed, 1)
-    nearest = f" Did you mean {close[0]}?" if close else ""
-    return f"is not a known {kind}.{nearest} Allowed: {', '.join(allowed)}."
-
-
-def shown(value: Any) -> str:
-    """A value as it stands in a TOML file, shortened."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
-    except RecursionError:
-        text = "(nested too deep)"
-    return shortened(text)
-
-
-def shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def message(file: str, faults: Iterable[Fault], overrides: Sequence[str]) -> str:

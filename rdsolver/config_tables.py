@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
+from .checks import bounds
 from .config_errors import Fault, shown
 from .domain.borders import Border
 from .domain.nests import Nests
@@ -57,10 +58,9 @@ class Quantity:
             result = exact(value, self.unit) if self.unit == "d" else number(value, self.unit)
         except ValueError as error:
             raise self._fault(str(error)) from None
-        if self.above < result <= self.most and result >= self.least:
+        allowed = bounds(result, self.above, self.least, self.most)
+        if not allowed:
             return result
-        bounds = (("above", self.above), ("at least", self.least), ("at most", self.most))
-        allowed = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
         raise self._fault(f"= {shown(value)} must be {allowed}. {way_out(self.unit)}")
 
     def _fault(self, text: str) -> PydanticCustomError:

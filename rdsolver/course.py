@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import plan, steady
+from .changes import factors, in_force
+from .checks import settle
 from .domain.nests import Nests
 from .instants import Instants
 from .models.base import Field, Model
@@ -23,7 +25,7 @@ from .models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Dose, 
 from .models.bone.tissue import TissueModel
 from .operators import borders, multigrid
 from .operators.reductions import Pockets
-from .problem import ModelProblem, Problem, factors, in_force
+from .problem import ModelProblem, Problem
 from .system import Fields, Forcing, System
 from .trial import follows_time, try_rates, unseen
 
@@ -194,7 +196,8 @@ class BoneCourse:
     def with_parameters(self, values: dict[str, float]) -> BoneCourse:
         """The same events, doses and baseline with other parameters from day 0: for derivatives of what they drive."""
         other = copy(self)
-        other.problem = replace(self.problem, parameters=values)
+        other.problem = copy(self.problem)  # unchecked: values may be what JAX differentiates
+        settle(other.problem, parameters=values)
         other._drugs = {0.0: _drugs(other.problem)}
         return other
 

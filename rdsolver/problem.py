@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from . import checks, problem_checks
+from .changes import Change
 from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests
@@ -35,26 +37,17 @@ if TYPE_CHECKING:
     from .models.pointwise import ReactionDiffusion
 
 
-@dataclass(frozen=True)
-class Change:
-    """A parameter multiplied by `factor` from `start` (d) until `end` (d; inf: for good).
-
-    It acts in the run alone, never on the healthy baseline.
-    """
-
-    parameter: str
-    factor: float
-    start: float
-    end: float = float("inf")
-
-
 LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}  # round-off of a step, relative to the scales, with a digit to spare
 MOST_TOLERANCE = 0.1
 
 
+Integrator = Literal["auto", "tr-bdf2", "rkc2", "etdrk4"]
+INTEGRATORS = Integrator.__args__
+
+
 @dataclass(frozen=True)
 class Solver:
-    integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
+    integrator: Integrator = "auto"
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
@@ -62,8 +55,12 @@ class Solver:
     longest_step: float | None = None  # d; None: what the error of a step allows
 
     def __post_init__(self) -> None:
-        if self.longest_step is not None and not self.longest_step > 0:
-            raise InputError(f"solver.longest_step = {self.longest_step!r} must be a time above 0. Leave it out for none.")
+        checks.word("solver.integrator", self.integrator, INTEGRATORS)
+        checks.word("solver.precision", self.precision, tuple(LEAST_TOLERANCE))
+        checks.text("solver.device", self.device)
+        steps = None if self.max_steps is None else checks.whole("solver.max_steps", self.max_steps, 1)
+        longest = self.longest_step if self.longest_step is None else checks.number("solver.longest_step", self.longest_step, "d", above=0)
+        checks.settle(self, tolerance=checks.number("solver.tolerance", self.tolerance), max_steps=steps, longest_step=longest)
         if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:
             least = LEAST_TOLERANCE[self.precision]
             more = f' (down to {LEAST_TOLERANCE["float64"]:g} with precision = "float64").' if self.precision == "float32" else "."
@@ -79,6 +76,16 @@ class Output:
     fields: tuple[str, ...] | None = None
     stride: int = 1
     crop: tuple[tuple[int, int], ...] | None = None
+
+    def __post_init__(self) -> None:
+        names, ranges = 'a list of names, such as ("rankl", "bone")', "one (start, stop) an axis, in cells"
+        span = partial(checks.several, one=checks.whole, what="a start and a stop")
+        checks.settle(
+            self,
+            fields=None if self.fields is None else checks.several("output.fields", self.fields, checks.text, names),
+            stride=checks.whole("output.stride", self.stride, 1),
+            crop=None if self.crop is None else checks.several("output.crop", self.crop, span, ranges),
+        )
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,7 @@ class Problem:
     breaks: tuple[float, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
-        if not 0 < self.section.bone_volume_fraction < 1:
-            raise InputError("section: there is no bone and marrow both, and the model needs a surface. Take another section.")
+        problem_checks.of_bone(self)
         declared = breaks_of(self.extension, self.parameters, self.changes) if self.extension else ()
         instant = _at_instants(self, declared, [d.time for d in self.doses])
         doses = (replace(d, time=instant(d.time)) for d in self.doses)
@@ -276,6 +282,7 @@ class ModelProblem:
         return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, section=section, **rest)
 
     def __post_init__(self) -> None:
+        problem_checks.of_model(self)
         _at_instants(self, breaks_of(self.model, self.parameters, self.changes))
 
     @property
@@ -304,20 +311,6 @@ def file_of(function: Any) -> str:
         function = function.func
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return type(function).__name__ if code is None else code.co_filename
-
-
-def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:
-    """What the parameters that are changed right after time t are multiplied by."""
-    found: dict[str, float] = {}
-    for c in changes:
-        if c.start <= t < c.end:
-            found[c.parameter] = found.get(c.parameter, 1.0) * c.factor
-    return found
-
-
-def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:
-    """Parameters right after time t."""
-    return {**values, **{k: values[k] * f for k, f in factors(changes, t).items()}}
 
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60

@@ -45,14 +45,19 @@ def problem(
     """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs and doses."""
     binders = tuple(map(drug, agents))
     section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
-    p = Problem(section, {}, end, (), agents=binders, **rest)
-    return replace(
-        p,
-        parameters={row.name: row.default(preset) for row in p.rows} | (changed or {}),
-        save=(0.0, end) if save is None else save,
+    parts = {name: rest[name] for name in ("bisphosphonate", "membrane") if name in rest}
+    extension = rest.get("extension")
+    rows = parameters(binders, rest.get("tumour") is not None, extension=extension.rows if extension else (), **parts)
+    return Problem(
+        section,
+        {row.name: row.default(preset) for row in rows} | (changed or {}),
+        end,
+        (0.0, end) if save is None else save,
+        agents=binders,
         preset=preset,
         doses=doses,
         solver=Solver(integrator, tolerance, precision),
+        **rest,
     )
 
 

@@ -73,7 +73,7 @@ def sites() -> list[tuple[str, str]]:
                     pass
                 case ast.Raise(exc=ast.Call(func=ast.Name("ValueError"), args=[text])) if path.name == "units.py":
                     pass
-                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in ("own.py", "file.py"):
+                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in ("model_checks.py", "file.py"):
                     pass
                 case _:
                     continue

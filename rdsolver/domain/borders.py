@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputError
 from .grid import Grid
 
@@ -35,6 +36,21 @@ class Border:
     exchange: float = 0.0
     flux: float | np.ndarray = 0.0
 
+    def __post_init__(self) -> None:
+        where = f'border of "{checks.text("border: field", self.field)}":'
+        checks.word(f"{where} kind", self.kind, Kind.__args__)
+        checks.number(f"{where} exchange", self.exchange, least=0)
+        if self.mask is not None and (self.axis or self.side):
+            raise InputError(f"{where} a side and a mask are given, and it holds at one of them. Leave one out.")
+        idle = {"value": ("flux", "exchange"), "exchange": ("flux",), "flux": ("value", "exchange")}[self.kind]
+        for name in idle:
+            if np.any(np.asarray(getattr(self, name)) != 0):
+                raise InputError(f'{where} {name} has no effect where kind = "{self.kind}". Leave it out, or give another kind.')
+        for name in ("value", "flux"):
+            given = getattr(self, name)
+            if not np.ndim(given):
+                checks.settle(self, **{name: checks.number(f"{where} {name}", given)})
+
     def contact(self, grid: Grid, active: np.ndarray) -> tuple[np.ndarray, ...]:
         """For each axis, the area of faces under the condition per volume of the solved cell beside them, 1/um.
 
@@ -43,6 +59,8 @@ class Border:
         """
         found = tuple(np.zeros(grid.shape) for _ in grid.shape)
         where = f'border of "{self.field}"'
+        for name in ("value", "flux"):
+            checks.either(f"{where}: {name}", getattr(self, name), grid.shape, active)
         if self.mask is None:
             if self.axis not in grid.axes or self.side not in ("low", "high"):
                 raise InputError(f"{where}: axis {self.axis!r}, side {self.side!r}. Allowed: axis {', '.join(grid.axes)}; side low, high.")
@@ -53,8 +71,9 @@ class Border:
             end[a] = 0 if self.side == "low" else -1
             found[a][tuple(end)] = 1 / grid.spacing[a]
         else:
-            if self.mask.shape != grid.shape or np.any(self.mask & active):
-                raise InputError(f"{where}: the mask must have the grid's shape {grid.shape} and hold only cells that are not solved.")
+            checks.mask(f"{where}: the mask", self.mask, grid.shape)
+            if np.any(self.mask & active):
+                raise InputError(f"{where}: the mask must hold only cells that are not solved.")
             for a, h in enumerate(grid.spacing):
                 for step in (1, -1):
                     beside = np.roll(self.mask, step, a)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Literal
 
 import numpy as np
 
+from .. import checks
+from ..errors import InputError
+
 Border = Literal["no-flux", "periodic"]
+BORDERS = Border.__args__
+AXES = ("z", "y", "x")
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,28 @@ class Grid:
     thickness: float | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.shape)
-        if n not in (2, 3) or len(self.spacing) != n:
-            raise ValueError(f"a grid has 2 or 3 axes, got shape {self.shape} and spacing {self.spacing}")
+        shape = checks.several("grid.shape", self.shape, partial(checks.whole, least=1), "the cells along each axis, such as (64, 64)")
+        n = len(shape)
+        if n not in (2, 3):
+            raise InputError(
+                f"grid.shape = {checks.shown(self.shape)} has {n} axes, and a grid has 2 or 3. A line is (1, {n and shape[0]})."
+            )
+        length = partial(checks.number, unit="um", above=0)
+        spacing = checks.several("grid.spacing", self.spacing, length, "an edge for each axis, in um, such as (10.0, 10.0)")
+        origin = checks.several("grid.origin", self.origin, partial(checks.number, unit="um"), "a place for each axis, in um") or (0.0,) * n
+        ends = partial(checks.word, allowed=BORDERS)
+        borders = checks.several("grid.borders", self.borders, ends, 'a word for each axis, such as ("periodic", "periodic")')
+        borders = borders or ("no-flux",) * n
+        for name, values in {"spacing": spacing, "origin": origin, "borders": borders}.items():
+            if len(values) != n:
+                raise InputError(
+                    f"grid.{name} has {len(values)} entries, and the grid {n} axes. Give one for each: {', '.join(AXES[-n:])}."
+                )
         if (n == 2) != (self.thickness is not None):
-            raise ValueError("a 2D grid needs a thickness and a 3D grid has none")
-        object.__setattr__(self, "origin", self.origin or (0.0,) * n)
-        object.__setattr__(self, "borders", self.borders or ("no-flux",) * n)
+            found = "missing: a 2D grid needs one, in um" if n == 2 else f"{self.thickness!r}, and a 3D grid has none. Leave it out"
+            raise InputError(f"grid.thickness is {found}.")
+        thickness = None if self.thickness is None else length("grid.thickness", self.thickness)
+        checks.settle(self, shape=shape, spacing=spacing, origin=origin, borders=borders, thickness=thickness)
 
     @property
     def ndim(self) -> int:
@@ -43,7 +64,7 @@ class Grid:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return ("z", "y", "x")[3 - self.ndim :]
+        return AXES[3 - self.ndim :]
 
     @property
     def cells(self) -> int:

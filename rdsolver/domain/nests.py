@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputError
 from .places import Point, ball, scattered, size
 from .section import Section
@@ -28,6 +30,20 @@ class Nests:
     density: float = 0.5
     spread: float = 0.0
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        place = partial(checks.several, one=partial(checks.number, unit="um"), what="a place, one number an axis")
+        checks.settle(
+            self,
+            at=checks.several("tumour.at", self.at, place, "a list of places, such as ((640.0, 640.0),)"),
+            count=checks.whole("tumour.nests", self.count, 0, 10_000),
+            radius=checks.number("tumour.radius", self.radius, "um", above=0),
+            density=checks.number("tumour.density", self.density, above=0, most=1),
+            spread=checks.number("tumour.spread", self.spread, least=0, most=1),
+            seed=checks.whole("tumour.seed", self.seed),
+        )
+        if not self.at and not self.count and not self.spread:
+            raise InputError("tumour: it begins nowhere. Give places (at), a number of nests (count) or a spread.")
 
     def describe(self) -> str:
         many = len(self.at) + self.count

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputError
 from .grid import Grid
 from .places import ball, scattered, size
@@ -30,6 +31,13 @@ class Section:
     bare: bool = False
 
     def __post_init__(self) -> None:
+        checks.kind("section.grid", self.grid, Grid, "a Grid")
+        bone, active = np.asarray(self.bone), np.asarray(self.active)
+        if bone.dtype.kind not in "biuf":
+            raise InputError(f"section: the bone array holds {bone.dtype}, and fractions from 0 to 1 belong there.")
+        if active.dtype != bool:
+            raise InputError(f"section: the field of view holds {active.dtype}, and True and False belong there. Give it as mask > 0.")
+        checks.settle(self, bone=bone.astype(np.float64, copy=False), active=active)
         if self.bone.shape != self.grid.shape or self.active.shape != self.grid.shape:
             raise InputError(
                 f"section: the bone array has shape {self.bone.shape} and the field of view {self.active.shape}, "

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from ... import checks
+from ...errors import InputError
 from ...instants import SIMULTANEOUS
 
 NG_PER_MG = 1e6
@@ -36,6 +39,15 @@ class Dose:
     route: Literal["sc", "iv"]
     time: float
 
+    def __post_init__(self) -> None:
+        where = f"dose of {checks.text('dose: agent', self.agent)}:"
+        checks.word(f"{where} route", self.route, ("sc", "iv"))
+        checks.settle(
+            self,
+            amount=checks.number(f"{where} amount", self.amount, "mg/kg", least=0),
+            time=checks.number(f"{where} time", self.time, "d", least=0),
+        )
+
 
 @dataclass(frozen=True)
 class Treatment:
@@ -43,6 +55,13 @@ class Treatment:
 
     lesion: float
     doses: tuple[Dose, ...]
+
+    def __post_init__(self) -> None:
+        lesion = checks.number("treatment: lesion", self.lesion, "mm^2", above=0)
+        dose = partial(checks.kind, wanted=Dose, what="a Dose")
+        checks.settle(self, lesion=lesion, doses=checks.several("treatment: doses", self.doses, dose, "a list of Dose"))
+        if not self.doses:
+            raise InputError(f"treatment after a lesion of {lesion:g} mm2: it has no dose. Give one, or leave it out.")
 
 
 @dataclass
