@@ -29,8 +29,8 @@ class Change:
             start=checks.number(f"{where} start", self.start, "d", least=0),
             end=checks.number(f"{where} end", self.end, "d", endless=True),
         )
-        if not self.end > self.start:
-            raise InputError(f"{where} end = {self.end:g} d is not after start = {self.start:g} d. Give a later one, or leave it out.")
+        if self.end < self.start:
+            raise InputError(f"{where} end = {self.end:g} d is before start = {self.start:g} d. Give a later one, or leave it out.")
 
 
 def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:

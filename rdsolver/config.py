@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError
 
-from . import config_checks, config_errors, config_file, config_own, config_text
+from . import checks, config_checks, config_errors, config_file, config_own, config_text
 from .config_bare import bare_numbers
 from .config_errors import Fault
 from .config_sections import Box, Image, Place, Rings, Trabecular
@@ -283,6 +283,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
     """
     path = at_home(path)
     expect(path, "config")
+    overrides = checks.several("overrides", overrides, checks.text, 'a list of changes, such as ["section.seed=2"]')
     return _checked(config_file.read(path, overrides, takes_text), str(path), overrides, allow_python)
 
 
@@ -427,7 +428,10 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
     """What a Python caller gives in place of the file's section. bare: it may hold no bone."""
     if isinstance(section, Section):
         return section
-    bone = np.asarray(section, dtype=np.float64)
+    try:
+        bone = np.asarray(section, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"section = {checks.shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x).") from None
     voxel = table.voxel if isinstance(table, Image) else None
     edges = listed(table.spacing or voxel)
     if bone.ndim not in (2, 3) or len(edges) not in (1, bone.ndim):

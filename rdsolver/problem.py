@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import checks, problem_checks
-from .changes import Change
+from .changes import Change, in_force
 from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests

@@ -289,12 +289,12 @@ def check_start(p: ModelProblem, start: Any) -> None:
     for key, given in start.items():
         try:
             found = np.asarray(given)
-            values = np.broadcast_to(found.astype(float if found.dtype.kind in "biuf" else None), p.grid.shape)[p.mask]
         except (TypeError, ValueError):
-            values = np.asarray("")
-        if values.dtype.kind not in "biuf":
-            what = f"an array of shape {np.shape(given)}" if np.ndim(given) else repr(given)
+            found = np.asarray(None)
+        if found.dtype.kind not in "biuf" or found.shape not in ((), p.grid.shape):
+            what = f"an array of shape {np.shape(found)}" if found.ndim else shown(given)
             raise InputError(f"{name}: {key} is {what}. Give a number, or an array of shape {p.grid.shape}.")
+        values = np.broadcast_to(found, p.grid.shape)[p.mask]
         if not np.isfinite(values).all():
             raise InputError(f"{name}: {key} is not finite in {np.count_nonzero(~np.isfinite(values)):,} cells.")
         if values.min() < 0 and not fields[key].signed:

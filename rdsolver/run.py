@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoint as checkpoints
+from . import checks
 from . import device as devices
 from . import locks
 from .accounts import Account, account_of
@@ -70,6 +71,7 @@ def simulate(
     """
     from .simulation import Simulation
 
+    limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell = reporter or Silent()
     problem = _problem(config, section, device, precision, allow_python)
     account = account_of(problem)
@@ -103,7 +105,6 @@ def simulate(
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in account.begun(course):
                 tell.say(topic, text)
-            limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
             Running(problem, account, writer, tell, limits, marks, spent).go(simulation, course)
     return open_run(path) if path is not None else Run(writer.file)
 
@@ -131,6 +132,7 @@ def resume(
     """
     from .simulation import Kept, Simulation
 
+    limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell, path = reporter or Silent(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
         raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")
@@ -143,7 +145,10 @@ def resume(
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
         if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
             raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
-        problem = problem or problem_of(before, allow_python, moved)
+        kinds = (Problem, ModelProblem)
+        problem = (
+            problem_of(before, allow_python, moved) if problem is None else checks.kind("resume: problem", problem, kinds, "a problem")
+        )
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
         list(checkpoints.differences(then, then))  # it holds what is compared below
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
@@ -172,7 +177,6 @@ def resume(
             writer.note("resumed", [*began, sitting])
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
-            limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
             Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, course)
     return open_run(path)
@@ -330,16 +334,14 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
             raise InputError("simulate: a problem brings its own section; give section= with a config.")
         problem = config
     else:
-        from .config import load_config
+        from .config import Config, load_config
 
         config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
-        problem = config.problem(section)
+        problem = checks.kind("simulate: config", config, Config, "a config's path, a Config, a Problem or a ModelProblem").problem(section)
     solver = problem.solver
     if device is not None:
         solver = replace(solver, device=device)
     if precision is not None:
-        if precision not in ("float32", "float64"):
-            raise InputError(f'precision is "{precision}". Allowed: "float32", "float64".')
         solver = replace(solver, precision=precision)
     return replace(problem, solver=solver)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checkpoint
+from . import checkpoint, checks
 from .accounts import Account
 from .device import peak_memory
 from .output.background import Background
@@ -38,6 +38,10 @@ class Limits:
     walltime: float = float("inf")
     checkpoint: float = CHECKPOINT_EVERY
     stop: Stop = field(default_factory=Stop)
+
+    def __post_init__(self) -> None:
+        checks.number("walltime", self.walltime, "s", endless=True, above=0)
+        checks.number("checkpoint", self.checkpoint, "s", endless=True, least=0)
 
 
 class Running:

@@ -36,6 +36,7 @@ from errors_here import (
 from problems import problem, square
 from test_figures import FLAT
 from test_images import GREY
+from test_python import REFUSED
 
 from rdsolver import checkpoint, load_config, steady
 from rdsolver.domain.images import section_from_array
@@ -53,6 +54,42 @@ from rdsolver.problem import Problem, Solver
 from rdsolver.run import simulate
 from rdsolver.studies import sensitivity_global
 from rdsolver.sweep.runner import Outcome
+
+GIVEN = {
+    "sides": "a border of two places",
+    "idle": "a border with more",
+    "number": "spacing with a unit",
+    "whole": "cells that are a float",
+    "least": "grid of no cells",
+    "flag": "a flag",
+    "text": "a title of another type",
+    "type": "no grid",
+    "list": "one spacing for all",
+    "dictionary": "parameters in a list",
+    "name": "an array of no name",
+    "array-shape": "a mask of another shape",
+    "array-type": "an array of text",
+    "array-finite": "a medium NaN",
+    "array-least": "a medium below 0",
+    "mask-type": "a mask of numbers",
+    "bone-type": "bone of text",
+    "view-type": "field of view of numbers",
+    "grid-axes": "grid of one axis",
+    "grid-entries": "spacings of another number",
+    "grid-thickness": "no thickness",
+    "change": "a change that ends before",
+    "treatment": "a treatment of nothing",
+    "nests": "a tumour nowhere",
+    "field": "no unit",
+    "koff": "koff",
+    "output": "a field not there",
+    "active": "a mask of nothing",
+    "taken": "an array named time",
+    "saved": "a save after the end",
+    "path": "open a number",
+    "no-array": "a ragged section",
+}
+"""Of test_python.py: of each row the case that provokes it."""
 
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # where a run begins
@@ -204,7 +241,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-precision": lambda h: h.raised(lambda: simulate(problem(), precision="half")),
     "python-border": lambda h: h.raised(lambda: met(side(axis="z"))),
     "python-periodic": lambda h: h.raised(lambda: met(side(), "periodic")),
-    "python-mask": lambda h: h.raised(lambda: met(side(mask=np.ones((8, 8), bool)))),
+    "python-mask": lambda h: h.raised(lambda: met(side(mask=np.ones((8, 8), bool), axis="", side=""))),
     "python-border-none": lambda h: h.raised(lambda: met(side(), active=False)),
     "python-unit": lambda h: h.raised(lambda: simulate(load_own(model={"time_unit": "s"}))),
     "python-value": lambda h: h.raised(lambda: simulate(load_own(parameters={}))),
@@ -213,6 +250,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-crop": lambda h: h.raised(lambda: Window.of(FLAT, SimpleNamespace(stride=1, crop=((0, 99),)))),  # pyright: ignore
     "python-fields": lambda h: h.raised(lambda: selected_fields(FIELDS, SimpleNamespace(fields=("gold",)))),  # pyright: ignore
     "python-xarray": lambda h: then(h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())),
+    **{f"python-{row}": lambda h, make=REFUSED[case][0]: h.raised(make) for row, case in GIVEN.items()},
     # samples
     "samples-left": lambda h: then(
         h.patch.setattr(sensitivity_global, "run_sweep", lambda *_: Outcome({}, 6, "stopped by a test")),
