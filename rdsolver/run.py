@@ -132,6 +132,8 @@ def resume(
     """
     from .simulation import Kept, Simulation
 
+    if problem is not None:
+        checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell, path = reporter or Silent(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
@@ -145,10 +147,7 @@ def resume(
         kept, wrong = checkpoints.load(path, then.get("run_id", ""))
         if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
             raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
-        kinds = (Problem, ModelProblem)
-        problem = (
-            problem_of(before, allow_python, moved) if problem is None else checks.kind("resume: problem", problem, kinds, "a problem")
-        )
+        problem = problem or problem_of(before, allow_python, moved)
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
         list(checkpoints.differences(then, then))  # it holds what is compared below
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
