@@ -128,7 +128,7 @@ REFUSED = {
     "a border below 0": (lambda: own(borders=(border(value=-1.0),)), "borders.0.value = -1.0 must be at least 0"),
     "a border twice": (lambda: own(borders=(border(), border())), "has a condition on u already"),
     "a border of another shape": (lambda: own(borders=(border(value=np.ones(3)),)), "value has shape (3,), the grid (8, 8)"),
-    "an integrator": (lambda: Solver(integrator="euler"), "Allowed: 'auto', 'tr-bdf2', 'rkc2', 'etdrk4'"),
+    "an integrator": (lambda: Solver(integrator="euler"), "Allowed: 'auto', 'tr-bdf2', 'rkc2', 'etdrk4', 'etdrk2'."),
     "a tolerance NaN": (lambda: Solver(tolerance=np.nan), "solver.tolerance = nan is not finite"),
     "a precision": (lambda: Solver(precision="half"), "Allowed: 'float32', 'float64'"),
     "a device": (lambda: Solver(device=3), "solver.device = 3 is no text"),
