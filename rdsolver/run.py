@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import checkpoint as checkpoints
-from . import checks
+from . import checks, locks
 from . import device as devices
-from . import locks
 from .accounts import Account, account_of
 from .domain.untrusted import Damaged, reading
 from .errors import InputError

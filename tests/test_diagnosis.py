@@ -61,7 +61,7 @@ def test_the_culprit_is_what_is_broken_then_what_is_lowest_then_what_is_fastest(
 
 @pytest.mark.parametrize(("tolerance", "precision"), [(0.0, "float64"), (-1.0, "float64"), (float("nan"), "float64"), (1e-7, "float32")])
 def test_tolerances_out_of_reach_are_refused(tolerance, precision):
-    with pytest.raises(InputError, match="Allowed|is not finite"):
+    with pytest.raises(InputError, match=r"Allowed|is not finite"):
         Solver("auto", tolerance, precision)
 
 
