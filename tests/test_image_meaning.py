@@ -1,5 +1,6 @@
 """What an image file says of its axes, its directions and its grey values is taken at its word, in every format that says it."""
 
+import gzip
 import importlib
 import json
 import struct
@@ -317,6 +318,15 @@ def test_two_voxel_sizes_in_one_file_are_refused(tmp_path):
     head = "ObjectType = Image\nNDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementSpacing = 0.02 0.02\n"
     (tmp_path / "a.mha").write_bytes(f"{head}TransformMatrix = 2 0 0 1\nElementDataFile = LOCAL\n".encode() + GREY.tobytes())
     refused(tmp_path / "a.mha", r"lengths 2, 1, so that it states two voxel sizes")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "cut.nii.gz"])
+def test_a_nifti_that_is_cut_off_is_not_filled_with_zeros(tmp_path, name):
+    nifti(tmp_path / "whole.nii")
+    data = (tmp_path / "whole.nii").read_bytes()
+    whole = gzip.compress(data)
+    (tmp_path / name).write_bytes({"a.nii": data[:-9], "a.nii.gz": gzip.compress(data[:-9]), "cut.nii.gz": whole[:-100]}[name])
+    refused(tmp_path / name, r"cut off, 4663 bytes of 4672|could not be read", voxel=None)
 
 
 def test_units_of_a_nrrd_are_of_each_axis(tmp_path):

@@ -184,6 +184,7 @@ def _nifti(path: Path, where: str) -> Said:
     dim, [datatype], [slope], [inter] = got["dim"], got["datatype"], got["slope"], got["inter"]
     if datatype in (128, 2304):
         return Said(colour="RGB values")
+    _check_nifti_size(path, got, where)
     if got["sform_code"][0] > 0:
         wide = [i for i in range(3) if dim[0] > i and dim[1 + i] > 1]
         matrix = np.reshape(got["srow"], (3, 4))[:, wide]
@@ -202,11 +203,26 @@ def _nifti(path: Path, where: str) -> Said:
     return Said(("x", "y", "z", "frame", "channel", "sixth", "seventh"), [unit] * 7, scale, applied=True)
 
 
+def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
+    """SimpleITK puts zeros where a file ends before its values do."""
+    start = max(got["offset"][0], 0) if math.isfinite(got["offset"][0]) else 0
+    needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * max(got["bits"][0], 0) // 8
+    there = 0
+    if path.suffix.lower() != ".gz":
+        there = path.stat().st_size
+    else:
+        with gzip.open(path) as stream:
+            while there < needed and (block := stream.read(2**20)):
+                there += len(block)
+    if there < needed:
+        raise InputError(f"{where}: the file is cut off, {there} bytes of {needed}. Copy or save the image again.")
+
+
 NIFTI = {
-    348: {"dim": ("8h", 40), "datatype": ("h", 70), "pixdim": ("8f", 76), "slope": ("f", 112), "inter": ("f", 116),
-          "xyzt_units": ("b", 123), "sform_code": ("h", 254), "srow": ("12f", 280)},
-    540: {"dim": ("8q", 16), "datatype": ("h", 12), "pixdim": ("8d", 104), "slope": ("d", 176), "inter": ("d", 184),
-          "xyzt_units": ("i", 500), "sform_code": ("i", 348), "srow": ("12d", 400)},
+    348: {"dim": ("8h", 40), "datatype": ("h", 70), "bits": ("h", 72), "pixdim": ("8f", 76), "offset": ("f", 108), "slope": ("f", 112),
+          "inter": ("f", 116), "xyzt_units": ("b", 123), "sform_code": ("h", 254), "srow": ("12f", 280)},
+    540: {"dim": ("8q", 16), "datatype": ("h", 12), "bits": ("h", 14), "pixdim": ("8d", 104), "offset": ("q", 168), "slope": ("d", 176),
+          "inter": ("d", 184), "xyzt_units": ("i", 500), "sform_code": ("i", 348), "srow": ("12d", 400)},
 }  # fmt: skip
 """By the size of the header, of NIfTI 1 and 2: form and place of what is read."""
 HEADERS = {".nrrd": _nrrd, ".mha": _metaimage, ".mhd": _metaimage, ".nii": _nifti, ".gz": _nifti}
