@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal
 
+from .config_file import DEEP, QUOTED
 from .errors import InputError
 
 Kind = Literal["config", "sweep file", "run", "sweep", "image", "model", ""]
@@ -84,7 +85,8 @@ def _is_run(path: Path) -> bool:
 
 def _of_text(text: bytes) -> Kind:
     try:
-        tables = tomllib.loads(text.decode("utf-8-sig"))
+        decoded = text.decode("utf-8-sig")
+        tables = {} if DEEP.search(QUOTED.sub("k", decoded)) else tomllib.loads(decoded)
     except (ValueError, RecursionError):
         return ""
     if isinstance(tables.get("base"), str):
