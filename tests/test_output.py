@@ -319,6 +319,20 @@ def test_paraview_reads_it(saved):
         np.testing.assert_array_equal(np.reshape(got["arrays"][name], grid.shape), np.where(circle(grid), expected, np.nan))
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("vtkmodules"), reason="vtk is not installed")
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (1, 6, 7)])
+def test_paraview_reads_what_is_one_cell_thick_as_cells(shape, tmp_path):
+    ndim = len(shape)
+    grid = Grid(shape, (10.0, 20.0, 30.0)[-ndim:], (5.0,) * ndim, thickness=7.0 if ndim == 2 else None)
+    with RunWriter(tmp_path / "run.h5", grid, FIELDS[:1], [], active=np.ones(shape, bool)) as writer:
+        for t in range(2):
+            writer.append(float(t), {FIELDS[0].name: np.arange(np.prod(shape)).reshape(shape) + t})
+    got = elsewhere(READ_VTK.replace("GetPointData", "GetCellData"), tmp_path / "run.h5")
+    assert got["shape"] == [n + 1 for n in reversed(shape)] + [1] * (3 - ndim)
+    assert got["origin"] == [5.0] * ndim + [0.0] * (3 - ndim)
+    np.testing.assert_array_equal(got["arrays"][FIELDS[0].name], np.arange(np.prod(shape)) + 1.0)
+
+
 def test_to_xarray_carries_units(saved):
     pytest.importorskip("xarray")
     path, grid = saved

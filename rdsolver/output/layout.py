@@ -323,26 +323,28 @@ def read_section(file: h5py.File, record: Mapping[str, Any]) -> Section:
 def create_vtk(file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None) -> h5py.Group:
     """`/VTKHDF`: an image of points at the cell centres, every array a link. Returns its Steps group.
 
-    All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick has no arrays here: VTK reads
-    it as an image of fewer dimensions, which the datasets do not have.
+    All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick is an image of cells instead: VTK would
+    read one of points as an image of fewer dimensions, which the datasets do not have.
     """
     vtk = file.create_group("VTKHDF", track_order=True)
-    flat = 3 - len(window.shape)
-    extent = [edge for n in reversed(window.shape) for edge in (0, n - 1)]
+    flat, thin = 3 - len(window.shape), min(window.shape) == 1
+    kind, ends = ("CellData", 0.5) if thin else ("PointData", 0.0)
+    extent = [edge for n in reversed(window.shape) for edge in (0, n if thin else n - 1)]
     vtk.attrs["Version"] = np.array([2, 0], "i8")
     vtk.attrs["Type"] = np.array(b"ImageData", h5py.string_dtype("ascii", len("ImageData")))
     vtk.attrs["WholeExtent"] = np.array(extent + [0, 0] * flat, "i8")
-    vtk.attrs["Origin"] = np.array([c[0] for c in reversed(window.centres)] + [0.0] * flat)
+    begin = [c[0] - ends * h for c, h in zip(window.centres, window.spacing, strict=True)]
+    vtk.attrs["Origin"] = np.array([*reversed(begin), *[0.0] * flat])
     vtk.attrs["Spacing"] = np.array([*reversed(window.spacing), *[thickness or 1.0] * flat])
     vtk.attrs["Direction"] = np.eye(3).ravel()
-    points = vtk.create_group("PointData", track_order=True)
+    arrays = vtk.create_group(kind, track_order=True)
     steps = vtk.create_group("Steps", track_order=True)
     steps.attrs["NSteps"] = np.int64(0)
     steps["Values"] = h5py.SoftLink("/time")
     shared = steps.create_dataset("Offsets", (0,), "i8", maxshape=(None,), chunks=(SERIES_CHUNK,), track_order=True)
     shared.dims[0].attach_scale(dataset(file, "time"))
-    offsets = steps.create_group("PointDataOffsets", track_order=True)
-    for name in fields if min(window.shape) > 1 else ():
-        points[name] = h5py.SoftLink(f"/{name}")
+    offsets = steps.create_group(f"{kind}Offsets", track_order=True)
+    for name in fields:
+        arrays[name] = h5py.SoftLink(f"/{name}")
         offsets[name] = h5py.SoftLink(f"{steps.name}/Offsets")
     return steps
