@@ -51,11 +51,12 @@ class After(Stop):
         return "" if self.left >= 0 else "a test"
 
 
-def treated(**rest):
+def treated(end=5.0, save=(0.0, 0.7, 2.0, 5.0), **rest):
     """Doses, one at a time that is saved, and a parameter changed for a while."""
     doses = (Dose("fc_opg", 3.0, "sc", 0.0), Dose("fc_opg", 3.0, "sc", 2.0), Dose("fc_opg", 1.0, "iv", 3.5))
     changes = (Change("rankl_production", 2.0, 1.0, 3.0),)
-    return problem(square(24), agents=("fc_opg",), doses=doses, changes=changes, end=5.0, save=(0.0, 0.7, 2.0, 5.0), **rest)
+    doses = tuple(d for d in doses if d.time < end)
+    return problem(square(24), agents=("fc_opg",), doses=doses, changes=changes, end=end, save=save, **rest)
 
 
 def waiting():
@@ -80,8 +81,8 @@ def own():
 CASES = {
     "tr-bdf2": lambda: treated(precision="float64"),
     "float32": lambda: treated(precision="float32"),
-    "rkc2": lambda: replace(treated(precision="float64", integrator="rkc2"), end=1.5, save=(0.3, 1.5)),
-    "rkc2 float32": lambda: replace(treated(precision="float32", integrator="rkc2"), end=1.5, save=(0.3, 1.5)),
+    "rkc2": lambda: treated(1.5, (0.3, 1.5), precision="float64", integrator="rkc2"),
+    "rkc2 float32": lambda: treated(1.5, (0.3, 1.5), precision="float32", integrator="rkc2"),
     "etdrk4": lambda: replace(own(), solver=Solver("etdrk4", 1e-7, "float64")),
     "waiting": waiting,
     "own": own,
