@@ -329,6 +329,14 @@ def test_a_nifti_that_is_cut_off_is_not_filled_with_zeros(tmp_path, name):
     refused(tmp_path / name, r"cut off, 4663 bytes of 4672|could not be read", voxel=None)
 
 
+def test_complex_values_of_a_nifti_are_refused_before_they_are_read(tmp_path):
+    nifti(tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    struct.pack_into("<h", data, 70, 32)
+    (tmp_path / "a.nii").write_bytes(data)
+    refused(tmp_path / "a.nii", "values of type complex", voxel=None)
+
+
 def test_units_of_a_nrrd_are_of_each_axis(tmp_path):
     head = 'NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspacings: 20 20 0.03\nunits: "um" "um" "mm"\n\n'
     (tmp_path / "a.nrrd").write_bytes(head.encode() + STACK.tobytes())
@@ -377,6 +385,12 @@ def test_a_threshold_is_of_calibrated_values_and_says_so(tmp_path, name):
 def test_times_of_a_nifti_are_calibrated_once(tmp_path):
     nifti(tmp_path / "a.nii", "TYX", slope=(5.0, -200.0))
     assert np.array_equal(bone(tmp_path / "a.nii", threshold=300, frame=4, thickness=10, voxel=None).bone, LINE[4] > 300)
+
+
+def test_a_nifti_with_an_offset_and_no_slope_is_refused(tmp_path):
+    """scl_slope = 0 means that nothing is scaled; SimpleITK adds scl_inter all the same."""
+    nifti(tmp_path / "a.nii", slope=(0.0, 5.0))
+    refused(tmp_path / "a.nii", r"calibrated by 5 \+ 0 x stored value, which is no scale", voxel=None)
 
 
 def test_check_says_on_which_scale_the_threshold_lies(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
     dimensions, values = reader.GetDimension(), reader.GetNumberOfComponents()
     if said.colour:
         raise colour(where, said.colour)
-    if said.applied and said.scale and (values > 1 or "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID())):
+    if said.applied and said.scale and values > 1:
         raise InputError(
             f"{where}: it holds several values a voxel, and a scale of them, which is not read. "  # SimpleITK would crash
             "Save one value a voxel, or without scl_slope and scl_inter."
@@ -184,6 +184,8 @@ def _nifti(path: Path, where: str) -> Said:
     dim, [datatype], [slope], [inter] = got["dim"], got["datatype"], got["slope"], got["inter"]
     if datatype in (128, 2304):
         return Said(colour="RGB values")
+    if datatype in COMPLEX:
+        raise InputError(f"{where}: it holds values of type complex. Give real numbers: integers or floats.")  # SimpleITK would crash
     _check_nifti_size(path, got, where)
     if got["sform_code"][0] > 0:
         wide = [i for i in range(3) if dim[0] > i and dim[1 + i] > 1]
@@ -198,7 +200,7 @@ def _nifti(path: Path, where: str) -> Said:
                 "Save it with the one that is right."
             )
         _check_right(matrix / lengths, where) if len(wide) else None
-    scale = straight(inter, slope, where) if slope else None
+    scale = straight(inter, slope, where) if slope or inter else None  # SimpleITK adds scl_inter also where scl_slope is 0
     unit = 1e3 if got["xyzt_units"][0] & 7 else None  # code 0 is "unknown"
     return Said(("x", "y", "z", "frame", "channel", "sixth", "seventh"), [unit] * 7, scale, applied=True)
 
@@ -206,7 +208,7 @@ def _nifti(path: Path, where: str) -> Said:
 def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
     """SimpleITK puts zeros where a file ends before its values do."""
     start = max(got["offset"][0], 0) if math.isfinite(got["offset"][0]) else 0
-    needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * max(got["bits"][0], 0) // 8
+    needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * BYTES.get(got["datatype"][0], 0)
     there = 0
     if path.suffix.lower() != ".gz":
         there = path.stat().st_size
@@ -219,12 +221,15 @@ def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
 
 
 NIFTI = {
-    348: {"dim": ("8h", 40), "datatype": ("h", 70), "bits": ("h", 72), "pixdim": ("8f", 76), "offset": ("f", 108), "slope": ("f", 112),
+    348: {"dim": ("8h", 40), "datatype": ("h", 70), "pixdim": ("8f", 76), "offset": ("f", 108), "slope": ("f", 112),
           "inter": ("f", 116), "xyzt_units": ("b", 123), "sform_code": ("h", 254), "srow": ("12f", 280)},
-    540: {"dim": ("8q", 16), "datatype": ("h", 12), "bits": ("h", 14), "pixdim": ("8d", 104), "offset": ("q", 168), "slope": ("d", 176),
+    540: {"dim": ("8q", 16), "datatype": ("h", 12), "pixdim": ("8d", 104), "offset": ("q", 168), "slope": ("d", 176),
           "inter": ("d", 184), "xyzt_units": ("i", 500), "sform_code": ("i", 348), "srow": ("12d", 400)},
 }  # fmt: skip
 """By the size of the header, of NIfTI 1 and 2: form and place of what is read."""
+BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1536: 16, 2304: 4}
+"""Of a value, by NIfTI's number of its type."""
+COMPLEX = (32, 1792, 2048)
 HEADERS = {".nrrd": _nrrd, ".mha": _metaimage, ".mhd": _metaimage, ".nii": _nifti, ".gz": _nifti}
 
 
