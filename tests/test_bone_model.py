@@ -106,7 +106,7 @@ def test_interpolated_plasma_follows_the_curve():
     plasma = Plasma("fc_opg", v)
     plasma.give(Dose("fc_opg", 3.0, "sc", 0.0))
     rows = [jnp.asarray(x)[None] for x in plasma.advance(0.0, 60.0)]
-    forcing = Forcing(*rows, names=("plasma_fc_opg",))
+    forcing = Forcing(*rows, jnp.asarray(60.0), ("plasma_fc_opg",))
     t = np.linspace(0.1, 59.9, 50)
     got = np.array([float(forcing.at(jnp.asarray(x), jnp.float64)["plasma_fc_opg"]) for x in t])
     want = curve("fc_opg", v, [Dose("fc_opg", 3.0, "sc", 0.0)], t) / 90.0

@@ -44,9 +44,10 @@ class Section:
                 f"the grid {self.grid.shape}. All three must agree."
             )
         if not np.all(np.isfinite(self.bone)) or self.bone.min() < 0 or self.bone.max() > 1:
+            finite = self.bone[np.isfinite(self.bone)]
+            span = f"{finite.min():g} to {finite.max():g}" if finite.size else "none"
             raise InputError(
-                "section: bone fractions must be finite and between 0 and 1, "
-                f"found {np.nanmin(self.bone):g} to {np.nanmax(self.bone):g} with "
+                f"section: bone fractions must be finite and between 0 and 1, found {span} with "
                 f"{np.count_nonzero(~np.isfinite(self.bone))} cells not finite."
             )
         if not self.active.any():

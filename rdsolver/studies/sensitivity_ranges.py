@@ -31,7 +31,8 @@ class Range:
         """The value at a share of the range, in [0, 1]; low: instead of its own."""
         least = self.low if low is None else low
         if self.logarithmic:
-            return exp(log(least) + share * (log(self.high) - log(least)))
+            found = exp(log(least) + share * (log(self.high) - log(least)))
+            return min(max(found, least), self.high)  # round-off leads out of no range
         return least + share * (self.high - least)
 
 
