@@ -6,48 +6,18 @@ a message calls the value, such as "grid.spacing".
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, shown, unknown
 
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 """Of a field, a parameter, a cell array: what an attribute of Python and a dataset of HDF5 can both be called."""
-
-
-# --- words ---------------------------------------------------------------------------------------------------------------
-
-
-def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
-    """`name` is not one of `allowed`: the nearest of them, and all."""
-    allowed = list(allowed)
-    close = get_close_matches(str(name)[:100], allowed, 1)
-    nearest = f" Did you mean {close[0]}?" if close else ""
-    return f"is not a known {kind}.{nearest} Allowed: {', '.join(allowed)}."
-
-
-def shown(value: Any) -> str:
-    """A value as it stands in a TOML file, shortened; an array by its shape and type."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}, {value.dtype}"
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=lambda x: x.item() if isinstance(x, np.generic) else str(x))
-    except (TypeError, ValueError):
-        text = str(value)
-    except RecursionError:
-        text = "(nested too deep)"
-    return shortened(text)
-
-
-def shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def bounds(value: float, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> str:

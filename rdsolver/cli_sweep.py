@@ -139,8 +139,8 @@ def one(
     quiet: Quiet = False,
 ) -> None:
     """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
-    from .config_errors import unknown
     from .device import parted
+    from .errors import unknown
     from .sweep.folder import design_of, status_of
     from .sweep.reader import run_folder
     from .sweep.runner import Wanted

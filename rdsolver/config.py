@@ -37,7 +37,7 @@ from .config_tables import (
 )
 from .domain.grid import Grid
 from .domain.section import Section, coarsened
-from .errors import InputError
+from .errors import InputError, shown
 from .given import expect
 from .models.base import Parameter
 from .models.bone.binders import LABELS, Binder, drug
@@ -431,7 +431,7 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
     try:
         bone = np.asarray(section, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"section = {checks.shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x).") from None
+        raise InputError(f"section = {shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x).") from None
     voxel = table.voxel if isinstance(table, Image) else None
     edges = listed(table.spacing or voxel)
     if bone.ndim not in (2, 3) or len(edges) not in (1, bone.ndim):

@@ -7,8 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from . import config_checks
-from .config_errors import Fault, shown
+from .config_errors import Fault
 from .config_tables import Quantity, Table
+from .errors import shown
 from .units import bare
 
 if TYPE_CHECKING:

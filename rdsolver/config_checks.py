@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import config_own, problem_checks
 from .changes import in_force
-from .config_errors import Fault, shown, unknown
+from .config_errors import Fault
 from .config_tables import listed
+from .errors import shown, unknown
 from .instants import SIMULTANEOUS, Instants
 from .model_checks import TAKEN
 from .models.base import Parameter

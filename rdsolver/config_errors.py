@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .checks import shortened, unknown
-from .checks import shown as shown
 from .config_file import override_key
+from .errors import shortened, shown, unknown
 
 Fault = tuple[str, str]
 """A key, and what is wrong with it: the message is "file: key text"."""

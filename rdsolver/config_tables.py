@@ -20,9 +20,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from .checks import bounds
-from .config_errors import Fault, shown
+from .config_errors import Fault
 from .domain.borders import Border
 from .domain.nests import Nests
+from .errors import shown
 from .instants import SIMULTANEOUS, Instants
 from .units import Exact, exact, number, way_out
 

@@ -1,11 +1,15 @@
-"""The errors a user can meet, each with the exit status the command line gives it."""
+"""The errors a user can meet, each with the exit status the command line gives it, and words that messages share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date, time
+from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 LONGEST = 2000  # characters of a message
 STDOUT = Path("-")
@@ -61,3 +65,33 @@ def traced(error: BaseException, file: str) -> str:
         line = next((f.lineno for f in reversed(extract_tb(error.__traceback__)) if f.filename == file), None)
         text = str(error).strip().partition("\n")[0]
     return f"{file}{f', line {line}' if line else ''}: {type(error).__name__}{f': {text}' if text else ''}"
+
+
+# --- words ---------------------------------------------------------------------------------------------------------------
+
+
+def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
+    """`name` is not one of `allowed`: the nearest of them, and all."""
+    allowed = list(allowed)
+    close = get_close_matches(str(name)[:100], allowed, 1)
+    nearest = f" Did you mean {close[0]}?" if close else ""
+    return f"is not a known {kind}.{nearest} Allowed: {', '.join(allowed)}."
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a TOML file, shortened; an array by its shape and type."""
+    if hasattr(value, "dtype") and value.shape:
+        return f"an array of shape {value.shape}, {value.dtype}"
+    if isinstance(value, date | time):
+        return str(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=lambda x: x.item() if hasattr(x, "dtype") else str(x))
+    except (TypeError, ValueError):
+        text = str(value)
+    except RecursionError:
+        text = "(nested too deep)"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -6,8 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .config_errors import unknown
-from .errors import InputError, writing
+from .errors import InputError, unknown, writing
 
 
 def folder() -> Path:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from .checks import NAME, shown, unknown
+from .checks import NAME
 from .domain.where import Lives
+from .errors import shown, unknown
 from .models.base import Field, Parameter
 from .models.bone.binders import LABELS, OPG, Binder, binder_parameters
 from .models.bone.parameters import parameters

@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from . import model_checks
-from .checks import NAME, shown
-from .errors import InputError, traced
+from .checks import NAME
+from .errors import InputError, shown, traced
 from .models.bone.extension import Extension
 from .models.pointwise import ReactionDiffusion
 from .problem import Source

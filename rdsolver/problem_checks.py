@@ -12,12 +12,11 @@ import numpy as np
 
 from . import checks, model_checks
 from .changes import Change, in_force
-from .checks import shown, unknown
 from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
-from .errors import InputError
+from .errors import InputError, shown, unknown
 from .instants import Instants
 from .model_checks import CELLS, CYTOKINES, TUMOUR, Fault
 from .models.base import Parameter

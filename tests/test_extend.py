@@ -54,8 +54,7 @@ def test_the_page_shows_the_files_that_come_with_rdsolver():
     assert (ROOT / "configs" / "gray_scott.py").read_text(encoding="utf-8") == GRAY_SCOTT
     assert (ROOT / "configs" / "gray_scott.toml").read_text(encoding="utf-8") == GRAY_TOML
     assert len(GRAY_SCOTT.splitlines()) < 40
-    listed = rdsolver("example", allow=False).stdout
-    assert "rdsolver example gray_scott.py > gray_scott.py" in listed
+    assert "gray_scott" in rdsolver("example", allow=False).stdout
     assert rdsolver("example", "gray_scott.py", allow=False).stdout == GRAY_SCOTT
 
 

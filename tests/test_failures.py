@@ -154,7 +154,7 @@ def test_memory_that_is_limited_leaves_status_3_and_no_traceback(config, tmp_pat
 
 
 def test_warnings_are_kept_and_shown(config, tmp_path):
-    odd = ["--set", "model.parameters.opg_kon=1e6", "--set", "change.0.parameter=rankl_production", "--set", "change.0.factor=1e4"]
+    odd = ["--set", "model.parameters.opg_kon=1e6 1/(nM d)", "--set", "change.0.parameter=rankl_production", "--set", "change.0.factor=1e4"]
     done = rdsolver("run", config, *odd, "--set", "time.end=3.5 d", "--out", tmp_path / "a", "--walltime", "0.001 s")
     assert done.exit_code == 0, done.output
     told = load_config(config, [o for o in odd if o != "--set"]).warnings

@@ -139,7 +139,6 @@ def test_verify_prints_json_alone_and_quiet_says_what_was_missed(here, monkeypat
     from rdsolver.studies import verify, verify_figures
 
     monkeypatch.setattr(verify, "verify", lambda quick, tell: (tell(Row()), ([Row()], []))[1])
-    monkeypatch.setattr(verify, "figures_folder", lambda: None)
     monkeypatch.setattr(verify_figures, "draw", lambda *_: ())
     done = rdsolver("verify", "--json", "-")
     assert json.loads(done.stdout) == [{"study": "a study"}]

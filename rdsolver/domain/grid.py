@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from .. import checks
-from ..errors import InputError
+from ..errors import InputError, shown
 
 Border = Literal["no-flux", "periodic"]
 BORDERS = Border.__args__
@@ -38,9 +38,7 @@ class Grid:
         shape = checks.several("grid.shape", self.shape, partial(checks.whole, least=1), "the cells along each axis, such as (64, 64)")
         n = len(shape)
         if n not in (2, 3):
-            raise InputError(
-                f"grid.shape = {checks.shown(self.shape)} has {n} axes, and a grid has 2 or 3. A line is (1, {n and shape[0]})."
-            )
+            raise InputError(f"grid.shape = {shown(self.shape)} has {n} axes, and a grid has 2 or 3. A line is (1, {n and shape[0]}).")
         length = partial(checks.number, unit="um", above=0)
         spacing = checks.several("grid.spacing", self.spacing, length, "an edge for each axis, in um, such as (10.0, 10.0)")
         origin = checks.several("grid.origin", self.origin, partial(checks.number, unit="um"), "a place for each axis, in um") or (0.0,) * n

@@ -18,9 +18,8 @@ import numpy as np
 
 from .. import config_file
 from ..config import Config, config_from, takes_text
-from ..config_errors import shown
 from ..config_tables import MOST_SAVED
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..given import expect
 from ..paths import at_home
 from . import table

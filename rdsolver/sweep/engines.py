@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import config_file
-from ..config_errors import unknown
-from ..errors import InputError
+from ..errors import InputError, unknown
 from ..install import install
 from . import children
 from .children import ChildPool, Seat

@@ -10,9 +10,9 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from .. import config_errors, config_file
 from ..config_bare import bare_in
-from ..config_errors import Fault, shown
+from ..config_errors import Fault
 from ..config_tables import Quantity, Table
-from ..errors import InputError
+from ..errors import InputError, shown
 from ..units import number, parted
 
 MOST_RUNS = 1_000_000
