@@ -211,9 +211,10 @@ def test_what_is_told_steers_no_terminal(stopped):
     with h5py.File(stopped, "r+") as file:
         file.attrs["title"] = layout.text("\x1b]0;owned\x07")
         layout.put(file["meta"], "message", "\x1b[2J\u202e")
+        file.attrs["status"] = layout.text("\x1b[31mred")
     with open_run(stopped) as run:
         assert "?]0;owned?" in describe(run)
-        assert not re.search("[\x1b\x07\u202e]", describe(run))
+        assert not re.search("[\x1b\x07\u202e]", describe(run) + repr(run))
     assert str(InputError("\x1b[31m" + "x" * 10_000)).startswith("?[31mxxx")
     assert len(str(InputError("x" * 10_000))) < 2000
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import given
 from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..install import install
 from ..paths import at_home
 from . import layout
@@ -137,7 +137,7 @@ class Run(Mapping[str, "FieldData"]):
     def __repr__(self) -> str:
         cells = " x ".join(map(str, self.shape))
         span = f"{len(self.times)} times to {self.times[-1]:g} d" if len(self.times) else "no saved time"
-        return f"<Run {self.title!r}: {cells} cells, {span}, {self.status}; {', '.join(self)}>"
+        return printable(f"<Run {self.title!r}: {cells} cells, {span}, {self.status}; {', '.join(self)}>")
 
     def centres(self, axis: str) -> np.ndarray:
         """Coordinates of the saved cells along "x", "y" or "z", um."""
@@ -327,7 +327,7 @@ class FieldData:
         return np.asarray(self[:], dtype)
 
     def __repr__(self) -> str:
-        return f"<{self.label}, {self.unit}: {self.shape}, {self.dtype}>"
+        return printable(f"<{self.label}, {self.unit}: {self.shape}, {self.dtype}>")
 
 
 class SeriesData(Mapping[str, np.ndarray]):
@@ -375,7 +375,7 @@ class SeriesData(Mapping[str, np.ndarray]):
         return len(list(iter(self)))
 
     def __repr__(self) -> str:
-        return f"<Series, {self._length} steps: {', '.join(self)}>"
+        return printable(f"<Series, {self._length} steps: {', '.join(self)}>")
 
     def to_xarray(self) -> Dataset:
         """All of them on their own time, `series_time` as in the file, with units."""
