@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .config_file import override_key
+from .errors import Fault as Fault
 from .errors import shortened, shown, unknown
-
-Fault = tuple[str, str]
-"""A key, and what is wrong with it: the message is "file: key text"."""
 
 MOST_TOLD = 12
 """Faults in one message."""

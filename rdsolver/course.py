@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -88,6 +88,12 @@ def model_of(problem: Problem) -> BoneModel | TissueModel:
     return BoneModel(p.agents, p.membrane, p.tumour is not None, p.bisphosphonate, p.extension or NOTHING)
 
 
+def _events(p: Problem | ModelProblem, doses: Sequence[Dose] = ()) -> list[float]:
+    """Times after 0 at which the right-hand side jumps, and the end."""
+    times = {p.end, *p.breaks, *(d.time for d in doses), *(t for c in p.changes for t in (c.start, c.end))}
+    return sorted(t for t in times if 0 < t <= p.end)
+
+
 def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
     return {f.name: jnp.asarray(f.scale, dtype) for f in fields}
 
@@ -137,9 +143,7 @@ class PlainCourse:
 
     @property
     def events(self) -> list[float]:
-        p = self.problem
-        times = {t for c in p.changes for t in (c.start, c.end)} | {*p.breaks}
-        return sorted(t for t in times | {p.end} if 0 < t <= p.end)
+        return _events(self.problem)
 
     def between(self, begin: float, end: float) -> System:
         return replace(self.system, p=self._numbers(begin), forcing=Forcing.none(end))
@@ -304,9 +308,7 @@ class BoneCourse:
 
     @property
     def events(self) -> list[float]:
-        p = self.problem
-        times = {d.time for d in self.doses} | {t for c in p.changes for t in (c.start, c.end)} | {*p.breaks}
-        return sorted(t for t in times | {p.end} if 0 < t <= p.end)
+        return _events(self.problem, self.doses)
 
     def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
         """The system from one event to the next: doses given, parameters changed. The same however often it is asked for.

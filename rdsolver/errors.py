@@ -16,6 +16,10 @@ STDOUT = Path("-")
 """A file that is no file: what would go into it is printed."""
 
 
+Fault = tuple[str, str]
+"""A key, and what is wrong with it: the message is "file: key text"."""
+
+
 class RdsolverError(Exception):
     """Anything rdsolver says in one paragraph instead of a traceback."""
 

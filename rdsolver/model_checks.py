@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .checks import NAME
 from .domain.where import Lives
-from .errors import shown, unknown
+from .errors import Fault, shown, unknown
 from .models.base import Field, Parameter
 from .models.bone.binders import LABELS, OPG, Binder, binder_parameters
 from .models.bone.parameters import parameters
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .models.bone.extension import Extension
     from .models.pointwise import ReactionDiffusion
 
-Fault = tuple[str, str]
 LIVES = Lives.__args__
 
 CYTOKINES = ("rankl", "opg", "rankl_opg")

@@ -153,7 +153,7 @@ class Problem:
         declared = breaks_of(self.extension, self.parameters, self.changes) if self.extension else ()
         instant = _at_instants(self, declared, [d.time for d in self.doses])
         doses = (replace(d, time=instant(d.time)) for d in self.doses)
-        object.__setattr__(self, "doses", tuple(sorted(doses, key=lambda dose: dose.time)))
+        checks.settle(self, doses=tuple(sorted(doses, key=lambda dose: dose.time)))
 
     @property
     def grid(self) -> Grid:
@@ -209,9 +209,8 @@ def _at_instants(problem: Problem | ModelProblem, breaks: Sequence[float], doses
                 f"the change of {c.parameter} begins at {given.start!r} and ends at {given.end!r}, "
                 f"which is one instant of a run of {problem.end:g}. Let it last longer, or leave it out."
             )
-    object.__setattr__(problem, "changes", changes)
-    object.__setattr__(problem, "save", tuple(sorted({instant(t) for t in problem.save})))
-    object.__setattr__(problem, "breaks", tuple(sorted({instant(t) for t in breaks})))
+    save, breaks = (tuple(sorted({instant(t) for t in times})) for times in (problem.save, breaks))
+    checks.settle(problem, changes=changes, save=save, breaks=breaks)
     return instant
 
 

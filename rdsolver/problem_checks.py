@@ -16,9 +16,9 @@ from .domain.borders import Border
 from .domain.grid import Grid
 from .domain.nests import Nests
 from .domain.section import Section
-from .errors import InputError, shown, unknown
+from .errors import Fault, InputError, shown, unknown
 from .instants import Instants
-from .model_checks import CELLS, CYTOKINES, TUMOUR, Fault
+from .model_checks import CELLS, CYTOKINES, TUMOUR
 from .models.base import Parameter
 from .models.bone.binders import OPG, Binder, binder_parameters
 from .models.bone.parameters import AT_BASELINE, PRESETS, TISSUES
@@ -140,9 +140,8 @@ def of_bone(p: Problem) -> None:
     checks.word("tissue", p.tissue, ("bone", *TISSUES), "tissue")
     checks.word("preset", p.preset, PRESETS, "preset")
     _several(p, agents=Binder, doses=Dose, treatments=Treatment)
-    for name, wanted in {"tumour": Nests}.items():
-        if getattr(p, name) is not None:
-            checks.kind(name, getattr(p, name), wanted, f"{wanted.__name__} or None")
+    if p.tumour is not None:
+        checks.kind("tumour", p.tumour, Nests, "Nests or None")
     checks.settle(p, bisphosphonate=checks.flag("bisphosphonate", p.bisphosphonate), membrane=checks.flag("membrane", p.membrane))
     if p.extension is not None:
         _check_own(p.extension, extends=True)
@@ -207,7 +206,7 @@ def _common(p: Problem | ModelProblem) -> None:
     given = checks.several("save", p.save, partial(checks.number, unit="d", least=0), "the times of saved states, in d, such as (0.0, 5.0)")
     if late := [t for t in given if Instants(end)(t) > end]:
         raise InputError(f"save holds {late[0]:g} d, after the end of the run ({end:g} d). Leave it out, or let the run last longer.")
-    checks.settle(p, end=end, save=tuple(sorted(set(given))))
+    checks.settle(p, end=end, save=given)
 
 
 def _several(p: Any, **kinds: type) -> None:

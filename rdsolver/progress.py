@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from .given import RUN
+
 TOPIC_WIDTH = 10
 BAR_WIDTH = 10
 CLEAR_LINE = "\r\x1b[2K"
@@ -184,7 +186,7 @@ class LogReporter:
     def _run(self) -> tuple[int, int] | None:
         """What tells one run.h5 from another."""
         try:
-            found = self._path.with_name("run.h5").stat()
+            found = self._path.with_name(RUN).stat()
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns
