@@ -22,7 +22,7 @@ filter, which saves two transforms and changed no step.
 Both compare what is found at the same times, so what depends on time alone cancels in them. It is looked at apart, with the state
 held: N(t, u) is integrated over the step by Simpson's rule, as the method does it, and by the rule of degree 2 through 0, 0.382 h
 and h. They differ by h⁴/305 times its third derivative. A look at an irrational share of the step sees a source that comes and goes
-with a period of h or h/2, which the others miss. Rates that do not use time cost nothing here: XLA finds the looks to be one.
+with a period of h or h/2, which the others miss. Rates that do not use time move no byte more: XLA finds the looks to be one.
 """
 
 from __future__ import annotations
