@@ -12,15 +12,15 @@ from functools import lru_cache
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from rdsolver.domain.grid import Grid
-from rdsolver.domain.section import Section
-from rdsolver.domain.trabeculae import trabecular
+from rdsolver.geometry.grid import Grid
+from rdsolver.geometry.section import Section
+from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
-from rdsolver.problem import Problem, Solver
-from rdsolver.simulation import Simulation
-from rdsolver.studies.runs import errors
+from rdsolver.problem.problem import Problem, Solver
+from rdsolver.simulation.time_loop import Simulation
+from rdsolver.studies.verification.replay import errors
 
 SIZE = 1280.0  # um, of the box, on every axis
 FRACTION, THICKNESS, SEED = 0.25, 120.0, 1

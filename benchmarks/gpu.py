@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdsolver import device
-from rdsolver.domain.section import Section
-from rdsolver.problem import Solver
-from rdsolver.simulation import Simulation
-from rdsolver.system import System
+from rdsolver.geometry.section import Section
+from rdsolver.parallel import device
+from rdsolver.problem.problem import Solver
+from rdsolver.simulation.time_loop import Simulation
+from rdsolver.timestepping.system import System
 
 from . import bone, measure
 from .modes import batch as batches

@@ -17,8 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from rdsolver.domain.grid import Grid
-from rdsolver.domain.trabeculae import trabecular
+from rdsolver.geometry.grid import Grid
+from rdsolver.geometry.trabeculae import trabecular
 
 FIELDS = ("L", "O", "X")
 DIFFUSIVITY = (30.0, 25.0, 18.0)  # um2/s

@@ -11,17 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import load_config
+    from .config.config import load_config
     from .errors import InputError, RdsolverError, RunError
     from .output.reader import open_run
-    from .run import resume, simulate
+    from .runs.run import resume, simulate
     from .sweep.reader import open_sweep
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "RdsolverError", "RunError", "load_config", "open_run", "open_sweep", "resume", "simulate"]
 
 _HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
-_HOME |= {"load_config": "config", "simulate": "run", "resume": "run", "open_run": "output.reader", "open_sweep": "sweep.reader"}
+_HOME |= {
+    "load_config": "config.config",
+    "simulate": "runs.run",
+    "resume": "runs.run",
+    "open_run": "output.reader",
+    "open_sweep": "sweep.reader",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     try:
-        from .cli import main as command
+        from .cli.main import main as command
     except KeyboardInterrupt:  # while it is imported
         print("Interrupted: nothing was begun.", file=sys.stderr)
         sys.exit(130)

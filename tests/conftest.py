@@ -3,9 +3,9 @@
 import jax
 import pytest
 from hypothesis import settings
-from sweep_files import write_bases
 
-from rdsolver.device import use_cache
+from rdsolver.parallel.device import use_cache
+from tests.support.sweep_files import write_bases
 
 settings.register_profile("rdsolver", deadline=None)  # a first call compiles
 settings.load_profile("rdsolver")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import rdsolver
 from rdsolver import load_config
-from rdsolver.cli import app
+from rdsolver.cli.main import app
 from rdsolver.errors import InputError, RunError
 from rdsolver.models.bone.binders import LABELS, OPG, binder_parameters, drug
 from rdsolver.models.bone.matrix import EDGE
@@ -27,8 +27,8 @@ from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.tissue import TISSUES, TissueModel
 from rdsolver.studies import gallery
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 VALIDATION, TARGETS = ROOT / "docs" / "validation.md", ROOT / "benchmarks" / "results" / "validate_full.json"

@@ -2,15 +2,13 @@
 
 import ast
 import re
-from pathlib import Path
 
-import errors_input
-import errors_runs
-import errors_sweeps
 import pytest
-from errors_here import HELD, Here, make_runs
 
-ROOT = Path(__file__).parent.parent
+from tests.support import errors_input, errors_runs, errors_sweeps
+from tests.support.errors_here import HELD, Here, make_runs
+from tests.support.places import ROOT
+
 PAGE = ROOT / "docs" / "errors.md"
 CASES = errors_input.CASES | errors_runs.CASES | errors_sweeps.CASES
 

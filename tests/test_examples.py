@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweeps import design, put_sweep
 
-from rdsolver.domain.grid import Grid
+from rdsolver.geometry.grid import Grid
 from rdsolver.models.base import Field, Series
 from rdsolver.output.writer import RunWriter
 from rdsolver.sweep.collect import collect
+from tests.support.places import ROOT
+from tests.support.sweeps import design, put_sweep
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def write_small_run(path: Path, shape: tuple[int, ...]) -> None:

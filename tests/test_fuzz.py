@@ -4,30 +4,30 @@ import ast
 import re
 import struct
 import zlib
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
 
-from rdsolver import checkpoint
-from rdsolver.config import load_config
-from rdsolver.domain import untrusted
-from rdsolver.domain.images import section_from_image
+from rdsolver.config.config import load_config
 from rdsolver.errors import InputError
+from rdsolver.images.load import section_from_image
 from rdsolver.output import layout
 from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
-from rdsolver.run import resume
-from tests import fuzz, fuzz_seeds
+from rdsolver.runs import checkpoint
+from rdsolver.runs.run import resume
+from rdsolver.utils import safe_files
+from tests.fuzz import campaign, seeds
+from tests.support.places import ROOT
 
 GREY = np.arange(720, dtype="u1").reshape(24, 30)
 SECRET = np.arange(64.0).reshape(8, 8)
 
 
 def test_five_hundred_damaged_files(tmp_path):
-    tally = fuzz.fuzz(list(range(500)), 1, None, tmp_path)
+    tally = campaign.fuzz(list(range(500)), 1, None, tmp_path)
     assert [(n, kind, said) for n, kind, said in tally.failures] == []
     assert tally.counts["worked"] + tally.counts["refused"] == 500
     assert tally.counts["worked"] > 50  # what is harmless is still read
@@ -35,7 +35,7 @@ def test_five_hundred_damaged_files(tmp_path):
 
 @pytest.fixture
 def stopped(tmp_path):
-    fuzz_seeds.stopped(tmp_path)
+    seeds.stopped(tmp_path)
     return tmp_path / "run.h5"
 
 
@@ -127,7 +127,7 @@ def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path):
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     packed = zlib.compress(bytes(2**22))
-    monkeypatch.setattr(untrusted, "SMALL", 2**20)
+    monkeypatch.setattr(safe_files, "SMALL", 2**20)
     tifffile.imwrite(tmp_path / "a.tif", iter([packed]), shape=(24, 30), dtype="u1", compression="zlib", rowsperstrip=24, metadata=None)
     refused(tmp_path / "a.tif", "unpacks to more than the 720 bytes")
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -139,7 +139,7 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 def test_sizes_are_compared_with_the_memory_before_they_are_allocated(tmp_path, monkeypatch, stopped):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("scan", (50_000, 70_000), "f8", chunks=True, compression="gzip")
-    monkeypatch.setattr(untrusted, "host_memory", lambda: 2**30)
+    monkeypatch.setattr(safe_files, "host_memory", lambda: 2**30)
     refused(tmp_path / "a.h5", r"29\.3 GiB of memory are needed, and 1 GiB are free")
     head = (
         b"\x93NUMPY\x01\0"
@@ -240,7 +240,7 @@ def test_absurd_sizes_are_refused_before_anything_is_made(tmp_path):
         "time.end": "1e300",
         "dose": "[" + '{agent = "fc_opg", amount = 1, every = 1e-6, times = 10000}, ' * 2 + "]",
     }.items():
-        (tmp_path / "a.toml").write_text(fuzz_seeds.CONFIGS[2])
+        (tmp_path / "a.toml").write_text(seeds.CONFIGS[2])
         with pytest.raises(InputError, match=key if key != "section.spacing" else "spacing coarser"):
             load_config(tmp_path / "a.toml", [f"{key}={value}"]).problem()
 
@@ -251,7 +251,7 @@ def test_absurd_sizes_are_refused_before_anything_is_made(tmp_path):
 def test_nothing_that_is_read_is_executed():
     """But for a model of one's own, behind --allow-python."""
     found = set()
-    for path in (Path(__file__).parent.parent / "rdsolver").rglob("*.py"):
+    for path in (ROOT / "rdsolver").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             name = node.func if isinstance(node, ast.Call) else None
             if isinstance(name, ast.Name) and name.id in ("eval", "exec", "compile", "__import__"):

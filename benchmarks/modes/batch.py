@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from rdsolver.device import in_flight
-from rdsolver.integrators.together import Company
-from rdsolver.problem import Problem, Solver
-from rdsolver.run import simulate
+from rdsolver.parallel.batching import Company
+from rdsolver.parallel.device import in_flight
+from rdsolver.problem.problem import Problem, Solver
+from rdsolver.runs.run import simulate
 
 from .. import bone, measure
 
@@ -74,10 +74,10 @@ def serial(problems: Sequence[Problem]) -> float:
 
 def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
     """How many processes, and runs a second in them, as a sweep without --batch has them: each with its file."""
-    from rdsolver.sweep import children  # with pydantic, which the rest does without
+    from rdsolver.sweep import worker_pool  # with pydantic, which the rest does without
     from rdsolver.sweep.on_demand import on_demand
 
-    seats = children.seats(None, device, 1, len(problems))
+    seats = worker_pool.seats(None, device, 1, len(problems))
     tables = [as_config(p) for p in problems]
     with TemporaryDirectory() as folder, on_demand(Path(folder), None, device) as compute, ThreadPoolExecutor(len(seats)) as pool:
         list(pool.map(compute, [t | {"title": f"{i}"} for i, t in enumerate(tables[:1] * 2 * len(seats))]))  # compiles

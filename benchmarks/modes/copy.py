@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdsolver import device
+from rdsolver.parallel import device
 
 from .. import measure
 

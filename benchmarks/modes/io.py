@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 
-from rdsolver import device
 from rdsolver.output.background import Background
 from rdsolver.output.writer import RunWriter
-from rdsolver.problem import Solver
-from rdsolver.simulation import Simulation
+from rdsolver.parallel import device
+from rdsolver.problem.problem import Solver
+from rdsolver.simulation.time_loop import Simulation
 
 from .. import bone, measure
 

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from rdsolver import device
-from rdsolver.simulation import Simulation
+from rdsolver.parallel import device
+from rdsolver.simulation.time_loop import Simulation
 
 from .. import measure
 

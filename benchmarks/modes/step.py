@@ -16,14 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdsolver import device
-from rdsolver.domain.grid import Grid
+from rdsolver.geometry.grid import Grid
 from rdsolver.models.base import Group
 from rdsolver.models.verification import GRAY_SCOTT
 from rdsolver.operators import multigrid
-from rdsolver.problem import ModelProblem, Problem, Solver
-from rdsolver.simulation import Simulation
-from rdsolver.system import System
+from rdsolver.parallel import device
+from rdsolver.problem.problem import ModelProblem, Problem, Solver
+from rdsolver.simulation.time_loop import Simulation
+from rdsolver.timestepping.system import System
 
 from .. import bone, measure
 from ..hlo import counts

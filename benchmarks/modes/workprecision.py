@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rdsolver import device
-from rdsolver.problem import Problem, Solver
+from rdsolver.parallel import device
+from rdsolver.problem.problem import Problem, Solver
 
 from .. import bone, measure
 from ..problems import case

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from sksundae.cvode import CVODE  # pyright: ignore[reportMissingImports]
 
-from rdsolver.course import BoneCourse
-from rdsolver.problem import Problem
-from rdsolver.system import System
+from rdsolver.problem.problem import Problem
+from rdsolver.simulation.scenario import BoneCourse
+from rdsolver.timestepping.system import System
 
 from ..bone import Found
 from .cvode import KRYLOV, dct_preconditioner

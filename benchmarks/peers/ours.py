@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdsolver import device
 from rdsolver.models.verification import DECOY, DECOY_VALUES
-from rdsolver.problem import ModelProblem, Solver
-from rdsolver.simulation import Simulation
+from rdsolver.parallel import device
+from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.simulation.time_loop import Simulation
 
 from ..problems import MARKS, Case
 

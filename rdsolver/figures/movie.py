@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 
 from ..errors import InputError, writing
 from ..output.reader import Run
-from ..paths import homely
+from ..utils.home import homely
 from . import maps
 from .planes import Look, Slice, look_of, read, slices_through
 from .style import BONE, INK, MARROW, RC

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError, writing
 from ..output.describe import describe
 from ..output.reader import Run
-from ..paths import homely
+from ..utils.home import homely
 from . import overview, style
 from .compare import COLOURS, titles
 from .movie import frames, pictures, planes

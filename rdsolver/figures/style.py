@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from ..errors import InputError, writing
-from ..paths import at_home
+from ..utils.home import at_home
 
 WIDTH = 7.2  # inches: two columns of a journal page
 DPI = 200

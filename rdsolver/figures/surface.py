@@ -14,8 +14,8 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
-from ..install import install
 from ..output.reader import Run
+from ..utils.extras import install
 from . import style
 from .planes import Look, draw_bar, look_of
 

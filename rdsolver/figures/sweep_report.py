@@ -12,8 +12,8 @@ import matplotlib
 import numpy as np
 
 from ..errors import InputError
-from ..paths import homely
 from ..sweep.reader import FINISHED, RUN_COLUMNS, Sweep
+from ..utils.home import homely
 from . import style
 from .factors import factors, level_text, observables
 from .report import POLICY, _asset, _folded, _number, _parameters, _safe, _section, _table, checked, write

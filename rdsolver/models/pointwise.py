@@ -29,10 +29,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..domain.grid import Grid
-from ..domain.where import Lives, Where
+from ..geometry.grid import Grid
+from ..geometry.subdomain import Lives, Where
 from ..operators.blocks import Dense
-from ..operators.boundaries import Wrap
+from ..operators.faces import Wrap
 from ..operators.multigrid import Block
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces

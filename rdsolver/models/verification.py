@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..domain.grid import Grid
-from ..operators.boundaries import lower
+from ..geometry.grid import Grid
+from ..operators.faces import lower
 from ..operators.transport import Faces
 from .base import Field
 from .pointwise import Fields, Numbers, Place, ReactionDiffusion

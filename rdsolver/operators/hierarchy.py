@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .apart import apart
 from .blocks import Local, Vector
-from .boundaries import Wrap, lower, part, surrounded, upper, widened, with_ends
+from .faces import Wrap, lower, part, surrounded, upper, widened, with_ends
+from .no_fusion import apart
 from .reductions import Pockets
 from .transport import Faces
 

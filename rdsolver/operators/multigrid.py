@@ -24,10 +24,10 @@ import numpy as np
 from jax import Array, lax
 
 from . import krylov
-from .apart import apart
 from .blocks import Block, Local, Vector
-from .boundaries import Wrap
+from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
+from .no_fusion import apart
 from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]

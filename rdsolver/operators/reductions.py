@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .boundaries import Wrap
+from .faces import Wrap
 
 _STEP = 2.0**20
 _CLIP = 1e4

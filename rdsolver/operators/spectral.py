@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .boundaries import Wrap, part
+from .faces import Wrap, part
 
 FOLDED = 100  # cells; on a shorter axis the fold costs more than it saves
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .boundaries import Wrap, beyond, face_above, face_below, gain, lines, lower, rise, surrounded, upper, with_ends
+from .faces import Wrap, beyond, face_above, face_below, gain, lines, lower, rise, surrounded, upper, with_ends
 
 Faces = tuple[Array, ...]  # one face array an axis (boundaries.py)
 

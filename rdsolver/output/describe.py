@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..domain.untrusted import reading
 from ..errors import printable
-from ..progress import byte_size
+from ..utils.reporting import byte_size
+from ..utils.safe_files import reading
 from .reader import Run, open_run
 
 TOLD = ("warnings", "seconds", "peak_memory", "resumed")

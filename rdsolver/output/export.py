@@ -15,11 +15,11 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from ..domain.grid import Grid
 from ..errors import InputError, writing
-from ..install import install
+from ..geometry.grid import Grid
 from ..models.base import Field, Series
-from ..paths import homely
+from ..utils.extras import install
+from ..utils.home import homely
 from .describe import summary
 from .layout import LENGTH_UNIT, TIME_UNIT, put
 from .reader import Run

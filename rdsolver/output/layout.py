@@ -30,14 +30,14 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from ..domain.grid import Grid
-from ..domain.section import Section
-from ..domain.untrusted import Damaged, array, attribute, attributes
 from ..errors import InputError
+from ..geometry.grid import Grid
+from ..geometry.section import Section
+from ..utils.safe_files import Damaged, array, attribute, attributes
 from .udunits import READABLE, udunits
 
 if TYPE_CHECKING:
-    from ..problem import Output
+    from ..problem.problem import Output
 
 SCHEMA = 2
 """Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`, units were as people

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from .. import given
-from ..domain.untrusted import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from ..errors import InputError, printable
-from ..install import install
-from ..paths import at_home
+from ..utils import path_kinds
+from ..utils.extras import install
+from ..utils.home import at_home
+from ..utils.safe_files import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
 from . import layout
 from .layout import as_text, dataset
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
-    from ..domain.section import Section
+    from ..geometry.section import Section
 
 LIVE_TRIES, LIVE_PAUSE = 20, 0.05  # s
 AXES = (("y", "x"), ("z", "y", "x"))
@@ -41,7 +41,7 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     """
     path = at_home(path)
     if path.is_dir():
-        path = given.run_file(path)
+        path = path_kinds.run_file(path)
     if not path.is_file():
         raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
     for _ in range(LIVE_TRIES if live else 0):
@@ -54,7 +54,7 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     except BlockingIOError as e:
         raise InputError(f"{path} is being written. open_run(path, live=True) reads what is there so far.") from e
     except (OSError, RuntimeError) as e:
-        given.expect(path, "run")
+        path_kinds.expect(path, "run")
         raise InputError(f"{path} is not an HDF5 file, or it is cut short: {e}.") from e
 
 

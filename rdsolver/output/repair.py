@@ -11,7 +11,7 @@ import errno
 import struct
 from pathlib import Path
 
-from .. import locks
+from ..utils import locks
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 VERSIONS = (2, 3)  # of superblocks that end in a checksum

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import h5py
 import numpy as np
 
-from .. import locks
-from ..domain.grid import Grid
-from ..domain.section import Section
 from ..errors import InputError, RunError
+from ..geometry.grid import Grid
+from ..geometry.section import Section
 from ..models.base import Field, Series
-from ..paths import at_home
+from ..utils import locks
+from ..utils.home import at_home
 from . import layout
 from .layout import Window
 from .repair import extend_to_real_end
 
 if TYPE_CHECKING:
-    from ..problem import Output
+    from ..problem.problem import Output
 
 MARGIN = 1 << 19  # bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
 MEMORY_BLOCK = 1 << 22  # bytes by which a run in memory grows

@@ -14,10 +14,10 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
-from ..config import load_config
+from ..config.config import load_config
 from ..figures import style
 from ..figures.overview import compose
-from ..run import simulate
+from ..runs.run import simulate
 
 ROOT = Path(__file__).parents[2]
 CONFIGS, PAGE, FIGURES = ROOT / "configs", ROOT / "docs" / "gallery.md", ROOT / "docs" / "gallery"

@@ -18,13 +18,13 @@ import h5py
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from .. import locks
-from ..config_tables import TimeTable
+from ..config.tables import TimeTable
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
-from ..paths import at_home
 from ..units import number, parted, quantity
+from ..utils import locks
+from ..utils.home import at_home
 from .reader import FINISHED, RUN, RUN_COLUMNS, SERIES, STATISTICS, STATUS, SUMMARY, TEXTS, Sweep, open_sweep, read_design, run_folder
 
 ROWS = 64  # runs that are written to series.h5 at once, and in one of its chunks

@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import config_file
-from ..config import Config, config_from, takes_text
-from ..config_tables import MOST_SAVED
+from ..config import toml
+from ..config.config import Config, config_from, takes_text
+from ..config.tables import MOST_SAVED
 from ..errors import InputError, shown
-from ..given import expect
-from ..paths import at_home
+from ..utils.home import at_home
+from ..utils.path_kinds import expect
 from . import table
 from .estimate import Cost, cost
-from .file import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 from .reader import SCHEMA
+from .spec import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 
 Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
 
@@ -81,7 +81,7 @@ class Design:
         """The config of one run."""
         raw, row = deepcopy(self.base), self.rows[index]
         for key in self.varied:
-            config_file.put(raw, key, row[key], f"{self.source}: {key}")
+            toml.put(raw, key, row[key], f"{self.source}: {key}")
         if not self.fields:
             raw.setdefault("output", {})["fields"] = []
         return raw
@@ -130,7 +130,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
     base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
         raise InputError(f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.')
-    base = config_file.read(base_path, overrides, takes_text)
+    base = toml.read(base_path, overrides, takes_text)
     config = config_from(deepcopy(base), str(base_path), allow_python)
     rows = list(_rows(path, file))
     columns = list(rows[0])
@@ -173,7 +173,7 @@ def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
 
 def _placed(path: Path, row: Row) -> Row:
     """Paths count from the folder of the sweep."""
-    return {k: config_file.absolute(k, v, path.parent.absolute()) for k, v in row.items()}
+    return {k: toml.absolute(k, v, path.parent.absolute()) for k, v in row.items()}
 
 
 def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]:

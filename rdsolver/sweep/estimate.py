@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..problem import ModelProblem, Problem, expected_solves, memory_needed
-from ..progress import byte_size
+from ..problem.problem import ModelProblem, Problem, expected_solves, memory_needed
+from ..utils.reporting import byte_size
 from .collect import grid
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.config import Config
     from .design import Design
 
 OBSERVABLES = 16  # of a run in series.h5, about
@@ -33,7 +33,7 @@ class Cost:
 
 
 def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
-    from ..config_checks import field_names
+    from ..config.validation import field_names
 
     cells, fields, size = problem.grid.cells, len(field_names(config)), 8 if config.solver.precision == "float64" else 4
     saved = fields if problem.output.fields is None else len(problem.output.fields)

@@ -13,15 +13,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..config import config_from
+from ..config.config import config_from
 from ..errors import InputError, RunError
-from ..provenance import git_state, version
-from . import children, engines
-from . import folder as disk
-from .children import Died, in_child
-from .engines import Engine
+from ..utils.provenance import git_state, version
+from . import executors, worker_pool
+from . import store as disk
+from .executors import Engine
 from .reader import RUN, run_folder
-from .work import Task, died, record, row_of
+from .task import Task, died, record, row_of
+from .worker_pool import Died, in_child
 
 PATIENCE = 15.0  # s for what a killed process left to leave
 RETRIES = 2  # of a run whose process died
@@ -42,8 +42,8 @@ def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Ite
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out.") from None
     with disk.driving(folder, PATIENCE) as lock:
-        seats = children.seats(jobs, device, 1, MOST, (lock,))
-        with closing(engines.local(seats, str(folder.absolute()))) as engine:
+        seats = worker_pool.seats(jobs, device, 1, MOST, (lock,))
+        with closing(executors.local(seats, str(folder.absolute()))) as engine:
             asked = _Asked(folder.absolute(), engine, device.partition(":")[0])  # a child sees one GPU
             try:
                 yield asked

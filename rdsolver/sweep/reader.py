@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
-from ..given import DESIGN, RUN, expect
-from ..install import install
 from ..output import layout
 from ..output.reader import Run, open_run
 from ..output.udunits import READABLE
-from ..paths import at_home
+from ..utils.extras import install
+from ..utils.home import at_home
+from ..utils.path_kinds import DESIGN, RUN, expect
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -13,11 +13,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from .. import config_file
-from ..config import takes_text
+from ..config import toml
+from ..config.config import takes_text
 from ..errors import InputError
-from ..paths import at_home
-from .file import LABELS, clash
+from ..utils.home import at_home
+from .spec import LABELS, clash
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s,.;].*)?)")  # 0,5 or 0,5 mg/kg
@@ -58,7 +58,7 @@ def rows(path: Path, name: str, taken: Mapping[str, str]) -> Iterator[dict[str, 
             for column, text in zip(columns, free, strict=True)
         ]
     for line in zip(*columns, strict=True):
-        yield {key: cell if key in LABELS else config_file.value_of(cell, text) for key, cell, text in zip(keys, line, free, strict=True)}
+        yield {key: cell if key in LABELS else toml.value_of(cell, text) for key, cell, text in zip(keys, line, free, strict=True)}
 
 
 def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
@@ -98,7 +98,7 @@ def _check_decimals(where: str, columns: Mapping[str, Sequence[str]]) -> None:
                 f"{where}: {decimals[0]!r} in the column {key} may have a decimal comma, or one of thousands. "
                 "Write decimals with a point, and thousands without a comma."
             )
-        if tight := next((c for c in column if c.startswith("[") and re.search(r"\d,\d", config_file.QUOTED.sub("", c))), None):
+        if tight := next((c for c in column if c.startswith("[") and re.search(r"\d,\d", toml.QUOTED.sub("", c))), None):
             raise InputError(
                 f"{where}: {tight!r} in the column {key} may have decimal commas, or commas between numbers. "
                 "Write decimals with a point, and a space after the commas of a list."

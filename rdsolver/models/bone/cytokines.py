@@ -12,14 +12,14 @@ from typing import Protocol
 import jax.numpy as jnp
 from jax import Array
 
-from ...domain.grid import Grid
+from ...geometry.grid import Grid
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ..base import Field, Group, Series
 from .binders import OPG, Binder
 from .binding import binding, binding_rate, koff
 from .cells import occupancy
-from .place import Place, prepared
+from .static_fields import Place, prepared
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ...operators.boundaries import difference
+from ...operators.faces import difference
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, between, face_diffusion
@@ -27,7 +27,7 @@ from .cells import activation, death, differentiation, drift_speed, poisoned, ro
 from .cytokines import Cytokines, Setting
 from .extension import NOTHING, Extension
 from .matrix import edge_factor, formation, moved_bone, surface_measure
-from .place import Place, Surface
+from .static_fields import Place, Surface
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]

@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ... import checks
 from ...errors import InputError
-from ...instants import SIMULTANEOUS
+from ...utils import checks
+from ...utils.instants import SIMULTANEOUS
 
 NG_PER_MG = 1e6
 RTOL = 1e-9

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ...domain.grid import Grid
+from ...geometry.grid import Grid
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, open_faces
@@ -26,7 +26,7 @@ from ..base import Field, Group, Series
 from .cells import hill
 from .cytokines import Cytokines
 from .parameters import TISSUES
-from .place import Place
+from .static_fields import Place
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from ...operators.boundaries import Wrap, lower, upper
+from ...operators.faces import Wrap, lower, upper
 from ...operators.transport import Faces
 from ..base import Field, Group
 

@@ -1,0 +1,240 @@
+"""The commands for many runs: rdsolver sweep SWEEP.toml, and status, one, collect of its folder."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import InputError
+from ..utils.home import at_home
+from . import completion
+from .app import App, AsJson, Quiet, print_json, same_command
+from .terminal_run import not_begun
+
+if TYPE_CHECKING:
+    from ..sweep.design import Design
+    from ..sweep.driver import Outcome, Wanted
+
+MOST_SHOWN = 20  # failed runs
+
+
+class Sweep(TyperGroup):
+    """`rdsolver sweep FILE` is short for `rdsolver sweep run FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        short = args and args[0] not in (*self.commands, "-h", "--help")
+        return super().parse_args(ctx, ["run", *args] if short else args)
+
+
+sweeps = App(
+    cls=Sweep,
+    no_args_is_help=True,
+    help="Run what a sweep file varies: rdsolver sweep SWEEP.toml. Interrupted, the same command goes on.",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
+Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")]
+Device = Annotated[str, typer.Option(help="cpu, gpu (all of them), or one of several such as gpu:1.", autocompletion=completion.devices)]
+
+
+@sweeps.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What varies, over which base.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the sweep (default: outputs/<sweep name>).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and what it takes; nothing is written.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Print one command a run, for a Slurm array or Snakemake.")] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on each GPU.")] = 1,
+    batch: Annotated[
+        str, typer.Option(metavar="auto|W|off", help="Runs that step together on one device, as one program W wide (auto: on a GPU).")
+    ] = "auto",
+    engine: Annotated[str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")] = "local",
+    retry: Annotated[int, typer.Option(min=0, help="How often a run whose process died is tried again.")] = 2,
+    max_failures: Annotated[str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")] = None,
+    rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs anew.")] = False,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    allow_python: Python = False,
+) -> None:
+    """Run every combination that a sweep file describes; those that have ended are skipped."""
+    with not_begun():
+        from ..sweep import driver as runner
+        from ..sweep.design import load
+        from ..utils.reporting import on_terminal
+
+        wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
+        design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
+    reporter = on_terminal(quiet, aside=listed)
+    for warning in design.warnings:
+        reporter.warn(warning)
+    if dry_run:
+        _say_plan(design, folder, wanted)
+    elif listed:
+        from ..sweep.store import begin
+
+        _drives_nothing(wanted)
+        begin(folder, design)
+        more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
+        typer.echo("\n".join(shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names))
+    else:
+        with closing(reporter):
+            outcome = runner.run_sweep(design, folder, wanted, reporter)
+        _say_outcome(outcome, design, folder, quiet)
+        if outcome.exit_status:
+            raise typer.Exit(outcome.exit_status)
+
+
+@sweeps.command("collect")
+def collect_command(folder: Folder) -> None:
+    """Write summary.csv and series.h5 of a sweep from the runs that there are, also while it runs."""
+    from ..sweep.collect import collect
+    from ..sweep.reader import SERIES, SUMMARY
+
+    sweep = collect(folder)
+    typer.echo(f"{len(sweep)} runs: {', '.join(f'{n} {status}' for status, n in sweep.counts.items())}")
+    typer.echo(f"{folder / SUMMARY}\n{folder / SERIES}")
+
+
+@sweeps.command()
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """Say how far a sweep is, also while it runs, also elsewhere."""
+    from ..sweep.reader import run_folder
+    from ..sweep.store import at_work, design_of, status_of
+
+    design, driver = design_of(folder), at_work(folder)
+    found = {name: status_of(run_folder(folder, name)) for name in design.names}
+    ends = [s.get("status", "") for s in found.values()]
+    begun = sum(not s and run_folder(folder, name).is_dir() for name, s in found.items()) + ends.count("stopped")
+    done, failed = ends.count("finished"), ends.count("failed")
+    wrong = [(name, s["error"]) for name, s in found.items() if s.get("status") == "failed"]
+    walls = [s["wall_time"] for s in found.values() if s.get("status") == "finished"]
+    if as_json:
+        counts = {"runs": len(found), "finished": done, "failed": failed, "begun": begun, "driver": driver or None}
+        times = {"mean_s": sum(walls) / len(walls) if walls else None, "longest_s": max(walls, default=None)}
+        failures = [{"name": name, "error": error} for name, error in wrong]
+        print_json({"folder": str(folder)} | counts | {"wall_time": times, "failures": failures})
+        return
+    typer.echo(f"{done} of {len(found)} runs done, {failed} failed, {begun} {'under way' if driver else 'begun'}")
+    if walls:
+        typer.echo(f"{sum(walls) / len(walls):.2g} s a run, {max(walls):.2g} s the longest")
+    _say_failed(wrong, folder, "rdsolver sweep SWEEP.toml --rerun-failed")
+    typer.echo(f"driven by {driver}" if driver else "nobody drives it now")
+
+
+@sweeps.command()
+def one(
+    folder: Folder,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the run, as in design.csv.")],
+    device: Device = "cpu",
+    allow_python: Python = False,
+    batch: Annotated[
+        str, typer.Option(metavar="W|off", help="In a program W wide, alone: the bits that it has in a sweep with --batch W.")
+    ] = "off",
+    quiet: Quiet = False,
+) -> None:
+    """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
+    from ..errors import unknown
+    from ..parallel.device import parted
+    from ..sweep.driver import Wanted
+    from ..sweep.reader import run_folder
+    from ..sweep.store import design_of, status_of
+    from ..sweep.task import perform, steps_alone, task_of
+
+    parted(device)
+    width = Wanted(batch=batch, device=device).width
+    design = design_of(folder, allow_python)
+    if name not in design.names:
+        raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
+    anew = status_of(run_folder(folder, name)).get("status") == "failed"
+
+    from ..parallel.batching import alongside
+    from ..utils.reporting import on_terminal
+
+    reporter = on_terminal(quiet)
+    task = task_of(design, design.names.index(name), folder, device, anew)
+    with closing(reporter), alongside(0 if steps_alone(task) else width):
+        ended = perform(task, reporter)
+    if ended["status"] == "finished":
+        reporter.say("finished", str(run_folder(folder, name)))
+    elif ended["status"] == "failed":
+        typer.echo(ended["error"], err=True)
+    else:
+        reporter.say("", f"go on with: {same_command()}")
+    raise typer.Exit(ended["exit_status"])
+
+
+def _drives_nothing(wanted: Wanted) -> None:
+    """Raises InputError for options of a driver."""
+    from dataclasses import fields
+
+    names = {"most_failures": "max-failures"}
+    for f in fields(wanted):
+        if f.name != "device" and getattr(wanted, f.name) != f.default:
+            option = f"--{names.get(f.name, f.name).replace('_', '-')}"
+            raise InputError(f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave one of them out.")
+
+
+def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
+    from ..sweep import driver as runner
+    from ..sweep import executors
+    from ..sweep.estimate import check_disk, estimate
+    from ..utils import reporting
+
+    statuses = runner.ended(design, folder)
+    expected, groups = estimate(design, statuses), len(set(design.groups))
+    left = len(design) - len(statuses)
+    typer.echo(f"runs      {len(design):,}" + (f", {left:,} of them left" if statuses else ""))
+    typer.echo(f"varied    {', '.join(design.varied) or 'nothing'}")
+    typer.echo(f"groups    {groups:,} that share compiled programs")
+    width = processes = 0
+    if wanted.engine == "local":
+        places = runner.seats(wanted, expected.memory, max(left, 1))
+        width, processes = sum(seat.places for seat in places), len(places)
+        together = f", {places[0].width} of them stepping together" if places[0].width else ""
+        typer.echo(f"at once   {width}{together}, each about {reporting.byte_size(expected.memory)} of memory at most")
+    free = check_disk(folder, expected.disk)
+    typer.echo(f"disk      about {reporting.byte_size(expected.disk)} of {reporting.byte_size(free)} free")
+    if expected.seconds is None or (wanted.device != "cpu" and not statuses):
+        typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
+    else:
+        at_once = width if statuses else processes  # what has run tells its time beside others, an estimate that of a run alone
+        told = f"about {reporting.duration(expected.seconds / (at_once or 1))}" + ("" if width else ", divided by the workers there are")
+        typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
+    if wanted.engine.startswith("slurm:"):
+        typer.echo(f"\n{executors.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
+
+
+def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) -> None:
+    """What came of it, and in the last line what to type next."""
+    done, failed = len(outcome.statuses) - len(outcome.failed), [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed]
+    if quiet:
+        _say_failed(failed, folder, "", err=True)
+        return
+    typer.echo(f"{done} of {len(design)} runs finished, in {folder}")
+    again = same_command("--rerun-failed")
+    if outcome.signal:
+        _say_failed(failed, folder, "")
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with: {same_command()}")
+    elif outcome.left:
+        _say_failed(failed, folder, "")
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with a higher --max-failures, or with: {again}")
+    elif failed:
+        _say_failed(failed, folder, again)
+    else:
+        typer.echo(f"Look at it with: rdsolver plot {shlex.quote(str(folder))}")
+
+
+def _say_failed(failed: list[tuple[str, str]], folder: Path, again: str, err: bool = False) -> None:
+    """again: what begins them anew; empty: not said."""
+    for name, error in failed[:MOST_SHOWN]:
+        typer.echo(f"failed    {name}: {error}", err=err)
+    if len(failed) > MOST_SHOWN:
+        typer.echo(f"... and {len(failed) - MOST_SHOWN} more: {folder / 'sweep.log'}", err=err)
+    if failed and again:
+        typer.echo(f"Begin failed runs anew with: {again}")

@@ -1,0 +1,135 @@
+"""A run from the terminal: its folder, its limits, what is told and left when it ends. Imports nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..errors import InputError, RdsolverError
+from ..utils.path_kinds import RUN
+from .app import same_command
+
+if TYPE_CHECKING:
+    from ..output.reader import Run
+    from ..utils.reporting import Reporter
+    from ..utils.signals import Stop
+
+
+def attended(folder: Path, go: Callable[[Reporter, Stop], Run], goes_on: bool, quiet: bool = False, left: Sequence[Path] = ()) -> None:
+    """A run from the terminal: told there and in run.log, ended by SIGTERM and SIGINT, drawn at its end.
+
+    left: folders of the runs that come after it.
+    """
+    from ..runs.session import discard
+    from ..utils.reporting import LogReporter, Tee, on_terminal
+    from ..utils.signals import Signals
+
+    terminal, log = on_terminal(quiet), LogReporter(folder / "run.log", goes_on)
+    reporter = Tee(terminal, log)
+    again = f"rdsolver resume {shlex.quote(str(folder))}" if goes_on else same_command()
+
+    def before_it_ran(name: str) -> None:
+        told = f"the run is as it was; go on with: {again}" if goes_on else f"nothing was begun; begin it with: {again}"
+        reporter.say("stopped", f"by {name} before the first step")
+        reporter.say("", told)
+        with suppress(OSError):
+            folder.rmdir()  # made for it, where it is empty
+
+    try:
+        with Signals() as signals:
+            signals.last_words, signals.begins = before_it_ran, again
+            with go(reporter, signals) as result:
+                if signals.received and not goes_on and len(result.series["time"]) <= 1:
+                    result.close()
+                    reporter.say("", discard(folder / RUN, signals))
+                elif signals.received and left:
+                    reporter.say("", f"{len(left)} more runs were not begun; all with: {same_command('--resume-if-exists')}")
+                if signals.received:
+                    raise typer.Exit(signals.status)
+                from ..figures.overview import overview
+
+                try:
+                    reporter.say("", str(overview(result, folder / "overview.png")))
+                except InputError as error:  # the run itself is whole
+                    reporter.warn(str(error))
+    except RdsolverError as error:
+        log.say("error", str(error))
+        raise
+    finally:
+        terminal.close()
+        log.close()
+
+
+@contextmanager
+def not_begun() -> Iterator[None]:
+    """Ctrl-C while the input is read and checked."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted: nothing was begun. Begin it with: {same_command()}", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+CLOCK = re.compile(r"(?:(?P<d>\d+)-(?P<dh>\d+)(?::(?P<dm>\d\d)(?::(?P<ds>\d\d))?)?|(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d))")
+"""Slurm's forms: days-hours[:minutes[:seconds]], [hours:]minutes:seconds."""
+UNIT = {"d": 86400, "dh": 3600, "dm": 60, "ds": 1, "h": 3600, "m": 60, "s": 1}  # s
+MOST = {"dh": 23, "dm": 59, "ds": 59, "s": 59}  # below a larger part
+
+
+def seconds(text: str | None, option: str) -> Any:
+    """Of an option; None where it is not given. A span such as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00.
+
+    A bare number is refused: hours to many who type it, minutes to Slurm, seconds to others.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if match := CLOCK.fullmatch(text):
+        parts = {name: int(value) for name, value in match.groupdict().items() if value is not None}
+        if any(parts.get(name, 0) > most for name, most in (MOST | ({"m": 59} if "h" in parts else {})).items()):
+            raise InputError(
+                f'{option} = "{text}" is no time: hours go to 23 after days, minutes and seconds to 59. '
+                f"Give days-hours:minutes:seconds, for example {option} 2-12:00:00, or {option} 60h."
+            )
+        found = float(sum(UNIT[name] * value for name, value in parts.items()))
+    else:
+        from ..units import number, parted
+
+        try:
+            bare = not parted(text)[1]
+            found = number(text, "s")
+        except ValueError:
+            raise InputError(f'{option} = "{text}" is no span of time. Give 8h, 90min or 08:00:00, for example {option} 8h.') from None
+        if bare:
+            raise InputError(
+                f"{option} = {text} has no unit: many mean hours, and schedulers such as Slurm minutes. "
+                f"Say which: {option} {text}h, or {option} {text}min."
+            )
+    if found <= 0:
+        raise InputError(f'{option} = "{text}" must be above 0, for example {option} 8h.')
+    return found
+
+
+def run_folders(configs: Sequence[Path], out: Path | None) -> list[Path]:
+    """Where each run goes. Raises InputError where two would go into one folder."""
+    names = [path.stem for path in configs]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise InputError(
+            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one, or run them apart."
+        )
+    base = out or Path("outputs")
+    return [out] if out and len(configs) == 1 else [base / name for name in names]
+
+
+def check_free(folders: Sequence[Path]) -> None:
+    """Raises InputError when one of them holds a run already."""
+    for folder in folders:
+        if (folder / RUN).exists():
+            raise InputError(f"{folder / RUN} exists already. Choose another folder with --out, or overwrite it with --force.")

@@ -1,0 +1,337 @@
+"""The tables of a config file, one class each: every key is a field, with its meaning; every quantity is read where it enters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from ..errors import shown
+from ..geometry.boundary_conditions import Border
+from ..geometry.tumour_seeding import Nests
+from ..units import Exact, exact, number, way_out
+from ..utils.checks import bounds
+from ..utils.instants import SIMULTANEOUS, Instants
+from .messages import Fault
+
+LATEST = 1e9
+"""d."""
+MOST_SAVED = 100_000
+"""Saved states; more is a slip in a unit."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Reads a number or text with a unit into `unit`.
+
+    above (exclusive), least, most: bounds; many: a list may stand there too; words: and so may these.
+    """
+
+    unit: str
+    above: float = -math.inf
+    least: float = -math.inf
+    most: float = math.inf
+    many: bool = False
+    words: tuple[str, ...] = ()
+
+    def read(self, value: Any) -> float | str | list[float]:
+        if value in self.words:
+            return value
+        if self.many and isinstance(value, list):
+            return [self._one(v) for v in value]
+        return self._one(value)
+
+    def _one(self, value: Any) -> float:
+        try:
+            result = exact(value, self.unit) if self.unit == "d" else number(value, self.unit)
+        except ValueError as error:
+            raise self._fault(str(error)) from None
+        allowed = bounds(result, self.above, self.least, self.most)
+        if not allowed:
+            return result
+        raise self._fault(f"= {shown(value)} must be {allowed}. {way_out(self.unit)}")
+
+    def _fault(self, text: str) -> PydanticCustomError:
+        words = f" Or one of {', '.join(self.words)}." if self.words else ""
+        return _faults([("", text + words)])
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return json_quantity(self.unit, self.many)
+
+
+def json_quantity(unit: str, many: bool = False) -> dict[str, Any]:
+    types = ["number", "string", "array"] if many else ["number", "string"]
+    return {"type": types, "unit": unit} | ({"items": {"type": types[:2]}} if many else {})
+
+
+def _faults(faults: Sequence[Fault]) -> PydanticCustomError:
+    return PydanticCustomError("faults", "faults", {"faults": list(faults)})
+
+
+Length = Annotated[float, Quantity("um", above=0, most=1e12)]
+Lengths = Annotated[float | list[float], Quantity("um", above=0, most=1e12, many=True)]
+Time = Annotated[float, Quantity("d", least=0, most=LATEST)]
+Times = Annotated[float | list[float], Quantity("d", least=0, most=LATEST, many=True)]
+Duration = Annotated[float, Quantity("d", above=0, most=LATEST)]
+
+
+def _names(value: Any) -> Any:
+    if value == "all" or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+        return value
+    raise _faults([("", f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or [] for none.')])
+
+
+def _one_of_several(value: Any) -> Any:
+    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise _faults([("", f'= {shown(value)} names none of several. Give its number, from 0, or "slices".')])
+
+
+OneOfSeveral = Annotated[int | str | None, BeforeValidator(_one_of_several)]
+
+
+def listed(value: float | list[float] | None) -> list[float]:
+    """One value or several, as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def repeated(first: Exact, interval: Exact, times: int) -> list[float]:
+    """So many times at this interval, each rounded once, so that no error builds up over thousands of them."""
+    return [float(first.ratio + i * interval.ratio) for i in range(times)]
+
+
+class Table(BaseModel):
+    """A table of the file: no key but its own, no text where a number belongs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong although each key by itself is right: (key, what)."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _no_faults(self) -> Table:
+        if found := list(self.faults()):
+            raise _faults(found)
+        return self
+
+
+class Model(Table):
+    name: Literal["bone", "artery", "lymph_node", "mammary"] = "bone"
+    """The tissue. Beyond bone: the same RANKL, OPG and drugs, with one stated response; presets that show a mechanism, no predictions."""
+    from_: str | None = Field(default=None, alias="from")
+    """A model or an addition to the bone model, from your own Python file: "FILE.py:NAME" (docs/extend.md). Or, instead of the table,
+    model = "FILE.py:NAME"."""
+    preset: Literal["human", "mouse"] = "human"
+    """Whose numbers are the defaults."""
+    membrane_rankl: bool = False
+    """Whether part of RANKL stays on the membranes of the cells that make it, until it is shed."""
+    parameters: dict[str, Any] = {}
+    """Any row of `rdsolver params`, for example rankl_loss = "10.13 /d"."""
+
+
+class Agent(Table):
+    """A drug beyond the presets, or a preset that is carried without a dose."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", max_length=40)
+    """Prefix of its fields and parameters, in lower case, for example "my_decoy"."""
+    like: str | None = None
+    """The preset its parameters start from (default: the preset of its own name)."""
+    label: str | None = None
+    """How figures call it."""
+
+
+class DoseTable(Table):
+    agent: str
+    """The drug, for example "rank_fc"."""
+    amount: Annotated[float, Quantity("mg/kg", least=0)]
+    """Per kg of body weight, for example "3 mg/kg"."""
+    route: Literal["sc", "iv"] = "sc"
+    """Under the skin or into the vein."""
+    at: Times | None = None
+    """Time, or a list of times, for example "20 d"; with `every` the first one (default: 0)."""
+    every: Duration | None = None
+    """Interval of a repeated dose, for example every = "28 d", times = 3."""
+    times: int | None = Field(None, ge=1, le=10_000)
+    """How many doses, with `every`."""
+    lesion: Annotated[float | None, Quantity("mm^2", above=0)] = None
+    """Wait until the lesion is so large, for example "0.05 mm^2": at and every then count from that day."""
+
+    def faults(self) -> Iterator[Fault]:
+        if self.at == []:
+            yield "at", "= [] names no time. Give one or more, or leave this [[dose]] out."
+        if self.every is None and self.at is None and self.lesion is None:
+            yield "at", 'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d" with times = 3.'
+        if (self.every is None) != (self.times is None):
+            key = "times" if self.times is None else "every"
+            yield key, 'is missing: a repeated dose needs both, for example every = "28 d", times = 3.'
+        if self.every is not None and isinstance(self.at, list):
+            yield "at", f"= {self.at} is a list, and every is given too. Give the list alone, or the first time with every and times."
+
+    def schedule(self) -> list[float]:
+        """When it is given, d; counted from the day of the lesion it waits for, if it does."""
+        if self.every is not None and self.times is not None:
+            first = Exact(self.at if isinstance(self.at, float) else 0.0)
+            return repeated(first, Exact(self.every), self.times)
+        return [0.0] if self.at is None else listed(self.at)
+
+
+class ChangeTable(Table):
+    parameter: str
+    """Name of a parameter, for example "rankl_production"."""
+    factor: Annotated[float, Quantity("1", least=0)]
+    """What its value is multiplied by, for example 2."""
+    at: Time = 0.0
+    """From when, for example "10 d"."""
+    until: Time | None = None
+    """Until when (default: to the end)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if self.until is not None and self.until <= self.at:
+            yield "until", f"= {self.until:g} d is not after at = {self.at:g} d. Give a later time, or none for a change that stays."
+
+
+class BorderTable(Table):
+    field: str
+    """What passes, for example "rankl"."""
+    side: Literal["x-low", "x-high", "y-low", "y-high", "z-low", "z-high"]
+    """Where: the low or the high end of an axis."""
+    value: float | str | None = None
+    """Held at that side, for example "0.01 nM"; with `exchange`, what lies beyond it."""
+    exchange: Annotated[float | None, Quantity("um/d", above=0)] = None
+    """Speed of the exchange with `value` beyond the side, for example "100 um/d" (default: none, the value holds at the side)."""
+    flux: float | str | None = None
+    """What enters instead, for example "5 nM um/d"."""
+
+    def faults(self) -> Iterator[Fault]:
+        if (self.value is None) == (self.flux is None):
+            both = "is given, and flux too" if self.flux is not None else "is missing"
+            yield "value", f'{both}. Give one: value = "0.01 nM" (held at the side, or beyond it with exchange), or flux = "5 nM um/d".'
+        if self.exchange is not None and self.value is None:
+            yield "value", 'is missing: an exchange needs what lies beyond the side, for example value = "0 nM".'
+
+    def border(self, unit: str) -> Border:
+        axis, _, side = self.side.partition("-")
+        kind = "flux" if self.flux is not None else "value" if self.exchange is None else "exchange"
+        return Border(
+            self.field,
+            kind,
+            axis,
+            "low" if side == "low" else "high",
+            value=0.0 if self.value is None else number(self.value, unit),
+            exchange=self.exchange or 0.0,
+            flux=0.0 if self.flux is None else number(self.flux, f"{unit} um/d"),
+        )
+
+
+class TumourTable(Table):
+    kind: Literal["metastasis", "myeloma"] = "metastasis"
+    """Whose numbers are the defaults."""
+    at: list[list[Length]] | None = None
+    """Centres of nests, y and x (z, y and x in a block) from the corner of the section, for example [["640 um", "640 um"]]."""
+    nests: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How many more are planted at random places in marrow."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Of those places: the same seed gives the same ones."""
+    radius: Length = 60.0
+    """Of a nest, for example "60 um"."""
+    density: Annotated[float, Quantity("1", above=0, most=1)] = 0.5
+    """Share of the marrow that tumour cells take in a nest."""
+    spread: Annotated[float, Quantity("1", least=0, most=1)] = 0.0
+    """The same in marrow outside nests, for example 0.01."""
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.at and not self.nests and not self.spread:
+            yield "nests", 'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or spread = 0.01.'
+        for key in self.idle:
+            if key in self.model_fields_set:
+                yield key, "has no effect: this tumour has no nest it would be of. Leave it out, or plant one by at or nests."
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Keys without effect."""
+        return ("seed",) * (not self.nests) + ("radius", "density") * (not self.nests and not self.at)
+
+    def nests_at_start(self) -> Nests:
+        at = tuple(tuple(centre) for centre in self.at or ())
+        return Nests(at, self.nests, self.radius, self.density, self.spread, self.seed)
+
+
+class Initial(Table):
+    from_: str | None = Field(default=None, alias="from")
+    """The run.h5 to go on from, for example "other/run.h5"."""
+    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    """Of a random initial state of a model of one's own (default: 1)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if (self.from_ is None) == (self.seed is None):
+            both = "is given, and seed too: a run that goes on has no start of its own" if self.from_ else "is missing"
+            yield "from", f'{both}. Give from = "other/run.h5" to go on from a run, or the seed of a random initial state.'
+
+
+class TimeTable(Table):
+    end: Duration
+    """Length of the run, for example "60 d"."""
+    save: Annotated[float | list[float] | None, Quantity("d", least=0, many=True)] = None
+    """Interval of saved states, or a list of times, for example "1 d" (default: sixty intervals)."""
+
+    def faults(self) -> Iterator[Fault]:
+        if isinstance(self.save, list):
+            late = [t for t in self.save if Instants(self.end)(t) > self.end]
+            if late:
+                yield "save", f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or let the run last longer."
+            if not self.save:
+                yield "save", '= [] holds no time. Give at least one, or an interval such as "1 d".'
+            elif len(self.save) > MOST_SAVED:
+                yield "save", f"holds {len(self.save):,} times, and at most {MOST_SAVED:,} states are saved. Save fewer."
+        elif self.save is not None and not self.save >= self.end / MOST_SAVED > 0:
+            many = f"at most {MOST_SAVED:,} saved states"
+            yield "save", f'= {self.save:g} d is too short an interval for {self.end:g} d: {many}. Give a longer one, such as "1 d".'
+
+    def saved(self) -> list[float]:
+        """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
+        if isinstance(self.save, list):
+            return sorted(set(self.save))
+        end = Exact(self.end).ratio
+        interval = Exact(self.save or end / 60)
+        count = math.ceil(end / interval.ratio * (1 - Fraction(SIMULTANEOUS)))
+        return [*repeated(Exact(0.0), interval, count), self.end]
+
+
+class SolverTable(Table):
+    integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
+    """tr-bdf2 is implicit, rkc2 explicit, etdrk4 exponential (a model of one's own in a whole box); auto takes the one whose
+    predicted work is least, and says which."""
+    tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
+    """Of each step, relative to the typical size of a field."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Of the arithmetic and of the file."""
+    max_steps: Annotated[int | None, Field(ge=1)] = None
+    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none)."""
+    longest_step: Duration | None = None
+    """No step is longer, for example "2 h", so that none leaps over what comes and goes in rates that follow time (default: none)."""
+
+
+class OutputTable(Table):
+    fields: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = "all"
+    """"all", or a list of names, for example ["rankl", "bone"]; [] keeps the series alone."""
+    stride: Annotated[int, Field(ge=1)] = 1
+    """Every how many cells."""
+    crop: list[list[int]] | None = None
+    """One [start, stop] per axis, in cells."""

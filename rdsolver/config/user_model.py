@@ -1,0 +1,53 @@
+"""A config whose model comes from the user's own Python file: what such a run cannot have, and its translation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..geometry.section import Section
+from ..problem.problem import START_SEED, ModelProblem
+from .messages import Fault
+
+if TYPE_CHECKING:
+    from .config import Config
+
+MODEL_KEYS = ("name", "preset", "membrane_rankl")
+TABLES = ("agent", "dose", "tumour")
+
+
+def faults(config: Config) -> Iterator[Fault]:
+    """What belongs to the bone model."""
+    why = f"belongs to the bone model, and this run's comes from {config.model.from_}. Leave it out."
+    yield from ((f"model.{key}", why) for key in MODEL_KEYS if key in config.model.model_fields_set)
+    yield from ((table, why) for table in TABLES if getattr(config, table))
+
+
+def problem(config: Config, place: Section, common: dict[str, Any]) -> ModelProblem:
+    """The run in plain objects. Raises InputError where the model has no place, its start fails, or its integrator does not fit."""
+    model, initial = config.whole, config.initial
+    assert model is not None
+    found = ModelProblem.on(
+        place,
+        model,
+        parameters=config.values,
+        initial=Path(initial.from_) if initial and initial.from_ else None,
+        seed=START_SEED if initial is None or initial.seed is None else initial.seed,
+        source=config.source,
+        **common,
+    )
+    if found.solver.integrator == "etdrk4" and not (found.mask.all() and not found.borders):
+        what = "a [[border]]" if found.borders else f"a mask (the model lives in {model.lives}, the field of view counts too)"
+        raise InputError(
+            f'solver.integrator = "etdrk4" needs a whole box, and this run has {what}. Allowed here: "auto", "tr-bdf2", "rkc2".'
+        )
+    return found
+
+
+def resolved(config: Config, tables: dict[str, Any]) -> dict[str, Any]:
+    """The same tables without those of bone, and with what random numbers started from."""
+    kept = {k: v for k, v in tables.items() if k not in TABLES}
+    kept["model"] = {k: v for k, v in tables["model"].items() if k not in MODEL_KEYS}
+    return {"initial": {"seed": START_SEED}} | kept

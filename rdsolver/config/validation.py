@@ -1,0 +1,266 @@
+"""What a config must satisfy as a whole, before anything is computed: agents, times, parameters and their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import shown, unknown
+from ..models.base import Parameter
+from ..models.bone.binders import LABELS, binder_parameters
+from ..models.bone.parameters import parameters
+from ..models.bone.pharmacokinetics import BISPHOSPHONATE
+from ..problem import checks
+from ..problem.changes import in_force
+from ..problem.checks import bone_fields, bone_moving, changed_faults, dissociation, outside, own_moving, too_late
+from ..problem.model_checks import TAKEN
+from ..units import number
+from ..utils.instants import SIMULTANEOUS, Instants
+from . import user_model
+from .messages import Fault
+from .tables import listed
+
+if TYPE_CHECKING:
+    from .config import Config
+
+MOST_DOSES = 10_000
+"""In a run."""
+
+
+def _only(**part: Any) -> set[str]:
+    """Parameters that come with a part of the model."""
+    return {p.name for p in parameters(**part)} - {p.name for p in parameters()}
+
+
+PARTS = (
+    (_only(tumour=True), "a tumour", "Plant one: [tumour] with nests = 1."),
+    (_only(bisphosphonate=True), "a bisphosphonate", 'Give a [[dose]] of it, or declare it: [[agent]] with name = "bisphosphonate".'),
+    (_only(membrane=True), "RANKL on membranes", "Turn it on: model.membrane_rankl = true."),
+    (_only(tissue="artery"), "tissue beyond bone", 'Choose one: model.name = "artery".'),
+    ({p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")}, "bone", 'Choose it: model.name = "bone".'),
+)
+"""Parameters that a run may lack: what they belong to, and how to have it."""
+
+
+def faults(config: Config) -> Iterator[Fault]:
+    """All that is wrong, first what the rest builds on."""
+    first = [*(_bone(config) if config.whole is None else user_model.faults(config)), *_parameters(config)]
+    yield from first
+    yield from _borders(config)
+    yield from _output(config)
+    changes = [*_changes(config)]
+    yield from changes
+    if not first and not changes:
+        yield from _in_force(config)
+
+
+def warnings(config: Config) -> Iterator[Fault]:
+    for name in config.model.parameters:
+        value = config.values[name]
+        if odd := _odd(config.rows[name], value):
+            yield f"model.parameters.{name}", f"= {odd}"
+    for i, change in enumerate(config.change):
+        value = in_force(config.values, config.changes, change.at)[change.parameter]
+        if value and (odd := _odd(config.rows[change.parameter], value)):  # 0 is meant: a knock-out
+            yield f"change.{i}.factor", f"= {change.factor:g}: {change.parameter} = {odd}"
+
+
+def _odd(p: Parameter, value: float) -> str:
+    unit = "" if p.unit == "1" else f" {p.unit}"
+    told = f"{value:g}{unit} lies outside the plausible range, {p.low:g} to {p.high:g}{unit} ({p.source})."
+    return "" if p.low <= value <= p.high else told
+
+
+def field_names(config: Config) -> tuple[str, ...]:
+    """What may be saved."""
+    if config.whole is not None:
+        return tuple(f.name for f in config.whole.unknowns)
+    m = config.model
+    return bone_fields(m.name, config.binders, m.membrane_rankl, config.tumour is not None, config.extension)
+
+
+def moving(config: Config) -> dict[str, str]:
+    """What can pass a border, with its unit: the fields that diffuse."""
+    if config.whole is not None:
+        return own_moving(config.whole)
+    return bone_moving(config.model.name, config.binders, config.tumour is not None, config.extension)
+
+
+def signed(config: Config) -> set[str]:
+    """Fields that may be negative."""
+    own = config.whole or config.extension
+    return {f.name for f in own.unknowns if f.signed} if own else set()
+
+
+def _borders(config: Config) -> Iterator[Fault]:
+    allowed = moving(config)
+    for i, border in enumerate(config.border):
+        if border.field not in allowed:
+            yield f"border.{i}.field", f"= {shown(border.field)} {unknown('field that diffuses', border.field, allowed)}"
+            continue
+        if config.section.borders == "periodic":
+            yield f"border.{i}.side", '= "' + border.side + '" has no end: section.borders is "periodic". Make it "no-flux".'
+        if border.field in [b.field for b in config.border[:i] if b.side == border.side]:
+            yield f"border.{i}.side", f'= "{border.side}" has a condition on {border.field} already. Leave one of them out.'
+        for key, value, unit in (("value", border.value, allowed[border.field]), ("flux", border.flux, f"{allowed[border.field]} um/d")):
+            if value is None:
+                continue
+            try:
+                found = number(value, unit)
+            except ValueError as error:
+                yield f"border.{i}.{key}", str(error)
+            else:
+                if found < 0 and border.field not in signed(config):
+                    yield (
+                        f"border.{i}.{key}",
+                        f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
+                    )
+
+
+def _bone(config: Config) -> Iterator[Fault]:
+    """What the bone model and other tissues ask for."""
+    yield from _agents(config)
+    yield from _doses(config)
+    if config.section.kind == "box":
+        bone = config.model.name == "bone"
+        what = (
+            "bone, and the bone model needs some. Give trabecular, image or slab" if bone else "tissue, and this run needs it. Give rings"
+        )
+        yield "section.kind", f'= "box" holds no {what}.'
+    if config.model.name != "bone":
+        yield from _beyond_bone(config)
+    if config.solver.integrator == "etdrk4":
+        yield "solver.integrator", '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2", "rkc2".'
+    if config.initial and config.initial.seed is not None:
+        yield "initial.seed", "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out."
+
+
+def _beyond_bone(config: Config) -> Iterator[Fault]:
+    """What another tissue has not."""
+    why = f'belongs to bone, and this run\'s tissue is "{config.model.name}". Leave it out.'
+    if config.tumour:
+        yield "tumour", why
+    if config.extension:
+        yield "model.from", why
+    if "preset" in config.model.model_fields_set:
+        yield "model.preset", why
+    for i, dose in enumerate(config.dose):
+        if dose.lesion is not None:
+            yield f"dose.{i}.lesion", why
+    for table, names in (("dose", [d.agent for d in config.dose]), ("agent", [a.name for a in config.agent])):
+        for i, name in enumerate(names):
+            if name == BISPHOSPHONATE:
+                yield f"{table}.{i}.{'agent' if table == 'dose' else 'name'}", f"= {shown(name)} {why}"
+
+
+def _agents(config: Config) -> Iterator[Fault]:
+    added = config.extension
+    rows = (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(added.rows if added else ()))
+    own = {p.name for p in rows}
+    seen = TAKEN.union(added.names if added else ())
+    seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
+    for i, dose in enumerate(config.dose):
+        if dose.agent in seen and dose.agent in LABELS:
+            yield (
+                f"dose.{i}.agent",
+                f"= {shown(dose.agent)} is a name that {config.model.from_} has taken. Give its field or binder another one.",
+            )
+    for i, agent in enumerate(config.agent):
+        like = agent.like or agent.name
+        if agent.name == BISPHOSPHONATE:
+            if agent.like not in (None, BISPHOSPHONATE) or agent.label:
+                key = "label" if agent.like in (None, BISPHOSPHONATE) else "like"
+                yield (
+                    f"agent.{i}.{key}",
+                    "is given, and a bisphosphonate is no binder of RANKL. Leave it out, or give the drug another name.",
+                )
+            continue
+        if like not in LABELS:
+            key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
+            yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
+        elif agent.name in seen or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}:
+            yield f"agent.{i}.name", f'= {shown(agent.name)} is taken already. Give the drug another name, for example "my_{agent.name}".'
+        seen |= {agent.name, f"rankl_{agent.name}"}
+
+
+def _parameters(config: Config) -> Iterator[Fault]:
+    """Names, units and physical bounds."""
+    for name, value in config.model.parameters.items():
+        key = f"model.parameters.{name}"
+        row = config.rows.get(name)
+        drug = next((d for d in LABELS if name.startswith(f"{d}_")), None)
+        if row is None and config.whole is not None:
+            yield key, unknown("parameter", name, config.rows)
+        elif row is None and (part := next((p for p in PARTS if name in p[0]), None)):
+            yield key, f"belongs to {part[1]}, and this run has none. {part[2]}"
+        elif row is None and drug and drug not in {a.name for a in config.agents}:
+            yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
+        elif row is None:
+            yield key, unknown("parameter", name, config.rows)
+        else:
+            try:
+                found = number(value, row.unit)
+            except ValueError as error:
+                yield key, str(error)
+            else:
+                if text := outside(row, found, value):
+                    yield key, text
+
+
+def _doses(config: Config) -> Iterator[Fault]:
+    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
+    many = sum(d.times or len(listed(d.at)) for d in config.dose)
+    if many > MOST_DOSES:
+        yield "dose", f"tables give {many:,} doses together, and at most {MOST_DOSES:,} are possible. Give fewer."
+        return
+    over = Instants(config.time.end).over
+    for i, dose in enumerate(config.dose):
+        if dose.agent not in known:
+            text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
+            yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
+        late = [t for t in dose.schedule() if over(t)]
+        if late:
+            yield f"dose.{i}.at", too_late("the dose", late[0], config.time.end)
+
+
+def _output(config: Config) -> Iterator[Fault]:
+    names = field_names(config)
+    for name in config.output.fields if isinstance(config.output.fields, list) else ():
+        if name not in names:
+            yield "output.fields", f"holds {shown(name)}, which {unknown('field', name, names)}"
+
+
+def _changes(config: Config) -> Iterator[Fault]:
+    for i, change in enumerate(config.change):
+        key = f"change.{i}.parameter"
+        if change.parameter not in config.rows:
+            yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
+        elif reason := fixed(config, change.parameter):
+            yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
+        instant = Instants(config.time.end)
+        if instant.over(change.at):
+            yield f"change.{i}.at", too_late("the change", change.at, config.time.end)
+        elif change.until is not None and change.until - change.at <= instant.within:
+            yield (
+                f"change.{i}.until",
+                f"= {change.until!r} d is the same time as at = {change.at!r} d: within {SIMULTANEOUS:g} of the run, "
+                f"{instant.within:.2g} d. Give a later time, or leave this [[change]] out.",
+            )
+
+
+def changeable(config: Config) -> list[str]:
+    return [name for name in config.rows if not fixed(config, name)]
+
+
+def fixed(config: Config, name: str) -> str:
+    """Why a parameter cannot change in time; empty when it can."""
+    return "" if config.whole is not None else checks.fixed(name, config.agents)
+
+
+def _in_force(config: Config) -> Iterator[Fault]:
+    """Bounds, and koff > 0, at the start and after every change."""
+    binders = None if config.whole is not None else config.binders
+    if binders is not None:
+        yield from ((f"model.parameters.{b}_K_eff", text) for b, text in dissociation(binders, config.values))
+    keys = [f"change.{i}.factor" for i in range(len(config.change))]
+    yield from changed_faults(keys, config.changes, config.rows, config.values, binders)

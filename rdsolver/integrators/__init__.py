@@ -1,8 +1,0 @@
-"""How in time: integrators and step control."""
-
-from .choice import INTEGRATORS, choose
-from .etd import ETDRK2, ETDRK4
-from .rkc import RKC2
-from .trbdf2 import TRBDF2
-
-__all__ = ["ETDRK2", "ETDRK4", "INTEGRATORS", "RKC2", "TRBDF2", "choose"]

@@ -1,0 +1,93 @@
+"""A section as a model sees it: what is fixed in a run, and what follows its solid part, bone or another tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ...geometry.grid import Grid
+from ...operators.faces import Wrap
+from ...operators.transport import Faces, Taps, gaussian_taps, length, open_faces, smooth, smooth_slopes
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["active", "openings", "norm", "edge", "bone", "reference"],
+    meta_fields=["spacing", "wrap", "taps"],
+)
+@dataclass(frozen=True)
+class Place:
+    """What is fixed in a run.
+
+    active     1 inside the field of view, else 0
+    openings   1 at faces that anything may pass
+    norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone surface
+    edge       grad (G * active), for the same reason, 1/um
+    bone       at the start, against which lesions are seen; in another tissue its own share of the volume
+    uniform    no box of constant diffusion: bone hinders it
+    reference  of the healthy baseline, by the model: numbers such as theta0, and fields
+    """
+
+    active: Array
+    openings: Faces
+    norm: Array
+    edge: tuple[Array, ...]
+    bone: Array
+    reference: dict[str, Array]
+    spacing: tuple[float, ...]
+    wrap: Wrap
+    taps: Taps
+    uniform: ClassVar[bool] = False
+
+    def smoothed(self, x: Array) -> Array:
+        """G * x, a mean over the field of view."""
+        return smooth(x, self.taps, self.wrap) * self.norm
+
+    def steepness(self, x: Array, smoothed: Array) -> Array:
+        """|grad (G * x)|, 1/um: by the quotient rule the slope of a mean over the field of view alone."""
+        slopes = smooth_slopes(x, self.taps, self.wrap)
+        return length([(slope - smoothed * e) * self.norm for slope, e in zip(slopes, self.edge, strict=True)])
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "mobility", "carrier", "push", "coupling"], meta_fields=[]
+)
+@dataclass(frozen=True)
+class Surface:
+    """What follows the bone (and the tumour): surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and molecules.
+
+    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; "tumour" for its cells
+    mobility the same of each cell, relative
+    carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
+    push     drift of the tumour out of bone over its motility, 1/um²; coupling: eta, formation beside a tumour (None: no tumour)
+    """
+
+    w: Array
+    kap: Array
+    marrow: Array
+    media: dict[str, Faces]
+    mobility: dict[str, Array]
+    carrier: Faces
+    push: Faces | None = None
+    coupling: Array | None = None
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[Array, ...]]:
+    """openings, norm and edge of a Place."""
+    covered = smooth(active, taps, wrap)
+    norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
+    return open_faces(active, wrap), norm, smooth_slopes(active, taps, wrap)
+
+
+def prepared(grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+    wrap = tuple(b == "periodic" for b in grid.borders)
+    taps = gaussian_taps(values["smoothing_length"], grid.spacing)
+    openings, norm, edge = _fixed(active, taps, wrap)
+    return Place(active, openings, norm, edge, bone, reference, grid.spacing, wrap, taps)

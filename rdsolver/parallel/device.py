@@ -1,0 +1,175 @@
+"""Where a run computes: the device, 64-bit types, the compilation cache."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+from ..errors import InputError
+from ..problem.problem import host_memory
+from ..utils.extras import install
+from ..utils.reporting import byte_size
+
+OURS: dict[str, Any] = {
+    "enable_x64": True,
+    "numpy_rank_promotion": "allow",
+    "numpy_dtype_promotion": "standard",
+    "default_matmul_precision": None,
+    "disable_jit": False,
+    "debug_nans": False,
+    "debug_infs": False,
+    "enable_checks": False,
+    "check_tracer_leaks": False,
+    "transfer_guard": "allow",
+    "no_tracing": False,
+}
+"""What a run computes under, whatever the caller has set. JAX's own debugging would stop it: a step that is tried may overflow and is
+then rejected, numbers go to and from the device, and what is not compiled takes hours."""
+
+LEAST_ADDRESSES = 2 * 10**9  # bytes; the compiler took 1.9 GB for a run on two cores, and dies without a word below that
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept between runs: the user's cache folder. None where there is none that can be written."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "rdsolver" / "jax"
+    if not folder.is_absolute():  # no home
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def parted(device: str) -> tuple[str, int | None]:
+    """("gpu", 1) of "gpu:1", ("cpu", None) of "cpu". Raises InputError for what is no device."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "gpu") or (number and not number.isdecimal()):
+        raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
+    return kind, int(number) if number else None
+
+
+@contextmanager
+def on(device: str) -> Iterator[str]:
+    """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
+
+    All that is set is the caller's own again afterwards (OURS). Where JAX has not started yet, a run on the CPU keeps it from looking for
+    GPUs in this process, since it would claim their memory, unless JAX_PLATFORMS names the CPU too (cuda,cpu). Raises InputError when
+    there is no such device, or too little address space.
+    """
+    import jax
+
+    kind, number = parted(device)
+    check_address_space()
+    _check_errors_pass()
+    use_cache()
+    found = _found(kind)
+    index = number or 0
+    if index >= len(found):
+        there = f"{len(found)} found" if found else "none found"
+        only = os.environ.get("JAX_PLATFORMS")
+        way = f"Unset JAX_PLATFORMS: it is {only}, and JAX looks nowhere else." if only else f"{install('cuda13', 'JAX for a GPU')}."
+        raise InputError(f"--device {device}: JAX sees no such device ({there}). Use --device cpu. {way}")
+    with ExitStack() as stack:
+        for name, value in OURS.items():
+            if hasattr(jax, name):
+                stack.enter_context(getattr(jax, name)(value))
+        stack.enter_context(jax.default_device(found[index]))
+        yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
+
+
+def _found(kind: str) -> list[Any]:
+    """The devices of a kind. For the CPU JAX_PLATFORMS may name what is not there: cuda, on the login node of a cluster."""
+    import jax
+
+    if kind == "cpu" and "cpu" not in (jax.config.jax_platforms or "").split(","):  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
+    try:
+        return jax.devices(kind)
+    except (RuntimeError, AssertionError):  # either, where what JAX_PLATFORMS names is not there
+        if kind != "cpu":
+            return []
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        return jax.devices(kind)
+    except RuntimeError:  # JAX was started without it
+        return []
+
+
+def use_cache() -> None:
+    """Keep compiled programs, unless the user has said where, or there is no place for them."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None and (folder := cache_folder()):  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def check_address_space() -> None:
+    """Raises InputError for a limit (ulimit -v) under which the compiler would abort the process."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < LEAST_ADDRESSES and limit != resource.RLIM_INFINITY:
+        raise _too_few_addresses(limit)
+
+
+def _check_errors_pass() -> None:
+    """Raises InputError where JAX is to raise for what a step that is tried may do: unlike OURS this cannot be set for a while."""
+    import jax
+
+    for kind in ("nan", "divide", "oob"):
+        name = f"jax_error_checking_behavior_{kind}"
+        if getattr(jax.config, name, "ignore") != "ignore":
+            raise InputError(
+                f"{name.upper()} = {getattr(jax.config, name)}, and a step that is tried may do that and is then rejected. "
+                'Unset it, or in Python: jax.config.update("' + name + '", "ignore").'
+            )
+
+
+def _too_few_addresses(limit: int) -> InputError:
+    return InputError(
+        f"The address space of this process is limited to {byte_size(limit)} (ulimit -v), and compiling takes {byte_size(LEAST_ADDRESSES)} "
+        "or more, of which little is ever used. Lift that limit: ulimit -v unlimited. What is used can be limited by cgroups or Slurm."
+    )
+
+
+def refused(error: Exception) -> InputError | None:
+    """What to say where JAX did not start, for a setting of the environment or for want of address space."""
+    if isinstance(error, ImportError) and "failed to map segment" in str(error):
+        return _too_few_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
+    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].filename.endswith("jax/_src/config.py"):
+        return InputError(f"JAX refuses a setting of the environment: {error}. Correct that variable (JAX_...), or unset it.")
+    return None
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on the device, None where it cannot be told."""
+    if device == "cpu":
+        return host_memory()
+    import jax
+
+    stats = jax.devices("gpu")[int(device.partition(":")[2] or 0)].memory_stats()
+    return None if not stats else int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Bytes that this process has had at most: "host", and "device" where that is another and tells it."""
+    import jax
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"host": most if sys.platform == "darwin" else 1024 * most}
+    kind, number = parted(device)
+    stats = jax.devices(kind)[number or 0].memory_stats() if kind != "cpu" else None
+    return found | ({"device": int(stats["peak_bytes_in_use"])} if stats and "peak_bytes_in_use" in stats else {})
+
+
+def in_flight(width: int) -> int:
+    """Runs that a program of this width has to choose from: twice as many fill it always, and more let explicit steps of like length go
+    together (128 members, 16 wide: 1.33 to 1.39 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32)."""
+    return min(4 * width, 2 * width + 32)

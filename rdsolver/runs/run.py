@@ -1,0 +1,371 @@
+"""simulate(): a problem in, a run file out, with everything said on the way."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..output.reader import Run, open_run
+from ..output.writer import RunWriter, check_folder, estimate_size
+from ..parallel import device as devices
+from ..parallel.batching import width
+from ..problem.problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
+from ..utils import checks, locks
+from ..utils.home import at_home
+from ..utils.path_kinds import RUN as FILE
+from ..utils.path_kinds import run_file
+from ..utils.provenance import collect
+from ..utils.reporting import Reporter, Silent, byte_size
+from ..utils.safe_files import Damaged, reading
+from ..utils.signals import Stop
+from . import checkpoint as checkpoints
+from .session import CHECKPOINT_EVERY, Limits, Running
+from .summary import Account, account_of
+from .timing import Spent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..config.config import Config
+    from ..geometry.section import Section
+    from ..simulation.time_loop import Simulation
+
+
+def simulate(
+    config: str | Path | Config | Problem | ModelProblem,
+    *,
+    section: Section | np.ndarray | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    reporter: Reporter | None = None,
+    walltime: float | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    allow_python: bool = False,
+    checkpoint: float = CHECKPOINT_EVERY,
+    stop: Stop | None = None,
+) -> Run:
+    """Run one problem and give back the run, open for reading.
+
+    config     a TOML file, what load_config made of one, a Problem, or a ModelProblem
+    section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of the config's own section
+    out        folder for run.h5 (None: the run is kept in memory)
+    force      overwrite a run that is there
+    reporter   told what happens (default: nobody)
+    walltime   s after which the run stops, keeping what it has (status "stopped")
+    device, precision   instead of the config's
+    allow_python   execute the Python file that a config's model comes from
+    checkpoint     s between two checkpoints beside run.h5
+    stop           asked between the stages of a step whether to stop (stopping.Signals)
+
+    Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
+    had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
+    """
+    from ..simulation.time_loop import Simulation
+
+    limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
+    tell = reporter or Silent()
+    problem = _problem(config, section, device, precision, allow_python)
+    account = account_of(problem)
+    path = None if out is None else at_home(out) / FILE
+    if path is not None and path.exists() and not force:
+        raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
+    size = _size(problem, account)
+    with devices.on(problem.solver.device) as name, enough_memory(*size):
+        check_memory(*size, devices.free_memory(problem.solver.device))
+        if path is not None:
+            check_folder(path)
+        for text in problem.warnings:
+            tell.warn(text)
+        for topic, text in describe(problem):
+            tell.say(topic, text)
+        spent = Spent()
+        course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
+        for text in course.warnings:
+            tell.warn(text)
+        simulation = Simulation(problem, course)
+        marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
+        with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
+            if path is not None:
+                checkpoints.remove(path)  # of an earlier run
+                for text in locks.warnings(path.parent):
+                    tell.warn(text)
+                if problem.section is not None and problem.section.of_file:
+                    writer.set_section(problem.section)
+            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {byte_size(_file_size(problem, account))}")
+            if problem.solver.integrator == "auto":
+                tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
+            for topic, text in account.begun(course):
+                tell.say(topic, text)
+            Running(problem, account, writer, tell, limits, marks, spent).go(simulation, course)
+    return open_run(path) if path is not None else Run(writer.file)
+
+
+def resume(
+    run: str | Path,
+    problem: Problem | ModelProblem | None = None,
+    *,
+    reporter: Reporter | None = None,
+    walltime: float | None = None,
+    device: str | None = None,
+    allow_python: bool = False,
+    checkpoint: float = CHECKPOINT_EVERY,
+    stop: Stop | None = None,
+    moved: Sequence[str] = (),
+) -> Run:
+    """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given back as it is.
+
+    run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
+    problem  what the run began with, where it was made in Python and the file cannot make it again
+    moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section and needs none of them;
+             one that an older rdsolver wrote may
+    The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run, or the precision differs;
+    another device or version is warned of.
+    """
+    from ..simulation.time_loop import Kept, Simulation
+
+    if problem is not None:
+        checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
+    limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
+    tell, path = reporter or Silent(), run_file(at_home(run))
+    if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
+        raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")
+    before = open_run(path, live=True)
+    if before.status == "finished":
+        tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
+        return before
+    with before, reading(path):
+        then, reference = before.provenance, before.reference
+        kept, wrong = checkpoints.load(path, then.get("run_id", ""))
+        if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
+            raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
+        problem = problem or problem_of(before, allow_python, moved)
+        solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
+        list(checkpoints.differences(then, then))  # it holds what is compared below
+        began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
+    problem = replace(problem, solver=solver)
+    account, numbers = account_of(problem), kept.numbers
+    with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
+        now = collect(name, solver.precision, account.record.get("seed")) | {"width": width()}
+        wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
+        for text in wrong:
+            tell.warn(text)
+        if fingerprint(problem) != numbers["fingerprint"]:
+            raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
+        with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
+            spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
+            course = account.resumed(kept.arrays["u"], reference)
+            simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
+            account.recall(numbers["account"])
+        size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
+        with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
+            sitting = {
+                "time": simulation.t,
+                **{k: now[k] for k in ("started", "command", "device", "cpu", "threads", "versions", "git_commit")},
+            }
+            for text in locks.warnings(path.parent):
+                tell.warn(text)
+            writer.note("resumed", [*began, sitting])
+            writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
+            tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
+            marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
+            Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, course)
+    return open_run(path)
+
+
+def carry_on(
+    problem: Problem | ModelProblem,
+    out: Path,
+    exists: bool,
+    *,
+    force: bool = False,
+    **more: Any,
+) -> Run:
+    """The run that exists in the folder `out` resumed, or else begun there; the rest as for simulate."""
+    return resume(out, problem, **more) if exists else simulate(problem, out=out, force=force, **more)
+
+
+def fingerprint(problem: Problem | ModelProblem) -> str:
+    """SHA-256 of all that determines a run but its start: section, parameters, course, times, solver."""
+    p, digest = problem, sha256()
+    bone = isinstance(p, Problem)
+    arrays = {"bone": p.section.bone, "active": p.section.active} if bone else {**p.arrays, "active": p.mask, "medium": p.medium}
+    named = {
+        "parameters": dict(sorted(p.parameters.items())),
+        "course": [repr(p.changes), repr(p.borders), *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ())],
+        "grid": repr(p.grid),
+        "times": [p.end, *p.save],
+        "solver": [p.solver.tolerance, p.solver.precision, *([p.solver.longest_step] if p.solver.longest_step else [])],
+        "output": repr(p.output),
+        "source": p.source.hash if p.source else "",
+    }
+    digest.update(json.dumps(named).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode() + (b"" if array is None else np.ascontiguousarray(array).tobytes()))
+    return digest.hexdigest()
+
+
+def begun(path: Path) -> bool:
+    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut off."""
+    if not path.exists():
+        return False
+    with open_run(path, live=True) as run:
+        return run.status == "finished" or len(run.series["time"]) > 1 or any(p.exists() for p in checkpoints.files(path))
+
+
+def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Problem | ModelProblem:
+    """What a run file says it was made from, in the precision of the run, on the section that it kept.
+
+    moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came from Python, or when
+    a file that is needed is gone or is another.
+    """
+    from ..config.config import config_of
+
+    with reading(run.path):
+        problem = config_of(run, allow_python, moved).problem(kept=run.section)
+        precision = run.provenance["precision"]
+        if precision not in LEAST_TOLERANCE:
+            raise Damaged(f"{run.path} is damaged: its precision is {precision!r}.")
+        return replace(problem, solver=replace(problem.solver, precision=precision))
+
+
+def describe(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
+    """What a problem was understood to be: (topic, text) lines."""
+    s, account = problem.solver, account_of(problem)
+    return [
+        ("section", f"{account.record.get('kind', '')} {account.where}".strip()),
+        *account.describe(),
+        ("solver", f"{s.integrator}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
+    ]
+
+
+def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
+    """What a run would take, before it is started: (topic, text) lines."""
+    account, cells = account_of(problem), problem.grid.cells
+    free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
+    left = "" if free is None else f" of {byte_size(free)} free"
+    needed = memory_needed(*_size(problem, account))
+    lines = [
+        ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
+        ("memory", f"about {byte_size(needed)}{left}"),
+        ("file", f"{len(problem.save)} saved times, at most {byte_size(_file_size(problem, account))}"),
+    ]
+    with devices.on(problem.solver.device):
+        return lines + account.work()
+
+
+def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
+    """What `describe` and `forecast` say in words, as plain values."""
+    account, grid, solver = account_of(problem), problem.grid, problem.solver
+    return {
+        "title": problem.title,
+        "section": dict(account.record),
+        "cells": list(grid.shape),
+        "cells_solved": int(account.active.sum()),
+        "spacing_um": list(grid.spacing),
+        "thickness_um": grid.thickness,
+        "fields": [f.name for f in account.fields],
+        "end_d": problem.end,
+        "saved_d": list(problem.save),
+        "changes": [{"parameter": c.parameter, "factor": c.factor, "start_d": c.start, "end_d": c.end} for c in problem.changes],
+        "solver": {name: getattr(solver, name) for name in ("integrator", "precision", "tolerance", "device")},
+        "memory_bytes": memory_needed(*_size(problem, account)),
+        "memory_free_bytes": devices.free_memory(solver.device) if solver.device == "cpu" else None,
+        "file_bytes_at_most": _file_size(problem, account),
+        "parameters": dict(problem.parameters),
+    }
+
+
+def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
+    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1 d."""
+    import jax.numpy as jnp
+
+    from ..timestepping.trbdf2 import GAMMA
+
+    account = account_of(problem)
+    with devices.on(problem.solver.device), enough_memory(*_size(problem, account)):
+        course = account.course()
+        system = course.between(0.0, course.events[0])
+        found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
+        cycles = {g.name: g.cycles for g in course.model.groups}
+    rows = account.begun(course)
+    for name, factors in found.items():
+        used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
+        rows.append(
+            (
+                "multigrid",
+                f"{name}: {used:.2f} a V-cycle over the {cycles[name]} of a solve; cycle by cycle {' '.join(f'{x:.2f}' for x in factors)}",
+            )
+        )
+    return rows
+
+
+def check_start(problem: Problem | ModelProblem, device: str | None = None) -> tuple[str, ...]:
+    """What is unusual and seen only where a run begins. Raises InputError for what is wrong there: memory, the run it goes on from, the
+    rates of a model of one's own."""
+    device, account = device or problem.solver.device, account_of(problem)
+    size = _size(problem, account)
+    with devices.on(device), enough_memory(*size):
+        check_memory(*size, devices.free_memory(device))
+        return account.check()
+
+
+def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, str]:
+    """What the memory of a run follows from: cells, fields, precision."""
+    return problem.grid.cells, len(account.fields), problem.solver.precision
+
+
+def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
+    return estimate_size(problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output)
+
+
+def _problem(config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool) -> Problem | ModelProblem:
+    if isinstance(config, (Problem, ModelProblem)):
+        if section is not None:
+            raise InputError("simulate: a problem brings its own section; give section= with a config.")
+        problem = config
+    else:
+        from ..config.config import Config, load_config
+
+        config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
+        problem = checks.kind("simulate: config", config, Config, "a config's path, a Config, a Problem or a ModelProblem").problem(section)
+    solver = problem.solver
+    if device is not None:
+        solver = replace(solver, device=device)
+    if precision is not None:
+        solver = replace(solver, precision=precision)
+    return replace(problem, solver=solver)
+
+
+def _writer(
+    problem: Problem | ModelProblem, account: Account, path: Path | None, force: bool, device: str, simulation: Simulation, run_id: str
+) -> RunWriter:
+    meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
+        "config": problem.config,
+        "run_id": run_id,
+        "width": width(),
+        "section": dict(account.record),
+        "integrator": simulation.integrator.name,
+        "integrator_choice": simulation.why,
+        "tolerance": problem.solver.tolerance,
+        "warnings": [*problem.warnings, *simulation.course.warnings],
+    }
+    return RunWriter(
+        path,
+        problem.grid,
+        account.fields,
+        simulation.model.series,
+        active=account.active,
+        dtype=problem.solver.precision,
+        selection=problem.output,
+        meta=meta | account.meta(),
+        title=problem.title,
+        overwrite=force,
+    )

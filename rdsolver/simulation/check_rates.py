@@ -1,0 +1,79 @@
+"""The rates of a model tried once at its start, so that a slip in them is an error of the input and names its line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from ..errors import InputError, traced
+from ..problem.problem import ModelProblem, Problem, file_of
+
+Fields = dict[str, jax.Array]
+
+
+def try_rates(
+    what: str, rates: Any, u: Fields, p: Fields, at: Fields, mask: np.ndarray, needed: Collection[str], allowed: Collection[str] = ()
+) -> None:
+    """Tries rates(u, p, at) once. mask: the cells that count; needed: fields of which it gives rates; allowed: of which it may.
+
+    Raises InputError when the rates fail, miss or invent a field, or give what is no finite number in every cell.
+    """
+    name = f"the rates of {what}"
+    try:
+        found: Any = jax.jit(lambda u, p, at: rates(u, p, at))(u, p, at)
+    except KeyError as error:
+        there = {"u": u, "p": p, "at": at}
+        known = "; ".join(f"{k} holds {', '.join(v) or 'nothing'}" for k, v in there.items())
+        raise InputError(f"{name} fail. {traced(error, file_of(rates))} is not there: {known}.") from error
+    except Exception as error:
+        raise InputError(f"{name} fail. {traced(error, file_of(rates))}") from error
+    keys = list(found) if isinstance(found, dict) else type(found).__name__
+    if not isinstance(found, dict) or not set(needed) <= set(found) <= {*needed, *allowed}:
+        more = f", and may give what is added to {', '.join(allowed)}" if allowed else ""
+        raise InputError(f"{name} give {keys}. They must give a dictionary with du/dt of every field: {', '.join(needed) or 'none'}{more}.")
+    for key, x in found.items():
+        if np.shape(x) not in ((), mask.shape):
+            raise InputError(f"{name}: that of {key} has shape {np.shape(x)}, the grid {mask.shape}. They must be pointwise.")
+        broken = ~np.isfinite(np.broadcast_to(x, mask.shape)) & mask
+        if broken.any():
+            cell = tuple(int(i) for i in np.argwhere(broken)[0])
+            state = ", ".join(f"{k} = {float(v[cell]):g}" for k, v in u.items())
+            raise InputError(f"{name}: that of {key} is not finite at the start in {broken.sum():,} cells; in cell {cell}, {state}.")
+
+
+def follows_time(rates: Any, u: Fields, p: Fields, at: Fields) -> bool:
+    """Whether any of rates(u, p, at) depends on at["time"]."""
+    found = jax.make_jaxpr(lambda time: rates(u, p, at | {"time": time}))(at["time"])
+    return any(_reached(found.jaxpr, [True]))
+
+
+def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
+    """Which results of a traced function depend on those inputs."""
+    known = {v for v, on in zip(jaxpr.invars, inputs, strict=True) if on}
+
+    def on(v: Any) -> bool:
+        return not isinstance(v, Literal) and v in known
+
+    for step in jaxpr.eqns:
+        came, inner = [on(v) for v in step.invars], step.params.get("jaxpr")
+        if not any(came):
+            continue
+        looked_through = isinstance(inner, ClosedJaxpr) and len(inner.jaxpr.invars) == len(came)  # a jit in the user's file
+        left = _reached(inner.jaxpr, came) if looked_through else [True] * len(step.outvars)
+        known |= {v for v, reached in zip(step.outvars, left, strict=True) if reached}
+    return [on(v) for v in jaxpr.outvars]
+
+
+def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tuple[str, ...]:
+    """A warning where rates follow time and nothing says how closely they are to be looked at."""
+    if not follow_time or problem.breaks or problem.solver.longest_step is not None:
+        return ()
+    return (
+        f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes and goes "
+        "between two of its looks. "
+        'Give solver.longest_step, for example "2 h", or declare in the model the times at which they jump (breaks).',
+    )

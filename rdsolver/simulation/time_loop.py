@@ -1,0 +1,315 @@
+"""One run: the host loop over compiled steps, with events, saved times, observables and the run file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import sqrt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import RunError
+from ..parallel.batching import apart
+from ..problem.problem import ModelProblem, Problem
+from ..timestepping import choose, linear_solver_control
+from ..timestepping.base import Memory, Trial, event, hermite, start
+from ..timestepping.step_control import UNSOLVED, clipped, judge
+from ..timestepping.system import Fields, System
+from .failure import culprit
+from .scenario import Course, course_of
+
+SHORTEST = 1e-11  # of the run; a step below it means that the equations cannot be followed
+MOST_REJECTIONS = 30  # in a row
+NOTICEABLE = 0.1  # of the error norm: a correction below it is near the round-off of float32, and its contraction means little
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One accepted step: all that leaves the device, and all that a checkpoint would hold.
+
+    saved     (time, fields) of every saved time passed, NumPy
+    observed  the series at t
+    stats     of the step: error, solver contraction, rejections before it
+    plan      the linear solver's, for the next step: V-cycles of each group, and the groups that are accelerated
+    """
+
+    t: float
+    dt: float
+    u: Fields
+    memory: Memory
+    observed: dict[str, float]
+    saved: list[tuple[float, dict[str, np.ndarray]]]
+    stats: dict[str, float]
+    plan: tuple[dict[str, int], tuple[str, ...]]
+
+
+class Abandoned(Exception):
+    """A step was given up between two of its stages, because the run is to stop: the state before it holds."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that a run goes on from, bit for bit, right after an accepted step.
+
+    numbers  JSON-able; arrays: u, slope, middle and flows, each by name, on the device
+    """
+
+    numbers: dict[str, Any]
+    arrays: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass
+class Totals:
+    """What a whole run did."""
+
+    steps: int = 0
+    rejected: int = 0
+    solves: int = 0
+    seconds: float = 0.0
+    first: float = 0.0  # seconds until the first step was done: compilation, mostly
+    contraction: float = 0.0
+
+
+class Simulation:
+    """A run from its start to its end: `chunks()` advances.
+
+    course      what it goes through; a bone course has found its baseline once this object exists
+    integrator  the one that is used, and `why` it was taken
+    stop        asked between the stages of a step: whether to give the step up (Abandoned)
+    Must be used inside device.on().
+    """
+
+    def __init__(self, problem: Problem | ModelProblem, course: Course | None = None, kept: Kept | None = None) -> None:
+        """course: default: the problem's own, from its start. kept: what to go on from, with a course made from its fields."""
+        self.problem, self.tol = problem, problem.solver.tolerance
+        self.course = course or course_of(problem)
+        self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
+        self.dtype = np.dtype(problem.solver.precision)
+        self.stop: Callable[[], bool] = lambda: False
+        self.begun = kept is not None
+        if kept is not None:
+            self._restore(kept.numbers, kept.arrays)
+            return
+        self.integrator, self.why = choose(problem.solver, self.course.system, self.u, problem.end, len(self.course.events))
+        self.totals = Totals()
+        self.t, self.budget = 0.0, {}
+        self.held_at_start = self._held()
+
+    def system_at_start(self) -> System:
+        """The system before the first event, for diagnosis."""
+        return self.course.between(0.0, self.course.events[0])
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Accepted steps until the end; lands on every event and the end. The first chunk is the start itself (dt 0), unless the run goes
+        on from what was kept.
+
+        Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk given is then the last good
+        state.
+        """
+        if not self.begun:
+            self.begun, began = True, time.perf_counter()
+            self.segment = self.t, self._next_event()
+            self.system = self.course.between(*self.segment)
+            self.memory = start(self.system, np.float64(self.t), self.u)
+            self.dt = self.first_step(self.system, self.memory)
+            yield self._opening(self.memory)
+        else:
+            began = time.perf_counter() - self.totals.seconds
+        most = self.problem.solver.max_steps
+        while self.t < self.problem.end:
+            if most is not None and self.totals.steps >= most:
+                raise RunError(
+                    f"{most:,} steps reached {self.t:g} of {self.problem.end:g} {self.model.time_unit}, "
+                    "and solver.max_steps allows no more. "
+                    "The state is kept. Raise it and run again, or look at what makes the steps so short."
+                )
+            if self.t >= self.segment[1] or self.course.surprised:
+                self._cross()
+            trial, saved, stats = self._step(self.memory, self.segment[1])
+            self.u, self.memory, self.t = trial.u, trial.memory, trial.t
+            self.totals.steps += 1
+            self.totals.seconds = time.perf_counter() - began
+            self.totals.first = self.totals.first or self.totals.seconds
+            for k, v in trial.passed.items():
+                self.budget[k] = self.budget.get(k, 0.0) + float(v)
+            observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
+            yield Chunk(self.t, trial.dt, self.u, self.memory, observed, saved, stats, self._plan)
+
+    def _cross(self) -> None:
+        """From the system before an event to the one after it."""
+        self.segment = self.t, self._next_event()
+        after = linear_solver_control.carried(self.system, self.course.between(*self.segment))
+        memory = replace(self.memory, **{k: apart(getattr(self.memory, k)) for k in ("f", "flows", "middle")})
+        self.memory = event(self.system, after, np.float64(self.t), apart(self.u), memory)
+        self.dt = min(self.dt, self.first_step(after, self.memory))
+        self.system = after
+
+    def kept(self) -> Kept:
+        """What to go on from; to be asked right after a chunk was given."""
+        memory, (cycles, krylov) = self.memory, self._plan
+        numbers = {
+            "t": self.t,
+            "dt": self.dt,
+            "segment": list(self.segment),
+            "middle_age": float(memory.middle_age),
+            "cycles": cycles,
+            "krylov": list(krylov),
+            "integrator": [self.integrator.name, self.why],
+            "totals": asdict(self.totals),
+            "budget": dict(self.budget),
+            "held_at_start": self.held_at_start,
+            "course": self.course.kept(),
+        }
+        middle = {} if memory.middle is memory.f else {"middle": memory.middle}
+        return Kept(numbers, {"u": self.u, "slope": memory.f, "flows": memory.flows} | middle)
+
+    def _restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        name, self.why = numbers["integrator"]
+        solver = replace(self.problem.solver, integrator=name)
+        self.integrator, _ = choose(solver, self.course.system, self.u, self.problem.end, 0)
+        self.totals, self.budget = Totals(**numbers["totals"]), dict(numbers["budget"])
+        self.t, self.dt, self.held_at_start = numbers["t"], numbers["dt"], numbers["held_at_start"]
+        self.segment = tuple(numbers["segment"])
+        system = self.course.restored(numbers["course"], *self.segment)
+        cycles = {k: np.int32(n) for k, n in numbers["cycles"].items()}
+        self.system = replace(system, cycles=cycles, krylov=tuple(numbers["krylov"]))
+        there = {kind: {k: jnp.asarray(x) for k, x in fields.items()} for kind, fields in arrays.items()}
+        self.u, slope = there["u"], there["slope"]
+        self.memory = Memory(slope, there.get("flows", {}), there.get("middle", slope), numbers["middle_age"])
+
+    def _next_event(self) -> float:
+        return min(t for t in self.course.events if t > self.t)
+
+    def first_step(self, system: System, memory: Memory) -> float:
+        """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
+        if self.model.first_step is not None:
+            return self.model.first_step
+        fastest = float(_norm(system, memory.f, apart(self.u), np.ones((), self.dtype)))
+        return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
+
+    def _opening(self, memory: Memory) -> Chunk:
+        observed = self.course.watched(self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()})
+        saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
+        return Chunk(self.t, 0.0, self.u, memory, observed, saved, {}, self._plan)
+
+    @property
+    def _plan(self) -> tuple[dict[str, int], tuple[str, ...]]:
+        return {name: int(n) for name, n in self.system.cycles.items()}, self.system.krylov
+
+    def _step(self, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
+        """Try until a step is accepted, with the saved times it passed."""
+        landing, rejections, reason, trial = end, 0, "", None
+        bound = self.integrator.largest_dt(self.system, self.t, self.u)
+        asked = self.problem.solver.longest_step or float("inf")
+        while True:
+            dt = clipped(min(self.dt, bound, asked), landing - self.t)
+            if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
+                raise RunError(self._failure(dt, bound, rejections, reason, memory, trial))
+            trial = self._try(memory, dt)
+            verdict = judge(trial, self.integrator.order)
+            self.totals.solves += int(trial.stats["stages"])
+            if not verdict.accept:
+                rejections, reason = rejections + 1, verdict.reason
+                self.totals.rejected += 1
+                unsolved = trial.finite and trial.error <= 1 and trial.unsolved > UNSOLVED
+                better = linear_solver_control.more(self.system, trial.stats) if unsolved else None
+                if better is None:
+                    self.dt = verdict.dt
+                else:  # the same step, better solved
+                    self.system = better
+                continue
+            if dt == landing - self.t:
+                trial = replace(trial, t=landing)  # not t + dt: landings are exact
+            saved, early = self._saved_between(memory, trial)
+            if early is not None:
+                landing = early  # the interpolant fell below zero there: land on it instead
+                continue
+            # a step shortened to land says nothing against the longer one
+            self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
+            if trial.unsolved:
+                self.system = linear_solver_control.fewer(self.system, trial.stats)
+            return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
+
+    def _failure(self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None) -> str:
+        """What happened, when, in which field and cell, and what to change."""
+        unit = self.model.time_unit
+        if bound < SHORTEST * self.problem.end:
+            return (
+                f"at {self.t:g} {unit} {self.integrator.name} may step no further than {bound:.2g} {unit}: its number of stages or a drift "
+                'sets this bound. The state before it is kept. Use solver.integrator = "tr-bdf2", or look at diffusivities and drift.'
+            )
+        tried, slopes = ({k: np.asarray(x, float) for k, x in fields.items()} for fields in (trial.u if trial else self.u, memory.f))
+        why = f" after {rejections} rejections in a row: {reason}" if rejections else ""
+        return (
+            f"the step at {self.t:g} {unit} fell to {dt:.2g} {unit}{why}; "
+            f"{culprit(self.fields, self.problem.grid, tried, slopes)}. "
+            "The state before it is kept. Look at the parameters that act there, or raise solver.tolerance."
+        )
+
+    def _try(self, memory: Memory, dt: float) -> Trial:
+        trial = None
+        for piece in self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol):
+            trial = piece
+            if self.stop():
+                raise Abandoned
+        assert trial is not None  # the last piece is the trial
+        if trial.unsolved > NOTICEABLE and trial.error <= 1:
+            self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))
+        return trial
+
+    def _saved_between(self, memory: Memory, trial: Trial) -> tuple[list, float | None]:
+        """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or the first time where
+        a density is negative."""
+        saved = []
+        for when in self.problem.save:
+            if not self.t < when <= trial.t:
+                continue
+            if when == trial.t:
+                saved.append((when, jax.device_get(apart(trial.u))))
+                continue
+            if self.integrator.dense:
+                share = np.float64((when - self.t) / trial.dt)
+                ends = (apart(fields) for fields in (self.u, memory.f, trial.u, trial.memory.f))
+                state = hermite(*ends, np.float64(trial.dt), share)
+            else:
+                state = self._try(memory, when - self.t).u
+            if float(_lowest(self.system, state, np.asarray(self.tol, self.dtype))) < -1:
+                return [], when
+            saved.append((when, jax.device_get(state)))
+        return saved, None
+
+    # --- budgets ------------------------------------------------------------------------------------------------------
+
+    def _held(self) -> dict[str, float]:
+        """The amount in each budget, summed over cells in float64 on the host."""
+        fields = self.model.budgets.items()
+        return {k: sum(float(np.sum(np.asarray(self.u[f]), dtype=float)) for f in members) for k, members in fields}
+
+    def budgets(self) -> dict[str, dict[str, float]]:
+        """Of each budget of the model, in nmol (nM in um3; amounts over the section): held at start and end, what came in, what was lost,
+        and the imbalance relative to what passed through."""
+        unit = self.problem.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
+        out, now = {}, self._held()
+        for name in self.model.budgets if self.budget else ():
+            came, lost = self.budget[f"{name}.source"], self.budget[f"{name}.loss"]
+            change = now[name] - self.held_at_start[name]
+            through = max(abs(came) + abs(lost), abs(now[name]), 1e-300)
+            out[name] = {
+                "start": self.held_at_start[name] * unit,
+                "end": now[name] * unit,
+                "source": came * unit,
+                "loss": lost * unit,
+                "imbalance": (change - came + lost) / through,
+            }
+        return out
+
+
+_observe = jax.jit(System.observe)
+_norm = jax.jit(System.norm)
+_lowest = jax.jit(lambda system, u, tol: system.valid(u, tol)[1])

@@ -1,0 +1,183 @@
+"""What a run is replayed from: the steps it took, and what its parameters drive, with derivatives along each of them.
+
+Plasma curves are no function of arrays: their derivatives, at the knots of the run's own, are central differences of the host's solver
+(models/bone/pharmacokinetics.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...models.bone.model import BoneModel
+from ...models.bone.tissue import TissueModel
+from ...problem.problem import Problem
+from ...simulation.scenario import BoneCourse
+from ...simulation.time_loop import Simulation
+from ...timestepping.system import Forcing, System
+
+MORE = 2  # V-cycles of each group beyond the most that the run took
+CURVE_STEP = 1e-3  # relative: h² and the plasma solver's 1e-9/h are both below 1e-5
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["value", "along"], meta_fields=[])
+@dataclass(frozen=True)
+class Dual:
+    """Arrays, and their derivatives along several directions: the same tree with one more axis in front."""
+
+    value: Any
+    along: Any
+
+
+Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes of f(still, *moving) a compiled function of the same arguments."""
+
+
+@cache
+def lifted(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f on Duals: what moves brings derivatives, `still` none. A tuple of results becomes a tuple of Duals."""
+
+    @jax.jit
+    def call(still: Any, *moving: Dual) -> Any:
+        values = tuple(m.value for m in moving)
+
+        def along(direction: tuple[Any, ...]) -> tuple[Any, Any]:
+            return jax.jvp(lambda *x: f(still, *x), values, direction)
+
+        value, found = jax.vmap(along, out_axes=(None, 0))(tuple(m.along for m in moving))
+        return tuple(map(Dual, value, found)) if isinstance(value, tuple) else Dual(value, found)
+
+    return call
+
+
+def plain(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f on arrays: the same work without derivatives."""
+    return f
+
+
+# --- a run, kept -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From one event to the next: the system, and the accepted steps (time reached, step), d."""
+
+    system: System
+    begin: float
+    steps: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run that was done: its course, segments, times, and the series at them."""
+
+    course: BoneCourse
+    segments: tuple[Segment, ...]
+    times: np.ndarray
+    series: dict[str, np.ndarray]
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) - 1
+
+
+def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -> Recorded:
+    """Do a run once, as it goes, and keep its steps. tell: share that is done. Must be used inside device.on()."""
+    simulation = Simulation(problem)
+    course = simulation.course
+    assert isinstance(course, BoneCourse)
+    chunks = []
+    cycles, krylov = dict(course.system.cycles), set(course.system.krylov)
+    for chunk in simulation.chunks():
+        chunks.append((chunk.t, chunk.dt, chunk.observed))
+        cycles = {k: max(int(n), int(chunk.plan[0][k])) for k, n in cycles.items()}
+        krylov |= set(chunk.plan[1])
+        tell(chunk.t / problem.end)
+    work = {"cycles": {k: np.int32(n + MORE) for k, n in cycles.items()}, "krylov": tuple(sorted(krylov))}
+    segments, landed = [], {t for t, *_ in chunks}
+    for begin, end in pairwise([0.0, *(t for t in course.events if t in landed)]):
+        steps = tuple((t, dt) for t, dt, _ in chunks if begin < t <= end)
+        segments.append(Segment(replace(course.between(begin, end), **work), begin, steps))
+    series = {k: np.array([observed[k] for *_, observed in chunks]) for k in chunks[0][2]}
+    return Recorded(course, tuple(segments), np.array([t for t, *_ in chunks]), series)
+
+
+def _healthy(system: System, p: Any) -> Any:
+    assert isinstance(system.model, BoneModel | TissueModel)
+    return system.model.healthy(p)
+
+
+# --- directions ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What moves with the parameters: p right after each segment's begin, plasma curves (values, slopes), the healthy p."""
+
+    p: tuple[Any, ...]
+    curves: tuple[Any, ...]
+    healthy: Any
+
+
+def values_of(run: Recorded, values: Mapping[str, float]) -> Inputs:
+    """The run's inputs at these values of the parameters."""
+    course = run.course.with_parameters(dict(values))
+    systems = _between(run, course)
+    p = tuple(s.p for s in systems)
+    model = run.course.model
+    healthy = model.healthy({k: jnp.asarray(v, jnp.float64) for k, v in values.items()})
+    return Inputs(p, tuple((s.forcing.values, s.forcing.slopes) for s in systems), healthy)
+
+
+def _between(run: Recorded, course: BoneCourse) -> list[System]:
+    return [course.between(s.begin, s.steps[-1][0], s.system.forcing) for s in run.segments]
+
+
+def directions(run: Recorded, names: Sequence[str]) -> Inputs:
+    """The inputs as Duals, one direction a name: along ln p, or along p where it is 0 (`size`)."""
+    values = run.course.problem.parameters
+    base = values_of(run, values)
+    seeds = {k: jnp.asarray([size(values[k]) if n == k else 0.0 for n in names]) for k in values}
+    p = []
+    for segment, now in zip(run.segments, base.p, strict=True):
+        factors = run.course.factors(segment.begin)
+        p.append(Dual(now, {k: v * factors.get(k, 1.0) for k, v in seeds.items()}))
+    healthy = lifted(_healthy)(run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds))
+    moved = [_curves_along(run, name) for name in names]
+    curves = []
+    for i, now in enumerate(base.curves):
+        each = tuple(jnp.stack([m[i][j] if m else jnp.zeros_like(now[j]) for m in moved]) for j in (0, 1))
+        curves.append(Dual(now, each))
+    return Inputs(tuple(p), tuple(curves), healthy)
+
+
+def size(value: float) -> float:
+    """Length of a direction: the parameter's own value, so that derivatives are by its logarithm; 1 where it is 0."""
+    return value or 1.0
+
+
+def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Derivative of the plasma curves at their knots, by central differences (from above where the parameter is 0)."""
+    problem = run.course.problem
+    if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith("bisphosphonate_"):
+        return None
+    value = problem.parameters[name]
+    step = CURVE_STEP * size(value)
+
+    def at(change: float) -> list[Forcing]:
+        course = run.course.with_parameters(problem.parameters | {name: value + change})
+        return [s.forcing for s in _between(run, course)]
+
+    weights = ((-step, -0.5), (step, 0.5)) if value else ((0.0, -1.5), (step, 2.0), (2 * step, -0.5))
+    parts = [(w / CURVE_STEP, at(change)) for change, w in weights]
+    return [
+        (sum(w * np.asarray(f[i].values) for w, f in parts), sum(w * np.asarray(f[i].slopes) for w, f in parts))  # pyright: ignore[reportReturnType]
+        for i in range(len(run.segments))
+    ]

@@ -1,0 +1,68 @@
+"""How studies run problems: to saved times, by fixed steps, and from what a step left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+
+from ...problem.problem import ModelProblem, Problem, Solver
+from ...simulation.time_loop import Simulation
+from ...timestepping import INTEGRATORS
+from ...timestepping.base import Integrator, Memory, Trial, start
+from ...timestepping.system import Fields, System
+from .results import rms, worst
+
+State = dict[str, np.ndarray]
+
+
+def names(system: System | None = None) -> list[str]:
+    """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a plain box)."""
+    return [n for n in INTEGRATORS if system is None or system.box is not None or not n.startswith("etd")]
+
+
+def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:
+    return Solver(integrator, tolerance, "float64")  # pyright: ignore[reportArgumentType]
+
+
+def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
+    """The states at the saved times."""
+    return [(t, u) for chunk in Simulation(problem).chunks() for t, u in chunk.saved]
+
+
+def one_step(integrator: Integrator, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Trial:
+    *_, trial = integrator.pieces(system, t, u, memory, dt, tol)
+    assert trial is not None  # the last piece is the trial
+    return trial
+
+
+def replay(integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float) -> list[Trial]:
+    """These steps, one after another, whatever their error."""
+    memory, trials = start(system, np.float64(t), u), []
+    for dt in steps:
+        trials.append(one_step(integrator, system, t, u, memory, dt, tol))
+        t, u, memory = trials[-1].t, trials[-1].u, trials[-1].memory
+    return trials
+
+
+def arrays(u: Mapping[str, jax.Array]) -> State:
+    return {k: np.asarray(v, float) for k, v in u.items()}
+
+
+Values = Mapping[str, jax.Array | np.ndarray]
+
+
+def errors(got: Values, want: Values, scale: Mapping[str, float]) -> dict[str, float]:
+    """Relative L2 distance of each field, floored at 1e-2 of its scale."""
+
+    def off(k: str) -> float:
+        w = np.asarray(want[k], float)
+        return rms(np.asarray(got[k], float) - w) / max(rms(w), 1e-2 * scale[k])
+
+    return {k: off(k) for k in want}
+
+
+def distance(got: Values, want: Values, scale: Mapping[str, float]) -> float:
+    """The largest of the errors."""
+    return worst(errors(got, want, scale).values())

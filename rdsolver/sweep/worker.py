@@ -1,0 +1,125 @@
+"""A child process of a sweep: takes tasks as lines of JSON from its input, answers each through a pipe of its own, and stays warm.
+
+python -m rdsolver.sweep.worker PIPE WIDTH [CORES]
+
+With a width its runs step together (integrators/together.py): it takes tasks while it computes others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from ..parallel.device import in_flight
+from .store import Status
+from .task import Task, died, perform, steps_alone
+
+FILES = 8  # that a run may have open
+
+
+def main(pipe: int, width: int, cores: str = "") -> None:
+    """width: of runs that step together, 0: one after another; cores: those it may use, "0,1" (default: all)."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, map(int, cores.split(",")))  # before JAX counts them
+    tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    with os.fdopen(pipe, "wb") as answers:
+        if width:
+            _together(tasks, answers, width)
+        else:
+            _one_by_one(tasks, answers)
+
+
+def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
+    status = ""
+    while status != "stopped":
+        task = json.loads(tasks.get())
+        run = Path(task["folder"])
+        sys.argv = ["rdsolver", "sweep", "one", str(run.parent.parent), run.name]  # what the run notes as its command
+        _speak_into(run)
+        said = perform(task)
+        status = said["status"]
+        _answer(answers, task, said)
+
+
+def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
+    """Runs that step together, each in a thread."""
+    from ..parallel.batching import Company
+    from ..utils.signals import Ear, Signals
+
+    _many_files(FILES * in_flight(width))
+    company, ears, answering = Company(width), set[Ear](), threading.Lock()
+    sys.argv = ["rdsolver", "sweep", "run", "--batch", str(width)]
+
+    def go(task: Task) -> None:
+        ear = Ear(signals)
+        ears.add(ear)
+        try:
+            with nullcontext() if steps_alone(task) else company.member():
+                status = perform(task, stop=ear)
+        except Exception as error:  # the others go on
+            status = died(task, f"{type(error).__name__}: {error}")
+        ears.discard(ear)
+        with answering:
+            _answer(answers, task, status)
+
+    def last_words(name: str) -> None:
+        for ear in list(ears):
+            ear.last_words(name)
+
+    with Signals() as signals, ThreadPoolExecutor(in_flight(width)) as pool:
+        signals.last_words = last_words
+        while not signals.name:
+            try:
+                task = json.loads(tasks.get(timeout=0.1))
+            except queue.Empty:
+                continue
+            _speak_into(Path(task["folder"]))
+            pool.submit(go, task)
+        pool.shutdown()
+        signals.heard()
+
+
+def _many_files(count: int) -> None:
+    """Leave to have so many open at once, where the system gives it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _answer(answers: BinaryIO, task: Task, status: Status) -> None:
+    answers.write(json.dumps({"folder": task["folder"], "status": status}).encode() + b"\n")
+    answers.flush()
+
+
+def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
+    """Until the parent closes the pipe, or is no more: then a run under way is stopped as by SIGTERM, and without one the process ends."""
+    rest = b""
+    while data := os.read(0, 1 << 16):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            tasks.put(line)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _speak_into(run: Path) -> None:
+    """What libraries print goes into the log of the run (of those that step together, into that of the last one begun)."""
+    run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

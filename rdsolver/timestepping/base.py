@@ -1,0 +1,128 @@
+"""What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (control.py).
+
+An integrator is pure in (system, t, u, memory, dt, tol): nothing is kept between calls, so a step can be abandoned
+between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .system import Fields, Numbers, Sums, System
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
+@dataclass(frozen=True)
+class Memory:
+    """What goes from step to step.
+
+    f, flows     slope and flows of the budgets at the present time
+    middle       slope inside the last step, `middle_age` days ago (inf: there is none, middle is f)
+    """
+
+    f: Fields
+    flows: Sums
+    middle: Fields
+    middle_age: float | Array
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A step that was tried, with all that is needed to judge it.
+
+    error     of the step, in the error norm (1: the tolerance)
+    finite    every value is
+    lowest    lowest value over the tolerance of its field; below -1 a density is negative
+    unsolved  largest last correction of the linear solver in the error norm (0: no solver)
+    passed    integrals over the step of the budgets' sources and losses
+    stats     worst contraction, stages
+    """
+
+    t: float
+    dt: float
+    u: Fields
+    memory: Memory
+    observed: Numbers
+    passed: Sums
+    error: float
+    finite: bool
+    lowest: float
+    unsolved: float
+    stats: dict[str, float]
+
+
+def verdict(system: System, error: Fields, u: Fields, tol: Array) -> Array:
+    """Of a step that ends at u: (error in the norm, 1 where every value is finite, lowest value over the tolerance). Traced."""
+    norm = system.norm(error, u, tol)
+    finite, lowest = system.valid(u, tol)
+    return jnp.stack([norm, finite.astype(norm.dtype), lowest])
+
+
+def explicit(t: float, dt: float, u: Fields, f: Fields, found: tuple[Array, Numbers], stages: int) -> Trial:
+    """The trial of a step to t that solves nothing and carries its slope f alone; found: verdict and observables, on the device.
+
+    No budgets: fluxes and binding cancel in every stage, and counting what passes would cost much of a stage.
+    """
+    judged, observed = jax.device_get(found)
+    memory = Memory(f, {}, f, float("inf"))
+    error, finite, lowest = float(judged[0]), bool(judged[1]), float(judged[2])
+    return Trial(t, dt, u, memory, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
+
+
+class Integrator(Protocol):
+    name: ClassVar[str]
+    order: ClassVar[int]
+    """Of the error estimate, which the steps follow."""
+    dense: ClassVar[bool]
+    """A cubic Hermite through a step is as good as the step; else a state inside it costs a step of its own."""
+
+    def largest_dt(self, system: System, t: float, u: Fields) -> float:
+        """Bound on the step (drift, number of stages), d; inf for none."""
+        ...
+
+    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+        """The work of one step: None after each piece, the Trial last."""
+        ...
+
+
+@jax.jit
+def start(system: System, t: Array, u: Fields) -> Memory:
+    """Plain rates: at a start only."""
+    aux = system.refresh(u)
+    f = system.rates(t, u, aux)
+    return Memory(f, system.flows(t, u, aux), f, jnp.inf)
+
+
+@jax.jit
+def event(before: System, after: System, t: Array, u: Fields, memory: Memory) -> Memory:
+    """The slope after a dose or a change of parameters: f + f(t+, u) - f(t-, u).
+
+    The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's error by
+    dt λ, about 2,000, and that noise would drive the step down.
+    """
+    aux = before.refresh(u)
+
+    def moved(old: dict[str, Array], minus: dict[str, Array], plus: dict[str, Array]) -> dict[str, Array]:
+        return {k: old[k] + (plus[k] - minus[k]) for k in old}
+
+    f = moved(memory.f, before.rates(t, u, aux), after.rates(t, u, aux))
+    flows = moved(memory.flows, before.flows(t, u, aux), after.flows(t, u, aux))
+    return Memory(f, flows, f, jnp.inf)
+
+
+@jax.jit
+def hermite(u0: Fields, f0: Fields, u1: Fields, f1: Fields, dt: Array, x: Array) -> Fields:
+    """Cubic Hermite through states and slopes at both ends, at the share x of the step: saving costs no steps."""
+    out = {}
+    for k in u0:
+        d, s, h = (v.astype(u0[k].dtype) for v in (dt, x, jnp.asarray(1.0)))
+        rise = u1[k] - u0[k]
+        out[k] = u0[k] + s * (d * f0[k] + s * (3 * rise - d * (2 * f0[k] + f1[k]) + s * (d * (f0[k] + f1[k]) - 2 * rise))) * h
+    return out

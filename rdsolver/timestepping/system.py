@@ -1,0 +1,279 @@
+"""Model + section + parameters + forcing = du/dt and the implicit stage: all that an integrator sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..models.base import Group, Model
+from ..operators import multigrid
+from ..operators.boundary_fluxes import Edge, exchange
+from ..operators.faces import Wrap
+from ..operators.no_fusion import apart
+from ..operators.reductions import Pockets, mean_square, sums, total
+from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
+
+Fields = dict[str, Array]
+Numbers = dict[str, Array]
+Sums = dict[str, Array]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes", "end"], meta_fields=["names"])
+@dataclass(frozen=True)
+class Forcing:
+    """Curves that drive the model from outside between two events: cubic Hermite through knots.
+
+    knots, values, slopes: (inputs, K), float64; unused knots at the end repeat the last one.
+    end: the event at the far end. Rates that jump there are seen as they are before it.
+    """
+
+    knots: Array
+    values: Array
+    slopes: Array
+    end: Array
+    names: tuple[str, ...]
+
+    @staticmethod
+    def none(end: float = np.inf) -> Forcing:
+        """Nothing but the time."""
+        empty = jnp.zeros((0, 2), jnp.float64)
+        return Forcing(empty, empty, empty, jnp.asarray(end, jnp.float64), ())
+
+    def time(self, t: Array, dtype: Any) -> Array:
+        """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before it."""
+        before = jnp.nextafter(self.end.astype(dtype), jnp.asarray(-jnp.inf, dtype))
+        return jnp.minimum(jnp.asarray(t).astype(dtype), before)
+
+    def at(self, t: Array, dtype: Any) -> Numbers:
+        """Each input at time t (d)."""
+        out = {}
+        for i, name in enumerate(self.names):
+            k = self.knots[i]
+            j = jnp.clip(jnp.searchsorted(k, t, side="right") - 1, 0, len(k) - 2)
+            h = k[j + 1] - k[j]
+            x = jnp.clip((t - k[j]) / jnp.where(h > 0, h, 1), 0, 1)
+            y0, y1, d0, d1 = self.values[i, j], self.values[i, j + 1], h * self.slopes[i, j], h * self.slopes[i, j + 1]
+            y = y0 + x * (d0 + x * (3 * (y1 - y0) - 2 * d0 - d1 + x * (2 * (y0 - y1) + d0 + d1)))
+            out[name] = y.astype(dtype)
+        return out
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in which every field diffuses at a constant rate, without mask, drift or open border."""
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    wrap: Wrap
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["place", "p", "forcing", "scale", "cycles", "edges", "pockets"],
+    meta_fields=["model", "shape", "signed", "krylov"],
+)
+@dataclass(frozen=True)
+class System:
+    """du/dt = f(t, u) of a model on a section.
+
+    model, shape   static: the model's switches, the multigrid hierarchy
+    place          the model's arrays fixed in a run
+    p              parameters, numbers of the run's precision
+    forcing        inputs between two events
+    scale          of each field, its typical size: tolerances are relative to it
+    edges          borders that let something through
+    signed         fields that may be negative
+    pockets        regions that nothing passes between (None: one)
+    cycles         V-cycles of each transport group; krylov: groups that are accelerated.
+                   The host's plan, changed between steps: the work inside a step is fixed
+    """
+
+    model: Model
+    shape: multigrid.Shape
+    place: Any
+    p: Numbers
+    forcing: Forcing
+    scale: Numbers
+    cycles: dict[str, np.int32]
+    edges: tuple[Edge, ...] = ()
+    signed: tuple[str, ...] = ()
+    pockets: Pockets | None = None
+    krylov: tuple[str, ...] = ()
+
+    @property
+    def _dtype(self) -> Any:
+        return self.place.active.dtype
+
+    @property
+    def box(self) -> Box | None:
+        """The box, where there is nothing else: what methods that diagonalise diffusion need."""
+        if not self.place.uniform or self.edges:
+            return None
+        return Box(self.place.active.shape, self.place.spacing, self.place.wrap)
+
+    def refresh(self, u: Fields) -> Any:
+        """What follows the slow fields."""
+        return self.model.refresh(u, self.p, self.place)
+
+    def inputs(self, t: Array) -> Numbers:
+        """What drives the model from outside at time t, the time itself included."""
+        return self.forcing.at(t, self._dtype) | {"time": self.forcing.time(t, self._dtype)}
+
+    def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+        """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step (default: from u)."""
+        aux = self.refresh(u) if aux is None else aux
+        out = self.local_rates(t, u, aux)
+        wrap = self.place.wrap
+        drifting = self.model.drift(u, self.p, self.place, aux)
+        for name in self.model.diffusivity(self.p):
+            d, c = self._moves(name, aux, drifting)
+            out[name] = out[name] + d * diffusion(u[name], c, wrap)
+        for name, v in drifting.items():
+            out[name] = out[name] + drift(u[name], v, wrap)
+        return out
+
+    def local_rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+        """Its pointwise part: the reaction, and the exchange with borders."""
+        aux = self.refresh(u) if aux is None else aux
+        out = self.model.reaction(u, self.p, self.place, aux, self.inputs(t))
+        for name, (loss, source) in self._exchanges(aux).items():
+            out[name] = out[name] + source - loss * u[name]
+        return out
+
+    def diffusivities(self) -> Numbers:
+        """Of each field that diffuses."""
+        return {name: d for name, (d, _) in self.model.diffusivity(self.p).items()}
+
+    def _exchanges(self, aux: Any) -> dict[str, tuple[Array, Array]]:
+        """Of each field with a border that lets something through: (loss, source) of the cells beside it."""
+        moving, out = self.model.diffusivity(self.p), {}
+        for name in dict.fromkeys(e.field for e in self.edges):
+            d, medium = moving[name]
+            edges = [e for e in self.edges if e.field == name]
+            out[name] = exchange(edges, d, aux.mobility[medium], self.place.spacing)
+        return out
+
+    def _moves(self, name: str, aux: Any, drifting: dict[str, Faces]) -> tuple[Array, Faces]:
+        """How a field diffuses: diffusivity and face coefficients (where it drifts, 1 and fitted ones)."""
+        moving = self.model.diffusivity(self.p)
+        if name not in moving:
+            return jnp.zeros((), self._dtype), next(iter(aux.media.values()))
+        d, medium = moving[name]
+        if name not in drifting or name in self.model.fitted:
+            return d, aux.media[medium]
+        return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
+
+    def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
+        """What enters and leaves each budget, per unit of time. What passes a border counts net, as a source."""
+        aux = self.refresh(u) if aux is None else aux
+        both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
+        out = {f"{k}.{side}": x.astype(jnp.float64) for k, pair in both.items() for side, x in zip(("source", "loss"), pair, strict=True)}
+        passing = {name: total(source - loss * u[name]) for name, (loss, source) in self._exchanges(aux).items()}
+        for budget, members in self.model.budgets.items():
+            for name in passing.keys() & set(members):
+                out[f"{budget}.source"] += passing[name]
+        return out
+
+    def observe(self, t: Array, u: Fields) -> Numbers:
+        seen = self.model.observe(u, self.p, self.place, self.refresh(u), self.inputs(t))
+        return {k: v.astype(jnp.float64) for k, v in seen.items()}
+
+    def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
+        """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
+        cells = total(self.place.active)
+        squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
+        return jnp.sqrt(jnp.max(jnp.stack(squares)))
+
+    def valid(self, u: Fields, tol: Array) -> tuple[Array, Array]:
+        """(all finite, lowest value over the tolerance of its field: -1 and below is a negative density)."""
+        finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
+        lowest = [jnp.min(x) / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed]
+        return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
+
+    def bounds(self, u: Fields, t: Array | float = 0.0) -> tuple[Array, Array]:
+        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time; Gershgorin's circles."""
+        aux = self.refresh(u)
+        wrap = self.shape.wrap
+        moving = [2 * d * jnp.max(own_diffusion(aux.media[m], wrap)) for d, m in self.model.diffusivity(self.p).values()]
+        leaving = [jnp.max(own_drift(v, wrap)) for v in self.model.drift(u, self.p, self.place, aux).values()]
+        beside = [jnp.max(loss) for loss, _ in self._exchanges(aux).values()]
+        none = jnp.zeros((), self._dtype)
+        fastest = jnp.max(jnp.stack([none, *leaving]))
+        pointwise = self.model.reaction_bound(u, self.p, self.place, aux, self.inputs(jnp.asarray(t)))
+        return jnp.max(jnp.stack([none, *moving])) + 2 * fastest + pointwise + jnp.max(jnp.stack([none, *beside])), fastest
+
+    # --- one implicit stage -------------------------------------------------------------------------------------------
+
+    @jax.jit
+    def stage(self, t: Array, predicted: Fields, psi: Fields, sigma: Array, tol: Array) -> tuple[Fields, Sums, Numbers]:
+        """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, by fixed work.
+
+        Surface and coefficients follow the predicted bone. A transport group takes one Newton step (Jacobian at the
+        predictor), solved by its number of V-cycles. σ = 0 asks for the steady state at frozen bone.
+        Returns u, the flows of the budgets at u, and for each transport group {"<group>": size of the last V-cycle's
+        correction in the error norm, "<group>.contraction": its ratio to the cycle before}.
+        Compiled on its own, once for the baseline and all steps: it is nearly all there is to compile.
+        """
+        u, report = dict(predicted), {}
+        aux = _refreshed(self, predicted)
+        for group in self.model.groups:
+            if group.solve == "transport":
+                found, report[group.name], report[f"{group.name}.contraction"] = self._transport(group, t, u, psi, sigma, tol, aux)
+            else:
+                found = self.model.pointwise(group.name, u, psi, sigma, self.p, self.place, aux)
+            u |= found
+        return u, self.flows(t, u, aux), report
+
+    def _transport(self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any) -> tuple[Fields, Array, Array]:
+        def size(change: multigrid.Vector) -> Array:
+            return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
+
+        problem = self._linear(group, t, u, psi, sigma, aux)
+        scales = tuple(self.scale[n] for n in group.fields) if group.name in self.krylov else None
+        change, last, contraction = multigrid.solve(*problem, self.shape, self.cycles[group.name], size, scales)
+        return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
+
+    def _linear(
+        self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, aux: Any
+    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, multigrid.Vector]:
+        """Newton's equations of a group at u: operator, levels, residual, and the residual summed without fluxes."""
+        wrap, names = self.shape.wrap, group.fields
+        local_rates = _local_rates(self, t, u, aux)
+        drifting = self.model.drift(u, self.p, self.place, aux) if len(names) == 1 else {}
+        carried = drifting.get(names[0])
+        ways = [self._moves(name, aux, drifting) for name in names]
+
+        local, right = [], []
+        for name, (d, c) in zip(names, ways, strict=True):
+            here = (sigma * (psi[name] - u[name]) + local_rates[name]) * self.place.active
+            moved = d * diffusion(u[name], c, wrap)
+            local.append(here)
+            right.append(here + moved if carried is None else here + moved + drift(u[name], carried, wrap))
+
+        block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux, self.inputs(t))
+        op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
+        open_to = self._exchanges(aux)
+        held = tuple(open_to[n][0] if n in open_to else jnp.zeros_like(u[n]) for n in names) if open_to.keys() & set(names) else None
+        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap, held, self.pockets), self.shape)
+        return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
+
+    def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:
+        """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this σ."""
+        aux, out = self.refresh(u), {}
+        for group in self.model.groups:
+            if group.solve == "transport":
+                op, levels, _, _ = self._linear(group, t, u, u, sigma, aux)
+                out[group.name] = multigrid.contraction(op, levels, self.shape, cycles)
+        return out
+
+
+# In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth less. In a sweep
+# of an explicit step nothing reads them twice.
+_refreshed = apart()(System.refresh)
+_local_rates = apart()(System.local_rates)

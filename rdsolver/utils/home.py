@@ -1,0 +1,43 @@
+"""Paths as people type them: `~` is the home folder, wherever a path enters.
+
+A shell expands it at the beginning of a word only (not in --out=~/run), and Python never does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """The path with its `~` expanded. A name such as ~scan, of no user, stays as it is.
+
+    Raises InputError for a path in the home folder of a user that has none: it would lie in a folder named ~.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{path!r:.60} is of type {type(path).__name__}, and a path belongs here. Give it as text or a Path.")
+    expanded = os.path.expanduser(os.fspath(path))
+    if expanded.startswith("~" + os.sep) or expanded == "~":
+        raise InputError(f"{path}: there is no home folder to put for ~: HOME is not set. Set it, or give the path without ~.")
+    return Path(expanded)
+
+
+def homely(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose arguments are expanded where they are paths, or lists of them."""
+
+    @wraps(command)
+    def called(*given: Any, **named: Any) -> Any:
+        return command(*map(_expanded, given), **{name: _expanded(value) for name, value in named.items()})
+
+    return called
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(each) for each in value]
+    return at_home(value) if isinstance(value, Path) else value

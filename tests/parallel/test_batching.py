@@ -1,0 +1,138 @@
+"""Runs that step together are, bit for bit, what each is alone at that width. The bone model, which takes a minute to compile at any width,
+is held to the same by `python -m benchmarks batch`."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdsolver.errors import RunError
+from rdsolver.geometry.grid import Grid
+from rdsolver.models.base import Field
+from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.output.reader import open_run
+from rdsolver.parallel.batching import PATIENCE, Company, _alike, _Request, _vain, alongside
+from rdsolver.problem.problem import Change, ModelProblem, Solver
+from rdsolver.runs.run import resume, simulate
+from rdsolver.utils.signals import Stop
+
+
+def rates(u, p, at):
+    broken = jnp.where((at["time"] > 1) & (p["breaks"] > 0), jnp.nan, 0)
+    return {"a": p["growth"] * u["a"] * (1 - u["a"]) - u["a"] * u["b"] + broken, "b": u["a"] - u["b"]}
+
+
+MODEL = ReactionDiffusion("two", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")), rates, {"a": "diffusivity"})
+
+
+def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
+    """An odd size; every member with other numbers, another start, an event on its way, another end."""
+    values = {"growth": 2.0 + i / 3, "diffusivity": 0.5 + i % 2, "breaks": float(i in breaks)}
+    start = np.random.default_rng(i).random((15, 13))
+    changes = (Change("growth", 1.5, 1.2 + i / 9),)
+    solver = Solver(integrator, 1e-4, precision)
+    return ModelProblem(
+        MODEL, Grid((15, 13), (1.0, 1.0), thickness=1.0), values, {"a": start}, 3.0 + i % 3, save=(0.0, 2.5), changes=changes, solver=solver
+    )
+
+
+def results(p, company):
+    with company.member():
+        return read(p)
+
+
+def read(p):
+    with simulate(p) as run:
+        return read_from(run)
+
+
+def read_from(run):
+    parts = {"series/": run.series, "state/": run.state, "": run}
+    return {f"{kind}{name}": np.asarray(part[name]) for kind, part in parts.items() for name in part}
+
+
+def together(problems, width):
+    company = Company(width)
+    with ThreadPoolExecutor(2 * width) as pool:
+        return [pool.submit(results, p, company) for p in problems], company
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+
+
+CASES = {
+    "tr-bdf2": lambda i: two(i),
+    "float32": lambda i: two(i, precision="float32"),
+    "rkc2": lambda i: two(i, "rkc2"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_member_is_what_it_is_alone(case):
+    problems = [CASES[case](i) for i in range(7)]
+    found, company = together(problems, 2)
+    assert 1 <= company.executed / company.needed < 1.5
+    for i in (0, len(problems) - 1):
+        with alongside(2):
+            assert same(found[i].result(), read(problems[i]))
+    apart = simulate(problems[0])
+    for name in apart:  # round-off, seen through the steps
+        np.testing.assert_allclose(found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:])))
+
+
+class Soon(Stop):
+    """Asks for a stop when it has been asked so often itself, which is twice a step."""
+
+    def __init__(self, often):
+        super().__init__()
+        self.left = often
+
+    @property
+    def name(self):
+        self.left -= 1
+        return "SIGTERM" if self.left < 0 else ""
+
+
+@pytest.mark.parametrize(("integrator", "asked"), [("tr-bdf2", 60), ("rkc2", 90)])
+def test_a_member_that_was_stopped_goes_on_with_the_same_bits(tmp_path, integrator, asked):
+    p = two(1, integrator)
+    with alongside(2):
+        straight = read(p)
+        simulate(p, out=tmp_path, stop=Soon(asked)).close()
+    with open_run(tmp_path / "run.h5") as run:
+        assert (run.status, 1.4 < run.state["time"] < p.end) == ("stopped", True)  # after its event
+    with alongside(2), resume(tmp_path, p) as run:
+        assert same(read_from(run), straight)
+
+
+def test_a_member_that_fails_harms_no_other():
+    """One turns to NaN on the way."""
+    found, _ = together([two(i, breaks=(1,)) for i in range(5)], 2)
+    with pytest.raises(RunError, match="the step at 1"):
+        found[1].result()
+    alone = Company(2)
+    for i in (0, 2, 4):
+        assert same(found[i].result(), results(two(i), alone))
+
+
+def test_members_of_another_shape_wait_for_nobody_in_the_end():
+    """A run of another size is of another program; all come to their end."""
+    others = [two(0), replace(two(3), grid=Grid((9, 9), (1.0, 1.0), thickness=1.0), initial={"a": np.full((9, 9), 0.1)}), two(1)]
+    found, _ = together(others, 2)
+    assert [f.exception() for f in found] == [None] * 3
+
+
+def asked(*work):
+    return [_Request(None, None, (), (n - 1,), 1) for n in work]  # pyright: ignore[reportArgumentType]  # nobody's, of nothing
+
+
+def test_those_of_like_work_go_together_and_none_waits_for_ever():
+    requests = asked(90, 5, 50, 6, 52, 5, 7)
+    assert [r.work for r in _alike(requests, 3)] == [5, 5, 6]
+    requests[0].passed = PATIENCE
+    assert [r.work for r in _alike(requests, 3)] == [50, 52, 90]
+    assert _vain(asked(4, 4)) == 1
+    assert _vain(asked(1, 3)) == 1.5

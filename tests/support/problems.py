@@ -1,0 +1,93 @@
+"""Small problems for the tests, set up without a config."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rdsolver.geometry.grid import Grid
+from rdsolver.geometry.section import Section
+from rdsolver.geometry.trabeculae import trabecular
+from rdsolver.models.bone.binders import Binder, drug
+from rdsolver.models.bone.parameters import parameters
+from rdsolver.models.bone.pharmacokinetics import Dose
+from rdsolver.parallel import device
+from rdsolver.problem.problem import Problem, Solver
+from rdsolver.studies.verification import replay
+
+SPACING = 20.0
+
+
+def values(agents: tuple[Binder, ...] = (), preset: str = "human", **changed: float) -> dict[str, float]:
+    return {p.name: p.default(preset) for p in parameters(agents)} | changed
+
+
+def square(n: int = 32, h: float = SPACING, ndim: int = 2) -> Grid:
+    return Grid((n,) * ndim, (h,) * ndim, thickness=10.0 if ndim == 2 else None)
+
+
+def problem(
+    grid: Grid | None = None,
+    *,
+    section: Section | None = None,
+    agents: tuple[str, ...] = (),
+    doses: tuple[Dose, ...] = (),
+    end: float = 10.0,
+    save: tuple[float, ...] | None = None,
+    integrator: str = "tr-bdf2",
+    tolerance: float = 1e-3,
+    precision: str = "float64",
+    preset: str = "human",
+    changed: dict[str, float] | None = None,
+    **rest,
+) -> Problem:
+    """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs and doses."""
+    binders = tuple(map(drug, agents))
+    section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
+    parts = {name: rest[name] for name in ("bisphosphonate", "membrane") if name in rest}
+    extension = rest.get("extension")
+    rows = parameters(binders, rest.get("tumour") is not None, extension=extension.rows if extension else (), **parts)
+    return Problem(
+        section,
+        {row.name: row.default(preset) for row in rows} | (changed or {}),
+        end,
+        (0.0, end) if save is None else save,
+        agents=binders,
+        preset=preset,
+        doses=doses,
+        solver=Solver(integrator, tolerance, precision),
+        **rest,
+    )
+
+
+def run(p: Problem):
+    """(simulation after its end, all chunks)."""
+    from rdsolver.simulation.time_loop import Simulation
+
+    with device.on("cpu"):
+        simulation = Simulation(p)
+        chunks = list(simulation.chunks())
+    return simulation, chunks
+
+
+def series(chunks) -> dict[str, np.ndarray]:
+    """The observables with their time."""
+    return {"time": np.array([c.t for c in chunks])} | {k: np.array([c.observed[k] for c in chunks]) for k in chunks[0].observed}
+
+
+def state(simulation) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v, float) for k, v in simulation.u.items()}
+
+
+def errors(got: dict[str, np.ndarray], want: dict[str, np.ndarray], simulation) -> dict[str, float]:
+    """Relative L2 distance of each field, floored at 1e-2 of its scale."""
+    return replay.errors(got, want, {f.name: f.scale for f in simulation.fields})
+
+
+def fixed_steps(integrator, system, begin: float, u, end: float, n: int) -> dict[str, np.ndarray]:
+    """The state after n equal steps of an integrator from u, whatever their error."""
+    return replay.arrays(replay.replay(integrator, system, begin, u, [(end - begin) / n] * n, 1e-3)[-1].u)
+
+
+__all__ = ["Dose", "drug", "errors", "fixed_steps", "problem", "replace", "run", "series", "square", "state", "values"]
