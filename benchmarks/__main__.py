@@ -1,4 +1,7 @@
-"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io, batch. README.md says how to read them."""
+"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io, batch.
+
+README.md says how to read them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from .reference import DEFAULT
 
 MODES = {
     "copy": "memory bandwidth of a JAX copy",
-    "step": "a sweep, a V-cycle and an implicit stage as a fraction of that copy; fusions and copies in the compiled loop",
+    "step": (
+        "a sweep, a V-cycle and an implicit stage as a fraction of that copy; fusions and copies in the"
+        " compiled loop"
+    ),
     "simulate": "a whole run of a config, compilation apart",
     "workprecision": "error against time over tolerances and integrators",
     "peers": "W1 and W2 side by side with other solvers and with hand-written floors",
@@ -26,8 +32,12 @@ def parser() -> argparse.ArgumentParser:
     for name, text in MODES.items():
         one = modes.add_parser(name, help=text, description=text)
         import_module(f".modes.{name}", __package__).arguments(one)
-        one.add_argument("--json", type=Path, metavar="FILE", help="where the figures go (default: benchmarks/results/)")
-        one.add_argument("--cache", type=Path, default=DEFAULT, metavar="FOLDER", help="where references are kept")
+        one.add_argument(
+            "--json", type=Path, metavar="FILE", help="where the figures go (default: benchmarks/results/)"
+        )
+        one.add_argument(
+            "--cache", type=Path, default=DEFAULT, metavar="FOLDER", help="where references are kept"
+        )
     return top
 
 

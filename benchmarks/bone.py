@@ -1,4 +1,5 @@
-"""W3: the bone model on a generated section, 60 days, one dose, as plain problem objects (no pydantic, no pint).
+"""W3: the bone model on a generated section, 60 days, one dose, as plain problem objects (no pydantic, no
+pint).
 
 128^2 cells of 10 um are the demo's section; 256^2 the same at 5 um; 64^3 a block of 1280 um at 20 um.
 """
@@ -42,7 +43,9 @@ def problem(cells: int, ndim: int, solver: Solver, end: float = END, seed: int =
     binders = (drug("rank_fc"),)
     values = {p.name: p.default("human") for p in parameters(binders)}
     dose = DOSE if end > DOSE.time else replace(DOSE, time=end / 3)
-    return Problem(section(cells, ndim, seed), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver)
+    return Problem(
+        section(cells, ndim, seed), values, end, (0.0, end), agents=binders, doses=(dose,), solver=solver
+    )
 
 
 @dataclass
@@ -58,7 +61,8 @@ class Found:
         """Worst difference in NTX(t), worst field at the end (relative L2, floored), and its name."""
         each = errors(self.fields, want.fields, self.scales)
         worst = max(each, key=lambda k: each[k])
-        ntx = float(np.abs(PchipInterpolator(want.times, want.ntx)(self.times) - self.ntx).max())  # linear would be off by 1e-4
+        # linear would be off by 1e-4
+        ntx = float(np.abs(PchipInterpolator(want.times, want.ntx)(self.times) - self.ntx).max())
         return {"error_ntx": ntx, "error_end": each[worst], "worst_field": worst}
 
 

@@ -1,6 +1,7 @@
 """All that is measured on a GPU, in one process and under 9 minutes; gpu.sh starts it. See README.md.
 
-Sections run in order until the time is spent; what was left out is said. `--cpu --small` tries the script anywhere.
+Sections run in order until the time is spent; what was left out is said. `--cpu --small` tries the script
+anywhere.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ from .problems import Case
 
 BUDGET = 500.0  # s; no section starts after it
 MEMBERS_LIMIT = 150.0  # s; no width starts after it
-BUFFERS = {"default": "", "none": "--xla_gpu_enable_command_buffer=", "with loops": "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,WHILE"}
+BUFFERS = {
+    "default": "",
+    "none": "--xla_gpu_enable_command_buffer=",
+    "with loops": "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,WHILE",
+}
 COLUMNS = ("section", "what", "precision", "figure", "unit", "more")
 Row = dict[str, Any]
 
@@ -46,7 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=__doc__)
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script")
-    parser.add_argument("--section", action="append", choices=[s.__name__ for s in SECTIONS], help="repeatable (default: all)")
+    parser.add_argument(
+        "--section", action="append", choices=[s.__name__ for s in SECTIONS], help="repeatable (default: all)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     a = parser.parse_args()
     began, rows = time.perf_counter(), []
@@ -59,9 +66,19 @@ def main() -> None:
             try:
                 for row in section(a):
                     rows.append({"section": section.__name__} | row)
-                    print(f"{time.perf_counter() - began:6.0f} s  {_text(rows[-1])}", file=sys.stderr, flush=True)
+                    print(
+                        f"{time.perf_counter() - began:6.0f} s  {_text(rows[-1])}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
             except Exception as e:  # what one section cannot do must not cost the others their lease
-                rows.append({"section": section.__name__, "failed": True, "more": f"failed: {type(e).__name__}: {str(e)[:200]}"})
+                rows.append(
+                    {
+                        "section": section.__name__,
+                        "failed": True,
+                        "more": f"failed: {type(e).__name__}: {str(e)[:200]}",
+                    }
+                )
         written = measure.write("gpu", rows, a.json, name, seconds=time.perf_counter() - began)
         failed = any(row.get("failed") for row in rows)
         measure.show(f"{name}, {time.perf_counter() - began:.0f} s; written to {written}", rows, COLUMNS)
@@ -76,7 +93,7 @@ def _row(what: str, precision: str, figure: float, unit: str, more: str = "", **
     return {"what": what, "precision": precision, "figure": float(figure), "unit": unit, "more": more} | rest
 
 
-# --- does it compute the same? ------------------------------------------------------------------------------------------
+# --- does it compute the same? ------------------------------------------------------------------------------
 
 
 def checks(a: Namespace) -> Iterator[Row]:
@@ -92,7 +109,12 @@ def checks(a: Namespace) -> Iterator[Row]:
         for precision in ("float64", "float32"):
             for integrator in ("tr-bdf2", "rkc2"):
                 states, _, _ = _solve(of, integrator, 1e-4, precision)
-                yield _row(f"{kind} {n}^2 {integrator} at 1e-4", precision, of.error(states[1], want[1]), "error at 21,600 s")
+                yield _row(
+                    f"{kind} {n}^2 {integrator} at 1e-4",
+                    precision,
+                    of.error(states[1], want[1]),
+                    "error at 21,600 s",
+                )
     cells, end = (16, 2.0) if a.small else (48, 30.0)
     with _on_cpu():
         tight = bone.run(bone.problem(cells, 2, Solver("tr-bdf2", 1e-5, "float64"), end))[1]
@@ -115,15 +137,21 @@ def _solver(integrator: str, tolerance: float, precision: str) -> Solver:
     return Solver(integrator, tolerance, precision)  # pyright: ignore[reportArgumentType]
 
 
-def _solve(of: Case, integrator: str, tolerance: float, precision: str) -> tuple[list[np.ndarray], Simulation, float]:
+def _solve(
+    of: Case, integrator: str, tolerance: float, precision: str
+) -> tuple[list[np.ndarray], Simulation, float]:
     simulation = Simulation(ours.problem(of, integrator, tolerance, precision))
     began = time.perf_counter()
     saved = dict(pair for chunk in simulation.chunks() for pair in chunk.saved)
     seconds = time.perf_counter() - began
-    return [np.stack([np.asarray(u[k], float) for k in ours.NAMES]) for u in saved.values()], simulation, seconds
+    return (
+        [np.stack([np.asarray(u[k], float) for k in ours.NAMES]) for u in saved.values()],
+        simulation,
+        seconds,
+    )
 
 
-# --- speed of the parts -------------------------------------------------------------------------------------------------
+# --- speed of the parts -------------------------------------------------------------------------------------
 
 
 def copies(a: Namespace) -> Iterator[Row]:
@@ -133,28 +161,52 @@ def copies(a: Namespace) -> Iterator[Row]:
 
 
 def step(a: Namespace) -> Iterator[Row]:
-    """The bone model and a two-field model; the target is 60 % of copy for a sweep, 40 % for a stage (256^3, float32)."""
+    """The bone model and a two-field model; the target is 60 % of copy for a sweep, 40 % for a stage (256^3,
+    float32).
+    """
     options = Namespace(what=None, seconds=0.02 if a.small else 0.2, repeats=3)
-    cases = (("16", "float32"),) if a.small else (("256-3d", "float32"), ("128-3d", "float32"), ("128-3d", "float64"), ("1024", "float32"))
+    cases = (
+        (("16", "float32"),)
+        if a.small
+        else (("256-3d", "float32"), ("128-3d", "float32"), ("128-3d", "float64"), ("1024", "float32"))
+    )
     for grid, precision in cases:
         large = copy_rate((1 << (18 if a.small else 27),), 1, precision, 3)["bytes_per_s"]
         for model in ("bone", "two-field"):
-            case = _biggest(grid, precision) if model == "bone" and grid == "256-3d" else steps.system_of(model, grid, precision)
+            case = (
+                _biggest(grid, precision)
+                if model == "bone" and grid == "256-3d"
+                else steps.system_of(model, grid, precision)
+            )
             for found in steps.measured(case, large, options):
-                more = f"{found['ms']:.3g} ms, {found['GB/s']:.0f} GB/s, {found['fusions']} fusions, {found['copies']} copies"
-                yield _row(f"{model} {grid} {found['what']}", precision, 100 * found["of large copy"], "% of copy", more, figures=found)
+                more = (
+                    f"{found['ms']:.3g} ms, {found['GB/s']:.0f} GB/s, {found['fusions']} fusions,"
+                    f" {found['copies']} copies"
+                )
+                yield _row(
+                    f"{model} {grid} {found['what']}",
+                    precision,
+                    100 * found["of large copy"],
+                    "% of copy",
+                    more,
+                    figures=found,
+                )
 
 
 def _biggest(grid: str, precision: str) -> tuple[System, dict[str, jax.Array]]:
-    simulation = Simulation(refined(int(grid.removesuffix("-3d")), _solver("tr-bdf2", 1e-3, precision), bone.END))
+    simulation = Simulation(
+        refined(int(grid.removesuffix("-3d")), _solver("tr-bdf2", 1e-3, precision), bone.END)
+    )
     return simulation.system_at_start(), simulation.u
 
 
-# --- whole runs ---------------------------------------------------------------------------------------------------------
+# --- whole runs ---------------------------------------------------------------------------------------------
 
 
 def refined(cells: int, solver: Solver, end: float) -> Any:
-    """W3 on cells^3 by repeating the cells of the 64^3 section: generating it anew at 256^3 would take minutes."""
+    """W3 on cells^3 by repeating the cells of the 64^3 section: generating it anew at 256^3 would take
+    minutes.
+    """
     coarse = min(cells, 64)
     times = cells // coarse
     problem = bone.problem(coarse, 3, solver, end)
@@ -164,11 +216,15 @@ def refined(cells: int, solver: Solver, end: float) -> Any:
     for axis in range(3):
         fine = np.repeat(fine, times, axis)
     grid = replace(section.grid, shape=fine.shape, spacing=tuple(h / times for h in section.grid.spacing))
-    return replace(problem, section=Section(grid, fine, np.ones(fine.shape, bool), section.record | {"repeated": times}))
+    return replace(
+        problem, section=Section(grid, fine, np.ones(fine.shape, bool), section.record | {"repeated": times})
+    )
 
 
 def binding(a: Namespace) -> Iterator[Row]:
-    """W1 and W2, whole runs after one that compiles; W2's obstacles at 256^3 are those of 64^3, mirrored side by side."""
+    """W1 and W2, whole runs after one that compiles; W2's obstacles at 256^3 are those of 64^3, mirrored side
+    by side.
+    """
     n, ndim = (16, 2) if a.small else (256, 3)
     for kind in ("w1", "w2"):
         of = Case(kind, (n,) * ndim)
@@ -187,13 +243,19 @@ def bone_run(a: Namespace) -> Iterator[Row]:
     """W3 on the biggest block that fits, for so long as its share of the time allows; then the demo's 128^2."""
     for cells in (16,) if a.small else (256, 192, 128):
         try:
-            yield _timed_bone(refined(cells, _solver("tr-bdf2", 1e-3, "float32"), 1.0 if a.small else bone.END), f"{cells}^3", 90.0)
+            yield _timed_bone(
+                refined(cells, _solver("tr-bdf2", 1e-3, "float32"), 1.0 if a.small else bone.END),
+                f"{cells}^3",
+                90.0,
+            )
             break
         except Exception as e:
             if "RESOURCE_EXHAUSTED" not in str(e):
                 raise
             yield {"what": f"w3 {cells}^3", "more": "does not fit"}
-    flat = bone.problem(16 if a.small else 128, 2, _solver("tr-bdf2", 1e-3, "float32"), 1.0 if a.small else bone.END)
+    flat = bone.problem(
+        16 if a.small else 128, 2, _solver("tr-bdf2", 1e-3, "float32"), 1.0 if a.small else bone.END
+    )
     yield _timed_bone(flat, f"{flat.grid.shape[0]}^2", 60.0)
 
 
@@ -206,17 +268,25 @@ def _timed_bone(problem: Any, name: str, limit: float) -> Row:
         if time.perf_counter() - began > limit:
             break
     seconds, totals = time.perf_counter() - began - first, simulation.totals
-    more = f"{simulation.t:.3g} of {problem.end:g} d, {totals.steps} steps, {totals.solves} stages; compiling and first step {first:.1f} s"
+    more = (
+        f"{simulation.t:.3g} of {problem.end:g} d, {totals.steps} steps, {totals.solves} stages; compiling"
+        f" and first step {first:.1f} s"
+    )
     return _row(f"w3 {name} tr-bdf2 at 1e-3", "float32", seconds, "s", more, days=simulation.t, first=first)
 
 
-# --- small grids --------------------------------------------------------------------------------------------------------
+# --- small grids --------------------------------------------------------------------------------------------
 
 
 def launches(a: Namespace) -> Iterator[Row]:
-    """A coarsest level in several ways, with several settings of command buffers; V-cycles by size, in time a fusion."""
+    """A coarsest level in several ways, with several settings of command buffers; V-cycles by size, in time a
+    fusion.
+    """
     for name, flags in list(BUFFERS.items())[: 1 if a.cpu else None]:
-        environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip(), "XLA_CLIENT_MEM_FRACTION": ".05"}
+        environment = os.environ | {
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip(),
+            "XLA_CLIENT_MEM_FRACTION": ".05",
+        }
         environment |= {"XLA_PYTHON_CLIENT_MEM_FRACTION": ".05"} | ({"JAX_PLATFORMS": "cpu"} if a.cpu else {})
         command = [sys.executable, "-m", "benchmarks.launches", "--repeats", "20" if a.small else "500"]
         found = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -224,7 +294,13 @@ def launches(a: Namespace) -> Iterator[Row]:
             yield {"what": f"command buffers {name}", "more": f"failed: {found.stderr.strip()[-120:]}"}
         for line in found.stdout.splitlines():
             row = json.loads(line)
-            yield _row(f"{row['way']}, command buffers {name}", "float32", row["us"], "us", f"{row['fusions']} fusions")
+            yield _row(
+                f"{row['way']}, command buffers {name}",
+                "float32",
+                row["us"],
+                "us",
+                f"{row['fusions']} fusions",
+            )
     options = Namespace(what=["v-cycle"], seconds=0.01 if a.small else 0.1, repeats=3)
     for cells in (16,) if a.small else (16, 32, 64, 128, 256):
         for row in steps.measured(steps.system_of("bone", str(cells), "float32"), 1.0, options):
@@ -251,7 +327,11 @@ def batch(a: Namespace) -> Iterator[Row]:
     together = _each(looped(jax.vmap(stage)), many, a)
     yield _row(f"stage, one run of {cells}^2", "float32", 1e3 * single, "ms")
     yield _row(
-        f"stage, {members} runs of {cells}^2", "float32", 1e3 * together, "ms", f"{members * single / together:.3g} times one after another"
+        f"stage, {members} runs of {cells}^2",
+        "float32",
+        1e3 * together,
+        "ms",
+        f"{members * single / together:.3g} times one after another",
     )
 
 
@@ -267,7 +347,10 @@ def members(a: Namespace) -> Iterator[Row]:
             yield {"what": f"{width} wide", "more": "left out: no time"}
             continue
         rate, company = batches.rate(problems[: max(2 * width, 16)], width)
-        more = f"{rate / serial:.3g} times one after another; executed/needed {company.executed / company.needed:.3g}"
+        more = (
+            f"{rate / serial:.3g} times one after another; executed/needed"
+            f" {company.executed / company.needed:.3g}"
+        )
         yield _row(f"the same together, {width} wide", "float32", rate, "runs/s", more, width=width)
 
 

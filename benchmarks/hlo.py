@@ -39,16 +39,25 @@ def _reached(found: dict[str, list[str]], start: str) -> Iterator[str]:
             yield line
             operation = _operation(line)
             if operation in ("while", "call", "conditional", "async-start"):
-                todo += [n.strip(" %") for one, several in CALLED.findall(line) for n in (one or several).split(",")]
+                todo += [
+                    n.strip(" %")
+                    for one, several in CALLED.findall(line)
+                    for n in (one or several).split(",")
+                ]
 
 
 def counts(text: str) -> dict[str, int]:
-    """Fusions and copies as they stand in the program's loop bodies (in the whole program where there is no loop).
+    """Fusions and copies as they stand in the program's loop bodies (in the whole program where there is no
+    loop).
 
     Each is counted where it stands: an inner loop's body once, whatever its trip count.
     """
     found, entry = computations(text)
-    bodies = [re.search(r"body=%?([\w.\-]+)", line) for line in _reached(found, entry) if _operation(line) == "while"]
+    bodies = [
+        re.search(r"body=%?([\w.\-]+)", line)
+        for line in _reached(found, entry)
+        if _operation(line) == "while"
+    ]
     starts = [b[1] for b in bodies if b] or [entry]
     lines = {id(line): line for start in starts for line in _reached(found, start)}
     operations = [_operation(line) for line in lines.values()]

@@ -1,8 +1,10 @@
-"""What a GPU pays for small grids: a multigrid's coarsest level done in several ways, each the same smoothing of the same fields.
+"""What a GPU pays for small grids: a multigrid's coarsest level done in several ways, each the same smoothing
+of the same fields.
 
     python -m benchmarks.launches [--cells 16] [--fields 5]
 
-XLA reads its flags once a process, so each setting of command buffers is a process of its own: XLA_FLAGS is the caller's to set.
+XLA reads its flags once a process, so each setting of command buffers is a process of its own: XLA_FLAGS is
+the caller's to set.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=16)
     parser.add_argument("--fields", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=200, help="in one compiled loop")
@@ -46,7 +50,9 @@ def _smoothed(v: jax.Array, r: jax.Array) -> jax.Array:
 
 
 def rows(cells: int, fields: int, repeats: int) -> list[Row]:
-    """Microseconds of the 16 smoothings of all fields, each way, and the fusions in its loop; and of a loop that does next to nothing."""
+    """Microseconds of the 16 smoothings of all fields, each way, and the fusions in its loop; and of a loop
+    that does next to nothing.
+    """
     r = jnp.asarray(np.random.default_rng(0).normal(size=(fields, cells, cells)), jnp.float32)
     apart = tuple(r)
 
@@ -61,7 +67,9 @@ def rows(cells: int, fields: int, repeats: int) -> list[Row]:
     inverse = jnp.asarray(np.linalg.inv(each.T.astype(float)), jnp.float32)
 
     def direct(v: Any) -> Any:
-        return jnp.matmul(r.reshape(fields, n) + 1e-9 * v.reshape(fields, n), inverse.T, precision="highest").reshape(v.shape)
+        return jnp.matmul(
+            r.reshape(fields, n) + 1e-9 * v.reshape(fields, n), inverse.T, precision="highest"
+        ).reshape(v.shape)
 
     ways: dict[str, tuple[Callable[[Any], Any], Any]] = {
         "a loop of nothing": (lambda v: v + 1, jnp.zeros(())),
@@ -72,7 +80,10 @@ def rows(cells: int, fields: int, repeats: int) -> list[Row]:
         "fields stacked, unrolled": (smoothing(SWEEPS), r),
         "direct solve, fields stacked": (direct, r),
     }
-    return [{"way": name, "cells": cells, "fields": fields} | _timed(work, v, repeats) for name, (work, v) in ways.items()]
+    return [
+        {"way": name, "cells": cells, "fields": fields} | _timed(work, v, repeats)
+        for name, (work, v) in ways.items()
+    ]
 
 
 def smoothing_matrix(e: jax.Array, cells: int) -> jax.Array:
@@ -82,11 +93,17 @@ def smoothing_matrix(e: jax.Array, cells: int) -> jax.Array:
 
 
 def _timed(work: Callable[[Any], Any], v: Any, repeats: int) -> Row:
-    loop = jax.jit(lambda v, times: jax.lax.fori_loop(0, times, lambda _, x: work(x), v)).lower(v, 1).compile()
+    loop = (
+        jax.jit(lambda v, times: jax.lax.fori_loop(0, times, lambda _, x: work(x), v)).lower(v, 1).compile()
+    )
     jax.block_until_ready(loop(v, 1))
     timing, _ = measure.timed(lambda: jax.block_until_ready(loop(v, repeats)), 5)
     found = counts(str(loop.as_text()))
-    return {"us": 1e6 * float(np.median(timing.wall)) / repeats, "fusions": found["fusion"], "copies": found["copy"]}
+    return {
+        "us": 1e6 * float(np.median(timing.wall)) / repeats,
+        "fusions": found["fusion"],
+        "copies": found["copy"],
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py", "numba", "py-pde", "scikit-sundae", "diffrax")
+PACKAGES = (
+    "rdsolver",
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "h5py",
+    "numba",
+    "py-pde",
+    "scikit-sundae",
+    "diffrax",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,19 +39,29 @@ class Timing:
     cpu: list[float]
 
     def figures(self) -> dict[str, float]:
-        found = {"seconds": statistics.median(self.wall), "seconds_low": min(self.wall), "seconds_high": max(self.wall)}
+        found = {
+            "seconds": statistics.median(self.wall),
+            "seconds_low": min(self.wall),
+            "seconds_high": max(self.wall),
+        }
         return found | {"cpu_seconds": statistics.median(self.cpu), "repeats": len(self.wall)}
 
 
 def timed(
-    work: Callable[[], Any], repeats: int, budget: float = float("inf"), own: Callable[[Any], float | None] = lambda _: None
+    work: Callable[[], Any],
+    repeats: int,
+    budget: float = float("inf"),
+    own: Callable[[Any], float | None] = lambda _: None,
 ) -> tuple[Timing, Any]:
-    """Run `repeats` times (once at least, fewer when `budget` seconds are spent); the timing and the last result.
+    """Run `repeats` times (once at least, fewer when `budget` seconds are spent); the timing and the last
+    result.
 
     own: the seconds that a result itself counts, where the call does more than is to be timed.
     """
     timing, result, began = Timing([], []), None, time.perf_counter()
-    while len(timing.wall) < max(1, repeats) and (not timing.wall or time.perf_counter() - began < budget / 2):
+    while len(timing.wall) < max(1, repeats) and (
+        not timing.wall or time.perf_counter() - began < budget / 2
+    ):
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         took = time.perf_counter() - wall
@@ -51,9 +72,13 @@ def timed(
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores this process may use, versions, and how busy the machine is: a loaded one measures little."""
+    """Processor, cores this process may use, versions, and how busy the machine is: a loaded one measures
+    little.
+    """
     try:
-        rows = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+        rows = dict(
+            line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line
+        )
         name = next(v.strip() for k, v in rows.items() if k.strip() == "model name")
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
@@ -88,13 +113,21 @@ def device_name(asked: str) -> str:
     return jax.devices("gpu")[int(asked.partition(":")[2] or 0)].device_kind
 
 
-def write(mode: str, results: Sequence[Mapping[str, Any]], path: Path | None, device: str = "cpu", **more: Any) -> Path:
+def write(
+    mode: str, results: Sequence[Mapping[str, Any]], path: Path | None, device: str = "cpu", **more: Any
+) -> Path:
     """One JSON file for one run: under benchmarks/results/ unless a path is given."""
     now = datetime.now(UTC)
     if path is None:
         path = RESULTS / f"{mode}-{re.sub(r'[^a-z0-9]+', '-', device.lower())}-{now:%Y%m%d-%H%M%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"mode": mode, "command": sys.argv[1:], "time": now.isoformat(timespec="seconds"), "device": device, "machine": machine()}
+    record = {
+        "mode": mode,
+        "command": sys.argv[1:],
+        "time": now.isoformat(timespec="seconds"),
+        "device": device,
+        "machine": machine(),
+    }
     path.write_text(json.dumps(record | more | {"results": list(results)}, indent=1, allow_nan=True) + "\n")
     return path
 
@@ -105,7 +138,12 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) 
     widths = [max(len(c), *(len(r[i]) for r in cells), 0) if cells else len(c) for i, c in enumerate(columns)]
     print(f"\n{title}")
     for line in [list(columns), *cells]:
-        print("  ".join(x.ljust(w) if i == 0 else x.rjust(w) for i, (x, w) in enumerate(zip(line, widths, strict=True))).rstrip())
+        print(
+            "  ".join(
+                x.ljust(w) if i == 0 else x.rjust(w)
+                for i, (x, w) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+        )
     sys.stdout.flush()
 
 

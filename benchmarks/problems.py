@@ -1,12 +1,13 @@
-"""W1 and W2, the problems that every peer solves: binding of a ligand to a decoy in a no-flux box, in plain NumPy.
+"""W1 and W2, the problems that every peer solves: binding of a ligand to a decoy in a no-flux box, in plain
+NumPy.
 
     dL/dt = 30 ∇²L + s_L - b - 2e-4 L        b = 1e-3 L O - 1e-4 X
     dO/dt = 25 ∇²O + s_O - b - 1e-4 O
     dX/dt = 18 ∇²X       + b - 1e-4 X        (um, s, nM)
 
-Cells of 10 um; s_L = 2e-3 within 0.2 box of the point at 0.35 box on every axis, s_O = 1e-3 within 0.25 box of 0.65 box;
-all fields start at 0. W2 is W1 with about 30 % of the box impermeable: generated trabeculae (seed 1), in which nothing
-lives and through whose faces nothing passes.
+Cells of 10 um; s_L = 2e-3 within 0.2 box of the point at 0.35 box on every axis, s_O = 1e-3 within 0.25 box
+of 0.65 box; all fields start at 0. W2 is W1 with about 30 % of the box impermeable: generated trabeculae
+(seed 1), in which nothing lives and through whose faces nothing passes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Case:
 
     @property
     def grid(self) -> Grid:
-        return Grid(self.shape, (SPACING,) * len(self.shape), thickness=SPACING if len(self.shape) == 2 else None)
+        return Grid(
+            self.shape, (SPACING,) * len(self.shape), thickness=SPACING if len(self.shape) == 2 else None
+        )
 
     @cached_property
     def active(self) -> np.ndarray:
@@ -63,11 +66,17 @@ class Case:
         return out
 
     def rates(self, u: np.ndarray) -> np.ndarray:
-        """du/dt: the definition in the plainest form, which the tests hold every peer's own right-hand side against."""
+        """du/dt: the definition in the plainest form, which the tests hold every peer's own right-hand side
+        against.
+        """
         binding = KON * u[0] * u[1] - KOFF * u[2]
         out = np.empty_like(u)
         for i, sign in enumerate((-1, -1, 1)):
-            out[i] = DIFFUSIVITY[i] * self._laplacian(u[i]) + self.sources[i] + (sign * binding - LOSS[i] * u[i]) * self.active
+            out[i] = (
+                DIFFUSIVITY[i] * self._laplacian(u[i])
+                + self.sources[i]
+                + (sign * binding - LOSS[i] * u[i]) * self.active
+            )
         return out
 
     def _laplacian(self, u: np.ndarray) -> np.ndarray:
@@ -90,5 +99,7 @@ def case(name: str) -> Case:
     """The case of a name: w1-256 (2D), w2-64-3d (3D). Raises ValueError for any other form."""
     found = re.fullmatch(r"(w[12])-(\d+)(-3d)?", name)
     if not found:
-        raise ValueError(f'case "{name}" is not known: w1-N or w2-N for N x N cells, w1-N-3d or w2-N-3d for N x N x N')
+        raise ValueError(
+            f'case "{name}" is not known: w1-N or w2-N for N x N cells, w1-N-3d or w2-N-3d for N x N x N'
+        )
     return Case(found[1], (int(found[2]),) * (3 if found[3] else 2))

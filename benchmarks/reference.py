@@ -1,7 +1,8 @@
 """Tight solutions of W1 and W2 on their own grid, kept in a folder.
 
-W1: ETDRK4 in the DCT basis by equal steps of 25 s, 1e-9 from its own limit. W2: RKC2 at a tolerance of 3e-9, which by
-its ladder of tolerances is about 1e-7 from its limit. Both float64; neither has a line in common with rdsolver.
+W1: ETDRK4 in the DCT basis by equal steps of 25 s, 1e-9 from its own limit. W2: RKC2 at a tolerance of 3e-9,
+which by its ladder of tolerances is about 1e-7 from its limit. Both float64; neither has a line in common
+with rdsolver.
 
     python -m benchmarks.reference w1-256 --cache FOLDER
 """
@@ -48,7 +49,9 @@ def _compute(of: Case) -> list[np.ndarray]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("case", type=case)
     parser.add_argument("--cache", type=Path, default=DEFAULT)
     arguments = parser.parse_args()

@@ -2,7 +2,8 @@
 
     python examples/analyse_run.py outputs/rank_fc_section_2d/run.h5 [figure.png]
 
-Copy it and take the way that suits: a run file is plain HDF5 in the netCDF layout, so h5py and xarray need nothing of rdsolver.
+Copy it and take the way that suits: a run file is plain HDF5 in the netCDF layout, so h5py and xarray need
+nothing of rdsolver.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ import matplotlib.pyplot as plt
 
 
 def load_h5py(path: str) -> dict[str, np.ndarray]:
-    """h5py alone: every dataset is an array, its unit in .attrs["units"] for programs, in .attrs["units_readable"] for people."""
+    """h5py alone: every dataset is an array, its unit in .attrs["units"] for programs, in
+    .attrs["units_readable"] for people.
+    """
     with h5py.File(path, "r") as file:
         time, rankl = np.array(file["time"]), file["rankl"]
-        assert isinstance(rankl, h5py.Dataset)  # a field is read when it is sliced, so that a big file is no burden
+        # a field is read when it is sliced, so that a big file is no burden
+        assert isinstance(rankl, h5py.Dataset)
         return {
             "time": time,
             "rankl": rankl[len(time) - 1],  # time counts the saved states, also in a run that was cut off
@@ -35,7 +39,9 @@ def load_h5py(path: str) -> dict[str, np.ndarray]:
 
 
 def load_xarray(path: str) -> dict[str, np.ndarray]:
-    """xarray: all of the file as a tree, read when needed; fields at its root, the series in a group with a time of their own."""
+    """xarray: all of the file as a tree, read when needed; fields at its root, the series in a group with a
+    time of their own.
+    """
     with xr.open_datatree(path, engine="h5netcdf") as run:
         series = run["series"]
         return {
@@ -49,7 +55,12 @@ def load_xarray(path: str) -> dict[str, np.ndarray]:
 def load_rdsolver(path: str) -> dict[str, np.ndarray]:
     """open_run: the same, with the configuration, the parameters and the provenance beside it."""
     with open_run(path) as run:
-        return {"time": run.times, "rankl": run["rankl"][-1], "series_time": run.series["time"], "ntx": run.series["ntx"]}
+        return {
+            "time": run.times,
+            "rankl": run["rankl"][-1],
+            "series_time": run.series["time"],
+            "ntx": run.series["ntx"],
+        }
 
 
 def check_same(ways: list[dict[str, np.ndarray]]) -> None:
@@ -65,10 +76,16 @@ def tell(path: str) -> None:
         time, ntx, bone = run.series["time"], run.series["ntx"], run.series["bone_volume_fraction"]
         lowest = int(np.argmin(ntx))
         print(run)
-        print(f"NTX      {ntx[0]:.3g} -> {ntx[lowest]:.3g} at its lowest (day {time[lowest]:.1f}), {ntx[-1]:.3g} at the end")
+        print(
+            f"NTX      {ntx[0]:.3g} -> {ntx[lowest]:.3g} at its lowest (day {time[lowest]:.1f}),"
+            f" {ntx[-1]:.3g} at the end"
+        )
         print(f"BV/TV    {bone[0]:.4f} -> {bone[-1]:.4f}")
         rankl = run["rankl"]
-        print(f"RANKL    {np.nanmean(rankl[0]):.3g} -> {np.nanmean(rankl[-1]):.3g} {rankl.unit}, mean of the field of view")
+        print(
+            f"RANKL    {np.nanmean(rankl[0]):.3g} -> {np.nanmean(rankl[-1]):.3g} {rankl.unit}, mean of the"
+            " field of view"
+        )
         print(f"made by  {run.provenance.get('versions', {})}")
 
 

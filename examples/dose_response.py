@@ -1,10 +1,12 @@
-"""Dose against response, from a sweep: a Hill curve through the replicates of each drug, and the dose of half the effect.
+"""Dose against response, from a sweep: a Hill curve through the replicates of each drug, and the dose of half
+the effect.
 
     rdsolver sweep configs/sweeps/dose_response.toml --out outputs/doses
     python examples/dose_response.py outputs/doses --out dose_response.png
     python examples/dose_response.py outputs/doses --of osteoclast_number.mean
 
-E(d) = E0 + (Emax - E0) d^n / (ED50^n + d^n), fitted in log ED50 and log n; E0 is what was measured before the first dose.
+E(d) = E0 + (Emax - E0) d^n / (ED50^n + d^n), fitted in log ED50 and log n; E0 is what was measured before the
+first dose.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def fit(dose: np.ndarray, effect: np.ndarray, none: float) -> tuple[float, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sweep", help="folder of a sweep over dose.0.amount")
     parser.add_argument("--of", default="ntx.min", help="column of its table")
     parser.add_argument("--out", default="dose_response.png")
@@ -51,7 +55,9 @@ def main() -> None:
     before = sweep.curves(observable)[:, 0]  # of each run, at its start
 
     fig, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-    for agent, colour in zip(dict.fromkeys(agents.tolist()), ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), strict=False):
+    for agent, colour in zip(
+        dict.fromkeys(agents.tolist()), ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), strict=False
+    ):
         of = done & (agents == agent)
         dose, effect, none = columns[AMOUNT][of], columns[given.of][of], float(before[of].mean())
         axes.plot(dose, effect, "o", markersize=4, fillstyle="none", color=colour, label=agent)
@@ -60,11 +66,16 @@ def main() -> None:
         axes.plot(fine, hill(fine, none, most, np.log(half), np.log(n)), color=colour)
         beyond = "" if dose.min() <= half <= dose.max() else ", outside the doses given"
         print(
-            f"{agent}: {of.sum()} runs, {given.of} from {none:.3g} to {most:.3g}, half of that at {half:.2g} {unit}{beyond} (n = {n:.2g})"
+            f"{agent}: {of.sum()} runs, {given.of} from {none:.3g} to {most:.3g}, half of that at {half:.2g}"
+            f" {unit}{beyond} (n = {n:.2g})"
         )
     measured = sweep.units[observable]
     axes.set_xscale("log")
-    axes.set(xlabel=f"dose ({unit})", ylabel=given.of if measured == "1" else f"{given.of} ({measured})", ylim=(0, None))
+    axes.set(
+        xlabel=f"dose ({unit})",
+        ylabel=given.of if measured == "1" else f"{given.of} ({measured})",
+        ylim=(0, None),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     fig.savefig(given.out, dpi=150)

@@ -1,6 +1,8 @@
-"""How a lesion and its tumour grow: rates and doubling time from the series of one run or several, and a figure.
+"""How a lesion and its tumour grow: rates and doubling time from the series of one run or several, and a
+figure.
 
-python examples/lesion_growth.py outputs/metastasis_osteolytic/run.h5 [more/run.h5 ...] --out lesion_growth.png
+python examples/lesion_growth.py outputs/metastasis_osteolytic/run.h5 [more/run.h5 ...] --out
+lesion_growth.png
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from rdsolver import open_run
 
 
 def growth_rate(time: np.ndarray, area: np.ndarray) -> float:
-    """mm^2/d: the slope of a straight line through the days on which the lesion has 10 to 90 % of its largest area."""
+    """mm^2/d: the slope of a straight line through the days on which the lesion has 10 to 90 % of its largest
+    area.
+    """
     largest = area.max()
     if largest <= 0:
         return 0.0
@@ -29,13 +33,21 @@ def growth_rate(time: np.ndarray, area: np.ndarray) -> float:
 
 
 def doubling_time(time: np.ndarray, burden: np.ndarray) -> float:
-    """Days in which the tumour doubles, from the first day on: when it reaches twice its start; infinite if it never does."""
+    """Days in which the tumour doubles, from the first day on: when it reaches twice its start; infinite if
+    it never does.
+    """
     above = np.flatnonzero(burden >= 2 * burden[0])
-    return float(np.interp(2 * burden[0], burden[: above[0] + 1], time[: above[0] + 1]) - time[0]) if len(above) else np.inf
+    return (
+        float(np.interp(2 * burden[0], burden[: above[0] + 1], time[: above[0] + 1]) - time[0])
+        if len(above)
+        else np.inf
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--out", default="lesion_growth.png")
     given = parser.parse_args()
@@ -47,8 +59,14 @@ def main() -> None:
             left.plot(time, area, label=run.title)
             right.plot(time, 100 * burden)
             rate, doubling = growth_rate(time, area), doubling_time(time, burden)
-            print(f"{run.title}: lesion {area.max():.3g} {run.series.unit('lesion_area')} at most, growing {rate:.3g} mm^2/d;")
-            print(f"    tumour {100 * burden[0]:.2g} -> {100 * burden[-1]:.3g} %, first doubled in {doubling:.1f} d")
+            print(
+                f"{run.title}: lesion {area.max():.3g} {run.series.unit('lesion_area')} at most, growing"
+                f" {rate:.3g} mm^2/d;"
+            )
+            print(
+                f"    tumour {100 * burden[0]:.2g} -> {100 * burden[-1]:.3g} %, first doubled in"
+                f" {doubling:.1f} d"
+            )
     left.set(xlabel="time (d)", ylabel="lesion (mm²)")
     fig.legend(loc="outside upper left", frameon=False)
     right.set(xlabel="time (d)", ylabel="tumour (% of the section)")

@@ -1,6 +1,8 @@
-"""Radial profiles around a lesion: how fields fall off with the distance from the middle of a tumour, with numpy alone.
+"""Radial profiles around a lesion: how fields fall off with the distance from the middle of a tumour, with
+numpy alone.
 
-    python examples/radial_profile.py outputs/metastasis_osteolytic/run.h5 osteoclasts rankl --out radial_profile.png
+    python examples/radial_profile.py outputs/metastasis_osteolytic/run.h5 osteoclasts rankl --out
+    radial_profile.png
 
 `rdsolver plot RUN --kind profile` draws the same; copy this to do more with the numbers.
 """
@@ -26,7 +28,9 @@ def middle(weight: np.ndarray, centres: list[np.ndarray]) -> list[float]:
 
 
 def rings(field: np.ndarray, distance: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (um) and mean of a field in rings (in 3D shells) of a width; cells outside the field of view (NaN) do not count."""
+    """Distance (um) and mean of a field in rings (in 3D shells) of a width; cells outside the field of view
+    (NaN) do not count.
+    """
     seen = np.isfinite(field)
     ring = (distance[seen] / width).astype(int)
     count = np.bincount(ring)
@@ -36,7 +40,9 @@ def rings(field: np.ndarray, distance: np.ndarray, width: float) -> tuple[np.nda
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run")
     parser.add_argument("fields", nargs="*", default=["osteoclasts"])
     parser.add_argument("--out", default="radial_profile.png")
@@ -49,13 +55,23 @@ def main() -> None:
         distance = np.sqrt(np.sum(steps, axis=0))
         moments = sorted({0, len(run.times) // 2, len(run.times) - 1})
         print(f"around {', '.join(f'{axis} {a:.0f}' for axis, a in zip(run.axes, around, strict=True))} um")
-        fig, panels = plt.subplots(1, len(given.fields), figsize=(4.5 * len(given.fields), 3.6), layout="constrained", squeeze=False)
+        fig, panels = plt.subplots(
+            1, len(given.fields), figsize=(4.5 * len(given.fields), 3.6), layout="constrained", squeeze=False
+        )
         for axes, name in zip(panels[0], given.fields, strict=True):
             for k in moments:
                 at, mean = rings(run[name][k], distance, 2 * max(run.spacing))
                 axes.plot(at, mean, label=f"day {run.times[k]:g}")
-                print(f"{name}, day {run.times[k]:g}: highest at {at[mean.argmax()]:.0f} um ({mean.max():.3g} {run[name].unit})")
-            axes.set(xlabel="distance (µm)", ylabel=f"{run[name].label} ({run[name].unit})", xlim=(0, None), ylim=(0, None))
+                print(
+                    f"{name}, day {run.times[k]:g}: highest at {at[mean.argmax()]:.0f} um ({mean.max():.3g}"
+                    f" {run[name].unit})"
+                )
+            axes.set(
+                xlabel="distance (µm)",
+                ylabel=f"{run[name].label} ({run[name].unit})",
+                xlim=(0, None),
+                ylim=(0, None),
+            )
             axes.spines[["top", "right"]].set_visible(False)
         panels[0, 0].legend(frameon=False)
         fig.savefig(given.out, dpi=150)

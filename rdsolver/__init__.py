@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from .sweep.reader import open_sweep
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "RdsolverError", "RunError", "load_config", "open_run", "open_sweep", "resume", "simulate"]
+__all__ = [
+    "InputError",
+    "RdsolverError",
+    "RunError",
+    "load_config",
+    "open_run",
+    "open_sweep",
+    "resume",
+    "simulate",
+]
 
 _HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
 _HOME |= {

@@ -1,4 +1,6 @@
-"""The errors a user can meet, each with the exit status the command line gives it, and words that messages share."""
+"""The errors a user can meet, each with the exit status the command line gives it, and words that messages
+share.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ class RdsolverError(Exception):
 
     def __init__(self, message: str = "") -> None:
         text = printable(message)
-        super().__init__(text if len(text) < LONGEST else f"{text[: LONGEST - 40]} ... (and {len(text) - LONGEST + 40:,} characters more)")
+        super().__init__(
+            text
+            if len(text) < LONGEST
+            else f"{text[: LONGEST - 40]} ... (and {len(text) - LONGEST + 40:,} characters more)"
+        )
 
 
 def printable(text: str) -> str:
-    """Text as it can be shown: what would steer a terminal, and what no terminal can show, becomes a question mark."""
+    """Text as it can be shown: what would steer a terminal, and what no terminal can show, becomes a question
+    mark.
+    """
     return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
@@ -51,7 +59,9 @@ def writing(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another file."
+        ) from error
 
 
 class RunError(RdsolverError):
@@ -61,7 +71,9 @@ class RunError(RdsolverError):
 
 
 def traced(error: BaseException, file: str) -> str:
-    """An error that a user's own code raised, with the line of `file` it comes from: "mine.py, line 12: NameError: ..."."""
+    """An error that a user's own code raised, with the line of `file` it comes from: "mine.py, line 12:
+    NameError: ...".
+    """
     if isinstance(error, SyntaxError) and error.filename == file:
         line = error.lineno
         text = error.msg
@@ -71,7 +83,7 @@ def traced(error: BaseException, file: str) -> str:
     return f"{file}{f', line {line}' if line else ''}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
-# --- words ---------------------------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
 def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
@@ -89,7 +101,9 @@ def shown(value: Any) -> str:
     if isinstance(value, date | time):
         return str(value)
     try:
-        text = json.dumps(value, ensure_ascii=False, default=lambda x: x.item() if hasattr(x, "dtype") else str(x))
+        text = json.dumps(
+            value, ensure_ascii=False, default=lambda x: x.item() if hasattr(x, "dtype") else str(x)
+        )
     except (TypeError, ValueError):
         text = str(value)
     except RecursionError:

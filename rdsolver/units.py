@@ -1,7 +1,8 @@
 """Quantities as text: "13 um^2/s" -> a number in the internal unit (um, d, nM, cells per mm3, mg/kg).
 
-The only module that knows pint. Its registry holds the units of this field and nothing else, so that a slip is an error and not
-an exotic unit. "kg" is body weight, a dimension of its own: 3 mg/kg is a dose and not a pure number.
+The only module that knows pint. Its registry holds the units of this field and nothing else, so that a slip
+is an error and not an exotic unit. "kg" is body weight, a dimension of its own: 3 mg/kg is a dose and not a
+pure number.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ _PLAIN = str.maketrans({"µ": "u", "μ": "u", "·": "*", "²": "^2", "³": "^3",
 
 
 class Exact(float):
-    """A number that remembers the ratio it was rounded from: 8 h are a third of a day, whatever floats make of it."""
+    """A number that remembers the ratio it was rounded from: 8 h are a third of a day, whatever floats make
+    of it.
+    """
 
     ratio: Fraction
 
@@ -79,7 +82,8 @@ class Exact(float):
 def quantity(value: Any, unit: str, key: str) -> float:
     """The value in `unit`: of a number, which is in that unit already, or of text such as "8 h".
 
-    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is no quantity or has another dimension.
+    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is no quantity or
+    has another dimension.
     """
     try:
         return number(value, unit)
@@ -103,12 +107,17 @@ def exact(value: Any, unit: str) -> Exact:
 
 
 def parted(value: Any) -> tuple[float, str]:
-    """The number and the unit of a quantity as it is written; no unit: empty. Raises ValueError for what is none."""
+    """The number and the unit of a quantity as it is written; no unit: empty.
+
+    Raises ValueError for what is none.
+    """
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.translate(_PLAIN)) if len(value) <= _LONGEST else None
         if match and (not match["unit"] or _factor(match["unit"])):
             return number(match["number"], "1"), match["unit"].strip()
-        raise ValueError(f'= {value!r} is no quantity. Give a number, or text with a unit, for example "3 mg/kg".')
+        raise ValueError(
+            f'= {value!r} is no quantity. Give a number, or text with a unit, for example "3 mg/kg".'
+        )
     return number(value, "1"), ""
 
 
@@ -118,7 +127,10 @@ def way_out(unit: str) -> str:
         return 'Give a number without a unit, for example 0.05 (or "5 %").'
     if _factor(unit) is None:  # of a model of one's own
         return f"Give a bare number, taken in {unit}."
-    return f'Give a number with its unit, {unit} or one that converts to it, for example "{_EXAMPLES.get(unit, "1 " + unit)}".'
+    return (
+        f"Give a number with its unit, {unit} or one that converts to it, for example"
+        f' "{_EXAMPLES.get(unit, "1 " + unit)}".'
+    )
 
 
 def bare(value: Any, unit: str) -> bool:
@@ -147,11 +159,19 @@ def _read(text: str, unit: str) -> Fraction:
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
     if wanted is None:  # of a model of one's own
-        raise ValueError(f'= "{text}" has a unit, and {unit} is none that is known here. Give a bare number, taken in {unit}.')
+        raise ValueError(
+            f'= "{text}" has a unit, and {unit} is none that is known here. Give a bare number, taken in'
+            f" {unit}."
+        )
     if found is None:
-        raise ValueError(f'= "{text}" has the unit "{match["unit"]}", which is not known here. {way_out(unit)}')
+        raise ValueError(
+            f'= "{text}" has the unit "{match["unit"]}", which is not known here. {way_out(unit)}'
+        )
     if found[1] != wanted[1]:
-        raise ValueError(f'= "{text}" does not convert to {"a number without unit" if unit == "1" else unit}. {way_out(unit)}')
+        raise ValueError(
+            f'= "{text}" does not convert to {"a number without unit" if unit == "1" else unit}.'
+            f" {way_out(unit)}"
+        )
     return value * (found[0] / wanted[0])
 
 

@@ -11,11 +11,16 @@ settings.register_profile("rdsolver", deadline=None)  # a first call compiles
 settings.load_profile("rdsolver")
 
 
-LONG = {f"test_{name}.py" for name in ("verify", "targets", "simulation", "tumour", "extension", "sensitivity", "resume")}
+LONG = {
+    f"test_{name}.py"
+    for name in ("verify", "targets", "simulation", "tumour", "extension", "sensitivity", "resume")
+}
 
 
 def pytest_collection_modifyitems(items):
-    """Files of long tests first: a file stays with one worker, and none is to be left with such a one at the end."""
+    """Files of long tests first: a file stays with one worker, and none is to be left with such a one at the
+    end.
+    """
     items.sort(key=lambda item: item.path.name not in LONG)
 
 

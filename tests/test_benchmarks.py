@@ -57,7 +57,18 @@ def test_copy(tmp_path, cache):
 
 
 def test_step(tmp_path, cache):
-    options = ("--grid", "16", "--model", "two-field", "--precision", "float32", "--seconds", "0.002", "--repeats", "2")
+    options = (
+        "--grid",
+        "16",
+        "--model",
+        "two-field",
+        "--precision",
+        "float32",
+        "--seconds",
+        "0.002",
+        "--repeats",
+        "2",
+    )
     rows = run("step", tmp_path, cache, *options)
     assert [r["what"] for r in rows] == ["sweep", "v-cycle", "stage"]
     for row in rows:
@@ -74,10 +85,24 @@ def test_simulate_and_io_and_workprecision_of_bone(tmp_path, cache):
     times(row)
     assert row["grid"] == [16, 16]
     assert row["steps"] > 5
-    (row,) = run("io", tmp_path, cache, "--cells", "16", "--end", "1", "--precision", "float64", "--repeats", "1")
+    (row,) = run(
+        "io", tmp_path, cache, "--cells", "16", "--end", "1", "--precision", "float64", "--repeats", "1"
+    )
     assert 0 < row["share"] < 1
     assert row["MB"] == pytest.approx((row["steps"] + 1) * 11 * 16 * 16 * 8 / 1e6)
-    options = ("--case", "w3-16", "--end", "1", "--integrator", "tr-bdf2", "--precision", "float64", "--tolerances", "1e-2", "1e-3")
+    options = (
+        "--case",
+        "w3-16",
+        "--end",
+        "1",
+        "--integrator",
+        "tr-bdf2",
+        "--precision",
+        "float64",
+        "--tolerances",
+        "1e-2",
+        "1e-3",
+    )
     rows = run("workprecision", tmp_path, cache, *options, "--repeats", "1", "--reference", "1e-3")
     assert [r["tolerance"] for r in rows] == [1e-2, 1e-3]
     for row in rows:
@@ -87,14 +112,39 @@ def test_simulate_and_io_and_workprecision_of_bone(tmp_path, cache):
 
 
 def test_workprecision_of_binding(tmp_path, cache):
-    rows = run("workprecision", tmp_path, cache, "--case", "w1-16", "--integrator", "rkc2", "--precision", "float64", "--repeats", "1")
+    rows = run(
+        "workprecision",
+        tmp_path,
+        cache,
+        "--case",
+        "w1-16",
+        "--integrator",
+        "rkc2",
+        "--precision",
+        "float64",
+        "--repeats",
+        "1",
+    )
     assert rows[0]["error"] > rows[-1]["error"]
     assert rows[-1]["error"] < 1e-3
 
 
 def test_peers_side_by_side(tmp_path, cache):
     options = [x for p in ("rdsolver rkc2", "scipy etdrk4", "scipy bdf") for x in ("--peer", p)]
-    rows = run("peers", tmp_path, cache, "--case", "w1-16", *options, "--precision", "float64", "--tolerances", "1e-3", "--repeats", "1")
+    rows = run(
+        "peers",
+        tmp_path,
+        cache,
+        "--case",
+        "w1-16",
+        *options,
+        "--precision",
+        "float64",
+        "--tolerances",
+        "1e-3",
+        "--repeats",
+        "1",
+    )
     assert [r["peer"] for r in rows] == ["rdsolver rkc2", "scipy etdrk4", "scipy bdf"]
     for row in rows:
         times(row)
@@ -116,7 +166,8 @@ def test_time_at_equal_error_is_read_off_the_log_log_curve():
     assert peers.time_at(1e-3, [curve]) == pytest.approx(10.0)
     assert peers.time_at(1e-1, [curve]) == 1.0
     assert peers.time_at(1e-5, [curve]) is None
-    assert peers.time_at(1e-3, [curve, other]) == pytest.approx(10.0)  # never between the points of two curves
+    # never between the points of two curves
+    assert peers.time_at(1e-3, [curve, other]) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize("name", ["w1-20", "w2-20", "w2-16-3d"])
@@ -198,10 +249,14 @@ def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     root, path = Path(__file__).parents[1], tmp_path / "gpu.json"
     options = ["--cpu", "--small", "--section", "copies", "--section", "step", "--json", str(path)]
     ran = subprocess.run(
-        [root / "benchmarks" / "gpu.sh", *options], env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True
+        [root / "benchmarks" / "gpu.sh", *options],
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
     )
     assert ran.returncode == 0, ran.stderr
     rows = json.loads(path.read_text())["results"]
     assert {r["section"] for r in rows} == {"copies", "step"}
     assert all(r["figure"] > 0 for r in rows)
-    assert ran.stdout.rstrip().splitlines()[-1].split()[:4] == ["step", "two-field", "16", "stage"]  # the table comes last
+    # the table comes last
+    assert ran.stdout.rstrip().splitlines()[-1].split()[:4] == ["step", "two-field", "16", "stage"]

@@ -61,21 +61,34 @@ def targets() -> str:
     judged = [row for row in rows if row["band"] != "report"]
     missed = [row["target"] for row in judged if not row["pass"]]
     verdict = f"missed: {'; '.join(missed)}" if missed else "none is missed"
-    lines = [f"{len(judged)} figures have a band, {verdict}. {len(rows) - len(judged)} more are reported without one.", ""]
+    lines = [
+        (
+            f"{len(judged)} figures have a band, {verdict}. {len(rows) - len(judged)} more are reported"
+            " without one."
+        ),
+        "",
+    ]
     lines += ["| | target | ours | band | kind | published |", "|---|---|---|---|---|---|"]
     for row in rows:
         met = "report" if row["band"] == "report" else "ok" if row["pass"] else "**miss**"
         unit = "" if row["unit"] == "1" else f" {row['unit']}"
-        lines.append(f"| {met} | {row['target']} | {row['ours']:.4g}{unit} | {row['band']} | {row['kind']} | {row['published']} |")
+        lines.append(
+            f"| {met} | {row['target']} | {row['ours']:.4g}{unit} | {row['band']} | {row['kind']} |"
+            f" {row['published']} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 def command_lines() -> list[list[str]]:
-    """The words of every `rdsolver ...` in a shell block of the README, continued lines joined, comments dropped."""
+    """The words of every `rdsolver ...` in a shell block of the README, continued lines joined, comments
+    dropped.
+    """
     lines = [line for block in blocks(README, "sh") for line in block.replace("\\\n", " ").splitlines()]
     words = [shlex.split(line, comments=True) for line in lines]
     return [w[1:] for w in words if w and w[0] == "rdsolver"]
@@ -88,7 +101,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-# --- the model -------------------------------------------------------------------------------------------------------
+# --- the model ----------------------------------------------------------------------------------------------
 
 
 def test_the_table_of_parameters_is_the_present_one():
@@ -100,7 +113,9 @@ def test_the_table_of_parameters_is_the_present_one():
 def test_the_table_of_targets_is_that_of_the_last_full_run():
     found = MET.search(VALIDATION.read_text(encoding="utf-8"))
     assert found, "docs/validation.md has lost its markers <!-- targets --> and <!-- /targets -->"
-    assert found[0] == targets(), "the table in docs/validation.md is out of date: run python tests/test_docs.py"
+    assert found[0] == targets(), (
+        "the table in docs/validation.md is out of date: run python tests/test_docs.py"
+    )
 
 
 def test_every_parameter_symbol_field_and_observable_is_described():
@@ -125,13 +140,22 @@ def test_tissues_beyond_bone_are_described():
             values = " | ".join(f"{p.default(name):g}" for name in TISSUES)
             assert f"| `{p.name}` | {symbol} | {values} | {p.unit} |" in text
     model = TissueModel((), tissue="artery")
-    assert [f.name for f in model.fields({p.name: p.value for p in parameters(tissue="artery")}) if f"`{f.name}`" not in text] == []
+    assert [
+        f.name
+        for f in model.fields({p.name: p.value for p in parameters(tissue="artery")})
+        if f"`{f.name}`" not in text
+    ] == []
     assert [s.name for s in model.series if f"`{s.name}`" not in text] == []
 
 
 def test_numbers_in_the_equations_are_the_defaults():
     text, values = MODEL.read_text(encoding="utf-8"), {p.name: p.value for p in ROWS}
-    named = {"S_ref": "surface_reference", "cut": "surface_cutoff", "mob": "bone_mobility", "hind": "bone_hindrance"}
+    named = {
+        "S_ref": "surface_reference",
+        "cut": "surface_cutoff",
+        "mob": "bone_mobility",
+        "hind": "bone_hindrance",
+    }
     for symbol, name in named.items():
         found = re.search(rf"\b{symbol} = ([\d.e-]+)", text)
         assert found, symbol
@@ -140,7 +164,7 @@ def test_numbers_in_the_equations_are_the_defaults():
     assert f"min(1, b/{EDGE})" in text
 
 
-# --- links -----------------------------------------------------------------------------------------------------------
+# --- links --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -158,18 +182,21 @@ def test_links_lead_somewhere(page):
     assert dead == []
 
 
-# --- what the README tells a reader to type --------------------------------------------------------------------------
+# --- what the README tells a reader to type -----------------------------------------------------------------
 
 
 def test_commands_and_their_options_exist():
     lines = command_lines()
-    assert {words[0] for words in lines if not words[0].startswith("-")} == set(COMMANDS), "the README shows every command"
+    assert {words[0] for words in lines if not words[0].startswith("-")} == set(COMMANDS), (
+        "the README shows every command"
+    )
     for words in lines:
         if words[0].startswith("-"):
             continue
         command = COMMANDS[words[0]]
         within = getattr(command, "commands", {})
-        command = within.get(words[1], within["run"]) if within else command  # rdsolver sweep FILE is rdsolver sweep run FILE
+        # rdsolver sweep FILE is rdsolver sweep run FILE
+        command = within.get(words[1], within["run"]) if within else command
         known = {flag for p in command.params for flag in p.opts} | {"--help"}
         assert {w for w in words[1:] if w.startswith("--")} <= known, words
 
@@ -202,10 +229,21 @@ def test_python_parses_and_make_targets_exist():
 
 
 def test_what_python_blocks_import_is_there():
-    """Every import of a Python block of README.md and docs/, executed, and every `rdsolver.NAME` of their text."""
+    """Every import of a Python block of README.md and docs/, executed, and every `rdsolver.NAME` of their
+    text.
+    """
     blocks_of = [block for page in PAGES for block in blocks(page, "python")]
-    imports = [node for block in blocks_of for node in ast.walk(ast.parse(block)) if isinstance(node, (ast.Import, ast.ImportFrom))]
-    ours = {ast.unparse(node) for node in imports if getattr(node, "module", None) and node.module.startswith("rdsolver")}
+    imports = [
+        node
+        for block in blocks_of
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    ours = {
+        ast.unparse(node)
+        for node in imports
+        if getattr(node, "module", None) and node.module.startswith("rdsolver")
+    }
     assert len(ours) > 5
     for statement in ours:
         exec(statement, {})
@@ -219,7 +257,9 @@ def test_what_python_blocks_import_is_there():
 
 def test_the_package_says_that_it_has_types_and_runs_as_a_module():
     assert (ROOT / "rdsolver" / "py.typed").exists()
-    done = subprocess.run([sys.executable, "-m", "rdsolver", "check", "none.toml"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "rdsolver", "check", "none.toml"], capture_output=True, text=True, cwd=ROOT
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("none.toml: there is no such file.")
 
@@ -231,7 +271,11 @@ def test_exit_statuses_are_those_of_the_errors():
 
 
 def test_the_map_names_every_module():
-    named = set(re.findall(r"`(?:\w+/)?(\w+)(?:\.py)?`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")))
+    named = set(
+        re.findall(
+            r"`(?:\w+/)?(\w+)(?:\.py)?`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+        )
+    )
     modules = {p.stem for p in (ROOT / "rdsolver").rglob("*.py")} - {"__init__"}
     assert {m for m in modules if not m.startswith("verify_")} <= named
 
@@ -239,10 +283,14 @@ def test_the_map_names_every_module():
 def test_the_gallery_shows_every_config():
     shown = [name for names in gallery.CHAPTERS.values() for name in names]
     assert sorted([*shown, *gallery.SCANS]) == sorted(p.stem for p in (ROOT / "configs").glob("*.toml"))
-    assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page(), "docs/gallery.md is out of date: make gallery"
+    assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page(), (
+        "docs/gallery.md is out of date: make gallery"
+    )
     assert {p.stem for p in gallery.FIGURES.glob("*.png")} == set(shown)
 
 
 if __name__ == "__main__":
     MODEL.write_text(TABLE.sub(lambda _: table(), MODEL.read_text(encoding="utf-8")), encoding="utf-8")
-    VALIDATION.write_text(MET.sub(lambda _: targets(), VALIDATION.read_text(encoding="utf-8")), encoding="utf-8")
+    VALIDATION.write_text(
+        MET.sub(lambda _: targets(), VALIDATION.read_text(encoding="utf-8")), encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""docs/errors.md held against the code: every row has a case that provokes it, and every error that is raised has a row."""
+"""docs/errors.md held against the code: every row has a case that provokes it, and every error that is raised
+has a row.
+"""
 
 import ast
 import re
@@ -13,7 +15,7 @@ PAGE = ROOT / "docs" / "errors.md"
 CASES = errors_input.CASES | errors_runs.CASES | errors_sweeps.CASES
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
+# --- the page -----------------------------------------------------------------------------------------------
 
 
 def rows() -> dict[str, tuple[str, int]]:
@@ -58,20 +60,27 @@ def test_the_error_is_as_documented(row, runs, tmp_path, monkeypatch):
     assert "Traceback" not in said
 
 
-# --- the code --------------------------------------------------------------------------------------------------------
+# --- the code -----------------------------------------------------------------------------------------------
 
 
 def sites() -> list[tuple[str, str]]:
-    """Every error that is raised, and every fault of a config or of a model: where, and its text, X for what is put in."""
+    """Every error that is raised, and every fault of a config or of a model: where, and its text, X for what
+    is put in.
+    """
     found = []
     for path in sorted((ROOT / "rdsolver").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(func=ast.Name("InputError" | "Damaged" | "RunError"), args=[text, *_]):
                     pass
-                case ast.Raise(exc=ast.Call(func=ast.Name("ValueError"), args=[text])) if path.name == "units.py":
+                case ast.Raise(exc=ast.Call(func=ast.Name("ValueError"), args=[text])) if (
+                    path.name == "units.py"
+                ):
                     pass
-                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in ("model_checks.py", "file.py"):
+                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in (
+                    "model_checks.py",
+                    "file.py",
+                ):
                     pass
                 case _:
                     continue
@@ -98,7 +107,9 @@ def letters(text: str) -> int:
 
 
 def ends() -> list[str]:
-    """Of every row its text from each of its letters on: a site may leave the file or the key before it to others."""
+    """Of every row its text from each of its letters on: a site may leave the file or the key before it to
+    others.
+    """
     texts = [text.removesuffix("…") for text, _ in ROWS.values()]
     return [text[i:] for text in texts for i in range(len(text)) if letters(text[i:]) > 8]
 
@@ -110,4 +121,8 @@ def test_every_error_that_is_raised_has_a_row():
     plain = tuple({PLACEHOLDER.sub("X", end) for end in ends()})
     rest = [(where, text) for where, text in found if not text.startswith(plain)]
     patterns = [pattern(end) for end in ends() if end[0] in " ={."]
-    assert [(where, text) for where, text in rest if not any(p.match(text) or p.match(f" {text}") for p in patterns)] == []
+    assert [
+        (where, text)
+        for where, text in rest
+        if not any(p.match(text) or p.match(f" {text}") for p in patterns)
+    ] == []

@@ -22,11 +22,15 @@ def write_small_run(path: Path, shape: tuple[int, ...]) -> None:
     active = np.ones(shape, bool)
     active[..., 0, :] = False
     series = [Series("ntx", "1", "NTX"), Series("bone_volume_fraction", "1", "BV/TV")]
-    with RunWriter(path, grid, [Field("rankl", "nM", 0.02, "free RANKL")], series, active=active, title="small") as writer:
+    with RunWriter(
+        path, grid, [Field("rankl", "nM", 0.02, "free RANKL")], series, active=active, title="small"
+    ) as writer:
         for t in (0.0, 1.0, 2.0):
             writer.append(t, {"rankl": np.full(shape, 0.02 - 0.005 * t)})
         time = np.linspace(0, 2, 9)
-        writer.append_series({"time": time, "ntx": 1 - 0.3 * np.sin(time), "bone_volume_fraction": 0.25 + 0.001 * time})
+        writer.append_series(
+            {"time": time, "ntx": 1 - 0.3 * np.sin(time), "bone_volume_fraction": 0.25 + 0.001 * time}
+        )
         writer.finish()
 
 
@@ -34,7 +38,12 @@ def write_small_run(path: Path, shape: tuple[int, ...]) -> None:
 def test_analyse_run_tells_the_nadir_and_draws(tmp_path, shape):
     pytest.importorskip("h5netcdf")
     write_small_run(tmp_path / "run.h5", shape)
-    command = [sys.executable, str(EXAMPLES / "analyse_run.py"), str(tmp_path / "run.h5"), str(tmp_path / "figure.png")]
+    command = [
+        sys.executable,
+        str(EXAMPLES / "analyse_run.py"),
+        str(tmp_path / "run.h5"),
+        str(tmp_path / "figure.png"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "agree" in done.stdout
@@ -50,11 +59,23 @@ def run_example(name, *arguments):
 
 
 def write_tumour_run(path: Path, title: str, growth: float, shape: tuple[int, ...] = (21, 21)) -> Path:
-    """Osteoclasts on a ring of 50 um around the tumour in the middle; a lesion that grows at a constant rate after day 10."""
+    """Osteoclasts on a ring of 50 um around the tumour in the middle; a lesion that grows at a constant rate
+    after day 10.
+    """
     grid = Grid(shape, (10.0,) * len(shape), thickness=10.0 if len(shape) == 2 else None)
-    distance = np.sqrt(sum((g - 10 * n / 2) ** 2 for g, n in zip(np.indices(shape) * 10.0 + 5, shape, strict=True)))
+    distance = np.sqrt(
+        sum((g - 10 * n / 2) ** 2 for g, n in zip(np.indices(shape) * 10.0 + 5, shape, strict=True))
+    )
     fields = [Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"), Field("tumour", "1", 1.0, "tumour")]
-    series = [Series(n, u, n) for n, u in (("ntx", "1"), ("bone_volume_fraction", "1"), ("tumour_burden", "1"), ("lesion_area", "mm^2"))]
+    series = [
+        Series(n, u, n)
+        for n, u in (
+            ("ntx", "1"),
+            ("bone_volume_fraction", "1"),
+            ("tumour_burden", "1"),
+            ("lesion_area", "mm^2"),
+        )
+    ]
     with RunWriter(path, grid, fields, series, active=np.ones(shape, bool), title=title) as writer:
         for t in (0.0, 20.0, 40.0):
             ring = np.exp(-(((distance - 50) / 20) ** 2))
@@ -71,7 +92,9 @@ def write_tumour_run(path: Path, title: str, growth: float, shape: tuple[int, ..
 
 
 def test_lesion_growth_finds_the_rate_and_the_doubling_time(tmp_path):
-    runs = [write_tumour_run(tmp_path / f"{k}.h5", f"run {k}", growth) for k, growth in enumerate((0.01, 0.0))]
+    runs = [
+        write_tumour_run(tmp_path / f"{k}.h5", f"run {k}", growth) for k, growth in enumerate((0.01, 0.0))
+    ]
     said = run_example("lesion_growth", *runs, "--out", tmp_path / "f.png")
     assert "run 0: lesion 0.3 mm^2 at most, growing 0.01 mm^2/d" in said
     assert "run 1: lesion 0 mm^2 at most, growing 0 mm^2/d" in said
@@ -93,7 +116,15 @@ def test_compare_therapies_tabulates_differences_from_the_first(tmp_path):
     for k, growth in enumerate((0.01, 0.002)):
         (tmp_path / str(k)).mkdir()
         write_tumour_run(tmp_path / str(k) / "run.h5", f"run {k}", growth)
-    said = run_example("compare_therapies", tmp_path / "0", tmp_path / "1", "--csv", tmp_path / "t.csv", "--out", tmp_path / "f.png")
+    said = run_example(
+        "compare_therapies",
+        tmp_path / "0",
+        tmp_path / "1",
+        "--csv",
+        tmp_path / "t.csv",
+        "--out",
+        tmp_path / "f.png",
+    )
     assert "run 1, day 40: BV/TV (%) 23 (+8)" in said
     table = (tmp_path / "t.csv").read_text().splitlines()
     assert table[0] == "day 40,BV/TV (%),tumour (%),lesion (mm²),NTX (relative),lowest NTX"

@@ -1,4 +1,6 @@
-"""Files from strangers: nothing that is read may crash, hang, fill the memory, execute anything or reach for other files."""
+"""Files from strangers: nothing that is read may crash, hang, fill the memory, execute anything or reach for
+other files.
+"""
 
 import ast
 import re
@@ -45,7 +47,7 @@ def refused(path, said, **options):
     return str(caught.value)
 
 
-# --- other files of this machine --------------------------------------------------------------------------------------
+# --- other files of this machine ----------------------------------------------------------------------------
 
 
 def external_link(file, name):
@@ -75,7 +77,10 @@ def test_hdf5_stays_in_its_file(stopped, elsewhere):
     data = kept.read_bytes()[checkpoint.HEAD :]
     import hashlib
 
-    kept.write_bytes(f"{checkpoint.MARK} {hashlib.sha256(data).hexdigest()}\n".encode().ljust(checkpoint.HEAD, b"\0") + data)
+    kept.write_bytes(
+        f"{checkpoint.MARK} {hashlib.sha256(data).hexdigest()}\n".encode().ljust(checkpoint.HEAD, b"\0")
+        + data
+    )
     with pytest.raises(InputError, match="u/opg lies in another file"):
         resume(stopped)
     with h5py.File(stopped, "r+") as file:
@@ -91,8 +96,12 @@ def test_headers_name_values_in_their_own_folder(tmp_path, name):
     (tmp_path / "values.raw").write_bytes(GREY.tobytes())
     folder = tmp_path / "scan"
     folder.mkdir()
-    (folder / "a.mhd").write_text(f"NDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementDataFile = {name}\n")
-    (folder / "a.nrrd").write_text(f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n")
+    (folder / "a.mhd").write_text(
+        f"NDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementDataFile = {name}\n"
+    )
+    (folder / "a.nrrd").write_text(
+        f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n"
+    )
     for kind in ("mhd", "nrrd"):
         refused(folder / f"a.{kind}", "no file in the same folder")
     (folder / "inside.raw").write_bytes(GREY.tobytes())
@@ -104,7 +113,8 @@ def test_headers_name_values_in_their_own_folder(tmp_path, name):
 
 def test_ome_tiff_does_not_open_its_siblings(tmp_path):
     parts = "".join(
-        f'<TiffData FirstZ="{z}"><UUID FileName="{n}">urn:uuid:{z}</UUID></TiffData>' for z, n in enumerate(("a.tif", "../b.tif"))
+        f'<TiffData FirstZ="{z}"><UUID FileName="{n}">urn:uuid:{z}</UUID></TiffData>'
+        for z, n in enumerate(("a.tif", "../b.tif"))
     )
     size = 'DimensionOrder="XYZCT" Type="uint8" SizeX="30" SizeY="24" SizeZ="2" SizeC="1" SizeT="1"'
     text = f'<OME UUID="urn:uuid:0"><Image><Pixels {size}>{parts}</Pixels></Image></OME>'
@@ -112,7 +122,7 @@ def test_ome_tiff_does_not_open_its_siblings(tmp_path):
     refused(tmp_path / "a.tif", "lies in other files")
 
 
-# --- bombs ------------------------------------------------------------------------------------------------------------
+# --- bombs --------------------------------------------------------------------------------------------------
 
 
 def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path):
@@ -128,7 +138,15 @@ def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path):
 def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     packed = zlib.compress(bytes(2**22))
     monkeypatch.setattr(safe_files, "SMALL", 2**20)
-    tifffile.imwrite(tmp_path / "a.tif", iter([packed]), shape=(24, 30), dtype="u1", compression="zlib", rowsperstrip=24, metadata=None)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        iter([packed]),
+        shape=(24, 30),
+        dtype="u1",
+        compression="zlib",
+        rowsperstrip=24,
+        metadata=None,
+    )
     refused(tmp_path / "a.tif", "unpacks to more than the 720 bytes")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         node = file.create_dataset("scan", (24, 30), "u1", chunks=(24, 30), compression="gzip")
@@ -161,7 +179,10 @@ def test_object_arrays_are_not_unpickled(tmp_path):
 
 
 def test_a_heap_of_hdf5_with_a_piece_of_no_size(tmp_path):
-    """libhdf5 would look for its end for ever. Texts of no fixed length and references to scales lie in such a heap."""
+    """libhdf5 would look for its end for ever.
+
+    Texts of no fixed length and references to scales lie in such a heap.
+    """
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["scan"] = GREY
@@ -174,7 +195,7 @@ def test_a_heap_of_hdf5_with_a_piece_of_no_size(tmp_path):
     refused(path, "is damaged: a heap of it, at byte")
 
 
-# --- run files --------------------------------------------------------------------------------------------------------
+# --- run files ----------------------------------------------------------------------------------------------
 
 
 BROKEN = {
@@ -192,7 +213,11 @@ BROKEN = {
 
 
 def change(group, name, value):
-    attrs = {} if name not in group else {k: v for k, v in group[name].attrs.items() if k in ("units", "long_name", "media_type")}
+    attrs = (
+        {}
+        if name not in group
+        else {k: v for k, v in group[name].attrs.items() if k in ("units", "long_name", "media_type")}
+    )
     del group[name]
     group[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
     if not isinstance(value, h5py.SoftLink):
@@ -219,11 +244,18 @@ def test_what_is_told_steers_no_terminal(stopped):
     assert len(str(InputError("x" * 10_000))) < 2000
 
 
-# --- configs ----------------------------------------------------------------------------------------------------------
+# --- configs ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "text", ["a = " + "[" * 100_000, "a." * 200_000 + "a = 1", "[" + "a . " * 9_999 + "a]", "x = " + "9" * 5000, "k" * 900_000 + " = 1"]
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a." * 200_000 + "a = 1",
+        "[" + "a . " * 9_999 + "a]",
+        "x = " + "9" * 5000,
+        "k" * 900_000 + " = 1",
+    ],
 )
 def test_configs_made_to_keep_the_parser_busy(tmp_path, text):
     (tmp_path / "a.toml").write_text(text)
@@ -245,7 +277,7 @@ def test_absurd_sizes_are_refused_before_anything_is_made(tmp_path):
             load_config(tmp_path / "a.toml", [f"{key}={value}"]).problem()
 
 
-# --- no pickle, no eval, no shell -------------------------------------------------------------------------------------
+# --- no pickle, no eval, no shell ---------------------------------------------------------------------------
 
 
 def test_nothing_that_is_read_is_executed():
@@ -256,11 +288,20 @@ def test_nothing_that_is_read_is_executed():
             name = node.func if isinstance(node, ast.Call) else None
             if isinstance(name, ast.Name) and name.id in ("eval", "exec", "compile", "__import__"):
                 found.add((path.name, name.id))
-            if isinstance(name, ast.Attribute) and name.attr in ("system", "popen", "literal_eval", "unsafe_load"):
+            if isinstance(name, ast.Attribute) and name.attr in (
+                "system",
+                "popen",
+                "literal_eval",
+                "unsafe_load",
+            ):
                 found.add((path.name, name.attr))
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
-                found |= {(path.name, n) for n in names if n.partition(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "yaml")}
+                found |= {
+                    (path.name, n)
+                    for n in names
+                    if n.partition(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "yaml")
+                }
             if (
                 isinstance(node, ast.keyword)
                 and node.arg in ("shell", "allow_pickle")

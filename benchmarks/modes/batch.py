@@ -1,8 +1,8 @@
-"""batch: many runs one after another, in processes side by side, and together at a fixed width: members a second, and what fixed width
-costs in work not needed.
+"""batch: many runs one after another, in processes side by side, and together at a fixed width: members a
+second, and what fixed width costs in work not needed.
 
-Members differ in parameters, doses and bone; that `--check` of them, the first and the last among them, are bit for bit what they are alone
-at that width is checked.
+Members differ in parameters, doses and bone; that `--check` of them, the first and the last among them, are
+bit for bit what they are alone at that width is checked.
 """
 
 from __future__ import annotations
@@ -52,10 +52,16 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
         chosen = np.unique(np.linspace(0, a.members - 1, min(a.check, a.members)).astype(int))
         equal = sum(_same(together([all_of_them[i]], width)[0][0], found[i]) for i in chosen)
         row = {"how": f"together, {width} wide", "members/s": many, "over serial": many / one}
-        rows.append(row | {"executed/needed": company.executed / company.needed, "as alone": f"{equal} of {len(chosen)}"})
+        rows.append(
+            row
+            | {"executed/needed": company.executed / company.needed, "as alone": f"{equal} of {len(chosen)}"}
+        )
     rows = [row | {"members": a.members, "seconds": a.members / row["members/s"]} for row in rows]
     measure.show(f"{a.cells}^2, {a.end:g} d, {a.precision}, {a.integrator}, {a.device}", rows, COLUMNS)
-    return [row | {"cells": a.cells, "end": a.end, "precision": a.precision, "integrator": a.integrator} for row in rows]
+    return [
+        row | {"cells": a.cells, "end": a.end, "precision": a.precision, "integrator": a.integrator}
+        for row in rows
+    ]
 
 
 def problems(cells: int, members: int, solver: Solver, end: float) -> list[Problem]:
@@ -79,8 +85,13 @@ def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
 
     seats = worker_pool.seats(None, device, 1, len(problems))
     tables = [as_config(p) for p in problems]
-    with TemporaryDirectory() as folder, on_demand(Path(folder), None, device) as compute, ThreadPoolExecutor(len(seats)) as pool:
-        list(pool.map(compute, [t | {"title": f"{i}"} for i, t in enumerate(tables[:1] * 2 * len(seats))]))  # compiles
+    with (
+        TemporaryDirectory() as folder,
+        on_demand(Path(folder), None, device) as compute,
+        ThreadPoolExecutor(len(seats)) as pool,
+    ):
+        # compiles
+        list(pool.map(compute, [t | {"title": f"{i}"} for i, t in enumerate(tables[:1] * 2 * len(seats))]))
         began = time.perf_counter()
         list(pool.map(compute, tables))
         return len(seats), len(problems) / (time.perf_counter() - began)
@@ -90,17 +101,30 @@ def as_config(p: Problem) -> dict[str, Any]:
     """The same run as the tables of a config."""
     record, grid, solver = p.section.record, p.grid, p.solver
     size = [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
-    made = {"bone_fraction": bone.FRACTION, "trabecular_thickness": record["trabecular_thickness"], "seed": record["seed"]}
+    made = {
+        "bone_fraction": bone.FRACTION,
+        "trabecular_thickness": record["trabecular_thickness"],
+        "seed": record["seed"],
+    }
     return {
-        "section": {"kind": "trabecular", "size": size, "spacing": grid.spacing[0], "thickness": grid.thickness} | made,
+        "section": (
+            {"kind": "trabecular", "size": size, "spacing": grid.spacing[0], "thickness": grid.thickness}
+            | made
+        ),
         "model": {"preset": p.preset, "parameters": dict(p.parameters)},
         "dose": [{"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in p.doses],
         "time": {"end": p.end, "save": list(p.save)},
-        "solver": {"integrator": solver.integrator, "tolerance": solver.tolerance, "precision": solver.precision},
+        "solver": {
+            "integrator": solver.integrator,
+            "tolerance": solver.tolerance,
+            "precision": solver.precision,
+        },
     }
 
 
-def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = None) -> tuple[float, Company]:
+def rate(
+    problems: Sequence[Problem], width: int, found: list[Results] | None = None
+) -> tuple[float, Company]:
     """Runs a second, together; found: gets their results."""
     together(problems[:1], width)  # compiles
     began = time.perf_counter()
@@ -113,7 +137,11 @@ def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = 
 
 def _member(p: Problem, i: int) -> Problem:
     rng = np.random.default_rng(i)
-    changed = {"opg_kon": 10 ** rng.uniform(-0.4, 0.6), "rankl_diffusivity": rng.uniform(0.6, 1.8), "rankl_production": rng.uniform(0.5, 2)}
+    changed = {
+        "opg_kon": 10 ** rng.uniform(-0.4, 0.6),
+        "rankl_diffusivity": rng.uniform(0.6, 1.8),
+        "rankl_production": rng.uniform(0.5, 2),
+    }
     doses = tuple(replace(d, amount=d.amount * rng.uniform(0.3, 3)) for d in p.doses)
     return replace(p, parameters={k: v * changed.get(k, 1.0) for k, v in p.parameters.items()}, doses=doses)
 

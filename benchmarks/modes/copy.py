@@ -23,7 +23,9 @@ def _scaled(xs: tuple[jax.Array, ...], times: int) -> tuple[jax.Array, ...]:
 
 
 def copy_rate(shape: tuple[int, ...], arrays: int, dtype: Any, repeats: int = 7) -> dict[str, float]:
-    """Bytes per second read and written by a pass over so many arrays, each of this shape: median, lowest, highest."""
+    """Bytes per second read and written by a pass over so many arrays, each of this shape: median, lowest,
+    highest.
+    """
     xs = tuple(jnp.ones(shape, dtype) for _ in range(arrays))
     moved = 2 * arrays * int(np.prod(shape)) * np.dtype(dtype).itemsize
 
@@ -33,7 +35,11 @@ def copy_rate(shape: tuple[int, ...], arrays: int, dtype: Any, repeats: int = 7)
     jax.block_until_ready(_scaled(xs, 2))
     n = max(2, int(SECONDS / max(min(passes(8).wall) / 8, 1e-7)))
     seconds = np.array(passes(n).wall) / n
-    return {"bytes_per_s": moved / float(np.median(seconds)), "low": moved / seconds.max(), "high": moved / seconds.min()}
+    return {
+        "bytes_per_s": moved / float(np.median(seconds)),
+        "low": moved / seconds.max(),
+        "high": moved / seconds.min(),
+    }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +54,14 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
         for size in a.sizes:
             for precision in ("float32", "float64"):
                 n = size // np.dtype(precision).itemsize
-                rows.append({"bytes": size, "precision": precision} | copy_rate((n,), 1, precision, a.repeats))
-    measure.show("copy, GB/s", [r | {k: r[k] / 1e9 for k in ("low", "high")} | {"GB/s": r["bytes_per_s"] / 1e9} for r in rows], COLUMNS)
+                rows.append(
+                    {"bytes": size, "precision": precision} | copy_rate((n,), 1, precision, a.repeats)
+                )
+    measure.show(
+        "copy, GB/s",
+        [r | {k: r[k] / 1e9 for k in ("low", "high")} | {"GB/s": r["bytes_per_s"] / 1e9} for r in rows],
+        COLUMNS,
+    )
     return rows
 
 

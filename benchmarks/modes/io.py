@@ -1,4 +1,6 @@
-"""io: what the run file costs, with every field written at every accepted step: the share of the wall time that the solver waits."""
+"""io: what the run file costs, with every field written at every accepted step: the share of the wall time
+that the solver waits.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,15 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
     with device.on(a.device), tempfile.TemporaryDirectory() as folder:
         _written(problem, Path(folder) / "warm.h5")  # compiles
         found = [_written(problem, Path(folder) / f"{i}.h5") for i in range(a.repeats)]
-    row = sorted(found, key=lambda r: r["share"])[len(found) // 2] | {"grid": f"{a.cells}^2", "precision": a.precision}
-    row |= {"share_low": min(r["share"] for r in found), "share_high": max(r["share"] for r in found), "repeats": a.repeats}
+    row = sorted(found, key=lambda r: r["share"])[len(found) // 2] | {
+        "grid": f"{a.cells}^2",
+        "precision": a.precision,
+    }
+    row |= {
+        "share_low": min(r["share"] for r in found),
+        "share_high": max(r["share"] for r in found),
+        "repeats": a.repeats,
+    }
     measure.show("every field at every accepted step, written as the solver goes", [row], COLUMNS)
     return [row]
 
@@ -47,7 +56,12 @@ def _written(problem: Any, path: Path) -> dict[str, Any]:
     with (
         Background() as thread,
         RunWriter(
-            path, section.grid, simulation.fields, simulation.model.series, active=section.active, dtype=problem.solver.precision
+            path,
+            section.grid,
+            simulation.fields,
+            simulation.model.series,
+            active=section.active,
+            dtype=problem.solver.precision,
         ) as writer,
     ):
         for chunk in simulation.chunks():
@@ -63,5 +77,10 @@ def _written(problem: Any, path: Path) -> dict[str, Any]:
         writing += time.perf_counter() - before
     seconds, disk = time.perf_counter() - began, path.stat().st_size
     path.unlink()
-    found = {"steps": simulation.totals.steps, "seconds": seconds, "writing": writing, "share": writing / seconds}
+    found = {
+        "steps": simulation.totals.steps,
+        "seconds": seconds,
+        "writing": writing,
+        "share": writing / seconds,
+    }
     return found | {"MB": raw / 1e6, "MB/s": raw / 1e6 / writing, "on disk": disk / raw}

@@ -1,4 +1,6 @@
-"""peers: W1 and W2 by rdsolver, by the libraries people would use instead, and by two experts' hand-written floors."""
+"""peers: W1 and W2 by rdsolver, by the libraries people would use instead, and by two experts' hand-written
+floors.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,22 @@ from ..peers import FLOORS, OURS, PEERS, TOLERANCES, Peer
 from ..problems import Case, case
 from ..reference import path as reference_path
 
-COLUMNS = ("peer", "precision", "tolerance", "error_early", "error_end", "seconds", "low", "high", "cpu", "x ours", "note")
-BARS = {  # of ours against the floors and py-pde: levels of error, most times the faster floor, least times faster than py-pde
+COLUMNS = (
+    "peer",
+    "precision",
+    "tolerance",
+    "error_early",
+    "error_end",
+    "seconds",
+    "low",
+    "high",
+    "cpu",
+    "x ours",
+    "note",
+)
+# of ours against the floors and py-pde: levels of error, most times the faster floor, least times faster than
+# py-pde
+BARS = {
     "w1-256": ((1e-3, 1e-5), 1.5, 50),
     "w1-64-3d": ((1e-3, 1e-5), 1.5, 25),
     "w2-256": ((1e-3,), 1.0, None),
@@ -32,19 +48,32 @@ ROOT = Path(__file__).parents[2]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--case", type=case, action="append", help="w1-N, w2-N, w1-N-3d, w2-N-3d; repeatable (default: w1-256 w2-256)")
+    parser.add_argument(
+        "--case",
+        type=case,
+        action="append",
+        help="w1-N, w2-N, w1-N-3d, w2-N-3d; repeatable (default: w1-256 w2-256)",
+    )
     parser.add_argument("--peer", action="append", choices=PEERS, help="repeatable (default: all)")
-    parser.add_argument("--precision", action="append", choices=("float64", "float32"), help="repeatable (default: both)")
+    parser.add_argument(
+        "--precision", action="append", choices=("float64", "float32"), help="repeatable (default: both)"
+    )
     parser.add_argument("--tolerances", type=float, nargs="+", default=list(TOLERANCES))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=150.0, help="s that a peer may take on one case in one precision")
+    parser.add_argument(
+        "--limit", type=float, default=150.0, help="s that a peer may take on one case in one precision"
+    )
 
 
 def main(a: argparse.Namespace) -> list[Row]:
     results = []
     for of in a.case or [case("w1-256"), case("w2-256")]:
         if not reference_path(of, a.cache).exists():
-            subprocess.run([sys.executable, "-m", "benchmarks.reference", of.name, "--cache", a.cache.resolve()], check=True, cwd=ROOT)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.reference", of.name, "--cache", a.cache.resolve()],
+                check=True,
+                cwd=ROOT,
+            )
         rows = [
             row
             for name in a.peer or PEERS
@@ -53,11 +82,17 @@ def main(a: argparse.Namespace) -> list[Row]:
         ]
         compare(rows)
         measure.show(
-            f"{of.name}: relative L2 error at 600 s and 21,600 s; seconds: median, compile apart", [_line(r) for r in rows], COLUMNS
+            f"{of.name}: relative L2 error at 600 s and 21,600 s; seconds: median, compile apart",
+            [_line(r) for r in rows],
+            COLUMNS,
         )
         found = bars(of.name, rows)
         if found:
-            measure.show(f"{of.name}: bars", found, ("bar", "error", "s over", "s under", "ratio", "cpu ratio", "wanted", "met"))
+            measure.show(
+                f"{of.name}: bars",
+                found,
+                ("bar", "error", "s over", "s under", "ratio", "cpu ratio", "wanted", "met"),
+            )
         results += rows + [b | {"case": of.name} for b in found]
     return results
 
@@ -70,8 +105,24 @@ def _one(peer: Peer, of: Case, precision: str, a: argparse.Namespace) -> list[Ro
     why = f"not installed: {', '.join(peer.missing)}" if peer.missing else peer.fits(of)
     if why:
         return [head | {"note": why}]
-    command = [sys.executable, "-m", "benchmarks.peers.worker", peer.name, of.name, precision, "--repeats", str(a.repeats)]
-    command += ["--cache", str(a.cache.resolve()), "--budget", str(a.limit / 4), "--tolerances", *map(str, a.tolerances)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.peers.worker",
+        peer.name,
+        of.name,
+        precision,
+        "--repeats",
+        str(a.repeats),
+    ]
+    command += [
+        "--cache",
+        str(a.cache.resolve()),
+        "--budget",
+        str(a.limit / 4),
+        "--tolerances",
+        *map(str, a.tolerances),
+    ]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     watch = threading.Timer(a.limit, worker.kill)
     watch.start()
@@ -99,17 +150,28 @@ def worst(row: Row) -> float:
     return max(row["error_early"], row["error_end"])
 
 
-def curves(rows: list[Row], names: Iterable[str], clock: str = "seconds", precision: str | None = None) -> list[Curve]:
-    """One curve for each of these peers and precisions: (the worse error, time), in the order of the tolerances."""
+def curves(
+    rows: list[Row], names: Iterable[str], clock: str = "seconds", precision: str | None = None
+) -> list[Curve]:
+    """One curve for each of these peers and precisions: (the worse error, time), in the order of the
+    tolerances.
+    """
     found: dict[tuple[str, str], Curve] = {}
     for r in rows:
-        if r["peer"] in names and clock in r and precision in (None, r["precision"]) and math.isfinite(worst(r)):
+        if (
+            r["peer"] in names
+            and clock in r
+            and precision in (None, r["precision"])
+            and math.isfinite(worst(r))
+        ):
             found.setdefault((r["peer"], r["precision"]), []).append((worst(r), r[clock]))
     return list(found.values())
 
 
 def time_at(error: float, curves: list[Curve]) -> float | None:
-    """The least time for at most this error: measured, or between two neighbours on one log-log curve; None where nobody gets there."""
+    """The least time for at most this error: measured, or between two neighbours on one log-log curve; None
+    where nobody gets there.
+    """
     good = [s for points in curves for e, s in points if e <= error]
     for points in curves:
         for (e1, s1), (e2, s2) in pairwise(points):
@@ -128,40 +190,68 @@ def compare(rows: list[Row]) -> None:
 
 
 def bars(name: str, rows: list[Row]) -> list[Row]:
-    """What is asked of this case: ours against the faster floor at each level of error, and against py-pde at its own error.
+    """What is asked of this case: ours against the faster floor at each level of error, and against py-pde at
+    its own error.
 
-    The ratio of processor times goes with that of wall times: it suffers less where others use the machine too.
+    The ratio of processor times goes with that of wall times: it suffers less where others use the machine
+    too.
     """
     if name not in BARS:
         return []
     levels, most, least = BARS[name]
     precision, floors = None, [("the faster floor", FLOORS, None)]
     if name.startswith("w2"):
-        precision, floors = "float32", [(f"numba rkc2 {p}", ("numba rkc2",), p) for p in ("float64", "float32")]
+        precision, floors = (
+            "float32",
+            [(f"numba rkc2 {p}", ("numba rkc2",), p) for p in ("float64", "float32")],
+        )
     found = []
     for level in levels:
         for label, names, theirs in floors:
             both = {
-                clock: (time_at(level, curves(rows, OURS, clock, precision)), time_at(level, curves(rows, names, clock, theirs)))
+                clock: (
+                    time_at(level, curves(rows, OURS, clock, precision)),
+                    time_at(level, curves(rows, names, clock, theirs)),
+                )
                 for clock in ("seconds", "cpu_seconds")
             }
-            found.append(_bar(f"ours over {label}", level, both, f"<= {most:g}", lambda ratio, most=most: ratio <= most))
+            found.append(
+                _bar(
+                    f"ours over {label}", level, both, f"<= {most:g}", lambda ratio, most=most: ratio <= most
+                )
+            )
     for r in rows:
         if least is not None and r["peer"].startswith("py-pde") and "seconds" in r:
             both = {"seconds": (r["seconds"], time_at(worst(r), curves(rows, OURS)))}
             found.append(
-                _bar(f"{r['peer']} {r['precision']} over ours", worst(r), both, f">= {least:g}", lambda ratio, least=least: ratio >= least)
+                _bar(
+                    f"{r['peer']} {r['precision']} over ours",
+                    worst(r),
+                    both,
+                    f">= {least:g}",
+                    lambda ratio, least=least: ratio >= least,
+                )
             )
     return found
 
 
-def _bar(label: str, error: float, both: Mapping[str, tuple[float | None, float | None]], wanted: str, met: Callable[[float], bool]) -> Row:
+def _bar(
+    label: str,
+    error: float,
+    both: Mapping[str, tuple[float | None, float | None]],
+    wanted: str,
+    met: Callable[[float], bool],
+) -> Row:
     ratios = {clock: a / b if a and b else None for clock, (a, b) in both.items()}
     ratio, (over, under) = ratios["seconds"], both["seconds"]
-    return {"bar": label, "error": error, "s over": over, "s under": under, "ratio": ratio, "cpu ratio": ratios.get("cpu_seconds")} | {
-        "wanted": wanted,
-        "met": None if ratio is None else met(ratio),
-    }
+    return {
+        "bar": label,
+        "error": error,
+        "s over": over,
+        "s under": under,
+        "ratio": ratio,
+        "cpu ratio": ratios.get("cpu_seconds"),
+    } | {"wanted": wanted, "met": None if ratio is None else met(ratio)}
 
 
 def _line(row: Row) -> Row:

@@ -11,7 +11,20 @@ from rdsolver.simulation.time_loop import Simulation
 
 from .. import measure
 
-COLUMNS = ("config", "integrator", "precision", "tolerance", "first s", "seconds", "low", "high", "cpu", "steps", "rejected", "solves")
+COLUMNS = (
+    "config",
+    "integrator",
+    "precision",
+    "tolerance",
+    "first s",
+    "seconds",
+    "low",
+    "high",
+    "cpu",
+    "steps",
+    "rejected",
+    "solves",
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +53,17 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
             timing, simulation = measure.timed(run, a.repeats)
         solver, totals, found = problem.solver, simulation.totals, timing.figures()
         rows.append(
-            {"config": config, "grid": list(problem.grid.shape), "fields": len(simulation.fields), "end": problem.end}
-            | {"integrator": simulation.integrator.name, "precision": solver.precision, "tolerance": solver.tolerance}
+            {
+                "config": config,
+                "grid": list(problem.grid.shape),
+                "fields": len(simulation.fields),
+                "end": problem.end,
+            }
+            | {
+                "integrator": simulation.integrator.name,
+                "precision": solver.precision,
+                "tolerance": solver.tolerance,
+            }
             | {"first s": first.wall[0], "compile_seconds": first.wall[0] - found["seconds"]}
             | {"steps": totals.steps, "rejected": totals.rejected, "solves": totals.solves}
             | found

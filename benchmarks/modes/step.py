@@ -1,8 +1,9 @@
-"""step: effective throughput of a sweep, a V-cycle and an implicit stage, as a fraction of a copy in the same process.
+"""step: effective throughput of a sweep, a V-cycle and an implicit stage, as a fraction of a copy in the same
+process.
 
-T_eff = bytes that must move / time (DESIGN.md section 4), F evolving fields, S static arrays that the rates read:
-a forward Euler sweep moves 2F + S arrays; a V(2,2) on F fields with K coefficient arrays [5 (3F + K) + 2F] x 4/3 (2D) or x 8/7
-(3D); an implicit stage its V-cycles and 2F + S.
+T_eff = bytes that must move / time (DESIGN.md section 4), F evolving fields, S static arrays that the rates
+read: a forward Euler sweep moves 2F + S arrays; a V(2,2) on F fields with K coefficient arrays [5 (3F + K) +
+2F] x 4/3 (2D) or x 8/7 (3D); an implicit stage its V-cycles and 2F + S.
 """
 
 from __future__ import annotations
@@ -30,7 +31,19 @@ from ..hlo import counts
 from .copy import copy_rate
 
 GRIDS = ("256", "1024", "64-3d", "128-3d")
-COLUMNS = ("model", "grid", "precision", "what", "ms", "GB/s", "of copy", "of large copy", "fusions", "copies", "compile s")
+COLUMNS = (
+    "model",
+    "grid",
+    "precision",
+    "what",
+    "ms",
+    "GB/s",
+    "of copy",
+    "of large copy",
+    "fusions",
+    "copies",
+    "compile s",
+)
 LARGE = 1 << 28  # bytes: a copy that no cache holds
 SIGMA = 100.0  # per time unit: 1/(γ dt) of a step of 0.03
 GRAY_SCOTT_VALUES = {"u_diffusivity": 0.16, "v_diffusivity": 0.08, "feed": 0.035, "kill": 0.06}
@@ -38,7 +51,9 @@ Row = dict[str, Any]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--grid", action="append", help="N or N-3d; repeatable (default: 256 1024 64-3d 128-3d)")
+    parser.add_argument(
+        "--grid", action="append", help="N or N-3d; repeatable (default: 256 1024 64-3d 128-3d)"
+    )
     parser.add_argument("--model", action="append", choices=("bone", "two-field"))
     parser.add_argument("--precision", action="append", choices=("float32", "float64"))
     parser.add_argument("--what", action="append", choices=("sweep", "v-cycle", "stage"))
@@ -56,7 +71,11 @@ def main(a: argparse.Namespace) -> list[Row]:
                 for model in a.model or ("bone", "two-field"):
                     head = {"model": model, "grid": grid, "precision": precision}
                     rows += [head | row for row in measured(system_of(model, grid, precision), large, a)]
-    measure.show("one step: T_eff as a fraction of a copy of the same fields, and of one too large for any cache", rows, COLUMNS)
+    measure.show(
+        "one step: T_eff as a fraction of a copy of the same fields, and of one too large for any cache",
+        rows,
+        COLUMNS,
+    )
     return rows
 
 
@@ -68,7 +87,9 @@ def system_of(model: str, grid: str, precision: str) -> tuple[System, dict[str, 
     if model == "bone":
         problem = bone.problem(cells, ndim, solver)
     else:
-        place = Grid((cells,) * ndim, (1.0,) * ndim, borders=("periodic",) * ndim, thickness=1.0 if ndim == 2 else None)
+        place = Grid(
+            (cells,) * ndim, (1.0,) * ndim, borders=("periodic",) * ndim, thickness=1.0 if ndim == 2 else None
+        )
         v = 0.3 * np.random.default_rng(0).random(place.shape)
         problem = ModelProblem(GRAY_SCOTT, place, GRAY_SCOTT_VALUES, {"u": 1 - v, "v": v}, 1.0, solver=solver)
     simulation = Simulation(problem)
@@ -86,13 +107,25 @@ def measured(case: tuple[System, dict[str, jax.Array]], large: float, a: argpars
         began = measure.timed(lambda loop=loop, state=state: loop.lower(*state, 1).compile(), 1)
         compiled, compile_seconds = began[1], began[0].wall[0]
         times = repeats_for(compiled, state, a.seconds)
-        timing, _ = measure.timed(lambda n=times, run=compiled, s=state: jax.block_until_ready(run(*s, n)), a.repeats)
+        timing, _ = measure.timed(
+            lambda n=times, run=compiled, s=state: jax.block_until_ready(run(*s, n)), a.repeats
+        )
         seconds = [x / times for x in timing.wall]
         moved = arrays * u[next(iter(u))].nbytes
         rate, found = moved / float(np.median(seconds)), counts(str(compiled.as_text()))
         rows.append(
-            {"what": what, "ms": 1e3 * float(np.median(seconds)), "ms_low": 1e3 * min(seconds), "ms_high": 1e3 * max(seconds)}
-            | {"arrays": arrays, "bytes_per_s": rate, "copy_bytes_per_s": copy, "large_copy_bytes_per_s": large}
+            {
+                "what": what,
+                "ms": 1e3 * float(np.median(seconds)),
+                "ms_low": 1e3 * min(seconds),
+                "ms_high": 1e3 * max(seconds),
+            }
+            | {
+                "arrays": arrays,
+                "bytes_per_s": rate,
+                "copy_bytes_per_s": copy,
+                "large_copy_bytes_per_s": large,
+            }
             | {"GB/s": rate / 1e9, "of copy": rate / copy, "of large copy": rate / large}
             | {"fusions": found["fusion"], "copies": found["copy"], "compile s": compile_seconds}
         )
@@ -117,7 +150,9 @@ def static_arrays(system: System, u: dict[str, jax.Array]) -> int:
     jaxpr = jax.make_jaxpr(rates)(*leaves).jaxpr
     read = {id(v) for equation in jaxpr.eqns for v in equation.invars}
     least = next(iter(u.values())).size / 2
-    return len({id(x) for v, x in zip(jaxpr.invars, leaves, strict=True) if id(v) in read and np.size(x) > least})
+    return len(
+        {id(x) for v, x in zip(jaxpr.invars, leaves, strict=True) if id(v) in read and np.size(x) > least}
+    )
 
 
 def sweep(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
@@ -153,7 +188,9 @@ def _coefficients(levels: Any) -> int:
 
 
 def v_cycle(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
-    """One V(2,2) of the first group of fields that move together, with its constant correction, as a stage runs it."""
+    """One V(2,2) of the first group of fields that move together, with its constant correction, as a stage
+    runs it.
+    """
     group = next(g for g in system.model.groups if g.solve == "transport")
     equations: Any = _equations(system, u, group)
     levels, r, shape = equations[1], equations[2], system.shape
@@ -161,7 +198,9 @@ def v_cycle(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[
     @jax.jit
     def loop(equations: Any, times: int) -> Any:
         op, levels, r, sums = equations
-        return multigrid.solve(op, levels, r, sums, shape, times, lambda e: jnp.max(jnp.abs(e[0])).astype(jnp.float64))[0]
+        return multigrid.solve(
+            op, levels, r, sums, shape, times, lambda e: jnp.max(jnp.abs(e[0])).astype(jnp.float64)
+        )[0]
 
     return _cycle_arrays(len(group.fields), _coefficients(levels), r[0].ndim), loop, (equations,)
 
@@ -180,6 +219,8 @@ def stage(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[An
 
     @jax.jit
     def loop(system: System, u: dict[str, jax.Array], times: int) -> dict[str, jax.Array]:
-        return jax.lax.fori_loop(0, times, lambda _, v: one_stage(system, jnp.zeros(()), v, v, sigma, tolerance)[0], u)
+        return jax.lax.fori_loop(
+            0, times, lambda _, v: one_stage(system, jnp.zeros(()), v, v, sigma, tolerance)[0], u
+        )
 
     return arrays, loop, (system, u)

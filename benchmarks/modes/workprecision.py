@@ -1,8 +1,9 @@
-"""workprecision: error against time over tolerances and integrators, for W1, W2, W3 and a config; for W3 CVODE as well.
+"""workprecision: error against time over tolerances and integrators, for W1, W2, W3 and a config; for W3
+CVODE as well.
 
-W1 and W2: against the references of `peers`. W3 and configs: against rkc2 in float64 at a tight tolerance, or what --reference-by
-names; it is kept in the cache. Errors are the worst difference in NTX(t) and the worst field at the end (relative L2, floored at
-1e-2 of its scale).
+W1 and W2: against the references of `peers`. W3 and configs: against rkc2 in float64 at a tight tolerance, or
+what --reference-by names; it is kept in the cache. Errors are the worst difference in NTX(t) and the worst
+field at the end (relative L2, floored at 1e-2 of its scale).
 """
 
 from __future__ import annotations
@@ -47,13 +48,25 @@ Solve = Callable[[float], tuple[bone.Found, Row]]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--case", action="append", help="w1-N, w2-N, w3-N, each with -3d for a block, or a config (default: w1-128 w2-128 w3-48)"
+        "--case",
+        action="append",
+        help="w1-N, w2-N, w3-N, each with -3d for a block, or a config (default: w1-128 w2-128 w3-48)",
     )
-    parser.add_argument("--integrator", action="append", help="ours, or cvode, cvode-dct for W3 and configs (default: tr-bdf2 rkc2)")
+    parser.add_argument(
+        "--integrator",
+        action="append",
+        help="ours, or cvode, cvode-dct for W3 and configs (default: tr-bdf2 rkc2)",
+    )
     parser.add_argument("--precision", action="append", choices=("float64", "float32"))
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-2, 1e-3, 1e-4])
-    parser.add_argument("--reference", type=float, default=2e-5, help="tolerance of the reference of W3 and configs")
-    parser.add_argument("--reference-by", default="rkc2", help="integrator of that reference; it shares its method with one of the rows")
+    parser.add_argument(
+        "--reference", type=float, default=2e-5, help="tolerance of the reference of W3 and configs"
+    )
+    parser.add_argument(
+        "--reference-by",
+        default="rkc2",
+        help="integrator of that reference; it shares its method with one of the rows",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of a config")
     parser.add_argument("--end", type=float, default=bone.END, help="d, of W3")
     parser.add_argument("--repeats", type=int, default=3)
@@ -89,10 +102,17 @@ def _binding(name: str, a: argparse.Namespace) -> Iterator[Row]:
             solve = ours.build(of, precision, integrator)
             for tolerance in a.tolerances:
                 solve(tolerance)  # what "auto" chose may not be compiled yet
-                timing, (states, counts) = measure.timed(lambda t=tolerance, run=solve: run(t), a.repeats, a.budget)
+                timing, (states, counts) = measure.timed(
+                    lambda t=tolerance, run=solve: run(t), a.repeats, a.budget
+                )
                 errors = [of.error(u, v) for u, v in zip(states, want, strict=True)]
                 head = {"integrator": integrator, "precision": precision, "tolerance": tolerance}
-                yield head | {"error": max(errors), "error_early": errors[0], "error_end": errors[1]} | counts | timing.figures()
+                yield (
+                    head
+                    | {"error": max(errors), "error_early": errors[0], "error_end": errors[1]}
+                    | counts
+                    | timing.figures()
+                )
 
 
 def _bone(name: str, a: argparse.Namespace) -> Iterator[Row]:
@@ -113,13 +133,23 @@ def _bone(name: str, a: argparse.Namespace) -> Iterator[Row]:
             if "cvode" in integrator and find_spec("sksundae") is None:
                 yield head | {"note": "not installed: sksundae"}
                 continue
-            solve = _by_cvode(problem, integrator) if "cvode" in integrator else _by_us(problem, integrator, precision)
+            solve = (
+                _by_cvode(problem, integrator)
+                if "cvode" in integrator
+                else _by_us(problem, integrator, precision)
+            )
             for tolerance in a.tolerances:
                 timing, (found, counts) = measure.timed(
                     lambda t=tolerance, run=solve: run(t), a.repeats, a.budget, lambda r: r[1]["seconds"]
                 )
                 errors = found.errors(want)
-                yield head | {"tolerance": tolerance, "error": errors["error_ntx"]} | errors | counts | timing.figures()
+                yield (
+                    head
+                    | {"tolerance": tolerance, "error": errors["error_ntx"]}
+                    | errors
+                    | counts
+                    | timing.figures()
+                )
 
 
 def _by_cvode(problem: Callable[[Solver], Problem], which: str) -> Solve:
@@ -135,7 +165,12 @@ def _by_us(problem: Callable[[Solver], Problem], integrator: str, precision: str
         solver: Any = Solver(integrator, tolerance, precision)  # pyright: ignore[reportArgumentType]
         simulation, found = bone.run(problem(solver))
         totals = simulation.totals
-        return found, {"seconds": totals.seconds, "steps": totals.steps, "rejected": totals.rejected, "solves": totals.solves}
+        return found, {
+            "seconds": totals.seconds,
+            "steps": totals.steps,
+            "rejected": totals.rejected,
+            "solves": totals.solves,
+        }
 
     solve(1e-2)
     return solve
@@ -156,11 +191,22 @@ def compared(name: str, rows: list[Row]) -> list[Row]:
     found, curves = [], {}
     for r in rows:
         if "seconds" in r:
-            curves.setdefault(r["integrator"], {}).setdefault(r["precision"], []).append((max(r["error"], r["error_end"]), r["seconds"]))
+            curves.setdefault(r["integrator"], {}).setdefault(r["precision"], []).append(
+                (max(r["error"], r["error_end"]), r["seconds"])
+            )
     for peer in curves.keys() - {"tr-bdf2"}:
         for error in EQUAL:
             ours, theirs = (time_at(error, list(curves.get(k, {}).values())) for k in ("tr-bdf2", peer))
             ratio = theirs / ours if ours and theirs else None
             wanted = f">= {WANTED[name]:g}" if peer == "rkc2" and name in WANTED else ""
-            found.append({"peer": peer, "error": error, "ours": ours, "theirs": theirs, "ratio": ratio, "wanted": wanted})
+            found.append(
+                {
+                    "peer": peer,
+                    "error": error,
+                    "ours": ours,
+                    "theirs": theirs,
+                    "ratio": ratio,
+                    "wanted": wanted,
+                }
+            )
     return found

@@ -1,7 +1,8 @@
 """What W1 and W2 are solved with side by side: a table of peers, each built by its own module.
 
-A module has build(case, precision, **options) -> solve, with everything compiled and warm; solve(tolerance) -> (states at
-MARKS, counts). Counts may hold "seconds": the solving alone, where a library compiles in the same call.
+A module has build(case, precision, **options) -> solve, with everything compiled and warm; solve(tolerance)
+-> (states at MARKS, counts). Counts may hold "seconds": the solving alone, where a library compiles in the
+same call.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ def a_box(case: Case) -> str:
 
 
 def a_section(cells: int) -> Callable[[Case], str]:
-    return lambda case: "" if len(case.shape) == 2 and case.shape[0] <= cells else f"too large: 2D, at most {cells}^2"
+    return lambda case: (
+        "" if len(case.shape) == 2 and case.shape[0] <= cells else f"too large: 2D, at most {cells}^2"
+    )
 
 
 @dataclass(frozen=True)
 class Peer:
-    """module: below this package; imports: what must be installed; fits: "" or why a case is not for it; adaptive: has a tolerance;
-    chooses: its method by the tolerance, so that each tolerance is run once before it is timed."""
+    """module: below this package; imports: what must be installed; fits: "" or why a case is not for it;
+    adaptive: has a tolerance; chooses: its method by the tolerance, so that each tolerance is run once before
+    it is timed.
+    """
 
     name: str
     module: str
@@ -62,9 +67,24 @@ PEERS = {
         Peer("cvode dct", "cvode", ("sksundae", "numba"), {"preconditioner": "dct"}, ("float64",), a_box),
         Peer("cvode", "cvode", ("sksundae", "numba"), {"preconditioner": "none"}, ("float64",)),
         Peer("scipy bdf", "scipy_bdf", ("scipy",), {}, ("float64",), a_section(256)),
-        Peer("diffrax kvaerno3", "diffrax_kvaerno", ("diffrax", "lineax", "optimistix"), {}, BOTH, a_section(256)),
+        Peer(
+            "diffrax kvaerno3",
+            "diffrax_kvaerno",
+            ("diffrax", "lineax", "optimistix"),
+            {},
+            BOTH,
+            a_section(256),
+        ),
         Peer("py-pde jax", "pypde", ("pde", "jax"), {"backend": "jax"}, BOTH, a_box, adaptive=False),
-        Peer("py-pde numba", "pypde", ("pde", "numba"), {"backend": "numba"}, ("float64",), a_box, adaptive=False),
+        Peer(
+            "py-pde numba",
+            "pypde",
+            ("pde", "numba"),
+            {"backend": "numba"},
+            ("float64",),
+            a_box,
+            adaptive=False,
+        ),
     )
 }
 FLOORS = ("numba rkc2", "scipy etdrk2", "scipy etdrk4")

@@ -1,6 +1,7 @@
 """SUNDIALS CVODE (BDF of order 1 to 5, Newton-GMRES) through scikit-sundae, on a right-hand side in numba.
 
-Plain, or with I - γ (D ∇² - loss) as preconditioner, solved exactly in the DCT basis of the box (obstacles left out of it).
+Plain, or with I - γ (D ∇² - loss) as preconditioner, solved exactly in the DCT basis of the box (obstacles
+left out of it).
 """
 
 from __future__ import annotations
@@ -20,14 +21,30 @@ WORKERS = 2
 KRYLOV = 20
 
 
-def dct_preconditioner(shape: tuple[int, ...], spacing: tuple[float, ...], diffusivity: np.ndarray, loss: np.ndarray) -> CVODEPrecond:
-    """(I - γ (D ∇² - loss))^-1 of each field in a no-flux box; fields first, diffusivity and loss one number a field."""
-    waves = np.meshgrid(*((2 * np.cos(np.pi * np.arange(n) / n) - 2) / h**2 for n, h in zip(shape, spacing, strict=True)), indexing="ij")
+def dct_preconditioner(
+    shape: tuple[int, ...], spacing: tuple[float, ...], diffusivity: np.ndarray, loss: np.ndarray
+) -> CVODEPrecond:
+    """(I - γ (D ∇² - loss))^-1 of each field in a no-flux box; fields first, diffusivity and loss one number
+    a field.
+    """
+    waves = np.meshgrid(
+        *((2 * np.cos(np.pi * np.arange(n) / n) - 2) / h**2 for n, h in zip(shape, spacing, strict=True)),
+        indexing="ij",
+    )
     each = (-1, *(1,) * len(shape))
     minus_linear = np.reshape(loss, each) - np.reshape(diffusivity, each) * np.sum(waves, axis=0)
     axes = tuple(range(1, len(shape) + 1))
 
-    def solve(t: float, y: np.ndarray, f: np.ndarray, r: np.ndarray, z: np.ndarray, gamma: float, delta: float, side: int) -> None:
+    def solve(
+        t: float,
+        y: np.ndarray,
+        f: np.ndarray,
+        r: np.ndarray,
+        z: np.ndarray,
+        gamma: float,
+        delta: float,
+        side: int,
+    ) -> None:
         modes = dctn(r.reshape(minus_linear.shape), axes=axes, workers=WORKERS)
         modes /= 1 + gamma * minus_linear
         found: Any = idctn(modes, axes=axes, workers=WORKERS, overwrite_x=True)
@@ -36,7 +53,9 @@ def dct_preconditioner(shape: tuple[int, ...], spacing: tuple[float, ...], diffu
     return CVODEPrecond(None, solve, "left")
 
 
-def build(case: Case, precision: str, preconditioner: str = "none") -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
+def build(
+    case: Case, precision: str, preconditioner: str = "none"
+) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
     """solve(tolerance) -> states at MARKS, counts."""
     sweeps = Sweeps(case, np.dtype(precision))
     shape = (len(DIFFUSIVITY), *case.shape)
@@ -54,7 +73,15 @@ def build(case: Case, precision: str, preconditioner: str = "none") -> Callable[
 
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
         sweeps.swept = 0
-        solver = CVODE(rates, rtol=tolerance, atol=SCALE * tolerance, linsolver="gmres", krylov_dim=KRYLOV, max_num_steps=20_000, **options)
+        solver = CVODE(
+            rates,
+            rtol=tolerance,
+            atol=SCALE * tolerance,
+            linsolver="gmres",
+            krylov_dim=KRYLOV,
+            max_num_steps=20_000,
+            **options,
+        )
         found = solver.solve(np.array([0.0, *MARKS]), np.zeros(int(np.prod(shape))))
         if not found.success:
             raise RuntimeError(f"CVODE: {found.message}")

@@ -1,7 +1,9 @@
-"""SUNDIALS CVODE on rdsolver's own right-hand side of the bone model (System.rates, jitted): plain, or DCT-preconditioned.
+"""SUNDIALS CVODE on rdsolver's own right-hand side of the bone model (System.rates, jitted): plain, or
+DCT-preconditioned.
 
-The preconditioner takes each field's mean mobility and its mean loss (the diagonal of the pointwise Jacobian) for constants. Fields
-are counted in units of their scales, so that one tolerance serves all; the solver starts anew at each dose.
+The preconditioner takes each field's mean mobility and its mean loss (the diagonal of the pointwise Jacobian)
+for constants. Fields are counted in units of their scales, so that one tolerance serves all; the solver
+starts anew at each dose.
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ _observe = jax.jit(System.observe)
 
 
 @jax.jit
-def _constants(system: System, t: Any, u: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+def _constants(
+    system: System, t: Any, u: dict[str, jax.Array]
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
     """Mean diffusivity of every field that moves, mean loss of every field."""
     aux = system.refresh(u)
     media = {
-        k: sum(jnp.mean(c) * h**2 for c, h in zip(faces, system.place.spacing, strict=True)) / len(faces) for k, faces in aux.media.items()
+        k: sum(jnp.mean(c) * h**2 for c, h in zip(faces, system.place.spacing, strict=True)) / len(faces)
+        for k, faces in aux.media.items()
     }
     moving = {name: d * media[medium] for name, (d, medium) in system.model.diffusivity(system.p).items()}
     loss = {}
@@ -43,7 +48,9 @@ def _constants(system: System, t: Any, u: dict[str, jax.Array]) -> tuple[dict[st
 
 
 def solve(problem: Problem, which: str, tolerance: float) -> tuple[Found, dict[str, Any]]:
-    """Solve from the baseline to the end; which: "cvode" or "cvode-dct". Counts hold the seconds without the baseline and compiling.
+    """Solve from the baseline to the end; which: "cvode" or "cvode-dct".
+
+    Counts hold the seconds without the baseline and compiling.
 
     Raises RuntimeError when CVODE gives up.
     """
@@ -76,8 +83,18 @@ def solve(problem: Problem, which: str, tolerance: float) -> tuple[Found, dict[s
         if which == "cvode-dct":
             moving, loss = _constants(system, np.float64(t), fields(y))
             diffusivity = np.array([float(moving.get(k, 0.0)) for k in names])
-            options["precond"] = dct_preconditioner(shape, problem.grid.spacing, diffusivity, np.array([float(loss[k]) for k in names]))
-        solver = CVODE(rates, rtol=tolerance, atol=tolerance, linsolver="gmres", krylov_dim=KRYLOV, max_num_steps=200_000, **options)
+            options["precond"] = dct_preconditioner(
+                shape, problem.grid.spacing, diffusivity, np.array([float(loss[k]) for k in names])
+            )
+        solver = CVODE(
+            rates,
+            rtol=tolerance,
+            atol=tolerance,
+            linsolver="gmres",
+            krylov_dim=KRYLOV,
+            max_num_steps=200_000,
+            **options,
+        )
         marks = np.unique(np.concatenate([np.arange(t, end, 0.5), [end]]))  # NTX is compared every half a day
         steps.append((t, float(seen["ntx"])))
         began = time.perf_counter()
@@ -89,5 +106,7 @@ def solve(problem: Problem, which: str, tolerance: float) -> tuple[Found, dict[s
             steps.append((float(when), float(_observe(system, np.float64(when), fields(state))["ntx"])))
         y, t = found.y[-1].reshape(y.shape), end
     times, ntx = np.array(steps).T
-    result = Found(times, ntx, dict(zip(names, y * scales, strict=True)), {f.name: f.scale for f in course.fields})
+    result = Found(
+        times, ntx, dict(zip(names, y * scales, strict=True)), {f.name: f.scale for f in course.fields}
+    )
     return result, {"seconds": seconds, "sweeps": calls}

@@ -21,15 +21,21 @@ SIGNS = (-1, -1, 1)
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts with the seconds of the solving alone: its tolerances are compiled in."""
+    """solve(tolerance) -> states at MARKS, counts with the seconds of the solving alone: its tolerances are
+    compiled in.
+    """
     jax.config.update("jax_enable_x64", precision == "float64")
     live, source = jnp.asarray(case.active, precision), jnp.asarray(case.sources, precision)
 
     def spread(u: jax.Array) -> jax.Array:
         out = jnp.zeros_like(u)
         for axis, n in enumerate(u.shape):
-            low, high = (jax.lax.slice_in_dim(x, *ends, axis=axis) for x, ends in ((u, (0, n - 1)), (u, (1, n))))
-            faces = jax.lax.slice_in_dim(live, 0, n - 1, axis=axis) * jax.lax.slice_in_dim(live, 1, n, axis=axis)
+            low, high = (
+                jax.lax.slice_in_dim(x, *ends, axis=axis) for x, ends in ((u, (0, n - 1)), (u, (1, n)))
+            )
+            faces = jax.lax.slice_in_dim(live, 0, n - 1, axis=axis) * jax.lax.slice_in_dim(
+                live, 1, n, axis=axis
+            )
             ends = [(0, 0)] * u.ndim
             ends[axis] = (1, 1)
             out += jnp.diff(jnp.pad(faces * (high - low), ends), axis=axis)
@@ -46,7 +52,9 @@ def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray
 
     def run(tolerance: float, start: jax.Array) -> Any:
         root = optimistix.Newton(
-            rtol=0.1 * tolerance, atol=0.1 * SCALE * tolerance, linear_solver=lineax.GMRES(0.01 * tolerance, 0.01 * SCALE * tolerance)
+            rtol=0.1 * tolerance,
+            atol=0.1 * SCALE * tolerance,
+            linear_solver=lineax.GMRES(0.01 * tolerance, 0.01 * SCALE * tolerance),
         )
         return diffrax.diffeqsolve(
             diffrax.ODETerm(rates),  # pyright: ignore[reportArgumentType]

@@ -1,10 +1,11 @@
-"""ETDRK2 and ETDRK4 written by hand on SciPy's DCT for W1: what an expert would get in a box without obstacles.
+"""ETDRK2 and ETDRK4 written by hand on SciPy's DCT for W1: what an expert would get in a box without
+obstacles.
 
     du/dt = L u + N(u),   L = D ∇² - loss, diagonal in the DCT-II basis (eigenvalues of the 5- or 7-point Laplacian),
     N = s + (-b, -b, b)   with one forward transform, since all fields bind at the same rate b
 
-Adaptive, with steps on a ladder of factors √2, so that the coefficients of a step are kept. Error estimates: ETDRK2's
-correction of ETD1; for ETDRK4 its difference from the second-order step through the last stage.
+Adaptive, with steps on a ladder of factors √2, so that the coefficients of a step are kept. Error estimates:
+ETDRK2's correction of ETD1; for ETDRK4 its difference from the second-order step through the last stage.
 
 Cox & Matthews 2002, J. Comput. Phys. 176:430, eqs 22 (ETDRK2) and 26 to 29 (ETDRK4).
 """
@@ -78,7 +79,14 @@ class _Box:
 
     def _four(self, h: float) -> tuple[np.ndarray, ...]:
         half, (one, two, three) = 0.5 * h * self.linear, phi(h * self.linear)
-        whole = np.exp(2 * half), h * (one - 3 * two + 4 * three), h * 2 * (two - 2 * three), h * (4 * three - two), h * one, h * two
+        whole = (
+            np.exp(2 * half),
+            h * (one - 3 * two + 4 * three),
+            h * 2 * (two - 2 * three),
+            h * (4 * three - two),
+            h * one,
+            h * two,
+        )
         return tuple(x.astype(self.dtype) for x in (np.exp(half), 0.5 * h * phi(half)[0], *whole))
 
     def etdrk2(self, v: np.ndarray, n: np.ndarray, h: float) -> Pair:
@@ -99,10 +107,13 @@ class _Box:
         return new, new - (start + one * n + two * (nc - n))
 
 
-STEPS = {"etdrk2": (_Box.etdrk2, 2), "etdrk4": (_Box.etdrk4, 3)}  # method and the order of its estimate's local error
+# method and the order of its estimate's local error
+STEPS = {"etdrk2": (_Box.etdrk2, 2), "etdrk4": (_Box.etdrk4, 3)}
 
 
-def build(case: Case, precision: str, method: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
+def build(
+    case: Case, precision: str, method: str
+) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
     """solve(tolerance) -> states at MARKS, counts."""
     box = _Box(case, np.dtype(precision))
     take, order = STEPS[method]
@@ -123,17 +134,29 @@ def build(case: Case, precision: str, method: str) -> Callable[[float], tuple[li
                     h, rejected = step * (factor if error > 1 else 0.2), rejected + 1
                     continue
                 v, n, steps = new, box.rest(new), steps + 1
-                h, t = (step * factor if step >= h / LADDER else max(h, step * factor)), mark if step == mark - t else t + step
+                h, t = (
+                    (step * factor if step >= h / LADDER else max(h, step * factor)),
+                    (mark if step == mark - t else t + step),
+                )
             states.append(np.array(box.cells(v), float))
-        return states, {"steps": steps, "rejected": rejected, "transforms": box.transforms, "threads": WORKERS}
+        return states, {
+            "steps": steps,
+            "rejected": rejected,
+            "transforms": box.transforms,
+            "threads": WORKERS,
+        }
 
     return solve
 
 
 def _norm(change: np.ndarray, v: np.ndarray, tolerance: float) -> float:
-    """Root mean square of the change over tolerance (SCALE + that of u), the worst field; both in modes (Parseval)."""
+    """Root mean square of the change over tolerance (SCALE + that of u), the worst field; both in modes
+    (Parseval).
+    """
     cells = change[0].size
-    e, u = (np.sqrt(np.sum(np.square(x.reshape(len(x), -1), dtype=float), axis=1) / cells) for x in (change, v))
+    e, u = (
+        np.sqrt(np.sum(np.square(x.reshape(len(x), -1), dtype=float), axis=1) / cells) for x in (change, v)
+    )
     return float(np.max(e / (tolerance * (SCALE + u))))
 
 

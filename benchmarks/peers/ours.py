@@ -22,10 +22,14 @@ def problem(case: Case, integrator: str, tolerance: float, precision: str) -> Mo
     sources = {"rankl_source": case.sources[0], "opg_source": case.sources[1]}
     solver: Any = Solver(integrator, tolerance, precision)  # pyright: ignore[reportArgumentType]  # names come from the peers' table
     active = None if case.active.all() else case.active
-    return ModelProblem(DECOY, case.grid, DECOY_VALUES, {}, MARKS[-1], MARKS, active=active, arrays=sources, solver=solver)
+    return ModelProblem(
+        DECOY, case.grid, DECOY_VALUES, {}, MARKS[-1], MARKS, active=active, arrays=sources, solver=solver
+    )
 
 
-def build(case: Case, precision: str, integrator: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
+def build(
+    case: Case, precision: str, integrator: str
+) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
     """solve(tolerance) -> states at MARKS, counts; compiled by a first run."""
 
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
@@ -34,7 +38,12 @@ def build(case: Case, precision: str, integrator: str) -> Callable[[float], tupl
             saved = dict(pair for chunk in simulation.chunks() for pair in chunk.saved)
         totals = simulation.totals
         states = [np.stack([np.asarray(saved[t][name], float) for name in NAMES]) for t in MARKS]
-        counts = {"steps": totals.steps, "rejected": totals.rejected, "solves": totals.solves, "integrator": simulation.integrator.name}
+        counts = {
+            "steps": totals.steps,
+            "rejected": totals.rejected,
+            "solves": totals.solves,
+            "integrator": simulation.integrator.name,
+        }
         return states, counts
 
     solve(1e-2)

@@ -1,7 +1,7 @@
 """py-pde on W1 by explicit Euler steps close to the stability limit, with its JAX or numba backend.
 
-Its adaptive Runge-Kutta-Fehlberg meets the same limit with six right-hand sides a step, and was slower with both backends.
-It knows no obstacles, so W2 is not for it.
+Its adaptive Runge-Kutta-Fehlberg meets the same limit with six right-hand sides a step, and was slower with
+both backends. It knows no obstacles, so W2 is not for it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,42 @@ from ..problems import DIFFUSIVITY, FIELDS, KOFF, KON, LOSS, MARKS, SPACING, Cas
 SHARE = 0.9  # of the largest stable step
 
 
-def build(case: Case, precision: str, backend: str) -> Callable[[float | None], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(None) -> states at MARKS, counts with the seconds of the steps alone: py-pde compiles in every call."""
+def build(
+    case: Case, precision: str, backend: str
+) -> Callable[[float | None], tuple[list[np.ndarray], dict[str, Any]]]:
+    """solve(None) -> states at MARKS, counts with the seconds of the steps alone: py-pde compiles in every
+    call.
+    """
     jax.config.update("jax_enable_x64", precision == "float64")
     grid = pde.CartesianGrid([(0, n * SPACING) for n in case.shape], case.shape)
     binding = f"({KON} * L * O - {KOFF} * X)"
     equations = {
-        name: f"{d} * laplace({name}) {sign} {binding} - {loss} * {name}" + (f" + s{name}" if name != "X" else "")
+        name: (
+            f"{d} * laplace({name}) {sign} {binding} - {loss} * {name}"
+            + (f" + s{name}" if name != "X" else "")
+        )
         for name, d, sign, loss in zip(FIELDS, DIFFUSIVITY, "--+", LOSS, strict=True)
     }
-    sources: dict[str, Any] = {f"s{name}": pde.ScalarField(grid, case.sources[i], dtype=precision) for i, name in enumerate("LO")}
+    sources: dict[str, Any] = {
+        f"s{name}": pde.ScalarField(grid, case.sources[i], dtype=precision) for i, name in enumerate("LO")
+    }
     equation = pde.PDE(equations, bc={"derivative": 0}, consts=sources)
     limit = SHARE * 2 / (4 * len(case.shape) * max(DIFFUSIVITY) / SPACING**2)
     steps = [int(np.ceil((b - a) / limit)) for a, b in zip((0.0, *MARKS), MARKS, strict=False)]
 
     def solve(_: float | None) -> tuple[list[np.ndarray], dict[str, Any]]:
-        state: Any = pde.FieldCollection([pde.ScalarField(grid, 0.0, label=k, dtype=precision) for k in FIELDS])
+        state: Any = pde.FieldCollection(
+            [pde.ScalarField(grid, 0.0, label=k, dtype=precision) for k in FIELDS]
+        )
         states, seconds, t = [], 0.0, 0.0
         for mark, n in zip(MARKS, steps, strict=True):
-            how: Any = {"dt": (mark - t) / n, "solver": "euler", "backend": backend, "tracker": None, "ret_info": True}
+            how: Any = {
+                "dt": (mark - t) / n,
+                "solver": "euler",
+                "backend": backend,
+                "tracker": None,
+                "ret_info": True,
+            }
             found: Any = equation.solve(state, (t, mark), **how)
             state, info = found
             seconds, t = seconds + info["controller"]["profiler"]["solver"], mark

@@ -1,14 +1,15 @@
 """RKC2 written by hand in numba for W1 and W2: what an expert would get from two cores without any library.
 
-z = y - y(t) is carried through the stages, and the right-hand side as f(y₀) + G(z), which needs no sources and keeps
-float32's digits:
+z = y - y(t) is carried through the stages, and the right-hand side as f(y₀) + G(z), which needs no sources
+and keeps float32's digits:
 
     z_j = μ z_{j-1} + ν z_{j-2} + μ̃ (f₀ + G(z_{j-1})) + γ̃ f₀,    G(z) = D ∇²z - kon (z_L (O₀ + z_O) + L₀ z_O) + koff z_X - d z
 
-Arrays are padded by one cell of zeros, so that a closed face needs no branch: ∇²z = (Σ neighbours - count z)/h², with the
-number of open faces of each cell. One pass over memory a stage, rows vectorised, two threads.
+Arrays are padded by one cell of zeros, so that a closed face needs no branch: ∇²z = (Σ neighbours - count
+z)/h², with the number of open faces of each cell. One pass over memory a stage, rows vectorised, two threads.
 
-Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315: coefficients 2.1 to 2.10, error estimate 2.11.
+Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315: coefficients 2.1 to 2.10, error estimate
+2.11.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from numba import njit, prange  # pyright: ignore[reportMissingImports]
 
 from ..problems import DIFFUSIVITY, KOFF, KON, LOSS, MARKS, SPACING, Case
 
-numba.config.THREADING_LAYER = "workqueue"  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]  # OpenMP's barriers spin when cores are shared
+numba.config.THREADING_LAYER = (  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]  # OpenMP's barriers spin when cores are shared
+    "workqueue"
+)
 THREADS = min(2, numba.config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]
 SCALE = 0.1  # nM: an error counts relative to SCALE + |u|
 EPSILON = 2 / 13  # damping
@@ -34,14 +37,22 @@ FAST: Any = {"fastmath": True, "error_model": "numpy", "boundscheck": False}
 @njit(**FAST)
 def _binding(y, z, b, a, n, kon, koff):
     """What binds more at y + z than at y, on the n cells from a."""
-    ligand, decoy, dl, do, dx = y[0, a : a + n], y[1, a : a + n], z[0, a : a + n], z[1, a : a + n], z[2, a : a + n]
+    ligand, decoy, dl, do, dx = (
+        y[0, a : a + n],
+        y[1, a : a + n],
+        z[0, a : a + n],
+        z[1, a : a + n],
+        z[2, a : a + n],
+    )
     for j in range(n):
         b[j] = kon * (dl[j] * (decoy[j] + do[j]) + ligand[j] * do[j]) - koff * dx[j]
 
 
 @njit(**FAST)
 def _field(z, w, f, b, out, count, inside, a, n, sy, sz, diffusion, sign, loss, c):
-    """One stage of one field on a row; sy, sz: distance to the next row and plane (sz 0: 2D); c: μ, ν, μ̃, μ̃ + γ̃."""
+    """One stage of one field on a row; sy, sz: distance to the next row and plane (sz 0: 2D); c: μ, ν, μ̃, μ̃
+    + γ̃.
+    """
     mu, nu, weight, slope = c[0], c[1], c[2], c[3]
     here, west, east, north, south = (
         z[a : a + n],
@@ -50,21 +61,41 @@ def _field(z, w, f, b, out, count, inside, a, n, sy, sz, diffusion, sign, loss, 
         z[a - sy : a - sy + n],
         z[a + sy : a + sy + n],
     )
-    before, f0, faces, live, new = w[a : a + n], f[a : a + n], count[a : a + n], inside[a : a + n], out[a : a + n]
+    before, f0, faces, live, new = (
+        w[a : a + n],
+        f[a : a + n],
+        count[a : a + n],
+        inside[a : a + n],
+        out[a : a + n],
+    )
     if sz == 0:
         for j in range(n):
             moved = diffusion * (west[j] + east[j] + north[j] + south[j] - faces[j] * here[j])
-            new[j] = mu * here[j] + nu * before[j] + slope * f0[j] + weight * live[j] * (moved + sign * b[j] - loss * here[j])
+            new[j] = (
+                mu * here[j]
+                + nu * before[j]
+                + slope * f0[j]
+                + weight * live[j] * (moved + sign * b[j] - loss * here[j])
+            )
     else:
         top, bottom = z[a - sz : a - sz + n], z[a + sz : a + sz + n]
         for j in range(n):
-            moved = diffusion * (west[j] + east[j] + north[j] + south[j] + top[j] + bottom[j] - faces[j] * here[j])
-            new[j] = mu * here[j] + nu * before[j] + slope * f0[j] + weight * live[j] * (moved + sign * b[j] - loss * here[j])
+            moved = diffusion * (
+                west[j] + east[j] + north[j] + south[j] + top[j] + bottom[j] - faces[j] * here[j]
+            )
+            new[j] = (
+                mu * here[j]
+                + nu * before[j]
+                + slope * f0[j]
+                + weight * live[j] * (moved + sign * b[j] - loss * here[j])
+            )
 
 
 @njit(parallel=True, **FAST)
 def _stage(y, z, w, f, out, count, inside, rows, b, p, c):
-    """A stage on all rows; rows: (starts, length, sy, sz); p: D/h², sign of the binding and loss of each field, then kon, koff."""
+    """A stage on all rows; rows: (starts, length, sy, sz); p: D/h², sign of the binding and loss of each
+    field, then kon, koff.
+    """
     starts, n, sy, sz = rows
     threads = b.shape[0]
     for thread in prange(threads):
@@ -72,7 +103,23 @@ def _stage(y, z, w, f, out, count, inside, rows, b, p, c):
             a = starts[r]
             _binding(y, z, b[thread], a, n, p[3, 0], p[3, 1])
             for i in range(3):
-                _field(z[i], w[i], f[i], b[thread], out[i], count, inside, a, n, sy, sz, p[i, 0], p[i, 1], p[i, 2], c)
+                _field(
+                    z[i],
+                    w[i],
+                    f[i],
+                    b[thread],
+                    out[i],
+                    count,
+                    inside,
+                    a,
+                    n,
+                    sy,
+                    sz,
+                    p[i, 0],
+                    p[i, 1],
+                    p[i, 2],
+                    c,
+                )
 
 
 @lru_cache(maxsize=512)
@@ -92,7 +139,9 @@ def _coefficients(s: int) -> np.ndarray:
     table[1, 2:] = b[1] * w1
     j = np.arange(2, s + 1)
     weight = 2 * b[j] * w1 / b[j - 1]
-    table[2:] = np.stack([2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, b[j - 1] * T[j - 1] * weight], axis=1)
+    table[2:] = np.stack(
+        [2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, b[j - 1] * T[j - 1] * weight], axis=1
+    )
     return table
 
 
@@ -110,7 +159,9 @@ class Sweeps:
         for step in (1, sy, sz)[: len(self.padded)]:
             self.faces += self.inside * (np.roll(self.inside, step) + np.roll(self.inside, -step))
         self.source = self.pad(case.sources)
-        table = [(d / SPACING**2, sign, loss) for d, sign, loss in zip(DIFFUSIVITY, (-1, -1, 1), LOSS, strict=True)]
+        table = [
+            (d / SPACING**2, sign, loss) for d, sign, loss in zip(DIFFUSIVITY, (-1, -1, 1), LOSS, strict=True)
+        ]
         self.p = np.array([*table, (KON, KOFF, 0)], dtype)
         self.binding = np.empty((THREADS, case.shape[-1]), dtype)
         self.zero = np.zeros_like(self.source)
@@ -124,7 +175,9 @@ class Sweeps:
         self.view(out)[...] = u
         return out
 
-    def stage(self, y: np.ndarray, z: np.ndarray, w: np.ndarray, f: np.ndarray, out: np.ndarray, c: np.ndarray) -> None:
+    def stage(
+        self, y: np.ndarray, z: np.ndarray, w: np.ndarray, f: np.ndarray, out: np.ndarray, c: np.ndarray
+    ) -> None:
         _stage(y, z, w, f, out, self.faces, self.inside, self.rows, self.binding, self.p, c)
         self.swept += 1
 
@@ -135,7 +188,12 @@ class Sweeps:
 
     def radius(self, y: np.ndarray) -> float:
         """Bound of the spectral radius: diffusion, and the largest row of the reaction."""
-        return 4 * len(self.padded) * max(DIFFUSIVITY) / SPACING**2 + 2 * KON * float(y[:2].max()) + KOFF + max(LOSS)
+        return (
+            4 * len(self.padded) * max(DIFFUSIVITY) / SPACING**2
+            + 2 * KON * float(y[:2].max())
+            + KOFF
+            + max(LOSS)
+        )
 
 
 class _Stages:
@@ -161,7 +219,9 @@ class _Stages:
 
 @njit(parallel=True, **FAST)
 def _judged(y, z, f, g, tol, scale, h):
-    """Sum of squares over cells and fields of the estimate 0.8 (y - y₁) + 0.4 h (f + f₁) over tol (scale + |y₁|), the worst field's."""
+    """Sum of squares over cells and fields of the estimate 0.8 (y - y₁) + 0.4 h (f + f₁) over tol (scale +
+    |y₁|), the worst field's.
+    """
     worst = np.zeros(3)
     for i in range(3):
         total = 0.0
@@ -173,7 +233,10 @@ def _judged(y, z, f, g, tol, scale, h):
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts; compiled by a first run. Adaptive, with the predictive step control of the paper."""
+    """solve(tolerance) -> states at MARKS, counts; compiled by a first run.
+
+    Adaptive, with the predictive step control of the paper.
+    """
     numba.set_num_threads(THREADS)
     sweeps = Sweeps(case, np.dtype(precision))
     stages = _Stages(sweeps)

@@ -23,14 +23,19 @@ def laplacian(case: Case) -> sparse.csr_array:
         live = case.active.ravel()[low] & case.active.ravel()[high]
         a, b, one = low[live], high[live], np.full(int(live.sum()), 1 / SPACING**2)
         rows, columns = np.concatenate([a, b, a, b]), np.concatenate([b, a, a, b])
-        total = total + sparse.csr_array((np.concatenate([one, one, -one, -one]), (rows, columns)), (cells, cells))
+        total = total + sparse.csr_array(
+            (np.concatenate([one, one, -one, -one]), (rows, columns)), (cells, cells)
+        )
     return total
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
     """solve(tolerance) -> states at MARKS, counts."""
     spread, live, shape = laplacian(case), case.active.ravel().astype(float), (3, *case.shape)
-    linear = sparse.block_diag([d * spread - sparse.diags_array(loss * live) for d, loss in zip(DIFFUSIVITY, LOSS, strict=True)], "csr")
+    linear = sparse.block_diag(
+        [d * spread - sparse.diags_array(loss * live) for d, loss in zip(DIFFUSIVITY, LOSS, strict=True)],
+        "csr",
+    )
     source, signs = case.sources.ravel(), (-1, -1, 1)
 
     def rates(t: float, y: np.ndarray) -> np.ndarray:
@@ -45,7 +50,9 @@ def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray
 
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
         start = np.zeros(source.size)
-        found = solve_ivp(rates, (0, MARKS[-1]), start, "BDF", MARKS, jac=jacobian, rtol=tolerance, atol=SCALE * tolerance)
+        found = solve_ivp(
+            rates, (0, MARKS[-1]), start, "BDF", MARKS, jac=jacobian, rtol=tolerance, atol=SCALE * tolerance
+        )
         if not found.success:
             raise RuntimeError(f"solve_ivp: {found.message}")
         states = [found.y[:, i].reshape(shape) for i in range(len(MARKS))]

@@ -1,6 +1,8 @@
-"""One peer on one case, in a process of its own, so that no thread pool stands in another's way: a JSON line a tolerance.
+"""One peer on one case, in a process of its own, so that no thread pool stands in another's way: a JSON line
+a tolerance.
 
-python -m benchmarks.peers.worker "numba rkc2" w1-256 float64 --tolerances 1e-3 1e-4 --repeats 5 --cache FOLDER
+python -m benchmarks.peers.worker "numba rkc2" w1-256 float64 --tolerances 1e-3 1e-4 --repeats 5 --cache
+FOLDER
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from . import PEERS, TOLERANCES
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("case", type=case)
     parser.add_argument("precision")
@@ -35,10 +39,18 @@ def main() -> None:
         if peer.chooses:
             solve(tolerance)  # what it chose may not be compiled yet
         timing, (states, counts) = timed(
-            lambda tolerance=tolerance: solve(tolerance), a.repeats, a.budget, lambda found: found[1].get("seconds")
+            lambda tolerance=tolerance: solve(tolerance),
+            a.repeats,
+            a.budget,
+            lambda found: found[1].get("seconds"),
         )
         errors = [a.case.error(u, v) for u, v in zip(states, want, strict=True)]
-        row = {"tolerance": tolerance, "error_early": errors[0], "error_end": errors[1], "compile_seconds": compile_seconds}
+        row = {
+            "tolerance": tolerance,
+            "error_early": errors[0],
+            "error_end": errors[1],
+            "compile_seconds": compile_seconds,
+        }
         print(json.dumps(row | counts | timing.figures()), flush=True)
 
 

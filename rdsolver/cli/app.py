@@ -14,7 +14,9 @@ from ..errors import STDOUT, writing
 from ..utils.home import homely
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors, on stderr.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs; warnings go to stderr.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print it as JSON, for programs; warnings go to stderr.")
+]
 
 
 def same_command(*more: str) -> str:
@@ -24,7 +26,12 @@ def same_command(*more: str) -> str:
 
 
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Also write all of it as JSON; - prints it, and all else goes to stderr.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Also write all of it as JSON; - prints it, and all else goes to stderr.",
+    ),
 ]
 
 

@@ -1,4 +1,7 @@
-"""What the shell offers where a word of a command may stand (`rdsolver --install-completion`). Nothing heavy is imported for it."""
+"""What the shell offers where a word of a command may stand (`rdsolver --install-completion`).
+
+Nothing heavy is imported for it.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ from ..errors import InputError, unknown, writing
 def folder() -> Path:
     """Where they lie: in the wheel, or in the checkout that rdsolver runs from."""
     package = Path(__file__).resolve().parents[1]
-    return next((found for found in (package / "configs", package.parent / "configs") if found.is_dir()), package)
+    return next(
+        (found for found in (package / "configs", package.parent / "configs") if found.is_dir()), package
+    )
 
 
 def named() -> dict[str, Path]:
@@ -40,11 +42,17 @@ def printed(path: Path) -> str:
 
 
 def copy(name: str, to: Path, force: bool = False) -> list[Path]:
-    """An example and every file that it needs, into one folder. Raises InputError where another one is there already, unless forced."""
+    """An example and every file that it needs, into one folder.
+
+    Raises InputError where another one is there already, unless forced.
+    """
     wanted = {to / file: content for file, content in _needed(find(name))}
     for path, content in wanted.items():
         if not force and path.exists() and not (path.is_file() and path.read_bytes() == content):
-            raise InputError(f"{path} is there already, and is another file. Choose another folder, or overwrite it with --force.")
+            raise InputError(
+                f"{path} is there already, and is another file. Choose another folder, or overwrite it with"
+                " --force."
+            )
     for path, content in wanted.items():
         with writing(path):
             path.write_bytes(content)
@@ -59,7 +67,11 @@ def _needed(path: Path) -> Iterator[tuple[str, bytes]]:
         return
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     model, section, sample = (tables.get(table, {}) for table in ("model", "section", "sample"))
-    for beside in (tables.get("base"), sample.get("table"), _file(model if isinstance(model, str) else model.get("from", ""))):
+    for beside in (
+        tables.get("base"),
+        sample.get("table"),
+        _file(model if isinstance(model, str) else model.get("from", "")),
+    ):
         if beside:
             yield from _needed((path.parent / beside).resolve())
     if section.get("kind") == "image":
@@ -72,7 +84,9 @@ def _file(reference: str) -> str:
 
 
 def _scan(axes: int) -> bytes:
-    """A TIFF that is made up, in place of the user's own: blurred noise, a quarter of which is bone, with noise on its grey values."""
+    """A TIFF that is made up, in place of the user's own: blurred noise, a quarter of which is bone, with
+    noise on its grey values.
+    """
     import io
 
     import numpy as np

@@ -52,7 +52,11 @@ class Commands(TyperGroup):
             typer.echo(str(told), err=True)
             raise typer.Exit(told.exit_status) from None
         except MemoryError as error:
-            typer.echo(f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or image.", err=True)
+            typer.echo(
+                f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or"
+                " image.",
+                err=True,
+            )
             raise typer.Exit(RunError.exit_status) from None
 
 
@@ -61,19 +65,36 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections. Start with: rdsolver example",
+    help=(
+        "Reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections. Start with:"
+        " rdsolver example"
+    ),
 )
 
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".')]
-Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".'),
+]
+Python = Annotated[
+    bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core).")]
 Walltime = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Stop after this long and keep what there is: 8h, 90min, or 08:00:00 as Slurm has it."),
+    typer.Option(
+        metavar="TIME",
+        help="Stop after this long and keep what there is: 8h, 90min, or 08:00:00 as Slurm has it.",
+    ),
 ]
-Checkpoint = Annotated[str, typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time.")]
+Checkpoint = Annotated[
+    str,
+    typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time."),
+]
 Agents = Annotated[
-    list[str] | None, typer.Option("--agent", metavar="NAME", help="Show this drug's parameters too.", autocompletion=completion.agents)
+    list[str] | None,
+    typer.Option(
+        "--agent", metavar="NAME", help="Show this drug's parameters too.", autocompletion=completion.agents
+    ),
 ]
 
 
@@ -87,7 +108,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -95,24 +118,35 @@ def _options(
 @app.command()
 def run(
     configs: Annotated[
-        list[Path] | None, typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs.")
+        list[Path] | None,
+        typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs."),
     ] = None,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")
+    ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, gpu, or one of several such as gpu:1.", autocompletion=completion.devices)
+        str | None,
+        typer.Option(help="cpu, gpu, or one of several such as gpu:1.", autocompletion=completion.devices),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32 or float64, instead of the config's.", autocompletion=completion.precisions)
+        str | None,
+        typer.Option(
+            help="float32 or float64, instead of the config's.", autocompletion=completion.precisions
+        ),
     ] = None,
     walltime: Walltime = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
     again: Annotated[
-        bool, typer.Option("--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is.")
+        bool,
+        typer.Option(
+            "--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is."
+        ),
     ] = False,
     checkpoint: Checkpoint = "10 min",
     repeated: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file.")
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file."),
     ] = None,
     quiet: Quiet = False,
     allow_python: Python = False,
@@ -121,10 +155,15 @@ def run(
     if bool(configs) == bool(repeated):
         raise InputError("rdsolver run takes CONFIG..., or --from RUN alone: that repeats a run as it was.")
     with not_begun():
-        limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
+        limits = {
+            "walltime": seconds(walltime, "--walltime"),
+            "checkpoint": seconds(checkpoint, "--checkpoint"),
+        }
         names = [Path(f"{run_file(repeated).absolute().parent.name}.toml")] if repeated else configs or []
         folders = run_folders(names, out)
-        loaded = [_load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []]
+        loaded = [
+            _load(path, [*(overrides or []), *_precision(precision)], allow_python) for path in configs or []
+        ]
 
         from ..output.writer import check_folder
         from ..runs.run import begun, carry_on, check_start, problem_of
@@ -158,12 +197,18 @@ def resume_command(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).", autocompletion=completion.devices),
+        typer.Option(
+            help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).",
+            autocompletion=completion.devices,
+        ),
     ] = None,
     walltime: Walltime = None,
     checkpoint: Checkpoint = "10 min",
     moved: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=FILE", help='Where a file lies now, e.g. "section.image=scan.tif".')
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=FILE", help='Where a file lies now, e.g. "section.image=scan.tif".'
+        ),
     ] = None,
     quiet: Quiet = False,
     allow_python: Python = False,
@@ -175,7 +220,15 @@ def resume_command(
         from ..runs.run import resume
 
     def go(reporter: Reporter, stop: Stop) -> Run:
-        return resume(path, device=device, reporter=reporter, stop=stop, allow_python=allow_python, moved=moved or (), **limits)
+        return resume(
+            path,
+            device=device,
+            reporter=reporter,
+            stop=stop,
+            allow_python=allow_python,
+            moved=moved or (),
+            **limits,
+        )
 
     attended(run_file(path).parent, go, True, quiet)
 
@@ -184,7 +237,9 @@ def resume_command(
 def check(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file that describes the run.")],
     overrides: Overrides = None,
-    solver: Annotated[bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")] = False,
+    solver: Annotated[
+        bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")
+    ] = False,
     as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
@@ -204,12 +259,18 @@ def check(
         told = [*describe(problem), *forecast(problem), *(solver_report(problem) if solver else ())]
         units = {"units": {name: row.unit for name, row in loaded.rows.items()}}
         lines = [{"topic": topic, "text": text} for topic, text in told]
-        print_json({"config": str(config), "warnings": warnings, **as_plain(problem), **units, "lines": lines})
+        print_json(
+            {"config": str(config), "warnings": warnings, **as_plain(problem), **units, "lines": lines}
+        )
         return
     for topic, text in [*describe(problem), *forecast(problem)]:
         reporter.say(topic, text)
     for c in problem.changes:
-        reporter.say("change", f"{c.parameter} x {c.factor:g} from {c.start:g} d{'' if c.end == float('inf') else f' until {c.end:g} d'}")
+        reporter.say(
+            "change",
+            f"{c.parameter} x {c.factor:g} from {c.start:g}"
+            f" d{'' if c.end == float('inf') else f' until {c.end:g} d'}",
+        )
     for name in loaded.model.parameters:
         unit = loaded.rows[name].unit
         reporter.say("parameter", f"{name} = {problem.parameters[name]:g}{'' if unit == '1' else ' ' + unit}")
@@ -229,26 +290,46 @@ def schema() -> None:
 
 @app.command()
 def params(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Whose numbers: human (default) or mouse.", autocompletion=completion.presets)] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Whose numbers: human (default) or mouse.", autocompletion=completion.presets),
+    ] = None,
     agents: Agents = None,
     tumour: Annotated[
-        str | None, typer.Option(metavar="KIND", help="A tumour's too: metastasis or myeloma.", autocompletion=completion.tumours)
+        str | None,
+        typer.Option(
+            metavar="KIND", help="A tumour's too: metastasis or myeloma.", autocompletion=completion.tumours
+        ),
     ] = None,
     bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
     membrane: Annotated[bool, typer.Option("--membrane", help="Those of RANKL on membranes too.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")
+    ] = False,
     as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
     """Show every parameter with value, unit, meaning, source, mark and plausible range.
 
-    Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge.
+    Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U
+    general knowledge.
     """
     if config is not None:
-        given = {"--agent": agents, "--tumour": tumour, "--bisphosphonate": bisphosphonate, "--membrane": membrane, "--preset": preset}
+        given = {
+            "--agent": agents,
+            "--tumour": tumour,
+            "--bisphosphonate": bisphosphonate,
+            "--membrane": membrane,
+            "--preset": preset,
+        }
         if others := [option for option, value in given.items() if value]:
-            raise InputError(f"{config} says what belongs to its run: leave out {', '.join(others)}, or leave out the config.")
+            raise InputError(
+                f"{config} says what belongs to its run: leave out {', '.join(others)}, or leave out the"
+                " config."
+            )
         loaded = _load(config, None, allow_python)
         found = [(p, loaded.values[name]) for name, p in loaded.rows.items()]
     else:
@@ -280,7 +361,9 @@ def _row(p: Parameter, value: float) -> tuple[str, ...]:
     return (p.name, f"{value:.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
 
 
-def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosphonate: bool, membrane: bool) -> tuple[Parameter, ...]:
+def _parameters(
+    preset: str, agents: Sequence[str], tumour: str | None, bisphosphonate: bool, membrane: bool
+) -> tuple[Parameter, ...]:
     from ..models.bone.binders import LABELS, drug
     from ..models.bone.parameters import PRESETS, TUMOURS, parameters
 
@@ -294,7 +377,9 @@ def _parameters(preset: str, agents: Sequence[str], tumour: str | None, bisphosp
 @app.command()
 def info(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
-    followed: Annotated[bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")] = False,
+    followed: Annotated[
+        bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run file holds and how the run went."""
@@ -316,12 +401,19 @@ app.add_typer(sweeps, name="sweep")
 
 @app.command()
 def verify(
-    quick: Annotated[bool, typer.Option("--quick", help="The set that takes under a minute instead of some minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The set that takes under a minute instead of some minutes.")
+    ] = False,
     json_file: JsonFile = None,
-    figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Also draw the figures, into this folder.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also draw the figures, into this folder.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Check the solver against known answers: orders, exact cases, invariants. Exit status 1 when one is missed."""
+    """Check the solver against known answers: orders, exact cases, invariants.
+
+    Exit status 1 when one is missed.
+    """
     from ..studies.verification.figures import draw
     from ..studies.verification.run import Table
     from ..studies.verification.run import verify as studies
@@ -345,12 +437,21 @@ def verify(
 @app.command()
 def validate(
     quick: Annotated[
-        bool, typer.Option("--quick", help="64 x 64 cells of 20 um and one seed, instead of 128 x 128 of 10 um and two.")
+        bool,
+        typer.Option(
+            "--quick", help="64 x 64 cells of 20 um and one seed, instead of 128 x 128 of 10 um and two."
+        ),
     ] = False,
     json_file: JsonFile = None,
-    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the runs there, and go on with those that are there (default: none is kept).")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep the runs there, and go on with those that are there (default: none is kept).",
+        ),
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -373,7 +474,17 @@ def validate(
     missed, judged = [t for t in found if not t.passed], sum(t.verdict != "report" for t in found)
     told = f"{len(missed)} of them missed" if missed else "all within them"
     say(f"{judged} figures with a band: {told}; {len(found) - judged} more are reported")
-    say("\n".join(("", "Tuned on targets, and therefore no predictions:", *studies.tuning(found), "", studies.CONFLICTS)))
+    say(
+        "\n".join(
+            (
+                "",
+                "Tuned on targets, and therefore no predictions:",
+                *studies.tuning(found),
+                "",
+                studies.CONFLICTS,
+            )
+        )
+    )
     for target in missed if quiet else ():
         typer.echo(f"missed: {studies.line(target)}", err=True)
     write_json(json_file, [studies.as_json(t) for t in found])
@@ -391,23 +502,41 @@ def sensitivity(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file that describes the run.")],
     overrides: Overrides = None,
     parameters: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U).")
+        str | None,
+        typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U)."),
     ] = None,
-    observables: Annotated[str | None, typer.Option(metavar="A,B", help="These alone, e.g. ntx.min,osteoclast_number.end.")] = None,
+    observables: Annotated[
+        str | None, typer.Option(metavar="A,B", help="These alone, e.g. ntx.min,osteoclast_number.end.")
+    ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--global", metavar="METHOD", help="morris or sobol, over the plausible ranges.", autocompletion=completion.methods),
+        typer.Option(
+            "--global",
+            metavar="METHOD",
+            help="morris or sobol, over the plausible ranges.",
+            autocompletion=completion.methods,
+        ),
     ] = None,
-    samples: Annotated[int | None, typer.Option(help="Trajectories (morris) or base samples (sobol, a power of 2).")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Trajectories (morris) or base samples (sobol, a power of 2).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 1,
     json_file: JsonFile = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write everything as CSV.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write everything as CSV.")
+    ] = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png)."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="With --global: the sweep of its runs, kept and gone on with (default: none is kept)."),
+        typer.Option(
+            metavar="DIR",
+            help="With --global: the sweep of its runs, kept and gone on with (default: none is kept).",
+        ),
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -419,7 +548,10 @@ def sensitivity(
     from ..studies.sensitivity.command import Wanted, analyse
 
     wanted = Wanted(
-        *(None if names is None else [n.strip() for n in names.split(",") if n.strip()] for names in (parameters, observables)),
+        *(
+            None if names is None else [n.strip() for n in names.split(",") if n.strip()]
+            for names in (parameters, observables)
+        ),
         method=method,
         samples=samples,
         seed=seed,
@@ -437,11 +569,19 @@ def sensitivity(
 def example(
     name: Annotated[
         str | None,
-        typer.Argument(help="One of those that `rdsolver example` lists.", autocompletion=completion.examples),
+        typer.Argument(
+            help="One of those that `rdsolver example` lists.", autocompletion=completion.examples
+        ),
     ] = None,
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="With --copy: where to (default: the current folder).")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="With --copy: where to (default: the current folder)."),
+    ] = None,
     copied: Annotated[
-        bool, typer.Option("--copy", help="Copy it, with every file that it needs: a model, a base, a table, a scan.")
+        bool,
+        typer.Option(
+            "--copy", help="Copy it, with every file that it needs: a model, a base, a table, a scan."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="With --copy: overwrite what is there.")] = False,
 ) -> None:
@@ -449,7 +589,10 @@ def example(
     from . import examples
 
     if not copied and (folder or force):
-        raise InputError(f"{folder or '--force'} belongs to --copy: rdsolver example NAME --copy [DIR]. Give it too, or leave this out.")
+        raise InputError(
+            f"{folder or '--force'} belongs to --copy: rdsolver example NAME --copy [DIR]. Give it too, or"
+            " leave this out."
+        )
     if name is None:
         if copied:
             raise InputError("--copy needs the name of an example. `rdsolver example` lists them.")
@@ -465,7 +608,9 @@ def example(
             typer.echo("The scan is made up, so that the config runs as it is: put your own in its place.")
         if files[0].suffix == ".toml":
             trusted = " --allow-python" if any(path.suffix == ".py" for path in files) else ""
-            typer.echo(f"Run it with: rdsolver {'sweep' if name.startswith('sweeps/') else 'run'} {it}{trusted}")
+            typer.echo(
+                f"Run it with: rdsolver {'sweep' if name.startswith('sweeps/') else 'run'} {it}{trusted}"
+            )
     else:
         typer.echo(examples.printed(examples.find(name)), nl=False)
 

@@ -20,12 +20,21 @@ KINDS = ("overview", "timeseries", "maps", "profile", "compare")
 SWEEP_KINDS = ("dose-response", "surface", "bands", "scatter")
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]
-RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more; or the folder of a sweep.")]
-Fields = Annotated[list[str] | None, typer.Option("--field", metavar="A,B", help="These alone; may be repeated.")]
-Times = Annotated[
-    list[str] | None, typer.Option("--time", metavar="DAY", help='The saved time nearest to it, e.g. "30 d"; may be repeated.')
+RunPaths = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more; or the folder of a sweep."),
 ]
-Place = Annotated[str | None, typer.Option("--at", metavar="[Z,]Y,X", help="um: centre of the profile, or where a block is cut.")]
+Fields = Annotated[
+    list[str] | None, typer.Option("--field", metavar="A,B", help="These alone; may be repeated.")
+]
+Times = Annotated[
+    list[str] | None,
+    typer.Option("--time", metavar="DAY", help='The saved time nearest to it, e.g. "30 d"; may be repeated.'),
+]
+Place = Annotated[
+    str | None,
+    typer.Option("--at", metavar="[Z,]Y,X", help="um: centre of the profile, or where a block is cut."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,22 +47,32 @@ def plot(
     kind: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what varies).",
+            help=(
+                f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what"
+                " varies)."
+            ),
             autocompletion=completion.of((*KINDS, *SWEEP_KINDS)),
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run)."),
+    ] = None,
     field: Fields = None,
     time: Times = None,
     at: Place = None,
-    along: Annotated[str | None, typer.Option(metavar="AXIS", help="profile: along x, y or z instead of from a centre.")] = None,
+    along: Annotated[
+        str | None, typer.Option(metavar="AXIS", help="profile: along x, y or z instead of from a centre.")
+    ] = None,
 ) -> None:
     """Draw a figure of a run from its file, or of a sweep from its folder; compare draws several runs in one."""
     if sweep := _sweep(paths):
         from ..figures import sweep as figures
 
         if time or at or along:
-            raise InputError("--time, --at and --along choose in the fields of one run. Leave them out for a sweep.")
+            raise InputError(
+                "--time, --at and --along choose in the fields of one run. Leave them out for a sweep."
+            )
         kind = kind or figures.default(sweep)
         typer.echo(str(figures.draw(sweep, out or sweep.folder / f"{kind}.png", kind, _names(field))))
         return
@@ -63,7 +82,10 @@ def plot(
     if kind not in KINDS:
         raise InputError(f"--kind {kind} is not known. Allowed: {', '.join(KINDS)}.")
     if kind != "compare" and len(paths) > 1:
-        raise InputError(f"--kind {kind} draws one run, and {len(paths)} were given. Take --kind compare, or plot them one by one.")
+        raise InputError(
+            f"--kind {kind} draws one run, and {len(paths)} were given. Take --kind compare, or plot them one"
+            " by one."
+        )
     with ExitStack() as stack:
         runs = _open(paths, stack)
         target = out or run_file(paths[0]).parent / f"{kind}.png"
@@ -75,10 +97,14 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            metavar="FORMAT", help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).", autocompletion=completion.formats
+            metavar="FORMAT",
+            help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).",
+            autocompletion=completion.formats,
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="File (zarr: folder) to write (default: beside the run).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File (zarr: folder) to write (default: beside the run).")
+    ] = None,
     field: Fields = None,
     time: Times = None,
 ) -> None:
@@ -95,7 +121,10 @@ def export(
         stem = "series" if of_series else "fields"
         target = out or run_file(path).parent / f"{stem}{FORMATS[to].suffix}"
         if of_series and time:
-            raise InputError("--time chooses among the saved fields; the series hold every step. Name fields of the grid with --field.")
+            raise InputError(
+                "--time chooses among the saved fields; the series hold every step. Name fields of the grid"
+                " with --field."
+            )
         if of_series:
             files = export_series(run, target, selection.observables(run, names))
         else:
@@ -106,7 +135,10 @@ def export(
 def movie(
     path: RunPath,
     field: Fields = None,
-    out: Annotated[Path | None, typer.Option(help=".gif, or .mp4 where ffmpeg is installed (default: movie.gif beside the run).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help=".gif, or .mp4 where ffmpeg is installed (default: movie.gif beside the run)."),
+    ] = None,
     time: Times = None,
     at: Place = None,
     fps: Annotated[int, typer.Option(help="Saved times a second.")] = 8,
@@ -127,7 +159,9 @@ def movie(
 
 def report(
     paths: RunPaths,
-    out: Annotated[Path | None, typer.Option(help="The page, .html (default: report.html beside the first run).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page, .html (default: report.html beside the first run).")
+    ] = None,
     field: Fields = None,
 ) -> None:
     """Write one self-contained HTML page about a run, about several side by side, or about a sweep."""
@@ -144,7 +178,13 @@ def report(
 
 
 def _draw(
-    runs: list[Run], kind: str, target: Path, names: list[str], days: list[float], place: tuple[float, ...] | None, along: str | None
+    runs: list[Run],
+    kind: str,
+    target: Path,
+    names: list[str],
+    days: list[float],
+    place: tuple[float, ...] | None,
+    along: str | None,
 ) -> Path:
     from ..figures.overview import default_times, overview, telling
     from ..output import selection
@@ -170,7 +210,9 @@ def _draw(
         return maps(run, target, selection.fields(run, names, telling(run)), indices, _cell(run, place))
     from ..figures.profile import profile
 
-    return profile(run, target, selection.fields(run, names, telling(run)), indices, selection.centre(run, place), along)
+    return profile(
+        run, target, selection.fields(run, names, telling(run)), indices, selection.centre(run, place), along
+    )
 
 
 def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
@@ -178,7 +220,11 @@ def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
     from ..figures.overview import default_times, most_active
     from ..output import selection
 
-    return most_active(run, default_times(run)) if place is None else selection.nearest_cell(run, selection.centre(run, place))
+    return (
+        most_active(run, default_times(run))
+        if place is None
+        else selection.nearest_cell(run, selection.centre(run, place))
+    )
 
 
 def _sweep(paths: list[Path]) -> Sweep | None:

@@ -38,25 +38,50 @@ sweeps = App(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
-Python = Annotated[bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")]
-Device = Annotated[str, typer.Option(help="cpu, gpu (all of them), or one of several such as gpu:1.", autocompletion=completion.devices)]
+Python = Annotated[
+    bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="cpu, gpu (all of them), or one of several such as gpu:1.", autocompletion=completion.devices
+    ),
+]
 
 
 @sweeps.command()
 def run(
     file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What varies, over which base.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the sweep (default: outputs/<sweep name>).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and what it takes; nothing is written.")] = False,
-    listed: Annotated[bool, typer.Option("--list", help="Print one command a run, for a Slurm array or Snakemake.")] = False,
-    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the sweep (default: outputs/<sweep name>).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run and what it takes; nothing is written.")
+    ] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Print one command a run, for a Slurm array or Snakemake.")
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")
+    ] = None,
     per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on each GPU.")] = 1,
     batch: Annotated[
-        str, typer.Option(metavar="auto|W|off", help="Runs that step together on one device, as one program W wide (auto: on a GPU).")
+        str,
+        typer.Option(
+            metavar="auto|W|off",
+            help="Runs that step together on one device, as one program W wide (auto: on a GPU).",
+        ),
     ] = "auto",
-    engine: Annotated[str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")] = "local",
+    engine: Annotated[
+        str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")
+    ] = "local",
     retry: Annotated[int, typer.Option(min=0, help="How often a run whose process died is tried again.")] = 2,
-    max_failures: Annotated[str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")] = None,
+    max_failures: Annotated[
+        str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")
+    ] = None,
     rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs anew.")] = False,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -81,7 +106,11 @@ def run(
         _drives_nothing(wanted)
         begin(folder, design)
         more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
-        typer.echo("\n".join(shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names))
+        typer.echo(
+            "\n".join(
+                shlex.join(["rdsolver", "sweep", "one", str(folder), name, *more]) for name in design.names
+            )
+        )
     else:
         with closing(reporter):
             outcome = runner.run_sweep(design, folder, wanted, reporter)
@@ -110,17 +139,27 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     design, driver = design_of(folder), at_work(folder)
     found = {name: status_of(run_folder(folder, name)) for name in design.names}
     ends = [s.get("status", "") for s in found.values()]
-    begun = sum(not s and run_folder(folder, name).is_dir() for name, s in found.items()) + ends.count("stopped")
+    begun = sum(not s and run_folder(folder, name).is_dir() for name, s in found.items()) + ends.count(
+        "stopped"
+    )
     done, failed = ends.count("finished"), ends.count("failed")
     wrong = [(name, s["error"]) for name, s in found.items() if s.get("status") == "failed"]
     walls = [s["wall_time"] for s in found.values() if s.get("status") == "finished"]
     if as_json:
-        counts = {"runs": len(found), "finished": done, "failed": failed, "begun": begun, "driver": driver or None}
+        counts = {
+            "runs": len(found),
+            "finished": done,
+            "failed": failed,
+            "begun": begun,
+            "driver": driver or None,
+        }
         times = {"mean_s": sum(walls) / len(walls) if walls else None, "longest_s": max(walls, default=None)}
         failures = [{"name": name, "error": error} for name, error in wrong]
         print_json({"folder": str(folder)} | counts | {"wall_time": times, "failures": failures})
         return
-    typer.echo(f"{done} of {len(found)} runs done, {failed} failed, {begun} {'under way' if driver else 'begun'}")
+    typer.echo(
+        f"{done} of {len(found)} runs done, {failed} failed, {begun} {'under way' if driver else 'begun'}"
+    )
     if walls:
         typer.echo(f"{sum(walls) / len(walls):.2g} s a run, {max(walls):.2g} s the longest")
     _say_failed(wrong, folder, "rdsolver sweep SWEEP.toml --rerun-failed")
@@ -134,7 +173,11 @@ def one(
     device: Device = "cpu",
     allow_python: Python = False,
     batch: Annotated[
-        str, typer.Option(metavar="W|off", help="In a program W wide, alone: the bits that it has in a sweep with --batch W.")
+        str,
+        typer.Option(
+            metavar="W|off",
+            help="In a program W wide, alone: the bits that it has in a sweep with --batch W.",
+        ),
     ] = "off",
     quiet: Quiet = False,
 ) -> None:
@@ -150,7 +193,9 @@ def one(
     width = Wanted(batch=batch, device=device).width
     design = design_of(folder, allow_python)
     if name not in design.names:
-        raise InputError(f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all.")
+        raise InputError(
+            f"{folder}: {name} {unknown('run', name, design.names[:MOST_SHOWN])} `design.csv` lists them all."
+        )
     anew = status_of(run_folder(folder, name)).get("status") == "failed"
 
     from ..parallel.batching import alongside
@@ -177,7 +222,10 @@ def _drives_nothing(wanted: Wanted) -> None:
     for f in fields(wanted):
         if f.name != "device" and getattr(wanted, f.name) != f.default:
             option = f"--{names.get(f.name, f.name).replace('_', '-')}"
-            raise InputError(f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave one of them out.")
+            raise InputError(
+                f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave"
+                " one of them out."
+            )
 
 
 def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
@@ -197,14 +245,22 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
         places = runner.seats(wanted, expected.memory, max(left, 1))
         width, processes = sum(seat.places for seat in places), len(places)
         together = f", {places[0].width} of them stepping together" if places[0].width else ""
-        typer.echo(f"at once   {width}{together}, each about {reporting.byte_size(expected.memory)} of memory at most")
+        typer.echo(
+            f"at once   {width}{together}, each about {reporting.byte_size(expected.memory)} of memory at"
+            " most"
+        )
     free = check_disk(folder, expected.disk)
     typer.echo(f"disk      about {reporting.byte_size(expected.disk)} of {reporting.byte_size(free)} free")
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):
-        typer.echo("time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then")
+        typer.echo(
+            "time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then"
+        )
     else:
-        at_once = width if statuses else processes  # what has run tells its time beside others, an estimate that of a run alone
-        told = f"about {reporting.duration(expected.seconds / (at_once or 1))}" + ("" if width else ", divided by the workers there are")
+        # what has run tells its time beside others, an estimate that of a run alone
+        at_once = width if statuses else processes
+        told = f"about {reporting.duration(expected.seconds / (at_once or 1))}" + (
+            "" if width else ", divided by the workers there are"
+        )
         typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
     if wanted.engine.startswith("slurm:"):
         typer.echo(f"\n{executors.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
@@ -212,7 +268,10 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
 
 def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) -> None:
     """What came of it, and in the last line what to type next."""
-    done, failed = len(outcome.statuses) - len(outcome.failed), [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed]
+    done, failed = (
+        len(outcome.statuses) - len(outcome.failed),
+        [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed],
+    )
     if quiet:
         _say_failed(failed, folder, "", err=True)
         return
@@ -223,7 +282,10 @@ def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) ->
         typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with: {same_command()}")
     elif outcome.left:
         _say_failed(failed, folder, "")
-        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with a higher --max-failures, or with: {again}")
+        typer.echo(
+            f"{outcome.why}; {outcome.left} runs are left. Go on with a higher --max-failures, or with:"
+            f" {again}"
+        )
     elif failed:
         _say_failed(failed, folder, again)
     else:

@@ -1,4 +1,7 @@
-"""A run from the terminal: its folder, its limits, what is told and left when it ends. Imports nothing heavy before it is needed."""
+"""A run from the terminal: its folder, its limits, what is told and left when it ends.
+
+Imports nothing heavy before it is needed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,13 @@ if TYPE_CHECKING:
     from ..utils.signals import Stop
 
 
-def attended(folder: Path, go: Callable[[Reporter, Stop], Run], goes_on: bool, quiet: bool = False, left: Sequence[Path] = ()) -> None:
+def attended(
+    folder: Path,
+    go: Callable[[Reporter, Stop], Run],
+    goes_on: bool,
+    quiet: bool = False,
+    left: Sequence[Path] = (),
+) -> None:
     """A run from the terminal: told there and in run.log, ended by SIGTERM and SIGINT, drawn at its end.
 
     left: folders of the runs that come after it.
@@ -36,7 +45,11 @@ def attended(folder: Path, go: Callable[[Reporter, Stop], Run], goes_on: bool, q
     again = f"rdsolver resume {shlex.quote(str(folder))}" if goes_on else same_command()
 
     def before_it_ran(name: str) -> None:
-        told = f"the run is as it was; go on with: {again}" if goes_on else f"nothing was begun; begin it with: {again}"
+        told = (
+            f"the run is as it was; go on with: {again}"
+            if goes_on
+            else f"nothing was begun; begin it with: {again}"
+        )
         reporter.say("stopped", f"by {name} before the first step")
         reporter.say("", told)
         with suppress(OSError):
@@ -50,7 +63,11 @@ def attended(folder: Path, go: Callable[[Reporter, Stop], Run], goes_on: bool, q
                     result.close()
                     reporter.say("", discard(folder / RUN, signals))
                 elif signals.received and left:
-                    reporter.say("", f"{len(left)} more runs were not begun; all with: {same_command('--resume-if-exists')}")
+                    reporter.say(
+                        "",
+                        f"{len(left)} more runs were not begun; all with:"
+                        f" {same_command('--resume-if-exists')}",
+                    )
                 if signals.received:
                     raise typer.Exit(signals.status)
                 from ..figures.overview import overview
@@ -77,14 +94,18 @@ def not_begun() -> Iterator[None]:
         raise typer.Exit(128 + signal.SIGINT) from None
 
 
-CLOCK = re.compile(r"(?:(?P<d>\d+)-(?P<dh>\d+)(?::(?P<dm>\d\d)(?::(?P<ds>\d\d))?)?|(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d))")
+CLOCK = re.compile(
+    r"(?:(?P<d>\d+)-(?P<dh>\d+)(?::(?P<dm>\d\d)(?::(?P<ds>\d\d))?)?|(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d))"
+)
 """Slurm's forms: days-hours[:minutes[:seconds]], [hours:]minutes:seconds."""
 UNIT = {"d": 86400, "dh": 3600, "dm": 60, "ds": 1, "h": 3600, "m": 60, "s": 1}  # s
 MOST = {"dh": 23, "dm": 59, "ds": 59, "s": 59}  # below a larger part
 
 
 def seconds(text: str | None, option: str) -> Any:
-    """Of an option; None where it is not given. A span such as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00.
+    """Of an option; None where it is not given.
+
+    A span such as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00.
 
     A bare number is refused: hours to many who type it, minutes to Slurm, seconds to others.
     """
@@ -93,7 +114,9 @@ def seconds(text: str | None, option: str) -> Any:
     text = text.strip()
     if match := CLOCK.fullmatch(text):
         parts = {name: int(value) for name, value in match.groupdict().items() if value is not None}
-        if any(parts.get(name, 0) > most for name, most in (MOST | ({"m": 59} if "h" in parts else {})).items()):
+        if any(
+            parts.get(name, 0) > most for name, most in (MOST | ({"m": 59} if "h" in parts else {})).items()
+        ):
             raise InputError(
                 f'{option} = "{text}" is no time: hours go to 23 after days, minutes and seconds to 59. '
                 f"Give days-hours:minutes:seconds, for example {option} 2-12:00:00, or {option} 60h."
@@ -106,7 +129,10 @@ def seconds(text: str | None, option: str) -> Any:
             bare = not parted(text)[1]
             found = number(text, "s")
         except ValueError:
-            raise InputError(f'{option} = "{text}" is no span of time. Give 8h, 90min or 08:00:00, for example {option} 8h.') from None
+            raise InputError(
+                f'{option} = "{text}" is no span of time. Give 8h, 90min or 08:00:00, for example'
+                f" {option} 8h."
+            ) from None
         if bare:
             raise InputError(
                 f"{option} = {text} has no unit: many mean hours, and schedulers such as Slurm minutes. "
@@ -122,7 +148,8 @@ def run_folders(configs: Sequence[Path], out: Path | None) -> list[Path]:
     names = [path.stem for path in configs]
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise InputError(
-            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one, or run them apart."
+            f"{twice}: several configs have this name, and their runs would go into one folder. Rename one,"
+            " or run them apart."
         )
     base = out or Path("outputs")
     return [out] if out and len(configs) == 1 else [base / name for name in names]
@@ -132,4 +159,7 @@ def check_free(folders: Sequence[Path]) -> None:
     """Raises InputError when one of them holds a run already."""
     for folder in folders:
         if (folder / RUN).exists():
-            raise InputError(f"{folder / RUN} exists already. Choose another folder with --out, or overwrite it with --force.")
+            raise InputError(
+                f"{folder / RUN} exists already. Choose another folder with --out, or overwrite it with"
+                " --force."
+            )

@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 def bare_numbers(config: Config, raw: dict[str, Any]) -> Iterator[Fault]:
     """Of a config and the tables that it was read from: (key, what is to be said of it)."""
     yield from bare_in(config, raw)
-    by_row = [(f"model.parameters.{name}", value, config.rows[name].unit) for name, value in config.model.parameters.items()]
+    by_row = [
+        (f"model.parameters.{name}", value, config.rows[name].unit)
+        for name, value in config.model.parameters.items()
+    ]
     for i, border in enumerate(config.border):
         unit = validation.moving(config)[border.field]
-        by_row += [(f"border.{i}.value", border.value, unit), (f"border.{i}.flux", border.flux, f"{unit} um/d")]
+        by_row += [
+            (f"border.{i}.value", border.value, unit),
+            (f"border.{i}.flux", border.flux, f"{unit} um/d"),
+        ]
     for key, value, unit in by_row:
         if value is not None:
             yield from _told(key, value, unit)
@@ -77,4 +83,8 @@ def _written(value: Any, unit: str) -> str:
     """As it should stand, with the first few of a list."""
     if isinstance(value, list):
         return f"[{', '.join(_written(v, unit) for v in value[:3])}{', ...' if len(value) > 3 else ''}]"
-    return f'"{value} {unit.removeprefix("1") if unit.startswith("1/") else unit}"' if bare(value, unit) else shown(value)
+    return (
+        f'"{value} {unit.removeprefix("1") if unit.startswith("1/") else unit}"'
+        if bare(value, unit)
+        else shown(value)
+    )

@@ -1,7 +1,7 @@
 """A config: the input file as one strict tree, and its translation into a Problem.
 
-config_file.py reads the text, config_tables.py and config_sections.py hold the tables, config_checks.py what a whole run must satisfy, and
-config_errors.py puts what is wrong into words.
+config_file.py reads the text, config_tables.py and config_sections.py hold the tables, config_checks.py what
+a whole run must satisfy, and config_errors.py puts what is wrong into words.
 """
 
 from __future__ import annotations
@@ -66,8 +66,10 @@ class Config(Table):
     schema_: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
     """Of this file: the version of its keys (default: the present one)."""
     units: Literal["internal"] | None = None
-    """Of bare numbers: "internal" says that they are in um, d, nM, cells per mm3 and mg/kg. Without it each that could have a unit
-    earns a warning."""
+    """Of bare numbers: "internal" says that they are in um, d, nM, cells per mm3 and mg/kg.
+
+    Without it each that could have a unit earns a warning.
+    """
     title: str = ""
     """Of the run, for figures and for the file."""
     section: Place = Field(discriminator="kind")
@@ -124,7 +126,9 @@ class Config(Table):
         declared = {a.name: a for a in self.agent}
         names = dict.fromkeys([*declared, *(d.agent for d in self.dose if d.agent in LABELS)])
         binders = ((name, declared.get(name) or Agent(name=name)) for name in names)
-        return tuple(Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS)
+        return tuple(
+            Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS
+        )
 
     @property
     def binders(self) -> tuple[Binder, ...]:
@@ -142,14 +146,27 @@ class Config(Table):
         if self.whole is not None:
             return {p.name: p for p in self.whole.parameters}
         added = self.extension.rows if self.extension else ()
-        found = parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.model.membrane_rankl, self.model.name, added)
+        found = parameters(
+            self.agents,
+            self.tumour is not None,
+            self.bisphosphonate,
+            self.model.membrane_rankl,
+            self.model.name,
+            added,
+        )
         return {p.name: p for p in found}
 
     @cached_property
     def values(self) -> dict[str, float]:
         """A value for every parameter, in its unit: the file's, or else the preset's."""
-        given, presets = self.model.parameters, (self.model.preset, self.model.name, *((self.tumour.kind,) if self.tumour else ()))
-        return {name: number(given[name], p.unit) if name in given else p.default(*presets) for name, p in self.rows.items()}
+        given, presets = (
+            self.model.parameters,
+            (self.model.preset, self.model.name, *((self.tumour.kind,) if self.tumour else ())),
+        )
+        return {
+            name: number(given[name], p.unit) if name in given else p.default(*presets)
+            for name, p in self.rows.items()
+        }
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -158,7 +175,9 @@ class Config(Table):
         tumour = ("tumour.seed",) if self.tumour and self.tumour.nests else ()
         start = (
             ("initial.seed",)
-            if self.whole is not None and callable(self.whole.initial) and not (self.initial and self.initial.from_)
+            if self.whole is not None
+            and callable(self.whole.initial)
+            and not (self.initial and self.initial.from_)
             else ()
         )
         return (*section, *tumour, *start)
@@ -167,10 +186,20 @@ class Config(Table):
     def shape(self) -> str:
         """What compiled programs depend on: runs of one shape share them."""
         place = self.section.model_dump()
-        drawn = {"seed", "bone_fraction", "trabecular_thickness"} if isinstance(self.section, Trabecular | Rings) else set()
+        drawn = (
+            {"seed", "bone_fraction", "trabecular_thickness"}
+            if isinstance(self.section, Trabecular | Rings)
+            else set()
+        )
         parts = {
             "section": {k: v for k, v in place.items() if k not in drawn},
-            "model": [self.model.name, self.model.from_, self.model.membrane_rankl, self.bisphosphonate, self.tumour is not None],
+            "model": [
+                self.model.name,
+                self.model.from_,
+                self.model.membrane_rankl,
+                self.bisphosphonate,
+                self.tumour is not None,
+            ],
             "agents": [a.name for a in self.agents],
             "border": [[b.field, b.side] for b in self.border],
             "solver": self.solver.model_dump(),
@@ -184,26 +213,37 @@ class Config(Table):
 
     @property
     def bare(self) -> tuple[Fault, ...]:
-        """Keys of numbers that could have a unit, and stand without one; empty where `units` says which they are in."""
+        """Keys of numbers that could have a unit, and stand without one; empty where `units` says which they
+        are in.
+        """
         return self._bare
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
-        return tuple(Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change)
+        return tuple(
+            Change(c.parameter, c.factor, c.at, math.inf if c.until is None else c.until) for c in self.change
+        )
 
-    def problem(self, section: Section | np.ndarray | None = None, kept: Section | None = None) -> Problem | ModelProblem:
+    def problem(
+        self, section: Section | np.ndarray | None = None, kept: Section | None = None
+    ) -> Problem | ModelProblem:
         """The run in plain objects, in internal units.
 
-        section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y, x) or (y, x).
-        kept: the file's, as a run has kept it.
-        Raises InputError when the section cannot be made.
+        section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y,
+        x) or (y, x). kept: the file's, as a run has kept it. Raises InputError when the section cannot be
+        made.
         """
         try:
             if section is None and isinstance(self.section, Box):
                 cells = self.section.grid().cells // self.section.coarsen ** len(self.section.size)
                 check_memory(cells, len(validation.field_names(self)), self.solver.precision, host_memory())
             place = kept or coarsened(
-                self.section.build() if section is None else _given(section, self.section, self.whole is not None), self.section.coarsen
+                (
+                    self.section.build()
+                    if section is None
+                    else _given(section, self.section, self.whole is not None)
+                ),
+                self.section.coarsen,
             )
             borders = tuple(b.border(validation.moving(self)[b.field]) for b in self.border)
             if self.tumour:
@@ -220,13 +260,20 @@ class Config(Table):
                 "output": Output(None if fields == "all" else tuple(fields), self.output.stride, window),
                 "title": self.title,
                 "warnings": tuple(self.warnings),
-                "config": json.dumps(self.resolved(place if section is not None else None), ensure_ascii=False, default=str),
+                "config": json.dumps(
+                    self.resolved(place if section is not None else None), ensure_ascii=False, default=str
+                ),
             }
-            return self._bone(place, common) if self.whole is None else user_model.problem(self, place, common)
+            return (
+                self._bone(place, common) if self.whole is None else user_model.problem(self, place, common)
+            )
         except InputError as error:
             raise InputError(f"{self._file}: {error}") from error
         except MemoryError as error:
-            raise InputError(f"{self._file}: section: it does not fit into memory. Make it smaller, or its spacing coarser.") from error
+            raise InputError(
+                f"{self._file}: section: it does not fit into memory. Make it smaller, or its spacing"
+                " coarser."
+            ) from error
 
     def _bone(self, place: Section, common: dict[str, Any]) -> Problem:
         lesions = dict.fromkeys(d.lesion for d in self.dose)
@@ -249,10 +296,14 @@ class Config(Table):
 
     def _doses(self, lesion: float | None) -> tuple[Dose, ...]:
         """Those that wait for a lesion of this size; None: for none."""
-        return tuple(Dose(d.agent, d.amount, d.route, t) for d in self.dose if d.lesion == lesion for t in d.schedule())
+        return tuple(
+            Dose(d.agent, d.amount, d.route, t) for d in self.dose if d.lesion == lesion for t in d.schedule()
+        )
 
     def resolved(self, section: Section | None = None) -> dict[str, Any]:
-        """The config with all defaults filled in, in internal units: itself a config, unless the section came from Python."""
+        """The config with all defaults filled in, in internal units: itself a config, unless the section came
+        from Python.
+        """
         tables = self.model_dump(by_alias=True, exclude_none=True)
         tables["units"] = "internal"
         tables["model"]["parameters"] = self.values
@@ -278,13 +329,15 @@ class Config(Table):
 def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Config:
     """Read and check a config; nothing is computed.
 
-    overrides: "key.path=value", e.g. "section.seed=2" or "dose.0.amount=1 mg/kg", applied before anything is checked.
-    allow_python: execute the Python file that the config's model comes from, if it does.
-    Raises InputError with one paragraph for each thing that is wrong.
+    overrides: "key.path=value", e.g. "section.seed=2" or "dose.0.amount=1 mg/kg", applied before anything is
+    checked. allow_python: execute the Python file that the config's model comes from, if it does. Raises
+    InputError with one paragraph for each thing that is wrong.
     """
     path = at_home(path)
     expect(path, "config")
-    overrides = checks.several("overrides", overrides, checks.text, 'a list of changes, such as ["section.seed=2"]')
+    overrides = checks.several(
+        "overrides", overrides, checks.text, 'a list of changes, such as ["section.seed=2"]'
+    )
     return _checked(toml.read(path, overrides, takes_text), str(path), overrides, allow_python)
 
 
@@ -294,19 +347,27 @@ def takes_text(key: str) -> bool:
 
 
 def config_from(tables: dict[str, Any], source: str, allow_python: bool = False) -> Config:
-    """The config that tables make, with absolute paths; source: what a message calls them. Raises InputError as load_config does."""
+    """The config that tables make, with absolute paths; source: what a message calls them.
+
+    Raises InputError as load_config does.
+    """
     return _checked(tables, source, (), allow_python)
 
 
 def config_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Config:
-    """The config that a run file holds, checked again; a model of one's own as the file kept it, not as it may be now.
+    """The config that a run file holds, checked again; a model of one's own as the file kept it, not as it
+    may be now.
 
-    moved: "section.image=FILE", where a file that it names lies now. Raises InputError when the section came from Python, for a key
-    that names no file, for a file that is gone, and for another one than the run was made with.
+    moved: "section.image=FILE", where a file that it names lies now. Raises InputError when the section came
+    from Python, for a key that names no file, for a file that is gone, and for another one than the run was
+    made with.
     """
     tables, file = {"units": "internal"} | run.config, run.file.filename
     if tables.get("section", {}).get("kind", "given") in ("given", "array"):
-        raise InputError(f"{file}: its section came from Python, so the file cannot make it again. Give the problem: resume(run, problem).")
+        raise InputError(
+            f"{file}: its section came from Python, so the file cannot make it again. Give the problem:"
+            " resume(run, problem)."
+        )
     _find(tables, run, moved)
     return _checked(tables, file, moved, allow_python, run.provenance.get("model_source"))
 
@@ -320,14 +381,18 @@ def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
     for said in moved:
         if toml.override_key(said) not in FILES:
             raise InputError(
-                f"--set {said}: a run goes on, or is repeated, as it was. Only where a file lies now can be said: {', '.join(FILES)}. "
-                "For a run with other values take its config: rdsolver run CONFIG --set ..."
+                f"--set {said}: a run goes on, or is repeated, as it was. Only where a file lies now can be"
+                f" said: {', '.join(FILES)}. For a run with other values take its config: rdsolver run CONFIG"
+                " --set ..."
             )
     from ..images.readers import sha256  # with the libraries of images
 
     toml.apply(tables, moved, takes_text)
     section, record = tables["section"], run.provenance.get("section", {})
-    made_with = {"image": record.get("sha256"), "field_of_view": (record.get("field_of_view") or {}).get("sha256")}
+    made_with = {
+        "image": record.get("sha256"),
+        "field_of_view": (record.get("field_of_view") or {}).get("sha256"),
+    }
     named = [toml.override_key(said).removeprefix("section.") for said in moved]
     for key, expected in made_with.items():
         path = section.get(key)
@@ -335,20 +400,27 @@ def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
             continue
         if not Path(path).exists():
             raise InputError(
-                f'{run.path}: section.{key} = "{path}": there is no such file. It was there when the run began; '
-                f"say where it is now: --set section.{key}=FILE."
+                f'{run.path}: section.{key} = "{path}": there is no such file. It was there when the run'
+                f" began; say where it is now: --set section.{key}=FILE."
             )
         if (found := sha256(Path(path))) != expected:
             raise InputError(
-                f'{run.path}: section.{key} = "{path}" is not the file that the run was made with: its SHA-256 is {found[:12]}, that of '
-                f"the run's {expected[:12]}. Say where that is: --set section.{key}=FILE; on another image begin a new run, from a config."
+                f'{run.path}: section.{key} = "{path}" is not the file that the run was made with: its'
+                f" SHA-256 is {found[:12]}, that of "
+                f"the run's {expected[:12]}. Say where that is: --set section.{key}=FILE; on another image"
+                " begin a new run, from a config."
             )
 
 
-def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None) -> Config:
+def _checked(
+    raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None
+) -> Config:
     written = raw.get("schema")
     if isinstance(written, int) and written > SCHEMA:
-        raise InputError(f"{file}: schema = {written} is newer than this rdsolver reads, {SCHEMA}. Upgrade rdsolver to use it.")
+        raise InputError(
+            f"{file}: schema = {written} is newer than this rdsolver reads, {SCHEMA}. Upgrade rdsolver to"
+            " use it."
+        )
     own = _own(raw, file, allow_python, text)
     try:
         config = Config.model_validate(raw, context={"own": own})
@@ -362,7 +434,9 @@ def _checked(raw: dict[str, Any], file: str, overrides: Sequence[str], allow_pyt
 
 
 def _own(raw: dict[str, Any], file: str, allowed: bool, text: str | None) -> Own | None:
-    """What the Python file that a config names holds; None where it names none. Nothing of it is executed unless allowed.
+    """What the Python file that a config names holds; None where it names none.
+
+    Nothing of it is executed unless allowed.
 
     text: of that file, where a run kept it.
     """
@@ -372,8 +446,9 @@ def _own(raw: dict[str, Any], file: str, allowed: bool, text: str | None) -> Own
         return None
     if not allowed:
         raise InputError(
-            f"{file}: model.from asks to execute {reference.rpartition(':')[0] or reference}, and a Python file can do all that you can. "
-            "Read it; if you trust it, allow it: rdsolver run --allow-python CONFIG, in Python load_config(..., allow_python=True)."
+            f"{file}: model.from asks to execute {reference.rpartition(':')[0] or reference}, and a Python"
+            " file can do all that you can. Read it; if you trust it, allow it: rdsolver run --allow-python"
+            " CONFIG, in Python load_config(..., allow_python=True)."
         )
     from . import user_file  # with JAX
 
@@ -386,7 +461,10 @@ def _own(raw: dict[str, Any], file: str, allowed: bool, text: str | None) -> Own
 def schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors: quantities are numbers or text, each with its internal unit."""
     tree = Config.model_json_schema(by_alias=True)
-    rows = [*parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True), *parameters(tissue="artery")]
+    rows = [
+        *parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True),
+        *parameters(tissue="artery"),
+    ]
     by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}
     tree["$defs"]["Model"]["properties"]["parameters"]["properties"] = by_name
     _tell_units(tree)
@@ -416,12 +494,18 @@ def _keys_at(loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
 
 
 def _table(kind: Any, written: Any) -> type[Table] | None:
-    """The table where a key has this type, or a list of it; where it has several, the one of the kind that is written."""
+    """The table where a key has this type, or a list of it; where it has several, the one of the kind that is
+    written.
+    """
     if isinstance(kind, type) and issubclass(kind, Table):
         return kind
     tables = [table for k in get_args(kind) if (table := _table(k, written))]
     of_kind = written.get("kind") if isinstance(written, dict) else None
-    named = (table for table in tables if "kind" in table.model_fields and of_kind in get_args(table.model_fields["kind"].annotation))
+    named = (
+        table
+        for table in tables
+        if "kind" in table.model_fields and of_kind in get_args(table.model_fields["kind"].annotation)
+    )
     return next(named, tables[0] if tables else None)
 
 
@@ -432,7 +516,9 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
     try:
         bone = np.asarray(section, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"section = {shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x).") from None
+        raise InputError(
+            f"section = {shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x)."
+        ) from None
     voxel = table.voxel if isinstance(table, Image) else None
     edges = listed(table.spacing or voxel)
     if bone.ndim not in (2, 3) or len(edges) not in (1, bone.ndim):
@@ -442,7 +528,10 @@ def _given(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
         )
     thickness = table.thickness if bone.ndim == 2 else None
     if bone.ndim == 2 and thickness is None:
-        raise InputError('section.thickness is missing: a 2D array needs one. Give it in the config, for example thickness = "10 um".')
+        raise InputError(
+            "section.thickness is missing: a 2D array needs one. Give it in the config, for example thickness"
+            ' = "10 um".'
+        )
     spacing = tuple(edges * bone.ndim)[: bone.ndim]
     grid = Grid(bone.shape, spacing, borders=(table.borders,) * bone.ndim, thickness=thickness)
     return Section(grid, bone, np.ones(bone.shape, bool), {"kind": "array"}, bare)

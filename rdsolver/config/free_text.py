@@ -1,4 +1,6 @@
-"""Which keys of a table are free text, so that what stands there without quotes (--set, a CSV file) is text whatever it looks like."""
+"""Which keys of a table are free text, so that what stands there without quotes (--set, a CSV file) is text
+whatever it looks like.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ def _inside(kind: Any, part: str) -> Iterator[Any]:
     if get_origin(kind) is list and part.isdigit():
         yield from _kinds(get_args(kind)[0])
     elif isinstance(kind, type) and issubclass(kind, BaseModel):
-        yield from (each for name, f in kind.model_fields.items() if part == (f.alias or name) for each in _kinds(f.annotation))
+        yield from (
+            each
+            for name, f in kind.model_fields.items()
+            if part == (f.alias or name)
+            for each in _kinds(f.annotation)
+        )
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:

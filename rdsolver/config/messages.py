@@ -18,7 +18,10 @@ KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
 
 def message(file: str, faults: Iterable[Fault], overrides: Sequence[str]) -> str:
     """One paragraph each, of the first few."""
-    told = [f"{_where(file, key, overrides)}: {shortened(key)}{' ' if key else ''}{text}" for key, text in dict.fromkeys(faults)]
+    told = [
+        f"{_where(file, key, overrides)}: {shortened(key)}{' ' if key else ''}{text}"
+        for key, text in dict.fromkeys(faults)
+    ]
     more = [f"... and {len(told) - MOST_TOLD} more."] if len(told) > MOST_TOLD else []
     return "\n\n".join([*told[:MOST_TOLD], *more])
 
@@ -34,14 +37,19 @@ def faults(errors: Iterable[Any], keys_at: KeysAt) -> list[Fault]:
     for error in errors:
         loc = (*error["loc"], "kind") if error["type"].startswith("union_tag") else _without_tag(error["loc"])
         if error["type"] == "faults":
-            out += [(".".join(map(str, (*loc, *filter(None, [key])))), text) for key, text in error["ctx"]["faults"]]
+            out += [
+                (".".join(map(str, (*loc, *filter(None, [key])))), text)
+                for key, text in error["ctx"]["faults"]
+            ]
         else:
             out.append((".".join(map(str, loc)), _text(error, loc, keys_at)))
     return out
 
 
 def _without_tag(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """("section", "image", "voxel") -> ("section", "voxel"): pydantic puts the kind of a section into the path."""
+    """("section", "image", "voxel") -> ("section", "voxel"): pydantic puts the kind of a section into the
+    path.
+    """
     return (loc[0], *loc[2:]) if loc[:1] == ("section",) and len(loc) > 1 else loc
 
 
@@ -58,7 +66,9 @@ def _text(error: Any, loc: tuple[Any, ...], keys_at: KeysAt) -> str:
         case "union_tag_not_found":
             return f"is missing. {keys['kind']}"
         case "union_tag_invalid":
-            text = unknown("kind of section", context["tag"], context["expected_tags"].replace("'", "").split(", "))
+            text = unknown(
+                "kind of section", context["tag"], context["expected_tags"].replace("'", "").split(", ")
+            )
             return f"= {shown(context['tag'])} {text}"
         case "list_type" if isinstance(error["input"], dict):
             return f"is one table, and there may be several: write [[{loc[-1]}]] instead of [{loc[-1]}]."

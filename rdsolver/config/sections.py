@@ -1,4 +1,7 @@
-"""The kinds of [section] a config knows: generated, from a scan, a slab, an empty box. Each makes its Section."""
+"""The kinds of [section] a config knows: generated, from a scan, a slab, an empty box.
+
+Each makes its Section.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ class Made(Table):
     """What a section of any kind has."""
 
     coarsen: Annotated[int, Field(ge=1, le=1000)] = 1
-    """So many cells along each axis are made one, by volume averages, once the section is there: for quick runs on the same bone."""
+    """So many cells along each axis are made one, by volume averages, once the section is there: for quick
+    runs on the same bone.
+    """
 
 
 class Box(Made):
@@ -42,17 +47,36 @@ class Box(Made):
             if not length / self.spacing < MOST_CELLS:
                 yield (
                     f"size.{i}",
-                    f"= {length:g} um makes {length / self.spacing:.3g} cells of {self.spacing:g} um. Make the spacing coarser.",
+                    (
+                        f"= {length:g} um makes {length / self.spacing:.3g} cells of {self.spacing:g} um."
+                        " Make the spacing coarser."
+                    ),
                 )
                 continue
             cells = max(round(length / self.spacing), 1)
             if abs(length / self.spacing - cells) > 0.01:
                 nearest = cells * self.spacing
-                yield f"size.{i}", f'= {length:g} um is no multiple of the spacing, {self.spacing:g} um. The nearest is "{nearest:g} um".'
+                yield (
+                    f"size.{i}",
+                    f"= {length:g} um is no multiple of the spacing, {self.spacing:g} um. The nearest is"
+                    f' "{nearest:g} um".',
+                )
         if len(self.size) == 2 and self.thickness is None:
-            yield "thickness", 'is missing, and a 2D section needs one: counts are per mm3. Give it, for example thickness = "10 um".'
+            yield (
+                "thickness",
+                (
+                    "is missing, and a 2D section needs one: counts are per mm3. Give it, for example"
+                    ' thickness = "10 um".'
+                ),
+            )
         if len(self.size) == 3 and self.thickness is not None:
-            yield "thickness", f"= {self.thickness:g} um is given, and a block (three lengths in size) has none. Leave it out."
+            yield (
+                "thickness",
+                (
+                    f"= {self.thickness:g} um is given, and a block (three lengths in size) has none. Leave"
+                    " it out."
+                ),
+            )
 
     def grid(self) -> Grid:
         n = len(self.size)
@@ -114,7 +138,13 @@ class Rings(Box):
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
         if self.wall > self.radius:
-            yield "wall", f"= {self.wall:g} um is more than the radius, {self.radius:g} um. Give as much at most: then it is a nodule."
+            yield (
+                "wall",
+                (
+                    f"= {self.wall:g} um is more than the radius, {self.radius:g} um. Give as much at most:"
+                    " then it is a nodule."
+                ),
+            )
 
     def build(self) -> Section:
         return rings(self.grid(), self.radius, self.wall, self.count, self.seed)
@@ -141,13 +171,20 @@ class Image(Made):
     dataset: str | None = None
     """Of an HDF5 file."""
     channel: OneOfSeveral = None
-    """Of a file that holds several: its number from 0, or its name; "slices" if what it calls channels are the slices of a block."""
+    """Of a file that holds several: its number from 0, or its name; "slices" if what it calls channels are
+    the slices of a block.
+    """
     frame: OneOfSeveral = None
-    """The time of a file that holds several, a number from 0; "slices" if what it calls times are the slices of a block."""
+    """The time of a file that holds several, a number from 0; "slices" if what it calls times are the slices
+    of a block.
+    """
     voxel: Lengths | None = None
     """Edge of a voxel, or one per axis, for example "19.5 um"; needed when the file does not carry it."""
     threshold: Annotated[float | str, Quantity("1", words=("otsu", "binary", "fraction"))]
-    """What is bone: "otsu", a grey value (bone is brighter), "binary" or "fraction". It moves BV/TV by a fifth, so it has no default."""
+    """What is bone: "otsu", a grey value (bone is brighter), "binary" or "fraction".
+
+    It moves BV/TV by a fifth, so it has no default.
+    """
     field_of_view: str | None = None
     """"circle", or the path of a mask."""
     crop: list[list[int]] | None = None
@@ -164,7 +201,18 @@ class Image(Made):
     def build(self) -> Section:
         from ..images.load import section_from_image
 
-        keys = ("voxel", "dataset", "channel", "frame", "threshold", "crop", "denoise", "field_of_view", "spacing", "thickness")
+        keys = (
+            "voxel",
+            "dataset",
+            "channel",
+            "frame",
+            "threshold",
+            "crop",
+            "denoise",
+            "field_of_view",
+            "spacing",
+            "thickness",
+        )
         section = section_from_image(self.image, **{k: getattr(self, k) for k in keys})
         return replace(section, grid=replace(section.grid, borders=(self.borders,) * section.grid.ndim))
 

@@ -1,4 +1,6 @@
-"""The tables of a config file, one class each: every key is a field, with its meaning; every quantity is read where it enters."""
+"""The tables of a config file, one class each: every key is a field, with its meaning; every quantity is read
+where it enters.
+"""
 
 from __future__ import annotations
 
@@ -68,10 +70,14 @@ class Quantity:
         words = f" Or one of {', '.join(self.words)}." if self.words else ""
         return _faults([("", text + words)])
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         return json_quantity(self.unit, self.many)
 
 
@@ -94,11 +100,25 @@ Duration = Annotated[float, Quantity("d", above=0, most=LATEST)]
 def _names(value: Any) -> Any:
     if value == "all" or (isinstance(value, list) and all(isinstance(v, str) for v in value)):
         return value
-    raise _faults([("", f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or [] for none.')])
+    raise _faults(
+        [
+            (
+                "",
+                (
+                    f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or'
+                    " [] for none."
+                ),
+            )
+        ]
+    )
 
 
 def _one_of_several(value: Any) -> Any:
-    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if (
+        value is None
+        or isinstance(value, str)
+        or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    ):
         return value
     raise _faults([("", f'= {shown(value)} names none of several. Give its number, from 0, or "slices".')])
 
@@ -134,10 +154,16 @@ class Table(BaseModel):
 
 class Model(Table):
     name: Literal["bone", "artery", "lymph_node", "mammary"] = "bone"
-    """The tissue. Beyond bone: the same RANKL, OPG and drugs, with one stated response; presets that show a mechanism, no predictions."""
+    """The tissue.
+
+    Beyond bone: the same RANKL, OPG and drugs, with one stated response; presets that show a mechanism, no
+    predictions.
+    """
     from_: str | None = Field(default=None, alias="from")
-    """A model or an addition to the bone model, from your own Python file: "FILE.py:NAME" (docs/extend.md). Or, instead of the table,
-    model = "FILE.py:NAME"."""
+    """A model or an addition to the bone model, from your own Python file: "FILE.py:NAME" (docs/extend.md).
+
+    Or, instead of the table, model = "FILE.py:NAME".
+    """
     preset: Literal["human", "mouse"] = "human"
     """Whose numbers are the defaults."""
     membrane_rankl: bool = False
@@ -177,12 +203,24 @@ class DoseTable(Table):
         if self.at == []:
             yield "at", "= [] names no time. Give one or more, or leave this [[dose]] out."
         if self.every is None and self.at is None and self.lesion is None:
-            yield "at", 'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d" with times = 3.'
+            yield (
+                "at",
+                (
+                    'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d"'
+                    " with times = 3."
+                ),
+            )
         if (self.every is None) != (self.times is None):
             key = "times" if self.times is None else "every"
             yield key, 'is missing: a repeated dose needs both, for example every = "28 d", times = 3.'
         if self.every is not None and isinstance(self.at, list):
-            yield "at", f"= {self.at} is a list, and every is given too. Give the list alone, or the first time with every and times."
+            yield (
+                "at",
+                (
+                    f"= {self.at} is a list, and every is given too. Give the list alone, or the first time"
+                    " with every and times."
+                ),
+            )
 
     def schedule(self) -> list[float]:
         """When it is given, d; counted from the day of the lesion it waits for, if it does."""
@@ -204,7 +242,13 @@ class ChangeTable(Table):
 
     def faults(self) -> Iterator[Fault]:
         if self.until is not None and self.until <= self.at:
-            yield "until", f"= {self.until:g} d is not after at = {self.at:g} d. Give a later time, or none for a change that stays."
+            yield (
+                "until",
+                (
+                    f"= {self.until:g} d is not after at = {self.at:g} d. Give a later time, or none for a"
+                    " change that stays."
+                ),
+            )
 
 
 class BorderTable(Table):
@@ -215,16 +259,27 @@ class BorderTable(Table):
     value: float | str | None = None
     """Held at that side, for example "0.01 nM"; with `exchange`, what lies beyond it."""
     exchange: Annotated[float | None, Quantity("um/d", above=0)] = None
-    """Speed of the exchange with `value` beyond the side, for example "100 um/d" (default: none, the value holds at the side)."""
+    """Speed of the exchange with `value` beyond the side, for example "100 um/d" (default: none, the value
+    holds at the side).
+    """
     flux: float | str | None = None
     """What enters instead, for example "5 nM um/d"."""
 
     def faults(self) -> Iterator[Fault]:
         if (self.value is None) == (self.flux is None):
             both = "is given, and flux too" if self.flux is not None else "is missing"
-            yield "value", f'{both}. Give one: value = "0.01 nM" (held at the side, or beyond it with exchange), or flux = "5 nM um/d".'
+            yield (
+                "value",
+                (
+                    f'{both}. Give one: value = "0.01 nM" (held at the side, or beyond it with exchange), or'
+                    ' flux = "5 nM um/d".'
+                ),
+            )
         if self.exchange is not None and self.value is None:
-            yield "value", 'is missing: an exchange needs what lies beyond the side, for example value = "0 nM".'
+            yield (
+                "value",
+                'is missing: an exchange needs what lies beyond the side, for example value = "0 nM".',
+            )
 
     def border(self, unit: str) -> Border:
         axis, _, side = self.side.partition("-")
@@ -244,7 +299,9 @@ class TumourTable(Table):
     kind: Literal["metastasis", "myeloma"] = "metastasis"
     """Whose numbers are the defaults."""
     at: list[list[Length]] | None = None
-    """Centres of nests, y and x (z, y and x in a block) from the corner of the section, for example [["640 um", "640 um"]]."""
+    """Centres of nests, y and x (z, y and x in a block) from the corner of the section, for example [["640
+    um", "640 um"]].
+    """
     nests: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How many more are planted at random places in marrow."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -258,10 +315,22 @@ class TumourTable(Table):
 
     def faults(self) -> Iterator[Fault]:
         if not self.at and not self.nests and not self.spread:
-            yield "nests", 'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or spread = 0.01.'
+            yield (
+                "nests",
+                (
+                    'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or'
+                    " spread = 0.01."
+                ),
+            )
         for key in self.idle:
             if key in self.model_fields_set:
-                yield key, "has no effect: this tumour has no nest it would be of. Leave it out, or plant one by at or nests."
+                yield (
+                    key,
+                    (
+                        "has no effect: this tumour has no nest it would be of. Leave it out, or plant one by"
+                        " at or nests."
+                    ),
+                )
 
     @property
     def idle(self) -> tuple[str, ...]:
@@ -281,8 +350,18 @@ class Initial(Table):
 
     def faults(self) -> Iterator[Fault]:
         if (self.from_ is None) == (self.seed is None):
-            both = "is given, and seed too: a run that goes on has no start of its own" if self.from_ else "is missing"
-            yield "from", f'{both}. Give from = "other/run.h5" to go on from a run, or the seed of a random initial state.'
+            both = (
+                "is given, and seed too: a run that goes on has no start of its own"
+                if self.from_
+                else "is missing"
+            )
+            yield (
+                "from",
+                (
+                    f'{both}. Give from = "other/run.h5" to go on from a run, or the seed of a random initial'
+                    " state."
+                ),
+            )
 
 
 class TimeTable(Table):
@@ -295,14 +374,32 @@ class TimeTable(Table):
         if isinstance(self.save, list):
             late = [t for t in self.save if Instants(self.end)(t) > self.end]
             if late:
-                yield "save", f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or let the run last longer."
+                yield (
+                    "save",
+                    (
+                        f"holds {late[0]:g} d, after the end of the run ({self.end:g} d). Leave it out, or"
+                        " let the run last longer."
+                    ),
+                )
             if not self.save:
                 yield "save", '= [] holds no time. Give at least one, or an interval such as "1 d".'
             elif len(self.save) > MOST_SAVED:
-                yield "save", f"holds {len(self.save):,} times, and at most {MOST_SAVED:,} states are saved. Save fewer."
+                yield (
+                    "save",
+                    (
+                        f"holds {len(self.save):,} times, and at most {MOST_SAVED:,} states are saved. Save"
+                        " fewer."
+                    ),
+                )
         elif self.save is not None and not self.save >= self.end / MOST_SAVED > 0:
             many = f"at most {MOST_SAVED:,} saved states"
-            yield "save", f'= {self.save:g} d is too short an interval for {self.end:g} d: {many}. Give a longer one, such as "1 d".'
+            yield (
+                "save",
+                (
+                    f"= {self.save:g} d is too short an interval for {self.end:g} d: {many}. Give a longer"
+                    ' one, such as "1 d".'
+                ),
+            )
 
     def saved(self) -> list[float]:
         """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
@@ -316,16 +413,21 @@ class TimeTable(Table):
 
 class SolverTable(Table):
     integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
-    """tr-bdf2 is implicit, rkc2 explicit, etdrk4 exponential (a model of one's own in a whole box); auto takes the one whose
-    predicted work is least, and says which."""
+    """tr-bdf2 is implicit, rkc2 explicit, etdrk4 exponential (a model of one's own in a whole box); auto
+    takes the one whose predicted work is least, and says which.
+    """
     tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
     """Of each step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"
     """Of the arithmetic and of the file."""
     max_steps: Annotated[int | None, Field(ge=1)] = None
-    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep (default: none)."""
+    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep
+    (default: none).
+    """
     longest_step: Duration | None = None
-    """No step is longer, for example "2 h", so that none leaps over what comes and goes in rates that follow time (default: none)."""
+    """No step is longer, for example "2 h", so that none leaps over what comes and goes in rates that follow
+    time (default: none).
+    """
 
 
 class OutputTable(Table):

@@ -1,4 +1,7 @@
-"""The text of a config: TOML, changed by `--set`, with its paths made absolute. What the keys mean is config.py's business."""
+"""The text of a config: TOML, changed by `--set`, with its paths made absolute.
+
+What the keys mean is config.py's business.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,14 @@ QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
 DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
 
 
-def read(path: Path, overrides: Sequence[str] = (), takes_text: Callable[[str], bool] = lambda key: False) -> dict[str, Any]:
+def read(
+    path: Path, overrides: Sequence[str] = (), takes_text: Callable[[str], bool] = lambda key: False
+) -> dict[str, Any]:
     """The tables of a config file after the overrides ("key.path=value").
 
-    takes_text: whether a key is free text, which an override may leave without quotes whatever it looks like: title=2024.
-    Paths in the file count from its folder, paths in overrides from the current one. Raises InputError for a file that is
-    missing, unreadable or no TOML, and for an override that does not fit.
+    takes_text: whether a key is free text, which an override may leave without quotes whatever it looks like:
+    title=2024. Paths in the file count from its folder, paths in overrides from the current one. Raises
+    InputError for a file that is missing, unreadable or no TOML, and for an override that does not fit.
     """
     raw = _spelled_out(parse(path))
     _resolve(raw, path.parent.absolute())
@@ -33,7 +38,9 @@ def read(path: Path, overrides: Sequence[str] = (), takes_text: Callable[[str], 
     return raw
 
 
-def apply(raw: dict[str, Any], overrides: Sequence[str], takes_text: Callable[[str], bool] = lambda key: False) -> None:
+def apply(
+    raw: dict[str, Any], overrides: Sequence[str], takes_text: Callable[[str], bool] = lambda key: False
+) -> None:
     """Apply "key.path=value", in place; a relative path counts from the current folder."""
     for each in overrides:
         _apply(raw, each, takes_text)
@@ -52,17 +59,30 @@ def parse(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8-sig") as file:  # some editors begin UTF-8 with a mark
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST or DEEP.search(QUOTED.sub("k", text)):
-            what = f"has more than {LONGEST:,} characters" if len(text) > LONGEST else "has a key of more than 20 parts"
-            raise InputError(f"{path}: the file {what}, which is no config. Give the TOML file that describes the run.")
+            what = (
+                f"has more than {LONGEST:,} characters"
+                if len(text) > LONGEST
+                else "has a key of more than 20 parts"
+            )
+            raise InputError(
+                f"{path}: the file {what}, which is no config. Give the TOML file that describes the run."
+            )
         return tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. {_neighbours(path)}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: the file is not UTF-8 text. Save it as UTF-8, or give the TOML file that describes the run.") from None
+        raise InputError(
+            f"{path}: the file is not UTF-8 text. Save it as UTF-8, or give the TOML file that describes the"
+            " run."
+        ) from None
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror}). Give the TOML file that describes the run.") from None
+        raise InputError(
+            f"{path}: the file cannot be read ({error.strerror}). Give the TOML file that describes the run."
+        ) from None
     except RecursionError:
-        raise InputError(f"{path}: it is nested too deep. Give the TOML file that describes the run.") from None
+        raise InputError(
+            f"{path}: it is nested too deep. Give the TOML file that describes the run."
+        ) from None
     except ValueError as error:  # TOMLDecodeError, and of a number or date that Python does not take
         raise InputError(
             f"{path}: this is not valid TOML: {error}. Text and quantities stand in quotes, for example "
@@ -103,13 +123,18 @@ def _apply(raw: dict[str, Any], override: str, takes_text: Callable[[str], bool]
     """An override, in place."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.strip().split(".")):
-        raise InputError(f'--set {override}: give a key and a value, for example --set section.seed=2 or --set "dose.0.amount=1 mg/kg".')
+        raise InputError(
+            f"--set {override}: give a key and a value, for example --set section.seed=2 or --set"
+            ' "dose.0.amount=1 mg/kg".'
+        )
     key = key.strip()
     put(raw, key, value_of(text.strip(), takes_text(key)), f"--set {override}")
 
 
 def put(raw: dict[str, Any], key: str, value: Any, said: str) -> None:
-    """Set one dotted key, in place; tables and list entries on the way are made where they are missing. said: for a message."""
+    """Set one dotted key, in place; tables and list entries on the way are made where they are missing. said:
+    for a message.
+    """
     parts = key.split(".")
     place: Any = raw
     for part, following in pairwise(parts):
@@ -125,16 +150,22 @@ def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
     if not isinstance(place, list):
         raise InputError(f"{said}: {part!r} lies inside {place!r}, which is a value and holds no keys.")
     if not part.isdigit() or int(part) > len(place):
-        raise InputError(f"{said}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at the end.")
+        raise InputError(
+            f"{said}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at"
+            " the end."
+        )
     if int(part) == len(place):
         place.append(fresh)
     return place[int(part)]
 
 
 def value_of(text: str, free: bool = False) -> Any:
-    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg. free: text is wanted, and 2 is text too."""
+    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg. free: text is wanted, and 2 is
+    text too.
+    """
     try:
-        found = tomllib.loads(f"all = {{ value = {text} }}")  # so that a comment is no value, and is not dropped
+        # so that a comment is no value, and is not dropped
+        found = tomllib.loads(f"all = {{ value = {text} }}")
     except (ValueError, RecursionError):  # ValueError also of a number that Python does not take
         return text
     value = found["all"]["value"]

@@ -2,7 +2,8 @@
 
     model = "my_model.py:MY_MODEL"
 
-The object is a ReactionDiffusion, a whole model, or an Extension of the bone model; or it is called without an argument to give one.
+The object is a ReactionDiffusion, a whole model, or an Extension of the bone model; or it is called without
+an argument to give one.
 """
 
 from __future__ import annotations
@@ -39,13 +40,18 @@ def parted(reference: str) -> tuple[str, str]:
 
 
 def load(reference: str, text: str | None = None) -> Own:
-    """Execute a file and take the object that `reference` names, "FILE.py:NAME". text: of the file, as an earlier run kept it.
+    """Execute a file and take the object that `reference` names, "FILE.py:NAME". text: of the file, as an
+    earlier run kept it.
 
-    Raises InputError for a file that is missing or fails, naming its line, and for an object that is no model or is incomplete.
+    Raises InputError for a file that is missing or fails, naming its line, and for an object that is no model
+    or is incomplete.
     """
     file, name = parted(reference)
     if not name:
-        raise InputError(f"= {shown(reference)} names no object. Give the file and the name of the model in it: {file}:MY_MODEL.")
+        raise InputError(
+            f"= {shown(reference)} names no object. Give the file and the name of the model in it:"
+            f" {file}:MY_MODEL."
+        )
     source = _read(file) if text is None else Source(file, text)
     found = _executed(source, name)
     if not isinstance(found, KINDS) and callable(found):
@@ -66,7 +72,9 @@ def _read(file: str) -> Source:
         return Source(file, Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{file} cannot be read ({reason}). Give the path from the config's folder.") from None
+        raise InputError(
+            f"{file} cannot be read ({reason}). Give the path from the config's folder."
+        ) from None
 
 
 def _executed(source: Source, name: str) -> Any:
@@ -80,7 +88,11 @@ def _executed(source: Source, name: str) -> Any:
         raise InputError(f"the file fails. {traced(error, source.path)}") from error
     if not hasattr(module, name):
         models = [k for k, v in vars(module).items() if isinstance(v, KINDS)]
-        there = f"It holds {', '.join(models)}." if models else "It holds no model: make a ReactionDiffusion of that name."
+        there = (
+            f"It holds {', '.join(models)}."
+            if models
+            else "It holds no model: make a ReactionDiffusion of that name."
+        )
         raise InputError(f"{source.path} holds no {name}. {there}")
     return getattr(module, name)
 

@@ -1,4 +1,6 @@
-"""A config whose model comes from the user's own Python file: what such a run cannot have, and its translation."""
+"""A config whose model comes from the user's own Python file: what such a run cannot have, and its
+translation.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def faults(config: Config) -> Iterator[Fault]:
 
 
 def problem(config: Config, place: Section, common: dict[str, Any]) -> ModelProblem:
-    """The run in plain objects. Raises InputError where the model has no place, its start fails, or its integrator does not fit."""
+    """The run in plain objects.
+
+    Raises InputError where the model has no place, its start fails, or its integrator does not fit.
+    """
     model, initial = config.whole, config.initial
     assert model is not None
     found = ModelProblem.on(
@@ -39,9 +44,14 @@ def problem(config: Config, place: Section, common: dict[str, Any]) -> ModelProb
         **common,
     )
     if found.solver.integrator == "etdrk4" and not (found.mask.all() and not found.borders):
-        what = "a [[border]]" if found.borders else f"a mask (the model lives in {model.lives}, the field of view counts too)"
+        what = (
+            "a [[border]]"
+            if found.borders
+            else f"a mask (the model lives in {model.lives}, the field of view counts too)"
+        )
         raise InputError(
-            f'solver.integrator = "etdrk4" needs a whole box, and this run has {what}. Allowed here: "auto", "tr-bdf2", "rkc2".'
+            f'solver.integrator = "etdrk4" needs a whole box, and this run has {what}. Allowed here: "auto",'
+            ' "tr-bdf2", "rkc2".'
         )
     return found
 

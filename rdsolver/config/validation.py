@@ -1,4 +1,6 @@
-"""What a config must satisfy as a whole, before anything is computed: agents, times, parameters and their changes."""
+"""What a config must satisfy as a whole, before anything is computed: agents, times, parameters and their
+changes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from ..models.bone.parameters import parameters
 from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..problem import checks
 from ..problem.changes import in_force
-from ..problem.checks import bone_fields, bone_moving, changed_faults, dissociation, outside, own_moving, too_late
+from ..problem.checks import (
+    bone_fields,
+    bone_moving,
+    changed_faults,
+    dissociation,
+    outside,
+    own_moving,
+    too_late,
+)
 from ..problem.model_checks import TAKEN
 from ..units import number
 from ..utils.instants import SIMULTANEOUS, Instants
@@ -34,10 +44,18 @@ def _only(**part: Any) -> set[str]:
 
 PARTS = (
     (_only(tumour=True), "a tumour", "Plant one: [tumour] with nests = 1."),
-    (_only(bisphosphonate=True), "a bisphosphonate", 'Give a [[dose]] of it, or declare it: [[agent]] with name = "bisphosphonate".'),
+    (
+        _only(bisphosphonate=True),
+        "a bisphosphonate",
+        'Give a [[dose]] of it, or declare it: [[agent]] with name = "bisphosphonate".',
+    ),
     (_only(membrane=True), "RANKL on membranes", "Turn it on: model.membrane_rankl = true."),
     (_only(tissue="artery"), "tissue beyond bone", 'Choose one: model.name = "artery".'),
-    ({p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")}, "bone", 'Choose it: model.name = "bone".'),
+    (
+        {p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")},
+        "bone",
+        'Choose it: model.name = "bone".',
+    ),
 )
 """Parameters that a run may lack: what they belong to, and how to have it."""
 
@@ -96,13 +114,25 @@ def _borders(config: Config) -> Iterator[Fault]:
     allowed = moving(config)
     for i, border in enumerate(config.border):
         if border.field not in allowed:
-            yield f"border.{i}.field", f"= {shown(border.field)} {unknown('field that diffuses', border.field, allowed)}"
+            yield (
+                f"border.{i}.field",
+                f"= {shown(border.field)} {unknown('field that diffuses', border.field, allowed)}",
+            )
             continue
         if config.section.borders == "periodic":
-            yield f"border.{i}.side", '= "' + border.side + '" has no end: section.borders is "periodic". Make it "no-flux".'
+            yield (
+                f"border.{i}.side",
+                '= "' + border.side + '" has no end: section.borders is "periodic". Make it "no-flux".',
+            )
         if border.field in [b.field for b in config.border[:i] if b.side == border.side]:
-            yield f"border.{i}.side", f'= "{border.side}" has a condition on {border.field} already. Leave one of them out.'
-        for key, value, unit in (("value", border.value, allowed[border.field]), ("flux", border.flux, f"{allowed[border.field]} um/d")):
+            yield (
+                f"border.{i}.side",
+                f'= "{border.side}" has a condition on {border.field} already. Leave one of them out.',
+            )
+        for key, value, unit in (
+            ("value", border.value, allowed[border.field]),
+            ("flux", border.flux, f"{allowed[border.field]} um/d"),
+        ):
             if value is None:
                 continue
             try:
@@ -124,15 +154,26 @@ def _bone(config: Config) -> Iterator[Fault]:
     if config.section.kind == "box":
         bone = config.model.name == "bone"
         what = (
-            "bone, and the bone model needs some. Give trabecular, image or slab" if bone else "tissue, and this run needs it. Give rings"
+            "bone, and the bone model needs some. Give trabecular, image or slab"
+            if bone
+            else "tissue, and this run needs it. Give rings"
         )
         yield "section.kind", f'= "box" holds no {what}.'
     if config.model.name != "bone":
         yield from _beyond_bone(config)
     if config.solver.integrator == "etdrk4":
-        yield "solver.integrator", '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2", "rkc2".'
+        yield (
+            "solver.integrator",
+            (
+                '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2",'
+                ' "rkc2".'
+            ),
+        )
     if config.initial and config.initial.seed is not None:
-        yield "initial.seed", "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out."
+        yield (
+            "initial.seed",
+            "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out.",
+        )
 
 
 def _beyond_bone(config: Config) -> Iterator[Fault]:
@@ -163,7 +204,10 @@ def _agents(config: Config) -> Iterator[Fault]:
         if dose.agent in seen and dose.agent in LABELS:
             yield (
                 f"dose.{i}.agent",
-                f"= {shown(dose.agent)} is a name that {config.model.from_} has taken. Give its field or binder another one.",
+                (
+                    f"= {shown(dose.agent)} is a name that {config.model.from_} has taken. Give its field or"
+                    " binder another one."
+                ),
             )
     for i, agent in enumerate(config.agent):
         like = agent.like or agent.name
@@ -172,14 +216,25 @@ def _agents(config: Config) -> Iterator[Fault]:
                 key = "label" if agent.like in (None, BISPHOSPHONATE) else "like"
                 yield (
                     f"agent.{i}.{key}",
-                    "is given, and a bisphosphonate is no binder of RANKL. Leave it out, or give the drug another name.",
+                    (
+                        "is given, and a bisphosphonate is no binder of RANKL. Leave it out, or give the drug"
+                        " another name."
+                    ),
                 )
             continue
         if like not in LABELS:
-            key, what = ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
+            key, what = (
+                ("like", f"= {shown(like)}") if agent.like else ("like", f"is missing, and {agent.name}")
+            )
             yield f"agent.{i}.{key}", f"{what} {unknown('preset', like, LABELS)}"
-        elif agent.name in seen or own & {p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)}:
-            yield f"agent.{i}.name", f'= {shown(agent.name)} is taken already. Give the drug another name, for example "my_{agent.name}".'
+        elif agent.name in seen or own & {
+            p.name for b in config.agents if b.name == agent.name for p in binder_parameters(b)
+        }:
+            yield (
+                f"agent.{i}.name",
+                f"= {shown(agent.name)} is taken already. Give the drug another name, for example"
+                f' "my_{agent.name}".',
+            )
         seen |= {agent.name, f"rankl_{agent.name}"}
 
 
@@ -194,7 +249,11 @@ def _parameters(config: Config) -> Iterator[Fault]:
         elif row is None and (part := next((p for p in PARTS if name in p[0]), None)):
             yield key, f"belongs to {part[1]}, and this run has none. {part[2]}"
         elif row is None and drug and drug not in {a.name for a in config.agents}:
-            yield key, f'belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]] with name = "{drug}".'
+            yield (
+                key,
+                f"belongs to {drug}, and this run has none. Give a [[dose]] of it, or declare it: [[agent]]"
+                f' with name = "{drug}".',
+            )
         elif row is None:
             yield key, unknown("parameter", name, config.rows)
         else:
@@ -211,7 +270,10 @@ def _doses(config: Config) -> Iterator[Fault]:
     known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
     many = sum(d.times or len(listed(d.at)) for d in config.dose)
     if many > MOST_DOSES:
-        yield "dose", f"tables give {many:,} doses together, and at most {MOST_DOSES:,} are possible. Give fewer."
+        yield (
+            "dose",
+            f"tables give {many:,} doses together, and at most {MOST_DOSES:,} are possible. Give fewer.",
+        )
         return
     over = Instants(config.time.end).over
     for i, dose in enumerate(config.dose):
@@ -234,17 +296,28 @@ def _changes(config: Config) -> Iterator[Fault]:
     for i, change in enumerate(config.change):
         key = f"change.{i}.parameter"
         if change.parameter not in config.rows:
-            yield key, f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}"
+            yield (
+                key,
+                f"= {shown(change.parameter)} {unknown('parameter', change.parameter, changeable(config))}",
+            )
         elif reason := fixed(config, change.parameter):
-            yield key, f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed: {', '.join(changeable(config))}."
+            yield (
+                key,
+                (
+                    f"= {shown(change.parameter)} cannot change in time: it {reason}. Allowed:"
+                    f" {', '.join(changeable(config))}."
+                ),
+            )
         instant = Instants(config.time.end)
         if instant.over(change.at):
             yield f"change.{i}.at", too_late("the change", change.at, config.time.end)
         elif change.until is not None and change.until - change.at <= instant.within:
             yield (
                 f"change.{i}.until",
-                f"= {change.until!r} d is the same time as at = {change.at!r} d: within {SIMULTANEOUS:g} of the run, "
-                f"{instant.within:.2g} d. Give a later time, or leave this [[change]] out.",
+                (
+                    f"= {change.until!r} d is the same time as at = {change.at!r} d: within {SIMULTANEOUS:g}"
+                    f" of the run, {instant.within:.2g} d. Give a later time, or leave this [[change]] out."
+                ),
             )
 
 

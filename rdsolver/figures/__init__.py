@@ -8,5 +8,6 @@ try:
     import matplotlib as matplotlib
 except ValueError as error:  # of a setting of the environment; no figure here needs a window
     raise InputError(
-        f"Matplotlib does not start ({error}). MPLBACKEND is {os.environ.get('MPLBACKEND')}: unset it, or set it to agg."
+        f"Matplotlib does not start ({error}). MPLBACKEND is {os.environ.get('MPLBACKEND')}: unset it, or set"
+        " it to agg."
     ) from error

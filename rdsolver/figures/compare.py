@@ -20,15 +20,17 @@ from .timeseries import EDGE_HEIGHT, OBSERVABLES, Line, Panel, draw_panel, obser
 PANEL_HEIGHT = 0.85  # inches
 TITLE_HEIGHT = 0.16  # inches: a run in the legend
 MOST_PANELS = 8
-COLOURS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#767676")  # Okabe and Ito's, darker
+# Okabe and Ito's, darker
+COLOURS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#767676")
 """Of the runs; from the fifth on with dashes, so that no two look alike."""
 
 
 def compare(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
-    """Draw observables of several runs over each other; without names those of bone that all of them have, and that move.
+    """Draw observables of several runs over each other; without names those of bone that all of them have,
+    and that move.
 
-    Raises InputError for an unknown suffix, for fewer than two runs or more than eight, for a run that came to no step, and when
-    there is no observable that all runs have.
+    Raises InputError for an unknown suffix, for fewer than two runs or more than eight, for a run that came
+    to no step, and when there is no observable that all runs have.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -51,8 +53,18 @@ def compose(runs: Sequence[Run], names: Sequence[str] = ()) -> Figure:
         draw_panel(ax, np.zeros(0), panel)
     ends = [run.series["time"][[0, -1]] for run in runs]
     share_axis(figure, axes, min(a for a, _ in ends), max(b for _, b in ends))
-    handles = [Line2D([], [], label=title, **line.look) for title, line in zip(titles(runs), panels[0].lines, strict=True)]
-    figure.legend(handles=handles, loc="outside upper left", frameon=False, fontsize=7.5, handlelength=2.2, borderaxespad=0.2)
+    handles = [
+        Line2D([], [], label=title, **line.look)
+        for title, line in zip(titles(runs), panels[0].lines, strict=True)
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        frameon=False,
+        fontsize=7.5,
+        handlelength=2.2,
+        borderaxespad=0.2,
+    )
     return figure
 
 
@@ -70,9 +82,15 @@ def _shared(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     """The observables that are drawn."""
     common = [name for name in runs[0].series if name != "time" and all(name in run.series for run in runs)]
     if missing := [name for name in names if name not in common]:
-        raise InputError(f"--field {missing[0]}: not every run has this observable. All have: {', '.join(common) or 'none'}.")
+        raise InputError(
+            f"--field {missing[0]}: not every run has this observable. All have:"
+            f" {', '.join(common) or 'none'}."
+        )
     known = [name for name in OBSERVABLES if name in common] or common
-    found = list(dict.fromkeys(names)) or [n for n in known if any(np.ptp(run.series[n]) > 0 for run in runs)][:MOST_PANELS]
+    found = (
+        list(dict.fromkeys(names))
+        or [n for n in known if any(np.ptp(run.series[n]) > 0 for run in runs)][:MOST_PANELS]
+    )
     if not found:
         raise InputError("These runs have no observable in common that moves: there is nothing to compare.")
     return found
@@ -89,4 +107,6 @@ def _panel(runs: Sequence[Run], name: str) -> Panel:
         Line("", factor * run.series[name], colour, dashed=k >= 4, time=run.series["time"])
         for k, (run, colour) in enumerate(zip(runs, COLOURS, strict=False))
     )
-    return replace(model, lines=lines, marks=tuple(dict.fromkeys(chain.from_iterable(panel.marks for panel in own))))
+    return replace(
+        model, lines=lines, marks=tuple(dict.fromkeys(chain.from_iterable(panel.marks for panel in own)))
+    )

@@ -1,4 +1,6 @@
-"""What varies in a sweep and what is measured, as a figure needs them: numbers and groups, with units and names in print."""
+"""What varies in a sweep and what is measured, as a figure needs them: numbers and groups, with units and
+names in print.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from .timeseries import OBSERVABLES, Scale
 
 USUAL = ("ntx", "osteoclast_number", "bone_volume_fraction")
 SHOWN = ("min", "max", "end")  # of an observable that is asked for without more
-WORDS = {"end": "at the end", "min": "lowest", "max": "highest", "mean": "mean", "min_time": "day of lowest", "max_time": "day of highest"}
+WORDS = {
+    "end": "at the end",
+    "min": "lowest",
+    "max": "highest",
+    "mean": "mean",
+    "min_time": "day of lowest",
+    "max_time": "day of highest",
+}
 PER_CENT = ("bone_volume_fraction", "tumour_burden")
 MOST_GROUPS = 8
 LEAST_RATIO = 8  # of highest to lowest, for a logarithmic axis
@@ -22,7 +31,9 @@ LEAST_RATIO = 8  # of highest to lowest, for a logarithmic axis
 
 @dataclass(frozen=True)
 class Factor:
-    """key of the sweep; label with unit; values, one a run; levels: the different ones, in order; ordered: as they were given."""
+    """key of the sweep; label with unit; values, one a run; levels: the different ones, in order; ordered: as
+    they were given.
+    """
 
     key: str
     label: str
@@ -62,7 +73,9 @@ class Measure:
 
 
 def factors(sweep: Sweep) -> list[Factor]:
-    """What varies, numbers first; of columns that move together one: the label where it names texts or seeds, else a number."""
+    """What varies, numbers first; of columns that move together one: the label where it names texts or seeds,
+    else a number.
+    """
     found: list[Factor] = []
     keys = list(sweep.varied)
     said = {key: _short(key) for key in keys}
@@ -88,8 +101,12 @@ def _telling(one: Factor, other: Factor) -> Factor:
 
 
 def _together(one: Factor, other: Factor) -> bool:
-    """Whether each level of one goes with one level of the other; of two numbers, rising or falling with it (samples do neither)."""
-    pairs = np.unique(np.column_stack([np.unique(f.values, return_inverse=True)[1] for f in (one, other)]), axis=0)
+    """Whether each level of one goes with one level of the other; of two numbers, rising or falling with it
+    (samples do neither).
+    """
+    pairs = np.unique(
+        np.column_stack([np.unique(f.values, return_inverse=True)[1] for f in (one, other)]), axis=0
+    )
     if not len(pairs) == len(one.levels) == len(other.levels):
         return False
     steps = np.diff(pairs[:, 1])
@@ -111,10 +128,16 @@ def level_text(sweep: Sweep, factor: Factor, level: object) -> str:
 
 
 def observables(sweep: Sweep, names: Sequence[str]) -> list[str]:
-    """Those asked for, without what is taken of them; or the usual ones. Raises InputError for one that no run has."""
+    """Those asked for, without what is taken of them; or the usual ones.
+
+    Raises InputError for one that no run has.
+    """
     plain = list(dict.fromkeys(name.partition(".")[0] for name in names))
     if unknown := [name for name in plain if name not in sweep.observables]:
-        raise InputError(f"--field {unknown[0]}: no run of {sweep.folder} has it. They have: {', '.join(sweep.observables) or 'none'}.")
+        raise InputError(
+            f"--field {unknown[0]}: no run of {sweep.folder} has it. They have:"
+            f" {', '.join(sweep.observables) or 'none'}."
+        )
     return plain or [n for n in USUAL if n in sweep.observables] or list(sweep.observables)[:3]
 
 
@@ -135,7 +158,11 @@ def measure(sweep: Sweep, name: str, statistic: str) -> Measure:
     if statistic.endswith("_time"):
         return Measure(f"{label(sweep, name)[0]},\n{WORDS[statistic]} (d)", values, "zero")
     text, unit, factor = label(sweep, name)
-    return Measure(f"{style.with_unit(text, unit)},\n{WORDS[statistic]}", factor * values, OBSERVABLES.get(name, ("", "", "close"))[2])
+    return Measure(
+        f"{style.with_unit(text, unit)},\n{WORDS[statistic]}",
+        factor * values,
+        OBSERVABLES.get(name, ("", "", "close"))[2],
+    )
 
 
 def label(sweep: Sweep, name: str) -> tuple[str, str, float]:
@@ -150,5 +177,9 @@ def label(sweep: Sweep, name: str) -> tuple[str, str, float]:
 
 def telling(sweep: Sweep, name: str) -> str:
     """Which of end, minimum and maximum differs most between the runs."""
-    spread = {s: float(np.ptp(v[np.isfinite(v)])) for s in ("end", "min", "max") if np.isfinite(v := sweep.columns[f"{name}.{s}"]).any()}
+    spread = {
+        s: float(np.ptp(v[np.isfinite(v)]))
+        for s in ("end", "min", "max")
+        if np.isfinite(v := sweep.columns[f"{name}.{s}"]).any()
+    }
     return max(spread, key=spread.__getitem__, default="end")

@@ -1,4 +1,6 @@
-"""Maps: fields of a run at saved times, bone outlined over every one; a block as three orthogonal planes, and its surface."""
+"""Maps: fields of a run at saved times, bone outlined over every one; a block as three orthogonal planes, and
+its surface.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,30 @@ from matplotlib.figure import Figure, FigureBase
 from ..errors import InputError
 from ..output.reader import Run
 from . import style
-from .planes import Look, Slice, bounds, draw_bar, draw_bone, frame, look_of, name_plane, read, read_bone, slices_through
+from .planes import (
+    Look,
+    Slice,
+    bounds,
+    draw_bar,
+    draw_bone,
+    frame,
+    look_of,
+    name_plane,
+    read,
+    read_bone,
+    slices_through,
+)
 from .surface import SURFACE_HEIGHT, available, draw_surfaces
 
 MAP_HEIGHT = 2.1  # inches: the most that one map takes
-LEAST_WIDTH = 0.4  # inches: a map of a line of cells, or of a section nearly as narrow, is drawn wider than it is
-ROW_GAP = 0.14  # inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
+# inches: a map of a line of cells, or of a section nearly as narrow, is drawn wider than it is
+LEAST_WIDTH = 0.4
+# inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
+ROW_GAP = 0.14
 BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
 HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
-CAPTION_WIDTH = 1.6  # inches: of a line of cells along y on its own, so that what is said under it is not cut off
+# inches: of a line of cells along y on its own, so that what is said under it is not cut off
+CAPTION_WIDTH = 1.6
 LINE_HEIGHT = 0.9  # inches: of a line of cells along x, so that its colour bar has room for its label
 LETTER_WIDTH = 9  # points
 MOST_COLUMNS, MOST_ROWS = 6, 8  # on a page
@@ -30,14 +47,17 @@ Column = tuple[int, str]
 
 
 def maps(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Path:
-    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of its bone
-    where scikit-image is installed.
+    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of
+    its bone where scikit-image is installed.
 
     Raises InputError for an unknown suffix, or for more maps than fit on a page.
     """
     path = style.checked(path)
     if len(indices) > MOST_COLUMNS or len(names) > MOST_ROWS:
-        asked = f"{len(names)} fields at {len(indices)} times do not fit on a page of {MOST_ROWS} fields and {MOST_COLUMNS} times"
+        asked = (
+            f"{len(names)} fields at {len(indices)} times do not fit on a page of {MOST_ROWS} fields and"
+            f" {MOST_COLUMNS} times"
+        )
         raise InputError(f"{asked}. Choose with --field and --time, or take rdsolver movie.")
     with matplotlib.rc_context(style.RC):
         return style.save(compose(run, names, indices, point), path)
@@ -96,12 +116,22 @@ def draw_maps(
     for row, name in zip(axes, rows, strict=True):
         grey = run.of_bone and name == "bone"  # bone alone
         fields = [read(run[name], index, slices) for index, _ in columns]
-        look = looks[name] if looks is not None else look_of(run, name, (plane for planes in fields for plane in planes))
+        look = (
+            looks[name]
+            if looks is not None
+            else look_of(run, name, (plane for planes in fields for plane in planes))
+        )
         for ax, planes, bone in zip(row, fields, bones, strict=True):
             for part, plane, shape in zip(slices, planes, bone, strict=True):
                 draw_bone(ax, part, shape, outlined=not grey)
                 if not grey:
-                    ax.imshow(look.factor * plane, cmap=look.colours, norm=look.norm, extent=part.extent, origin="lower")
+                    ax.imshow(
+                        look.factor * plane,
+                        cmap=look.colours,
+                        norm=look.norm,
+                        extent=part.extent,
+                        origin="lower",
+                    )
             frame(ax, slices, stretched)
         if not grey:
             draw_bar(figure, row[-1], look, map_size(slices, len(columns))[0])
@@ -113,9 +143,24 @@ def draw_maps(
             continue
         ax.set_title(letter, loc="left", pad=3, weight="bold")
         at = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        ax.annotate(caption, (0, 1), (LETTER_WIDTH, 3), fontsize=style.RC["axes.titlesize"], annotation_clip=False, **at)
+        ax.annotate(
+            caption,
+            (0, 1),
+            (LETTER_WIDTH, 3),
+            fontsize=style.RC["axes.titlesize"],
+            annotation_clip=False,
+            **at,
+        )
     if stretched:
         said = f"{max(bounds(slices)):g} µm long, and drawn wider than it is"
-        axes[-1, 0].annotate(said, (0, 0), (0, -4), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=style.SMALL)
+        axes[-1, 0].annotate(
+            said,
+            (0, 0),
+            (0, -4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="top",
+            fontsize=style.SMALL,
+        )
     else:
         style.scale_bar(axes[-1, 0], slices[0].extent[1])

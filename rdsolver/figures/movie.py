@@ -28,10 +28,14 @@ SUFFIXES = (".mp4", ".gif")
 
 
 @homely
-def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], fps: int = 8) -> Path:
-    """Write a movie of fields, one under the other, one saved time a frame; of a block three planes through a cell.
+def movie(
+    run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], fps: int = 8
+) -> Path:
+    """Write a movie of fields, one under the other, one saved time a frame; of a block three planes through a
+    cell.
 
-    Raises InputError for an unknown suffix, when ffmpeg is missing for MP4, or when the file cannot be written.
+    Raises InputError for an unknown suffix, when ffmpeg is missing for MP4, or when the file cannot be
+    written.
     """
     write = _writer(path, fps)
     with writing(path), matplotlib.rc_context(RC):
@@ -40,7 +44,11 @@ def movie(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], po
 
 
 def frames(
-    run: Run, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], looks: Mapping[str, Look] | None = None
+    run: Run,
+    names: Sequence[str],
+    indices: Sequence[int],
+    point: tuple[int, ...],
+    looks: Mapping[str, Look] | None = None,
 ) -> Iterator[Figure]:
     """One figure, drawn anew for each saved time, so that only the moment changes from frame to frame.
 
@@ -63,13 +71,18 @@ def planes(run: Run, name: str, indices: Sequence[int], slices: Sequence[Slice])
 
 def _writer(path: Path, fps: int) -> Callable[[Path, Iterator[Figure], int], None]:
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f'{path}: a movie cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.')
+        raise InputError(
+            f'{path}: a movie cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.'
+        )
     if not 0 < fps <= 60:
         raise InputError(f"--fps {fps:g} must be above 0 and at most 60 frames a second.")
     if path.suffix.lower() == ".gif":
         return _gif
     if not FFMpegWriter.isAvailable():
-        raise InputError(f"{path}: MP4 needs the program ffmpeg, which is not installed. Install it, or give a name that ends in .gif.")
+        raise InputError(
+            f"{path}: MP4 needs the program ffmpeg, which is not installed. Install it, or give a name that"
+            " ends in .gif."
+        )
     return _mp4
 
 
@@ -87,7 +100,9 @@ def _gif(path: Path, figures: Iterator[Figure], fps: int) -> None:
 
 
 def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
-    """Figures as pictures with one palette for all, in which every colour counts alike, however few pixels it has."""
+    """Figures as pictures with one palette for all, in which every colour counts alike, however few pixels it
+    has.
+    """
     drawn = []
     for figure in figures:
         figure.set_dpi(dpi)
@@ -98,9 +113,12 @@ def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
     there = np.zeros(64**3, bool)
     for key in keys:
         there[key] = True
-    kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2  # every colour that occurs, once
+    # every colour that occurs, once
+    kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2
     chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(256 - len(FIXED)).getpalette() or []
-    palette = np.vstack([np.reshape(chosen, (-1, 3))[: 256 - len(FIXED)], *(255 * np.array([to_rgb(c)]) for c in FIXED)]).round()
+    palette = np.vstack(
+        [np.reshape(chosen, (-1, 3))[: 256 - len(FIXED)], *(255 * np.array([to_rgb(c)]) for c in FIXED)]
+    ).round()
     nearest = np.zeros(64**3, "u1")
     nearest[there] = KDTree(palette).query(kinds)[1]
     found = [Image.fromarray(nearest[key]) for key in keys]

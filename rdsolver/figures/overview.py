@@ -1,5 +1,6 @@
-"""One figure that answers "what happened?": three moments of a run as maps (of a line of cells as profiles), and under them what
-was measured over time."""
+"""One figure that answers "what happened?": three moments of a run as maps (of a line of cells as profiles),
+and under them what was measured over time.
+"""
 
 from __future__ import annotations
 
@@ -40,23 +41,34 @@ def overview(run: Run, path: Path) -> Path:
 
 
 def compose(run: Run) -> Figure:
-    """The overview as a figure: maps on top where a time was saved, profiles of a line of cells, and time series under them where a step
-    was made."""
+    """The overview as a figure: maps on top where a time was saved, profiles of a line of cells, and time
+    series under them where a step was made.
+    """
     shown = moments(run) if len(run) else []
     measured = len(run.series["time"]) > 0 and len(timeseries.panels(run)) > 0
     if not shown and not measured:
-        raise InputError(f"{run.file.filename} holds neither a saved time nor a step: there is nothing to draw.")
+        raise InputError(
+            f"{run.file.filename} holds neither a saved time nor a step: there is nothing to draw."
+        )
     rows = telling(run)
     along = profile.line(run)
     slices = slices_through(run, most_active(run, [m.index for m in shown])) if shown and not along else []
-    heights = [profile.height(len(rows)) if along else maps.height(slices, len(shown), len(rows))] if shown else []
+    heights = (
+        [profile.height(len(rows)) if along else maps.height(slices, len(shown), len(rows))] if shown else []
+    )
     heights += [timeseries.height(run)] if measured else []
     figure = Figure((style.WIDTH, sum(heights)), layout="constrained")
     parts = iter(np.ravel(figure.subfigures(len(heights), height_ratios=heights, squeeze=False)))
     if shown:
         columns = [(m.index, f"{m.caption}, day {round(m.time, 1):g}") for m in shown]
         if along:
-            profile.draw_profiles(next(parts), run, [(k, f"{'abc'[i]}: {text}") for i, (k, text) in enumerate(columns)], rows, along=along)
+            profile.draw_profiles(
+                next(parts),
+                run,
+                [(k, f"{'abc'[i]}: {text}") for i, (k, text) in enumerate(columns)],
+                rows,
+                along=along,
+            )
         else:
             maps.draw_maps(next(parts), run, columns, rows, slices)
     if measured:
@@ -68,9 +80,9 @@ def compose(run: Run) -> Figure:
 def moments(run: Run) -> list[Moment]:
     """The saved times that tell the run: before the first dose, at the nadir of NTX, at the end.
 
-    Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when half of what the
-    series went through is done), the end. Where two of them are the same, or NTX moved less than 1e-3, half-way stands in for
-    the turn. Fewer than three saved times give as many moments.
+    Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when
+    half of what the series went through is done), the end. Where two of them are the same, or NTX moved less
+    than 1e-3, half-way stands in for the turn. Fewer than three saved times give as many moments.
     """
     times = run.times
     if not len(times):
@@ -78,7 +90,9 @@ def moments(run: Run) -> list[Moment]:
     doses = [d["time"] for d in run.provenance.get("doses", []) if d["time"] < times[-1]]
     first = max(int(np.searchsorted(times, min(doses) + 1e-9, "right")) - 1, 0) if doses else 0
     last = len(times) - 1
-    start = "start" if not doses else "before the dose" if times[first] <= min(doses) + 1e-9 else "first saved"
+    start = (
+        "start" if not doses else "before the dose" if times[first] <= min(doses) + 1e-9 else "first saved"
+    )
     captions = {first: [start]}
     turn = _turn(run, times[first], bool(doses))
     if turn is not None and first < last:
@@ -116,8 +130,14 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
 
 
 def _half(run: Run) -> float | None:
-    """When half of the way is behind that the series went, up and down, each relative to its range, d; None when none moved."""
-    values = [v for name, v in run.series.items() if name != "time" and len(v) and np.ptp(v) > EVENTLESS * np.abs(v).max()]
+    """When half of the way is behind that the series went, up and down, each relative to its range, d; None
+    when none moved.
+    """
+    values = [
+        v
+        for name, v in run.series.items()
+        if name != "time" and len(v) and np.ptp(v) > EVENTLESS * np.abs(v).max()
+    ]
     if not values:
         return None
     gone = np.cumsum(sum(np.abs(np.diff(v, prepend=v[0])) / np.ptp(v) for v in values))
@@ -129,7 +149,9 @@ def _nearest(times: np.ndarray, t: float) -> int:
 
 
 def telling(run: Run) -> list[str]:
-    """The fields that are drawn: those that tell a run of bone or another tissue, or any that was saved; of other models a few."""
+    """The fields that are drawn: those that tell a run of bone or another tissue, or any that was saved; of
+    other models a few.
+    """
     known = [name for name in ("tumour", "osteoclasts", "response", "rankl") if name in run]
     if not run.of_bone and "response" not in run:
         return list(run)[:MOST_ROWS]
@@ -137,8 +159,9 @@ def telling(run: Run) -> list[str]:
 
 
 def most_active(run: Run, indices: Sequence[int]) -> tuple[int, ...]:
-    """The cell with most osteoclasts (or most of what was saved instead) at the first of some saved times; of another model the
-    cell farthest from the mean where the field is first uneven."""
+    """The cell with most osteoclasts (or most of what was saved instead) at the first of some saved times; of
+    another model the cell farthest from the mean where the field is first uneven.
+    """
     if run.of_bone:
         name = "osteoclasts" if "osteoclasts" in run else telling(run)[0]
         field = np.nan_to_num(run[name][indices[0]], nan=-1)

@@ -1,4 +1,6 @@
-"""Planes of a run: which of its cells a map shows, how they are read, their colours, and one plane drawn with the outline of bone."""
+"""Planes of a run: which of its cells a map shows, how they are read, their colours, and one plane drawn with
+the outline of bone.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ LABEL_WIDTH = 24  # letters in a line of a label on its side
 
 
 class Slice(NamedTuple):
-    """A plane of a run on a map: its cells, where it lies (um: left, right, foot, top), where two others cross it (x, y), its axes."""
+    """A plane of a run on a map: its cells, where it lies (um: left, right, foot, top), where two others
+    cross it (x, y), its axes.
+    """
 
     cells: tuple[int | slice, ...]
     turned: bool
@@ -41,7 +45,9 @@ class Look(NamedTuple):
 
 
 def slices_through(run: Run, point: tuple[int, ...]) -> list[Slice]:
-    """A section as it is; of a block the three planes through a point, unfolded: xy, to its right zy, under it xz."""
+    """A section as it is; of a block the three planes through a point, unfolded: xy, to its right zy, under
+    it xz.
+    """
     lengths = [n * h for n, h in zip(run.shape, run.spacing, strict=True)]
     everything = slice(None)
     if len(run.shape) == 2:
@@ -52,8 +58,12 @@ def slices_through(run: Run, point: tuple[int, ...]) -> list[Slice]:
     right, under = width + gap, -gap - depth
     return [
         Slice((z, everything, everything), False, (0, width, 0, height), (at_x, at_y), "xy"),
-        Slice((everything, everything, x), True, (right, right + depth, 0, height), (right + at_z, at_y), "zy"),
-        Slice((everything, y, everything), False, (0, width, under, under + depth), (at_x, under + at_z), "xz"),
+        Slice(
+            (everything, everything, x), True, (right, right + depth, 0, height), (right + at_z, at_y), "zy"
+        ),
+        Slice(
+            (everything, y, everything), False, (0, width, under, under + depth), (at_x, under + at_z), "xz"
+        ),
     ]
 
 
@@ -74,12 +84,17 @@ def read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray]
     if run.of_bone and "bone" in run:
         return read(run["bone"], index, slices)
     bone = run.saved_cells(run.reference["bone"]) if "bone" in run.reference else np.zeros(run.shape)
-    return read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)  # it shows where a model does not live, too
+    # it shows where a model does not live, too
+    return read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)
 
 
 def look_of(run: Run, name: str, planes: Iterable[np.ndarray]) -> Look:
-    """One look for all planes of a field that are shown together; of another model than bone's linear, from zero where it comes near."""
-    spans = [(float(v.min()), float(v.max())) for v in (plane[np.isfinite(plane)] for plane in planes) if v.size]
+    """One look for all planes of a field that are shown together; of another model than bone's linear, from
+    zero where it comes near.
+    """
+    spans = [
+        (float(v.min()), float(v.max())) for v in (plane[np.isfinite(plane)] for plane in planes) if v.size
+    ]
     lo, hi = min((a for a, _ in spans), default=0.0), max((b for _, b in spans), default=0.0)
     if -EVENTLESS * hi < lo < 0:  # within the tolerance of a density
         lo = 0.0
@@ -106,11 +121,14 @@ def _norm(name: str, lo: float, hi: float) -> Normalize:
 
 
 def draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool = True) -> None:
-    """Bone as a calm grey shape; its outline and the traces of other planes lie above whatever is drawn over it."""
+    """Bone as a calm grey shape; its outline and the traces of other planes lie above whatever is drawn over
+    it.
+    """
     left, right, foot, top = part.extent
     ax.imshow(bone, cmap=style.BONE_MAP, vmin=0, vmax=1, extent=part.extent, origin="lower")
     if outlined and np.any(bone < 0.5) and np.any(bone > 0.5):
-        y, x = (np.r_[0, np.arange(n) + 0.5, n] / n for n in bone.shape)  # out to the borders of the outer cells
+        # out to the borders of the outer cells
+        y, x = (np.r_[0, np.arange(n) + 0.5, n] / n for n in bone.shape)
         at = left + x * (right - left), foot + y * (top - foot)
         outline = ax.contour(*at, np.pad(bone, 1, "edge"), [0.5], colors=style.INK, linewidths=0.5)
         outline.set_path_effects([withStroke(linewidth=1.3, foreground=style.OUTLINE)])
@@ -135,13 +153,25 @@ def name_plane(ax: Axes, part: Slice) -> None:
     left, _, _, top = part.extent
     if part.name:
         box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.8}
-        ax.annotate(part.name, (left, top), (2, -2), textcoords="offset points", va="top", fontsize=style.SMALL, bbox=box)
+        ax.annotate(
+            part.name,
+            (left, top),
+            (2, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=style.SMALL,
+            bbox=box,
+        )
 
 
 def frame(ax: Axes, slices: Sequence[Slice], stretched: bool = False) -> None:
-    """Axes without ticks or frame, as large as the slices together. stretched: to the room there is, not to scale."""
+    """Axes without ticks or frame, as large as the slices together. stretched: to the room there is, not to
+    scale.
+    """
     left, right, foot, top = bounds(slices)
-    ax.set(xlim=(left, right), ylim=(foot, top), aspect="auto" if stretched else "equal", xticks=[], yticks=[])
+    ax.set(
+        xlim=(left, right), ylim=(foot, top), aspect="auto" if stretched else "equal", xticks=[], yticks=[]
+    )
     ax.set_anchor("W")
     ax.spines[:].set_visible(False)
     ax.patch.set_visible(False)

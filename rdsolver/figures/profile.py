@@ -22,14 +22,24 @@ MOST_TIMES = 12
 LEAST_CELLS = 3  # in a ring, whose mean says nothing with fewer
 
 
-def profile(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], centre: Sequence[float], along: str | None = None) -> Path:
-    """Draw the mean of fields over rings (shells) around a centre (um), or along an axis: one panel a field, one line a saved time.
+def profile(
+    run: Run,
+    path: Path,
+    names: Sequence[str],
+    indices: Sequence[int],
+    centre: Sequence[float],
+    along: str | None = None,
+) -> Path:
+    """Draw the mean of fields over rings (shells) around a centre (um), or along an axis: one panel a field,
+    one line a saved time.
 
     Raises InputError for an unknown suffix or axis, or for more times than can be told apart.
     """
     path = style.checked(path)
     if len(indices) > MOST_TIMES:
-        raise InputError(f"{len(indices)} times are more than {MOST_TIMES} lines on one axis. Choose fewer with --time.")
+        raise InputError(
+            f"{len(indices)} times are more than {MOST_TIMES} lines on one axis. Choose fewer with --time."
+        )
     with matplotlib.rc_context(style.RC):
         return style.save(compose(run, names, indices, centre, along), path)
 
@@ -40,7 +50,9 @@ def line(run: Run) -> str | None:
     return long[0] if len(long) == 1 else None
 
 
-def compose(run: Run, names: Sequence[str], indices: Sequence[int], centre: Sequence[float], along: str | None = None) -> Figure:
+def compose(
+    run: Run, names: Sequence[str], indices: Sequence[int], centre: Sequence[float], along: str | None = None
+) -> Figure:
     """The profiles as a figure."""
     figure = Figure((0.72 * style.WIDTH, height(len(names))), layout="constrained")
     columns = [(k, f"day {round(float(run.times[k]), 2):g}") for k in indices]
@@ -70,21 +82,38 @@ def draw_profiles(
         factor, unit = style.in_print(run[name].unit, largest)
         for (at, values), shade, (_, caption) in zip(lines, shades, columns, strict=True):
             alone = np.isfinite(values).sum() == 1
-            ax.plot(at, factor * values, color=shade, label=caption, marker="o" if alone else "", markersize=3)
+            ax.plot(
+                at, factor * values, color=shade, label=caption, marker="o" if alone else "", markersize=3
+            )
         _dress(ax, fill(style.with_unit(run[name].label, unit), LABEL_WIDTH))
     if along:
         axes[-1].set_xlabel(f"{along} (µm)" if line(run) else f"{along} (µm), mean over the other axes")
     else:
         axes[-1].set_xlim(left=0)
-        axes[-1].set_xlabel(f"distance (µm) from {', '.join(f'{axis} {p:.0f}' for axis, p in zip(run.axes, centre, strict=True))} µm")
+        axes[-1].set_xlabel(
+            "distance (µm) from"
+            f" {', '.join(f'{axis} {p:.0f}' for axis, p in zip(run.axes, centre, strict=True))} µm"
+        )
     figure.align_ylabels(axes)
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=7, handlelength=1.4, columnspacing=1.2)
+    axes[0].legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=6,
+        frameon=False,
+        fontsize=7,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
 
 
-def radial(run: Run, name: str, index: int, centre: Sequence[float], width: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (um) and mean of a field in rings one cell (or `width` um) wide around a centre (um); NaN with too few cells.
+def radial(
+    run: Run, name: str, index: int, centre: Sequence[float], width: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (um) and mean of a field in rings one cell (or `width` um) wide around a centre (um); NaN with
+    too few cells.
 
-    Cells outside the field of view do not count. Rings that reach beyond the saved cells are the part that lies within.
+    Cells outside the field of view do not count. Rings that reach beyond the saved cells are the part that
+    lies within.
     """
     width = max(run.spacing) if width is None else width
     squares = [(run.centres(axis) - p) ** 2 for axis, p in zip(run.axes, centre, strict=True)]
@@ -94,7 +123,9 @@ def radial(run: Run, name: str, index: int, centre: Sequence[float], width: floa
     ring = (distance[seen] / width).astype(int)
     counts = np.bincount(ring, minlength=1)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(ring, values[seen], minlength=1) / np.where(counts >= min(LEAST_CELLS, counts.max()), counts, np.nan)
+        mean = np.bincount(ring, values[seen], minlength=1) / np.where(
+            counts >= min(LEAST_CELLS, counts.max()), counts, np.nan
+        )
     return (np.arange(len(counts)) + 0.5) * width, mean
 
 

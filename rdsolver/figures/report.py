@@ -1,4 +1,6 @@
-"""One page that tells what was run and what came out: self-contained HTML, without network, for one run or several side by side."""
+"""One page that tells what was run and what came out: self-contained HTML, without network, for one run or
+several side by side.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
     """Write the page. names: fields on the slider (default: those that tell the run).
 
-    Raises InputError for more runs than can be told apart, for another suffix than .html, when a field was not saved, when the
-    page would be over 20 MB, or when it cannot be written.
+    Raises InputError for more runs than can be told apart, for another suffix than .html, when a field was
+    not saved, when the page would be over 20 MB, or when it cannot be written.
     """
     checked(path)
     if len(runs) > len(COLOURS):
@@ -54,7 +56,10 @@ def checked(path: Path) -> None:
 def write(text: str, path: Path) -> Path:
     """Write a page. Raises InputError for one over 20 MB, or when it cannot be written."""
     if len(text.encode()) > LIMIT:
-        raise InputError(f"{path} would have {len(text.encode()) / 1e6:.0f} MB, over {LIMIT / 1e6:.0f}. Choose fewer fields with --field.")
+        raise InputError(
+            f"{path} would have {len(text.encode()) / 1e6:.0f} MB, over {LIMIT / 1e6:.0f}. Choose fewer"
+            " fields with --field."
+        )
     with writing(path):
         path.write_text(text, encoding="utf-8")
     return path
@@ -88,7 +93,11 @@ def page(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
         _section("Solver", heads, map(_solver, runs)),
         _section("Budgets", heads, map(_budgets, runs)),
         _section("Parameters", heads, map(_parameters, runs)),
-        _section("Configuration", heads, (_folded("as resolved", f"<pre>{_safe(json.dumps(run.config, indent=1))}</pre>") for run in runs)),
+        _section(
+            "Configuration",
+            heads,
+            (_folded("as resolved", f"<pre>{_safe(json.dumps(run.config, indent=1))}</pre>") for run in runs),
+        ),
         f'<script type="application/json" id="data">{_json(data)}</script>',
         f"<script>{_asset('report.js')}</script></body></html>\n",
     ]
@@ -99,23 +108,42 @@ def _data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
     """What the script draws: frames by field, days of the frames, and the observables of all runs."""
     for name in names:
         if not any(name in run for run in runs):
-            raise InputError(f"--field {name}: none of these runs saved it. Saved: {', '.join(dict.fromkeys(n for r in runs for n in r))}.")
-    fields = [[n for n in names or overview.telling(run) if n in run] if len(run.times) else [] for run in runs]
+            raise InputError(
+                f"--field {name}: none of these runs saved it. Saved:"
+                f" {', '.join(dict.fromkeys(n for r in runs for n in r))}."
+            )
+    fields = [
+        [n for n in names or overview.telling(run) if n in run] if len(run.times) else [] for run in runs
+    ]
     room = max(MOST_FRAMES // max(sum(map(len, fields)), 1), 2)
     views = [_view(run, room) if shown else None for run, shown in zip(runs, fields, strict=True)]
     looks = {}
-    for name in dict.fromkeys(chain.from_iterable(fields)):  # one scale for all runs, so that they can be compared
-        of = [(run, view) for run, view, shown in zip(runs, views, fields, strict=True) if view and name in shown]
+    # one scale for all runs, so that they can be compared
+    for name in dict.fromkeys(chain.from_iterable(fields)):
+        of = [
+            (run, view)
+            for run, view, shown in zip(runs, views, fields, strict=True)
+            if view and name in shown
+        ]
         parts = (planes(run, name, indices, slices_through(run, point)) for run, (indices, point) in of)
         looks[name] = look_of(of[0][0], name, chain.from_iterable(parts))
     found = []
     for run, shown, view, colour in zip(runs, fields, views, COLOURS, strict=False):
         indices, point = view or ([], ())
-        images = {name: [_png(p) for p in pictures(frames(run, [name], indices, point, looks), MAP_DPI)] for name in shown}
-        found.append({"colour": colour, "days": [round(float(run.times[k]), 6) for k in indices], "frames": images})
+        images = {
+            name: [_png(p) for p in pictures(frames(run, [name], indices, point, looks), MAP_DPI)]
+            for name in shown
+        }
+        found.append(
+            {"colour": colour, "days": [round(float(run.times[k]), 6) for k in indices], "frames": images}
+        )
     ends = [run.series["time"][[0, -1]] for run in runs if len(run.series["time"])]
     span = [float(min((a for a, _ in ends), default=0)), float(max((b for _, b in ends), default=1))]
-    return {"runs": found, "span": span, "observables": [o for name in _observed(runs) if (o := _observable(runs, name))]}
+    return {
+        "runs": found,
+        "span": span,
+        "observables": [o for name in _observed(runs) if (o := _observable(runs, name))],
+    }
 
 
 def _view(run: Run, room: int) -> tuple[list[int], tuple[int, ...]]:
@@ -152,7 +180,12 @@ def _observable(runs: Sequence[Run], name: str) -> dict[str, Any] | None:
         low, high = (low if low == 0 else low - margin), high + margin
     run = next(run for run in runs if name in run.series)
     unit = run.series.unit(name)
-    return {"label": style.with_unit(run.series.label(name), "" if unit == "1" else unit), "range": [low, high], "log": log, "lines": lines}
+    return {
+        "label": style.with_unit(run.series.label(name), "" if unit == "1" else unit),
+        "range": [low, high],
+        "log": log,
+        "lines": lines,
+    }
 
 
 def _overview(run: Run) -> str:
@@ -167,9 +200,15 @@ def _overview(run: Run) -> str:
 
 def _told(run: Run) -> str:
     text = describe(run)
-    short = [line for line in text.splitlines() if line.startswith(("title", "status", "section", "saved", "seed"))]
+    short = [
+        line for line in text.splitlines() if line.startswith(("title", "status", "section", "saved", "seed"))
+    ]
     width = len(text.splitlines()[0]) - len(run.title)
-    short += [f"{'dose':{width}}{course.text}, from day {course.times[0]:g}" for course in courses(run)] if len(run.series["time"]) else []
+    short += (
+        [f"{'dose':{width}}{course.text}, from day {course.times[0]:g}" for course in courses(run)]
+        if len(run.series["time"])
+        else []
+    )
     return f"<pre>{_safe(chr(10).join(short))}</pre>{_folded('all that the file says', f'<pre>{_safe(text)}</pre>')}"
 
 
@@ -182,9 +221,14 @@ def _warnings(run: Run) -> str:
 
 
 def _solver(run: Run) -> str:
-    told = {name: run.provenance.get(name) for name in ("integrator", "integrator_choice", "tolerance", "precision", "device", "wall_time")}
+    told = {
+        name: run.provenance.get(name)
+        for name in ("integrator", "integrator_choice", "tolerance", "precision", "device", "wall_time")
+    }
     told |= {name: value for name, value in run.summary.items() if not isinstance(value, dict)}
-    return _table((), ((name.replace("_", " "), _number(value)) for name, value in told.items() if value is not None))
+    return _table(
+        (), ((name.replace("_", " "), _number(value)) for name, value in told.items() if value is not None)
+    )
 
 
 def _budgets(run: Run) -> str:
@@ -193,14 +237,20 @@ def _budgets(run: Run) -> str:
     if not budgets:
         return "<p>none kept</p>"
     columns = list(dict.fromkeys(column for terms in budgets.values() for column in terms))
-    rows = [(name, *(_number(terms.get(column, "–")) for column in columns)) for name, terms in budgets.items()]
+    rows = [
+        (name, *(_number(terms.get(column, "–")) for column in columns)) for name, terms in budgets.items()
+    ]
     return _table(("", *(f"{c}, relative" if c == "imbalance" else c for c in columns)), rows)
 
 
 def _parameters(run: Run) -> str:
     columns = ("name", "value", "unit", "meaning", "source", "mark")
     rows = [[_number(row.get(column, "")) for column in columns] for row in run.parameter_table]
-    return _folded(f"{len(rows)} parameters with their sources", _table(columns, rows)) if rows else "<p>none kept</p>"
+    return (
+        _folded(f"{len(rows)} parameters with their sources", _table(columns, rows))
+        if rows
+        else "<p>none kept</p>"
+    )
 
 
 def _section(title: str, heads: Sequence[str], bodies: Iterable[str]) -> str:
@@ -208,7 +258,9 @@ def _section(title: str, heads: Sequence[str], bodies: Iterable[str]) -> str:
 
 
 def _columns(heads: Sequence[str], bodies: Iterable[str]) -> str:
-    cells = (f"<div>{head if len(heads) > 1 else ''}{body}</div>" for head, body in zip(heads, bodies, strict=True))
+    cells = (
+        f"<div>{head if len(heads) > 1 else ''}{body}</div>" for head, body in zip(heads, bodies, strict=True)
+    )
     return f'<div class="runs">{"".join(cells)}</div>'
 
 

@@ -1,4 +1,6 @@
-"""The look that all figures share: type, colours, units in print, scale bars, and how a figure becomes a file."""
+"""The look that all figures share: type, colours, units in print, scale bars, and how a figure becomes a
+file.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ _FINER = {"nM": "pM"}
 
 
 def _veil(name: str) -> Colormap:
-    """Dark where there is much (perceptually uniform), transparent where there is nothing, so that bone shows through."""
+    """Dark where there is much (perceptually uniform), transparent where there is nothing, so that bone shows
+    through.
+    """
     colours = matplotlib.colormaps[name](np.linspace(0.12, 0.88, 256))
     colours[:, 3] = np.clip(np.linspace(0, 2.5, 256), 0, 0.95)
     return ListedColormap(colours, "veil").with_extremes(bad=(0, 0, 0, 0))
@@ -73,7 +77,9 @@ def checked(path: Path) -> Path:
     """The path of a figure. Raises InputError when its suffix names no format that a figure can have."""
     path = at_home(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f'{path}: a figure cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.')
+        raise InputError(
+            f'{path}: a figure cannot be written as "{path.suffix}". Allowed: {", ".join(SUFFIXES)}.'
+        )
     return path
 
 
@@ -113,6 +119,17 @@ def scale_bar(axes: Axes, width: float) -> None:
     length = max(k * power for k in (1, 2, 5) if k * power <= width / 3)
     under = offset_copy(axes.get_xaxis_transform(), axes.get_figure(root=True), y=-6, units="points")
     x = axes.get_xlim()[0]
-    axes.plot([x, x + length], [0, 0], transform=under, color=INK, linewidth=2, solid_capstyle="butt", clip_on=False)
+    axes.plot(
+        [x, x + length], [0, 0], transform=under, color=INK, linewidth=2, solid_capstyle="butt", clip_on=False
+    )
     text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
-    axes.annotate(text, (x + length, 0), (4, 0), xycoords=under, textcoords="offset points", fontsize=7, va="center", color=INK)
+    axes.annotate(
+        text,
+        (x + length, 0),
+        (4, 0),
+        xycoords=under,
+        textcoords="offset points",
+        fontsize=7,
+        va="center",
+        color=INK,
+    )

@@ -32,22 +32,30 @@ def available() -> bool:
 
 
 def draw_surfaces(figure: FigureBase, run: Run, columns: Sequence[tuple[int, str]]) -> None:
-    """Where the bone fraction is half, at each (index, caption); raises InputError when scikit-image is not installed."""
+    """Where the bone fraction is half, at each (index, caption); raises InputError when scikit-image is not
+    installed.
+    """
     look = look_of(run, "osteoclasts", (run["osteoclasts"][k] for k, _ in columns))
     opaque = ListedColormap([_over(c, style.BONE) for c in look.colours(np.linspace(0, 1, 256))])
     look = Look(look.factor, Normalize(0, look.norm.vmax), opaque, look.label)
-    axes: list[Any] = list(figure.subplots(1, len(columns), squeeze=False, subplot_kw={"projection": "3d"})[0])
+    axes: list[Any] = list(
+        figure.subplots(1, len(columns), squeeze=False, subplot_kw={"projection": "3d"})[0]
+    )
     for ax, (index, _) in zip(axes, columns, strict=True):
         _draw(ax, run, run["bone"][index], look.factor * run["osteoclasts"][index], look)
     draw_bar(figure, axes[-1], look, (style.WIDTH - 1) / len(columns))
 
 
 def triangles(bone: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Marching cubes at half: corners (n, 3) in um, z y x from the centre of the first cell, and faces (m, 3)."""
+    """Marching cubes at half: corners (n, 3) in um, z y x from the centre of the first cell, and faces (m,
+    3).
+    """
     try:
         from skimage.measure import marching_cubes
     except ImportError as e:
-        raise InputError(f"The surface of bone needs scikit-image, which is not installed. {install('figures')}.") from e
+        raise InputError(
+            f"The surface of bone needs scikit-image, which is not installed. {install('figures')}."
+        ) from e
     closed = np.pad(np.nan_to_num(bone), 1)  # cut faces of bone are closed
     if closed.max() <= 0.5:
         return np.zeros((0, 3)), np.zeros((0, 3), int)
@@ -68,13 +76,19 @@ def _draw(ax: Axes3D, run: Run, bone: np.ndarray, cells: np.ndarray, look: Look)
     middles = corners[faces].mean(1) / run.spacing
     field = np.nan_to_num(cells)
     steps = np.array([[0, 0, 0], *(sign * REACH * np.eye(3)[k] for k in range(3) for sign in (-1, 1))])
-    near = np.max([map_coordinates(field, (middles + step).T, order=1, mode="nearest") for step in steps], axis=0)
+    near = np.max(
+        [map_coordinates(field, (middles + step).T, order=1, mode="nearest") for step in steps], axis=0
+    )
     points = (corners + np.asarray(run.spacing) / 2)[faces][..., ::-1]  # x y z
     normals = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    shade = LightSource(azdeg=225, altdeg=40).shade_normals(normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12))
+    shade = LightSource(azdeg=225, altdeg=40).shade_normals(
+        normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
+    )
     colours = look.colours(look.norm(near))
     colours[:, :3] *= (1 - LIT + LIT * np.clip(shade, 0, 1))[:, None]
-    ax.add_collection3d(Poly3DCollection(points, facecolors=colours, edgecolors="none", antialiaseds=False, rasterized=True))
+    ax.add_collection3d(
+        Poly3DCollection(points, facecolors=colours, edgecolors="none", antialiaseds=False, rasterized=True)
+    )
 
 
 def _draw_box(ax: Axes3D, lengths: Sequence[float]) -> None:
@@ -86,7 +100,9 @@ def _draw_box(ax: Axes3D, lengths: Sequence[float]) -> None:
             if np.count_nonzero(a != b) == 1 and tuple(a) < tuple(b):
                 ax.plot(*np.transpose([a, b]), color=style.FAINT, linewidth=0.5, zorder=0)
     text = " × ".join(f"{n:g}" for n in (width, height, depth))
-    ax.text2D(0.0, 1.0, f"{text} µm", transform=ax.transAxes, fontsize=style.SMALL, va="top", color=style.QUIET)
+    ax.text2D(
+        0.0, 1.0, f"{text} µm", transform=ax.transAxes, fontsize=style.SMALL, va="top", color=style.QUIET
+    )
 
 
 def _over(colour: np.ndarray, ground: str) -> np.ndarray:

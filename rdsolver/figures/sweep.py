@@ -1,4 +1,6 @@
-"""Figures of a sweep: dose-response, response surface, series as bands, and what depends on which sampled value."""
+"""Figures of a sweep: dose-response, response surface, series as bands, and what depends on which sampled
+value.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,11 @@ PANEL, EDGE = 1.55, 0.5  # inches: a row of panels, an axis
 
 
 def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str] = ()) -> Path:
-    """Draw one figure of a sweep. kind: one of KINDS (default: by what varies); names: observables, as ntx or ntx.min.
+    """Draw one figure of a sweep. kind: one of KINDS (default: by what varies); names: observables, as ntx or
+    ntx.min.
 
-    Raises InputError for an unknown suffix, kind or observable, when nothing finished, or when what varies does not fit the kind.
+    Raises InputError for an unknown suffix, kind or observable, when nothing finished, or when what varies
+    does not fit the kind.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -51,8 +55,12 @@ def compose(sweep: Sweep, kind: str, names: Sequence[str] = ()) -> Figure:
     if kind not in KINDS:
         raise InputError(f"--kind {kind} is not known for a sweep. Allowed: {', '.join(KINDS)}.")
     if not sweep.finished.any():
-        raise InputError(f"{sweep.folder}: none of its {len(sweep)} runs has finished. There is nothing to draw.")
-    return {"dose-response": _dose_response, "surface": _surface, "bands": _bands, "scatter": _scatter}[kind](sweep, names)
+        raise InputError(
+            f"{sweep.folder}: none of its {len(sweep)} runs has finished. There is nothing to draw."
+        )
+    return {"dose-response": _dose_response, "surface": _surface, "bands": _bands, "scatter": _scatter}[kind](
+        sweep, names
+    )
 
 
 def _numbers(sweep: Sweep, kind: str, least: int) -> list[Factor]:
@@ -60,7 +68,8 @@ def _numbers(sweep: Sweep, kind: str, least: int) -> list[Factor]:
     if len(found) < least:
         varied = ", ".join(sweep.varied) or "nothing"
         raise InputError(
-            f"--kind {kind} needs {least} number{'s' * (least > 1)} that vary, and {sweep.folder} varies {varied}. Take bands."
+            f"--kind {kind} needs {least} number{'s' * (least > 1)} that vary, and {sweep.folder} varies"
+            f" {varied}. Take bands."
         )
     return found
 
@@ -69,7 +78,7 @@ def _on_grid(x: Factor, y: Factor) -> bool:
     return len({*zip(x.values.tolist(), y.values.tolist(), strict=True)}) == len(x.levels) * len(y.levels)
 
 
-# --- one number ------------------------------------------------------------------------------------------------------------
+# --- one number ---------------------------------------------------------------------------------------------
 
 
 def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
@@ -85,7 +94,10 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
     figure = Figure((style.WIDTH, PANEL * rows + EDGE + legend_height(groups)), layout="constrained")
     axes = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
     for ax, what in zip(axes, shown, strict=False):
-        half = [_respond(ax, x, what, g, MARKS[k], aside * (k - (len(groups) - 1) / 2)) for k, g in enumerate(groups)]
+        half = [
+            _respond(ax, x, what, g, MARKS[k], aside * (k - (len(groups) - 1) / 2))
+            for k, g in enumerate(groups)
+        ]
         dress(ax, what, max(half))
         scale(ax.xaxis, x)
     for ax in axes[len(shown) - columns : len(shown)]:  # the lowest of each column
@@ -98,27 +110,45 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
 
 
 def _respond(ax: Axes, x: Factor, what: Measure, group: Group, mark: str, aside: float) -> float:
-    """aside: points by which a group stands beside the others, so that intervals do not lie on each other. Returns the largest half width
-    of an interval."""
+    """aside: points by which a group stands beside the others, so that intervals do not lie on each other.
+
+    Returns the largest half width of an interval.
+    """
     root = ax.get_figure(root=True)
     place = ax.transData + ScaledTranslation(aside / 72, 0, root.dpi_scale_trans) if root else ax.transData
     known, look = group.members & np.isfinite(what.values), {"marker": mark, "transform": place}
-    ax.scatter(x.values[known], what.values[known], 9, facecolors="none", edgecolors=group.colour, linewidths=0.6, alpha=0.7, **look)
+    ax.scatter(
+        x.values[known],
+        what.values[known],
+        9,
+        facecolors="none",
+        edgecolors=group.colour,
+        linewidths=0.6,
+        alpha=0.7,
+        **look,
+    )
     of_level = [(float(v), what.values[known & (x.values == v)]) for v in x.levels]
     of_level = [(v, of) for v, of in of_level if len(of)]
     if len(of_level) > 12 and all(len(of) == 1 for _, of in of_level):
         return 0.0  # samples: points alone
     at, mean = np.array([v for v, _ in of_level]), np.array([of.mean() for _, of in of_level])
-    half = [stats.t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / len(of) ** 0.5 if len(of) > 1 else np.nan for _, of in of_level]
-    ax.errorbar(at, mean, half, color=group.colour, linewidth=1.1, elinewidth=0.9, capsize=1.8, markersize=2.6, **look)
+    half = [
+        stats.t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / len(of) ** 0.5 if len(of) > 1 else np.nan
+        for _, of in of_level
+    ]
+    ax.errorbar(
+        at, mean, half, color=group.colour, linewidth=1.1, elinewidth=0.9, capsize=1.8, markersize=2.6, **look
+    )
     return max((float(h) for h in half if np.isfinite(h)), default=0.0)
 
 
-# --- two numbers -----------------------------------------------------------------------------------------------------------
+# --- two numbers --------------------------------------------------------------------------------------------
 
 
 def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Means over replicates, as cells of a grid or between scattered points; a row a level of what else varies."""
+    """Means over replicates, as cells of a grid or between scattered points; a row a level of what else
+    varies.
+    """
     numbers = _numbers(sweep, "surface", 2)
     x, y = sorted(numbers, key=lambda f: -len(f.levels))[:2]
     groups = groups_of(sweep, colouring(sweep, x, y))
@@ -150,15 +180,27 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
 
 def _chosen(sweep: Sweep, name: str) -> list[Measure]:
     """One measure an observable: what is asked for, or what differs most."""
-    return measures(sweep, [name], (telling(sweep, name.partition(".")[0]),) if name.partition(".")[0] in sweep.observables else ())
+    return measures(
+        sweep,
+        [name],
+        (telling(sweep, name.partition(".")[0]),) if name.partition(".")[0] in sweep.observables else (),
+    )
 
 
 def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, ends: dict[str, Any]) -> Any:
     """Cells where the values lie on a grid, else straight lines between the points."""
-    points = {(a, b): what.values[known & (x.values == a) & (y.values == b)] for a in x.levels for b in y.levels} if _on_grid(x, y) else {}
+    points = (
+        {(a, b): what.values[known & (x.values == a) & (y.values == b)] for a in x.levels for b in y.levels}
+        if _on_grid(x, y)
+        else {}
+    )
     if points:
-        mean = np.array([[of.mean() if len(of := points[a, b]) else np.nan for a in x.levels] for b in y.levels])
-        return ax.pcolormesh(_edges(x), _edges(y), mean, cmap=style.FIELD_MAP, edgecolors="white", linewidth=0.4, **ends)
+        mean = np.array(
+            [[of.mean() if len(of := points[a, b]) else np.nan for a in x.levels] for b in y.levels]
+        )
+        return ax.pcolormesh(
+            _edges(x), _edges(y), mean, cmap=style.FIELD_MAP, edgecolors="white", linewidth=0.4, **ends
+        )
     if known.sum() < 3:
         return None
     levels = np.linspace(ends["vmin"], ends["vmax"], 13)
@@ -176,7 +218,7 @@ def _edges(factor: Factor) -> np.ndarray:
     return np.exp(edges) if log else edges
 
 
-# --- over time -------------------------------------------------------------------------------------------------------------
+# --- over time ----------------------------------------------------------------------------------------------
 
 
 def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
@@ -197,7 +239,12 @@ def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
         for ax, (_, inside, _) in zip(row, columns, strict=True):
             for _, members, colour in groups:
                 _band(ax, time, curves[members & inside & sweep.finished], colour)
-        dress(row[0], Measure(fill(style.with_unit(text, unit), 16), curves, OBSERVABLES.get(name, ("", "", "close"))[2]))
+        dress(
+            row[0],
+            Measure(
+                fill(style.with_unit(text, unit), 16), curves, OBSERVABLES.get(name, ("", "", "close"))[2]
+            ),
+        )
         for ax in row[1:]:
             ax.spines[["top", "right"]].set_visible(False)
     for ax, (text, _, _) in zip(axes[0], columns, strict=True):
@@ -220,11 +267,13 @@ def _band(ax: Axes, time: np.ndarray, curves: np.ndarray, colour: str) -> None:
     ax.plot(time[known], median, color=colour, linewidth=1.2)
 
 
-# --- samples ---------------------------------------------------------------------------------------------------------------
+# --- samples ------------------------------------------------------------------------------------------------
 
 
 def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Each measure against each number that varies, with Spearman's rank correlation over all points of a panel."""
+    """Each measure against each number that varies, with Spearman's rank correlation over all points of a
+    panel.
+    """
     numbers = _numbers(sweep, "scatter", 1)
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
     strongest = sorted(numbers, key=lambda x: -max(abs(_rank(x, m)) for m in shown))[:MOST_INPUTS]
@@ -238,15 +287,21 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
         for ax, x in zip(row, inputs, strict=True):
             for k, (_, members, colour) in enumerate(groups):
                 of = members & known
-                ax.scatter(x.values[of], what.values[of], 7, color=colour, marker=MARKS[k], alpha=0.6, linewidths=0)
+                ax.scatter(
+                    x.values[of], what.values[of], 7, color=colour, marker=MARKS[k], alpha=0.6, linewidths=0
+                )
             ax.spines[["top", "right"]].set_visible(False)
             scale(ax.xaxis, x, few=True)
-            ax.set_title(f"ρ = {_rank(x, what):+.2f}".replace("-", "−"), fontsize=style.SMALL, color=style.QUIET, pad=2)
+            ax.set_title(
+                f"ρ = {_rank(x, what):+.2f}".replace("-", "−"), fontsize=style.SMALL, color=style.QUIET, pad=2
+            )
         dress(row[0], what)
     for ax, x in zip(axes[-1], inputs, strict=True):
         ax.set_xlabel(fill(x.label, 18))
     if len(inputs) < len(numbers):
-        figure.suptitle(f"the {len(inputs)} of {len(numbers)} numbers that act most", fontsize=7.5, color=style.QUIET)
+        figure.suptitle(
+            f"the {len(inputs)} of {len(numbers)} numbers that act most", fontsize=7.5, color=style.QUIET
+        )
     legend(figure, groups, MARKS)
     return figure
 

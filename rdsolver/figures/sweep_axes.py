@@ -35,7 +35,9 @@ class Group(NamedTuple):
 
 def colouring(sweep: Sweep, *shown: Factor) -> Factor | None:
     """What is told apart by colour beside what has an axis: texts first, and few enough."""
-    rest = sorted((f for f in factors(sweep) if f.key not in {x.key for x in shown}), key=lambda f: f.is_number)
+    rest = sorted(
+        (f for f in factors(sweep) if f.key not in {x.key for x in shown}), key=lambda f: f.is_number
+    )
     few = [f for f in rest if len(f.levels) <= MOST_GROUPS]
     return few[0] if few else None
 
@@ -47,7 +49,10 @@ def groups_of(sweep: Sweep, by: Factor | None) -> list[Group]:
     levels = by.levels
     shades = [to_hex(c) for c in style.FIELD_MAP(np.linspace(0, 0.85, len(levels)))]
     colours = shades if by.is_number else COLOURS[1:] + COLOURS[:1]
-    return [Group(level_text(sweep, by, level), by.values == level, colour) for level, colour in zip(levels, colours, strict=False)]
+    return [
+        Group(level_text(sweep, by, level), by.values == level, colour)
+        for level, colour in zip(levels, colours, strict=False)
+    ]
 
 
 def _in_a_line(groups: Sequence[Group]) -> int:
@@ -62,7 +67,10 @@ def legend_height(groups: Sequence[Group]) -> float:
 def legend(figure: Figure, groups: Sequence[Group], marks: str = "") -> None:
     if len(groups) > 1:
         shapes = marks or " " * len(groups)
-        handles = [Line2D([], [], color=g.colour, marker=m, markersize=4, label=g.text) for g, m in zip(groups, shapes, strict=False)]
+        handles = [
+            Line2D([], [], color=g.colour, marker=m, markersize=4, label=g.text)
+            for g, m in zip(groups, shapes, strict=False)
+        ]
         look = {"frameon": False, "fontsize": 7.5, "handlelength": 2.2, "borderaxespad": 0.2}
         figure.legend(handles=handles, loc="outside upper left", ncols=_in_a_line(groups), **look)
 
@@ -70,7 +78,8 @@ def legend(figure: Figure, groups: Sequence[Group], marks: str = "") -> None:
 def dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
     """Axis, label and scale of a measure.
 
-    beyond: what intervals need; no more than the span of the values is given to it, as those of two replicates are wide.
+    beyond: what intervals need; no more than the span of the values is given to it, as those of two
+    replicates are wide.
     """
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylabel("\n".join(fill(line, LABEL_WIDTH) for line in what.label.split("\n")))
@@ -90,7 +99,9 @@ def dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
 
 
 def scale(axis: XAxis | YAxis, factor: Factor, few: bool = False) -> None:
-    """The scale and the ends of a number's axis, with a tick at each level unless there is little room (few) or there are many."""
+    """The scale and the ends of a number's axis, with a tick at each level unless there is little room (few)
+    or there are many.
+    """
     levels, log, options = factor.levels, factor.scale == "log", {}
     ends = np.log(levels[[0, -1]]) if log else levels[[0, -1]].astype(float)
     ends += 0.07 * np.ptp(ends) * np.array([-1, 1])

@@ -1,4 +1,6 @@
-"""One page about a sweep: what varied, how many runs finished, figures, the table, what failed, and the parameters all share."""
+"""One page about a sweep: what varied, how many runs finished, figures, the table, what failed, and the
+parameters all share.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ DPI = 130
 def report(sweep: Sweep, path: Path, names: Sequence[str] = ()) -> Path:
     """Write the page. names: observables of the figures and the table (default: the usual ones).
 
-    Raises InputError for another suffix than .html, an observable that no run has, or when the page cannot be written.
+    Raises InputError for another suffix than .html, an observable that no run has, or when the page cannot be
+    written.
     """
     checked(path)
     return write(page(sweep, names), path)
@@ -44,12 +47,18 @@ def page(sweep: Sweep, names: Sequence[str] = ()) -> str:
         f'<body style="--runs:1"><h1>{title}</h1><p>{len(sweep)} runs: {_safe(told)}</p>',
         "<h2>What varied</h2>",
         _table(("", "levels", "values"), _varied(sweep)),
-        *(_section(kind.replace("-", " ").capitalize(), [""], [image]) for kind, image in _figures(sweep, names)),
+        *(
+            _section(kind.replace("-", " ").capitalize(), [""], [image])
+            for kind, image in _figures(sweep, names)
+        ),
         _section("Runs", [""], [_runs(sweep, names)]),
         _section("Not finished", [""], [_failed(sweep)]),
         _section("Parameters", [""], [_shared(sweep)]),
         "<h2>Configuration</h2>",
-        _folded("the base that all runs share", f"<pre>{_safe(json.dumps(sweep.design['base'], indent=1, ensure_ascii=False))}</pre>"),
+        _folded(
+            "the base that all runs share",
+            f"<pre>{_safe(json.dumps(sweep.design['base'], indent=1, ensure_ascii=False))}</pre>",
+        ),
         "</body></html>\n",
     ]
     return "\n".join(parts)
@@ -59,9 +68,17 @@ def _varied(sweep: Sweep) -> Iterator[tuple[str, str, str]]:
     for factor in factors(sweep):
         levels = factor.levels
         if len(levels) <= MOST_LEVELS:
-            yield factor.label, str(len(levels)), ", ".join(level_text(sweep, factor, level) for level in levels)
+            yield (
+                factor.label,
+                str(len(levels)),
+                ", ".join(level_text(sweep, factor, level) for level in levels),
+            )
         else:
-            ends = f"{_number(float(levels[0]))} to {_number(float(levels[-1]))}" if factor.is_number else f"{levels[0]}, {levels[1]}, ..."
+            ends = (
+                f"{_number(float(levels[0]))} to {_number(float(levels[-1]))}"
+                if factor.is_number
+                else f"{levels[0]}, {levels[1]}, ..."
+            )
             yield factor.label, str(len(levels)), f"{ends} {factor.unit}".rstrip()
     if "replicate" in sweep.columns:
         yield "replicate", str(sweep.columns["replicate"].max()), "with seeds of their own"
@@ -78,16 +95,26 @@ def _figures(sweep: Sweep, names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _runs(sweep: Sweep, names: Sequence[str]) -> str:
-    shown = [f"{name}.{statistic}" for name in observables(sweep, names) for statistic in ("end", "min", "max")]
+    shown = [
+        f"{name}.{statistic}" for name in observables(sweep, names) for statistic in ("end", "min", "max")
+    ]
     columns = ["name", *sweep.design["columns"], "status", "wall_time", "steps", *shown]
     heads = [style.with_unit(c, _unit(sweep, c)) for c in columns]
     rows = [[_cell(sweep.columns[c][i]) for c in columns] for i in range(min(len(sweep), MOST_ROWS))]
-    more = f"<p>The first {MOST_ROWS:,} of {len(sweep):,}; summary.csv holds all.</p>" if len(sweep) > MOST_ROWS else ""
+    more = (
+        f"<p>The first {MOST_ROWS:,} of {len(sweep):,}; summary.csv holds all.</p>"
+        if len(sweep) > MOST_ROWS
+        else ""
+    )
     return _folded(f"{len(rows)} runs, as in summary.csv", more + _table(heads, rows))
 
 
 def _unit(sweep: Sweep, column: str) -> str:
-    unit = "s" if column == "wall_time" else sweep.units.get(column) or sweep.units.get(column.rpartition(".")[0], "1")
+    unit = (
+        "s"
+        if column == "wall_time"
+        else sweep.units.get(column) or sweep.units.get(column.rpartition(".")[0], "1")
+    )
     return style.in_print(unit, 0)[1]
 
 
@@ -110,6 +137,8 @@ def _shared(sweep: Sweep) -> str:
     name = sweep.names[int(np.argmax(sweep.finished))]
     try:
         with sweep[name] as run:
-            return f"<p>As in run {_safe(name)}; what varies stands in the table of runs.</p>{_parameters(run)}"
+            return (
+                f"<p>As in run {_safe(name)}; what varies stands in the table of runs.</p>{_parameters(run)}"
+            )
     except InputError as error:
         return f"<p>{_safe(str(error))}</p>"

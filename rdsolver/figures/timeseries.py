@@ -56,13 +56,18 @@ class Line:
 
     @property
     def look(self) -> dict[str, Any]:
-        return {"color": self.colour, "linestyle": (0, (3, 1.2)) if self.dashed else "-", "linewidth": 1.1 if self.dashed else 1.4}
+        return {
+            "color": self.colour,
+            "linestyle": (0, (3, 1.2)) if self.dashed else "-",
+            "linewidth": 1.1 if self.dashed else 1.4,
+        }
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close around the lines.
-    marks: levels with a name."""
+    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close
+    around the lines. marks: levels with a name.
+    """
 
     label: str
     lines: tuple[Line, ...]
@@ -81,7 +86,10 @@ class Course(NamedTuple):
 
 
 def timeseries(run: Run, path: Path) -> Path:
-    """Draw the time series of a run alone. Raises InputError for an unknown suffix, or when the run came to no step."""
+    """Draw the time series of a run alone.
+
+    Raises InputError for an unknown suffix, or when the run came to no step.
+    """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
         return style.save(compose(run), path)
@@ -103,7 +111,9 @@ def height(run: Run) -> float:
 
 
 def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]] = ()) -> list[Axes]:
-    """Draw the panels of a run into a figure. marks: (letter, time in d) of the moments that are shown elsewhere."""
+    """Draw the panels of a run into a figure. marks: (letter, time in d) of the moments that are shown
+    elsewhere.
+    """
     time = run.series["time"]
     drawn = panels(run)
     axes: list[Axes] = list(figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0])
@@ -128,8 +138,12 @@ def panels(run: Run) -> list[Panel]:
     """The panels that a run can fill; of another model than bone's its drugs and its series, one a panel."""
     series = run.series
     if not run.of_bone:
-        names = [name for name in series if name != "time" and not name.startswith(("plasma_", "tissue_"))][:MOST_PANELS]
-        each = [single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names]
+        names = [name for name in series if name != "time" and not name.startswith(("plasma_", "tissue_"))][
+            :MOST_PANELS
+        ]
+        each = [
+            single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names
+        ]
         return [p for p in (_drug_panel(run), *each) if p.lines]
     relative = [
         Line(label, series[name] / series[name][0], colour, dashed)
@@ -155,7 +169,9 @@ def panels(run: Run) -> list[Panel]:
         observable(run, "serum_calcium"),
     ]
 
-    return [p for p in found if p.lines] or [single(run, name, name, style.INK, "close") for name in list(series)[1:6]]
+    return [p for p in found if p.lines] or [
+        single(run, name, name, style.INK, "close") for name in list(series)[1:6]
+    ]
 
 
 def _drug_panel(run: Run) -> Panel:
@@ -166,14 +182,20 @@ def _drug_panel(run: Run) -> Panel:
             name = f"{place}_{agent}"
             if name in run.series and np.any(run.series[name] > 0):
                 unit = run.series.unit(name)
-                lines.append(Line(f"{label}, {place}" if len(agents) > 1 else place, run.series[name], colour, dashed))
+                lines.append(
+                    Line(f"{label}, {place}" if len(agents) > 1 else place, run.series[name], colour, dashed)
+                )
     name = agents[0]["label"] if len(agents) == 1 else "drug"
     return Panel(f"{name}\n({unit})", tuple(lines), "log")
 
 
 def observable(run: Run, name: str) -> Panel:
     """One observable on its own, as it is called and scaled in print."""
-    label, colour, scale = OBSERVABLES.get(name) or (fill(run.series.label(name), LABEL_WIDTH), style.INK, "close")
+    label, colour, scale = OBSERVABLES.get(name) or (
+        fill(run.series.label(name), LABEL_WIDTH),
+        style.INK,
+        "close",
+    )
     return single(run, name, label, colour, scale)
 
 
@@ -186,7 +208,12 @@ def single(run: Run, name: str, label: str, colour: str, scale: Scale) -> Panel:
         if name in ("bone_volume_fraction", "tumour_burden")
         else style.in_print(run.series.unit(name), float(run.series[name].max()))
     )
-    return Panel(f"{label}\n({unit})" if unit else label, (Line("", factor * run.series[name], colour),), scale, run.series.levels(name))
+    return Panel(
+        f"{label}\n({unit})" if unit else label,
+        (Line("", factor * run.series[name], colour),),
+        scale,
+        run.series.levels(name),
+    )
 
 
 def draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
@@ -211,7 +238,15 @@ def draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
     for name, level in panel.marks:
         if low < level < high:
             ax.axhline(level, color=style.QUIET, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-            ax.text(1.012, level, name, transform=ax.get_yaxis_transform(), color=style.QUIET, va="center", fontsize=7)
+            ax.text(
+                1.012,
+                level,
+                name,
+                transform=ax.get_yaxis_transform(),
+                color=style.QUIET,
+                va="center",
+                fontsize=7,
+            )
 
 
 def _set_scale(ax: Axes, panel: Panel) -> None:
@@ -237,7 +272,9 @@ def _set_scale(ax: Axes, panel: Panel) -> None:
 def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
     """Name each line at its right end, moved apart where lines end close together."""
     gap = 0.17  # of the height of a panel: one line of text
-    ends = ax.transAxes.inverted().transform(ax.transData.transform([(0, _end(ax, line)) for line in lines]))[:, 1]
+    ends = ax.transAxes.inverted().transform(ax.transData.transform([(0, _end(ax, line)) for line in lines]))[
+        :, 1
+    ]
     lowest = 0.0
     places = []
     for k in np.lexsort((-np.arange(len(ends)), ends)):  # of two that end together the first comes on top
@@ -251,7 +288,15 @@ def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
     for k, y in places:
         if lines[k].label:
             ax.plot([1.012, 1.035], [y, y], transform=ax.transAxes, clip_on=False, **lines[k].look)
-            ax.text(1.042, y, lines[k].label, transform=ax.transAxes, color=lines[k].colour, va="center", fontsize=7)
+            ax.text(
+                1.042,
+                y,
+                lines[k].label,
+                transform=ax.transAxes,
+                color=lines[k].colour,
+                va="center",
+                fontsize=7,
+            )
 
 
 def _end(ax: Axes, line: Line) -> float:
@@ -266,7 +311,10 @@ def _colours(run: Run) -> dict[str, str]:
 
 
 def courses(run: Run) -> list[Course]:
-    """The doses within the run's time. A text that would run into a later one goes a row up, so that no line of a dose crosses a text."""
+    """The doses within the run's time.
+
+    A text that would run into a later one goes a row up, so that no line of a dose crosses a text.
+    """
     time = run.series["time"]
     labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
     given: dict[tuple[str, float, str], list[float]] = {}
@@ -276,12 +324,16 @@ def courses(run: Run) -> list[Course]:
     courses: list[Course] = []
     taken: list[list[tuple[float, float]]] = []
     for (agent, amount, route), times in reversed(given.items()):
-        text = f"{labels.get(agent, agent)} {amount:g} mg/kg {route}" + (f", {len(times)} times" if len(times) > 1 else "")
+        text = f"{labels.get(agent, agent)} {amount:g} mg/kg {route}" + (
+            f", {len(times)} times" if len(times) > 1 else ""
+        )
         at = (times[0] - time[0]) / (time[-1] - time[0] or 1)
         width = 0.013 * len(text)  # of the width of a panel, generously
         leftward = at + width > 1.1 and at > 0.5
         span = (at - width, at) if leftward else (at, at + width)
-        row = next((k for k, row in enumerate(taken) if all(span[1] < a or b < span[0] for a, b in row)), len(taken))
+        row = next(
+            (k for k, row in enumerate(taken) if all(span[1] < a or b < span[0] for a, b in row)), len(taken)
+        )
         if row == len(taken):
             taken.append([])
         taken[row].append(span)
@@ -297,13 +349,17 @@ def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tupl
 
 
 def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
-    """A line through all panels at each dose; what it was stands above, beside the line of a course's first dose."""
+    """A line through all panels at each dose; what it was stands above, beside the line of a course's first
+    dose.
+    """
     colours = _colours(run)
     for course in courses(run):
         colour = colours.get(course.agent, style.QUIET)
         above = 11 + 72 * ROW_HEIGHT * course.row
         for k, t in enumerate(course.times):
-            figure.add_artist(_through(axes, t, 0 if k else above + 6, color=colour, linewidth=0.8, alpha=0.8))
+            figure.add_artist(
+                _through(axes, t, 0 if k else above + 6, color=colour, linewidth=0.8, alpha=0.8)
+            )
         axes[0].annotate(
             course.text,
             (course.times[0], 1),
@@ -318,7 +374,9 @@ def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
 
 
 def _through(axes: Sequence[Axes], t: float, above: float = 0, **look: Any) -> ConnectionPatch:
-    """One line at time t from the top of the first panel (or so many points above) to the foot of the last, behind them."""
+    """One line at time t from the top of the first panel (or so many points above) to the foot of the last,
+    behind them.
+    """
     top = offset_copy(axes[0].get_xaxis_transform(), axes[0].get_figure(root=True), y=above, units="points")
     foot = axes[-1].get_xaxis_transform()
     line = ConnectionPatch((t, 1), (t, 0), top, foot, zorder=-1, **look)

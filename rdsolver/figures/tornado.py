@@ -23,7 +23,9 @@ LONGEST = 66  # characters of a meaning
 
 @dataclass(frozen=True)
 class Bar:
-    """name and meaning of a parameter, its mark (V, C, A, U or two of them), how much it acts; spread: a whisker (0: none)."""
+    """name and meaning of a parameter, its mark (V, C, A, U or two of them), how much it acts; spread: a
+    whisker (0: none).
+    """
 
     name: str
     meaning: str
@@ -44,10 +46,11 @@ class Panel:
 
 
 def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", signed: bool = True) -> Path:
-    """Draw the panels one under the other. measure: what a bar's length is; signed: colour says whether the parameter raises or lowers.
+    """Draw the panels one under the other. measure: what a bar's length is; signed: colour says whether the
+    parameter raises or lowers.
 
-    Bars of parameters that are assumed or general knowledge (A, U) are hollow: what they say rests on a number nobody measured.
-    Raises InputError for an unknown suffix.
+    Bars of parameters that are assumed or general knowledge (A, U) are hollow: what they say rests on a
+    number nobody measured. Raises InputError for an unknown suffix.
     """
     path = style.checked(path)
     heights = [p.height + HEAD for p in panels]
@@ -73,9 +76,18 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
     for row, bar in zip(rows, panel.bars, strict=True):
         colour = (RAISES if bar.value > 0 else LOWERS) if signed else EITHER
         measured = not set(bar.mark) & {"A", "U"}
-        axes.barh(row, bar.value, 0.62, facecolor=colour if measured else _pale(colour), edgecolor=colour, linewidth=0.8)
+        axes.barh(
+            row,
+            bar.value,
+            0.62,
+            facecolor=colour if measured else _pale(colour),
+            edgecolor=colour,
+            linewidth=0.8,
+        )
         if bar.spread:
-            axes.plot([bar.value - bar.spread, bar.value + bar.spread], [row, row], color=style.INK, linewidth=0.7)
+            axes.plot(
+                [bar.value - bar.spread, bar.value + bar.spread], [row, row], color=style.INK, linewidth=0.7
+            )
         ahead = bar.value + bar.spread if bar.value >= 0 else bar.value
         axes.annotate(
             _number(bar.value, "+" if signed else ""),
@@ -87,10 +99,28 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
             fontsize=style.SMALL,
             color=style.INK,
         )
-        place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center", "annotation_clip": False}
-        axes.annotate(bar.mark, (0, row), (-6, 0), ha="right", fontsize=style.SMALL, color=style.QUIET, **place)
-        axes.annotate(_short(bar.meaning), (0, row), (-28, 0), ha="right", fontsize=style.SMALL + 0.3, color=style.INK, **place)
-    least, most = (min((b.value - b.spread for b in panel.bars), default=0), max((b.value + b.spread for b in panel.bars), default=0))
+        place = {
+            "xycoords": axes.get_yaxis_transform(),
+            "textcoords": "offset points",
+            "va": "center",
+            "annotation_clip": False,
+        }
+        axes.annotate(
+            bar.mark, (0, row), (-6, 0), ha="right", fontsize=style.SMALL, color=style.QUIET, **place
+        )
+        axes.annotate(
+            _short(bar.meaning),
+            (0, row),
+            (-28, 0),
+            ha="right",
+            fontsize=style.SMALL + 0.3,
+            color=style.INK,
+            **place,
+        )
+    least, most = (
+        min((b.value - b.spread for b in panel.bars), default=0),
+        max((b.value + b.spread for b in panel.bars), default=0),
+    )
     beside = 0.2 * max(most - min(least, 0), reach)  # for the numbers
     axes.set_xlim(min(least, 0) - beside if signed and least < 0 else 0, max(most, 0) + beside)
     axes.set_ylim(max(len(panel.bars), 1) - 0.4, -0.6)
@@ -100,7 +130,9 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(style.QUIET)
     axes.tick_params(colors=style.QUIET)
-    axes.set_title(panel.title, loc="left", x=-LABELS / (0.96 - LABELS) + 0.05, pad=3, weight="bold", color=style.INK)
+    axes.set_title(
+        panel.title, loc="left", x=-LABELS / (0.96 - LABELS) + 0.05, pad=3, weight="bold", color=style.INK
+    )
 
 
 def _number(value: float, sign: str) -> str:
@@ -130,5 +162,11 @@ def _legend(figure: Figure, signed: bool) -> None:
         Patch(facecolor=_pale(grey), edgecolor=grey, label="assumed or general knowledge (A, U)"),
     ]
     figure.legend(
-        handles=filled, loc="lower left", ncols=len(filled), frameon=False, fontsize=style.SMALL, handlelength=1.2, columnspacing=1.4
+        handles=filled,
+        loc="lower left",
+        ncols=len(filled),
+        frameon=False,
+        fontsize=style.SMALL,
+        handlelength=1.2,
+        columnspacing=1.4,
     )

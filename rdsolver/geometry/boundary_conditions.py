@@ -41,21 +41,29 @@ class Border:
         checks.word(f"{where} kind", self.kind, Kind.__args__)
         checks.number(f"{where} exchange", self.exchange, least=0)
         if self.mask is not None and (self.axis or self.side):
-            raise InputError(f"{where} a side and a mask are given, and it holds at one of them. Leave one out.")
-        idle = {"value": ("flux", "exchange"), "exchange": ("flux",), "flux": ("value", "exchange")}[self.kind]
+            raise InputError(
+                f"{where} a side and a mask are given, and it holds at one of them. Leave one out."
+            )
+        idle = {"value": ("flux", "exchange"), "exchange": ("flux",), "flux": ("value", "exchange")}[
+            self.kind
+        ]
         for name in idle:
             if np.any(np.asarray(getattr(self, name)) != 0):
-                raise InputError(f'{where} {name} has no effect where kind = "{self.kind}". Leave it out, or give another kind.')
+                raise InputError(
+                    f'{where} {name} has no effect where kind = "{self.kind}". Leave it out, or give another'
+                    " kind."
+                )
         for name in ("value", "flux"):
             given = getattr(self, name)
             if not np.ndim(given):
                 checks.settle(self, **{name: checks.number(f"{where} {name}", given)})
 
     def contact(self, grid: Grid, active: np.ndarray) -> tuple[np.ndarray, ...]:
-        """For each axis, the area of faces under the condition per volume of the solved cell beside them, 1/um.
+        """For each axis, the area of faces under the condition per volume of the solved cell beside them,
+        1/um.
 
-        Raises InputError for a side that is periodic or unknown, a mask of another shape or with solved cells in it, and
-        a condition that touches no solved cell.
+        Raises InputError for a side that is periodic or unknown, a mask of another shape or with solved cells
+        in it, and a condition that touches no solved cell.
         """
         found = tuple(np.zeros(grid.shape) for _ in grid.shape)
         where = f'border of "{self.field}"'
@@ -63,10 +71,16 @@ class Border:
             checks.either(f"{where}: {name}", getattr(self, name), grid.shape, active)
         if self.mask is None:
             if self.axis not in grid.axes or self.side not in ("low", "high"):
-                raise InputError(f"{where}: axis {self.axis!r}, side {self.side!r}. Allowed: axis {', '.join(grid.axes)}; side low, high.")
+                raise InputError(
+                    f"{where}: axis {self.axis!r}, side {self.side!r}. Allowed: axis {', '.join(grid.axes)};"
+                    " side low, high."
+                )
             a = grid.axes.index(self.axis)
             if grid.borders[a] == "periodic":
-                raise InputError(f"{where}: axis {self.axis} is periodic, so it has no ends. Make it no-flux, or leave the condition out.")
+                raise InputError(
+                    f"{where}: axis {self.axis} is periodic, so it has no ends. Make it no-flux, or leave the"
+                    " condition out."
+                )
             end: list[slice | int] = [slice(None)] * grid.ndim
             end[a] = 0 if self.side == "low" else -1
             found[a][tuple(end)] = 1 / grid.spacing[a]

@@ -35,23 +35,45 @@ class Grid:
     thickness: float | None = None
 
     def __post_init__(self) -> None:
-        shape = checks.several("grid.shape", self.shape, partial(checks.whole, least=1), "the cells along each axis, such as (64, 64)")
+        shape = checks.several(
+            "grid.shape",
+            self.shape,
+            partial(checks.whole, least=1),
+            "the cells along each axis, such as (64, 64)",
+        )
         n = len(shape)
         if n not in (2, 3):
-            raise InputError(f"grid.shape = {shown(self.shape)} has {n} axes, and a grid has 2 or 3. A line is (1, {n and shape[0]}).")
+            raise InputError(
+                f"grid.shape = {shown(self.shape)} has {n} axes, and a grid has 2 or 3. A line is (1,"
+                f" {n and shape[0]})."
+            )
         length = partial(checks.number, unit="um", above=0)
-        spacing = checks.several("grid.spacing", self.spacing, length, "an edge for each axis, in um, such as (10.0, 10.0)")
-        origin = checks.several("grid.origin", self.origin, partial(checks.number, unit="um"), "a place for each axis, in um") or (0.0,) * n
+        spacing = checks.several(
+            "grid.spacing", self.spacing, length, "an edge for each axis, in um, such as (10.0, 10.0)"
+        )
+        origin = (
+            checks.several(
+                "grid.origin", self.origin, partial(checks.number, unit="um"), "a place for each axis, in um"
+            )
+            or (0.0,) * n
+        )
         ends = partial(checks.word, allowed=BORDERS)
-        borders = checks.several("grid.borders", self.borders, ends, 'a word for each axis, such as ("periodic", "periodic")')
+        borders = checks.several(
+            "grid.borders", self.borders, ends, 'a word for each axis, such as ("periodic", "periodic")'
+        )
         borders = borders or ("no-flux",) * n
         for name, values in {"spacing": spacing, "origin": origin, "borders": borders}.items():
             if len(values) != n:
                 raise InputError(
-                    f"grid.{name} has {len(values)} entries, and the grid {n} axes. Give one for each: {', '.join(AXES[-n:])}."
+                    f"grid.{name} has {len(values)} entries, and the grid {n} axes. Give one for each:"
+                    f" {', '.join(AXES[-n:])}."
                 )
         if (n == 2) != (self.thickness is not None):
-            found = "missing: a 2D grid needs one, in um" if n == 2 else f"{self.thickness!r}, and a 3D grid has none. Leave it out"
+            found = (
+                "missing: a 2D grid needs one, in um"
+                if n == 2
+                else f"{self.thickness!r}, and a 3D grid has none. Leave it out"
+            )
             raise InputError(f"grid.thickness is {found}.")
         thickness = None if self.thickness is None else length("grid.thickness", self.thickness)
         checks.settle(self, shape=shape, spacing=spacing, origin=origin, borders=borders, thickness=thickness)

@@ -34,14 +34,19 @@ class Section:
         checks.kind("section.grid", self.grid, Grid, "a Grid")
         bone, active = np.asarray(self.bone), np.asarray(self.active)
         if bone.dtype.kind not in "biuf":
-            raise InputError(f"section: the bone array holds {bone.dtype}, and fractions from 0 to 1 belong there.")
+            raise InputError(
+                f"section: the bone array holds {bone.dtype}, and fractions from 0 to 1 belong there."
+            )
         if active.dtype != bool:
-            raise InputError(f"section: the field of view holds {active.dtype}, and True and False belong there. Give it as mask > 0.")
+            raise InputError(
+                f"section: the field of view holds {active.dtype}, and True and False belong there. Give it"
+                " as mask > 0."
+            )
         checks.settle(self, bone=bone.astype(np.float64, copy=False), active=active)
         if self.bone.shape != self.grid.shape or self.active.shape != self.grid.shape:
             raise InputError(
-                f"section: the bone array has shape {self.bone.shape} and the field of view {self.active.shape}, "
-                f"the grid {self.grid.shape}. All three must agree."
+                f"section: the bone array has shape {self.bone.shape} and the field of view"
+                f" {self.active.shape}, the grid {self.grid.shape}. All three must agree."
             )
         if not np.all(np.isfinite(self.bone)) or self.bone.min() < 0 or self.bone.max() > 1:
             finite = self.bone[np.isfinite(self.bone)]
@@ -76,7 +81,9 @@ class Section:
         thick = f", {g.thickness:g} um thick" if g.thickness is not None else ""
         view = "" if self.active.all() else f", field of view {self.active.mean():.0%}"
         share = "target tissue" if self.record.get("kind") == "rings" else "BV/TV"
-        return f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}{self._threshold()}"
+        return (
+            f"{size}, {spacing} um{thick}, {share} {self.bone_volume_fraction:.3f}{view}{self._threshold()}"
+        )
 
     def _threshold(self) -> str:
         """The grey value above which a voxel is bone, and on which scale it lies."""
@@ -84,15 +91,21 @@ class Section:
         if value is None or not scale:
             return ""
         unit = f" {scale['unit']}" if "unit" in scale else ""
-        told = f"calibrated: {scale['offset']:g} + {scale['slope']:g} x stored" if "slope" in scale else "grey values as stored"
+        told = (
+            f"calibrated: {scale['offset']:g} + {scale['slope']:g} x stored"
+            if "slope" in scale
+            else "grey values as stored"
+        )
         return f", threshold {value:g}{unit} ({told})"
 
 
 def coarsened(section: Section, times: int) -> Section:
-    """The section with so many cells along each axis made one (along a short axis fewer, so that two are left), by volume averages within
-    the field of view. What is left over at the far ends is dropped. A cell that lies in the field of view to less than a half is outside.
+    """The section with so many cells along each axis made one (along a short axis fewer, so that two are
+    left), by volume averages within the field of view. What is left over at the far ends is dropped. A cell
+    that lies in the field of view to less than a half is outside.
 
-    times: 1 or more. Raises InputError when no bone surface is left, or where it would change the period of a periodic section.
+    times: 1 or more. Raises InputError when no bone surface is left, or where it would change the period of a
+    periodic section.
     """
     if times == 1:
         return section
@@ -100,7 +113,10 @@ def coarsened(section: Section, times: int) -> Section:
     along = [min(times, max(n // 2, 1)) for n in grid.shape]
     for n, k, ends in zip(grid.shape, along, grid.borders, strict=True):
         if ends == "periodic" and n % k:
-            raise InputError(f"section.coarsen = {times} does not divide the {n} cells of a periodic section. Give a number that does.")
+            raise InputError(
+                f"section.coarsen = {times} does not divide the {n} cells of a periodic section. Give a"
+                " number that does."
+            )
     shape = tuple(n // k for n, k in zip(grid.shape, along, strict=True))
 
     def mean(a: np.ndarray) -> np.ndarray:
@@ -111,7 +127,9 @@ def coarsened(section: Section, times: int) -> Section:
     inside = mean(section.active.astype(float))
     bone = np.divide(mean(section.bone * section.active), inside, out=np.zeros(shape), where=inside > 0)
     wide = replace(grid, shape=shape, spacing=tuple(h * k for h, k in zip(grid.spacing, along, strict=True)))
-    return Section(wide, np.clip(bone, 0, 1), inside >= 0.5, section.record | {"coarsened": times}, section.bare)
+    return Section(
+        wide, np.clip(bone, 0, 1), inside >= 0.5, section.record | {"coarsened": times}, section.bare
+    )
 
 
 def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
@@ -127,11 +145,14 @@ def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
     shape = [1] * grid.ndim
     shape[axis] = -1
     bone = np.broadcast_to(fraction.reshape(shape), grid.shape).copy()
-    return Section(grid, bone, np.ones(grid.shape, bool), {"kind": "slab", "thickness": t, "axis": grid.axes[axis]})
+    return Section(
+        grid, bone, np.ones(grid.shape, bool), {"kind": "slab", "thickness": t, "axis": grid.axes[axis]}
+    )
 
 
 def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1) -> Section:
-    """Round target tissue other than bone: vessels and ducts cut across, or nodules where the wall is the radius; balls in 3D.
+    """Round target tissue other than bone: vessels and ducts cut across, or nodules where the wall is the
+    radius; balls in 3D.
 
     radius  outer, um; wall: thickness, um. One ring lies in the middle, several at random, 2.5 radii apart, whole within the section.
     Raises InputError when there is no room for so many.
@@ -139,21 +160,29 @@ def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1)
     edges = size(grid)
     if wall < max(grid.spacing):
         raise InputError(
-            f"section.wall = {wall:g} um is less than a cell, {max(grid.spacing):g} um. Make it thicker, or the spacing finer."
+            f"section.wall = {wall:g} um is less than a cell, {max(grid.spacing):g} um. Make it thicker, or"
+            " the spacing finer."
         )
     if count == 1:
         centres = [tuple(e / 2 for e in edges)]
     else:
         centres = scattered(
-            grid, count, 2.5 * radius, seed, lambda at: all(radius <= x <= e - radius for x, e in zip(at, edges, strict=True))
+            grid,
+            count,
+            2.5 * radius,
+            seed,
+            lambda at: all(radius <= x <= e - radius for x, e in zip(at, edges, strict=True)),
         )
     if len(centres) < count or 2 * radius > min(edges):
         found = len(centres) if 2 * radius <= min(edges) else 0
         raise InputError(
-            f"section: there is room for {found} of {count} rings of radius {radius:g} um. Take fewer, smaller ones, or a larger box."
+            f"section: there is room for {found} of {count} rings of radius {radius:g} um. Take fewer,"
+            " smaller ones, or a larger box."
         )
     share = np.zeros(grid.shape)
     for centre in centres:
-        share = np.maximum(share, ball(grid, centre, radius) - (ball(grid, centre, radius - wall) if wall < radius else 0))
+        share = np.maximum(
+            share, ball(grid, centre, radius) - (ball(grid, centre, radius - wall) if wall < radius else 0)
+        )
     record = {"kind": "rings", "radius": radius, "wall": wall, "count": count, "seed": seed}
     return Section(grid, share, np.ones(grid.shape, bool), record)

@@ -36,9 +36,15 @@ def ball(grid: Grid, centre: Point, radius: float) -> np.ndarray:
 
 
 def scattered(
-    grid: Grid, count: int, apart: float, seed: int, allowed: Callable[[Point], bool], taken: Sequence[Point] = ()
+    grid: Grid,
+    count: int,
+    apart: float,
+    seed: int,
+    allowed: Callable[[Point], bool],
+    taken: Sequence[Point] = (),
 ) -> list[Point]:
-    """Up to `count` points at random, so far apart (um) from each other and from those taken; fewer where there is no room.
+    """Up to `count` points at random, so far apart (um) from each other and from those taken; fewer where
+    there is no room.
 
     Drawn as points, not as cells: a finer grid has them at the same places.
     """

@@ -36,7 +36,13 @@ class Where:
     @classmethod
     def of(cls, section: Section, active: np.ndarray, seed: int) -> Where:
         grid = section.grid
-        places = dict(zip(grid.axes, np.meshgrid(*(grid.centres(a) for a in range(grid.ndim)), indexing="ij"), strict=True))
+        places = dict(
+            zip(
+                grid.axes,
+                np.meshgrid(*(grid.centres(a) for a in range(grid.ndim)), indexing="ij"),
+                strict=True,
+            )
+        )
         places.setdefault("z", np.zeros(grid.shape))
         size = tuple(n * h for n, h in zip(grid.shape, grid.spacing, strict=True))
         return cls(**places, size=size, bone=section.bone, active=active, random=np.random.default_rng(seed))
@@ -47,5 +53,8 @@ def solved(section: Section, lives: Lives) -> np.ndarray:
     marrow = section.bone < HALF
     active = section.active & {"everywhere": True, "marrow": marrow, "bone": ~marrow}[lives]
     if not active.any():
-        raise InputError(f'section: the model lives in "{lives}", and no cell of the section is that. Take another section.')
+        raise InputError(
+            f'section: the model lives in "{lives}", and no cell of the section is that. Take another'
+            " section."
+        )
     return active

@@ -1,19 +1,21 @@
 """A generated trabecular section: plates and rods of a given BV/TV and thickness from a seeded random field.
 
-Two independent Gaussian random fields f₁, f₂ (sums of plane waves, wavelengths in a narrow band about λ) make the bone
+Two independent Gaussian random fields f₁, f₂ (sums of plane waves, wavelengths in a narrow band about λ) make
+the bone
 
     g(x) = f₁(x)² + (β f₂(x))² < level
 
-With β = 0 the bone is a plate along f₁ = 0, which cuts the marrow in two; with β = 1 it is a rod along f₁ = f₂ = 0.
-β = 0.2 gives plates with holes and rods between them: in 3D one connected bone in one connected marrow, in 2D the
-branching, here and there broken network of a histological section.
+With β = 0 the bone is a plate along f₁ = 0, which cuts the marrow in two; with β = 1 it is a rod along f₁ =
+f₂ = 0. β = 0.2 gives plates with holes and rods between them: in 3D one connected bone in one connected
+marrow, in 2D the branching, here and there broken network of a histological section.
 
-The waves depend on the seed alone and are evaluated at physical coordinates, and the level is the quantile of g over a
-lattice that depends on the box alone: the geometry is the same at any grid spacing.
+The waves depend on the seed alone and are evaluated at physical coordinates, and the level is the quantile of
+g over a lattice that depends on the box alone: the geometry is the same at any grid spacing.
 
-The wavelength follows from the thickness asked for, T/λ = c φ^0.6 (1 - φ)^-q with φ = BV/TV: a fit, within 8 %, to the
-mean local thickness (largest inscribed sphere, volume-weighted: Hildebrand and Rüegsegger, J Microsc 1997, 185:67)
-of fields 1 to 12 λ wide in 2D and 1 to 5 λ wide in 3D, φ from 0.03 to 0.8. tests/geometry/test_trabeculae.py measures it again.
+The wavelength follows from the thickness asked for, T/λ = c φ^0.6 (1 - φ)^-q with φ = BV/TV: a fit, within 8
+%, to the mean local thickness (largest inscribed sphere, volume-weighted: Hildebrand and Rüegsegger, J
+Microsc 1997, 185:67) of fields 1 to 12 λ wide in 2D and 1 to 5 λ wide in 3D, φ from 0.03 to 0.8.
+tests/geometry/test_trabeculae.py measures it again.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ def trabecular(grid: Grid, bone_fraction: float, trabecular_thickness: float, se
 
     bone_fraction         BV/TV of the box, 0.02 to 0.8; met within 0.005
     trabecular_thickness  mean local thickness, um; at least 2 cells, at most a quarter of the box. Met within 12 % in a
-                          box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and 120 um); in a box
-                          narrower than λ, that is of one or two trabeculae, it is theirs, 0.5 to 1.9 times what was asked
+                          box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and 120 um); in a
+                          box narrower than λ, that is of one or two trabeculae, it is theirs, 0.5 to 1.9
+                          times what was asked
     seed                  of the random field, an integer >= 0; the same seed gives the same bone everywhere
 
     Raises InputError when a value is out of range, or when the grid cannot carry the thickness.
@@ -81,8 +84,12 @@ def _waves(seed: int, ndim: int, wavelength: float) -> list[tuple[np.ndarray, np
     return fields
 
 
-def _surface(waves: list[tuple[np.ndarray, np.ndarray]], z: float, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """g on the plane z, (y, x): cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix product."""
+def _surface(
+    waves: list[tuple[np.ndarray, np.ndarray]], z: float, y: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """g on the plane z, (y, x): cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix
+    product.
+    """
     g = np.zeros((len(y), len(x)))
     for weight, (k, phase) in zip((1.0, PERFORATION), waves, strict=True):
         a = np.outer(y, k[:, 1]) + (z * k[:, 0] + phase)
@@ -94,15 +101,23 @@ def _surface(waves: list[tuple[np.ndarray, np.ndarray]], z: float, y: np.ndarray
 
 def _points(grid: Grid, counts: list[int]) -> list[np.ndarray]:
     """Midpoints of `counts` equal parts of each axis of the box as z, y, x, um; in 2D the one plane z = 0."""
-    axes = [o + (np.arange(n) + 0.5) * (m * h / n) for o, n, m, h in zip(grid.origin, counts, grid.shape, grid.spacing, strict=True)]
+    axes = [
+        o + (np.arange(n) + 0.5) * (m * h / n)
+        for o, n, m, h in zip(grid.origin, counts, grid.shape, grid.spacing, strict=True)
+    ]
     return axes if grid.ndim == 3 else [np.zeros(1), *axes]
 
 
-def _level(grid: Grid, waves: list[tuple[np.ndarray, np.ndarray]], bone_fraction: float, thickness: float) -> float:
+def _level(
+    grid: Grid, waves: list[tuple[np.ndarray, np.ndarray]], bone_fraction: float, thickness: float
+) -> float:
     """The value of g below which the asked fraction of the box lies."""
     lengths = [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
-    # The small number keeps two grids on the same box, whose lengths differ by round-off, on the same lattice.
-    counts = [min(int(np.ceil(LATTICE[grid.ndim] * s / thickness - 1e-6)), LATTICE_MAX[grid.ndim]) for s in lengths]
+    # The small number keeps two grids on the same box, whose lengths differ by round-off, on the same
+    # lattice.
+    counts = [
+        min(int(np.ceil(LATTICE[grid.ndim] * s / thickness - 1e-6)), LATTICE_MAX[grid.ndim]) for s in lengths
+    ]
     z, y, x = _points(grid, counts)
     return float(np.quantile(np.stack([_surface(waves, zi, y, x) for zi in z]), bone_fraction))
 
@@ -126,22 +141,25 @@ def _check(grid: Grid, bone_fraction: float, thickness: float, seed: int) -> Non
     low, high = BONE_FRACTIONS
     if not low <= bone_fraction <= high:
         raise InputError(
-            f"section.bone_fraction is {bone_fraction:g}. A generated trabecular section has a BV/TV from {low} to {high}: "
-            'trabecular bone has 0.05 to 0.4. For a flat piece of bone use kind = "slab".'
+            f"section.bone_fraction is {bone_fraction:g}. A generated trabecular section has a BV/TV from"
+            f' {low} to {high}: trabecular bone has 0.05 to 0.4. For a flat piece of bone use kind = "slab".'
         )
     coarsest = max(grid.spacing)
     if not thickness >= 2 * coarsest:
         raise InputError(
-            f"section.trabecular_thickness is {thickness:g} um, and the cells are up to {coarsest:g} um wide. "
-            f"A trabecula needs at least 2 cells: make it {2 * coarsest:g} um or thicker, "
-            f"or section.spacing {max(thickness, 0) / 2:g} um or finer."
+            f"section.trabecular_thickness is {thickness:g} um, and the cells are up to {coarsest:g} um wide."
+            f" A trabecula needs at least 2 cells: make it {2 * coarsest:g} um or thicker, or section.spacing"
+            f" {max(thickness, 0) / 2:g} um or finer."
         )
     shortest = min(n * h for n, h in zip(grid.shape, grid.spacing, strict=True))
     if not thickness * BOX_MIN <= shortest:
         raise InputError(
-            f"section.trabecular_thickness is {thickness:g} um, and the shortest edge of the box is {shortest:g} um. "
-            f"The box must hold at least {BOX_MIN} thicknesses: make section.size {BOX_MIN * thickness:g} um or more on each axis, "
-            f"or the trabeculae {shortest / BOX_MIN:g} um or thinner."
+            f"section.trabecular_thickness is {thickness:g} um, and the shortest edge of the box is"
+            f" {shortest:g} um. The box must hold at least {BOX_MIN} thicknesses: make section.size"
+            f" {BOX_MIN * thickness:g} um or more on each axis, or the trabeculae {shortest / BOX_MIN:g} um"
+            " or thinner."
         )
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"section.seed is {seed!r}. It must be a whole number from 0 on, for example seed = 1.")
+        raise InputError(
+            f"section.seed is {seed!r}. It must be a whole number from 0 on, for example seed = 1."
+        )

@@ -32,7 +32,9 @@ class Nests:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        place = partial(checks.several, one=partial(checks.number, unit="um"), what="a place, one number an axis")
+        place = partial(
+            checks.several, one=partial(checks.number, unit="um"), what="a place, one number an axis"
+        )
         checks.settle(
             self,
             at=checks.several("tumour.at", self.at, place, "a list of places, such as ((640.0, 640.0),)"),
@@ -43,21 +45,34 @@ class Nests:
             seed=checks.whole("tumour.seed", self.seed),
         )
         if not self.at and not self.count and not self.spread:
-            raise InputError("tumour: it begins nowhere. Give places (at), a number of nests (count) or a spread.")
+            raise InputError(
+                "tumour: it begins nowhere. Give places (at), a number of nests (count) or a spread."
+            )
 
     def describe(self) -> str:
         many = len(self.at) + self.count
-        nests = f"{many} nest{'s' if many > 1 else ''} of radius {self.radius:g} um, {self.density:.0%} of the marrow" if many else ""
-        return "; ".join(x for x in (nests, f"{self.spread:.2%} of the marrow elsewhere" if self.spread else "") if x)
+        nests = (
+            f"{many} nest{'s' if many > 1 else ''} of radius {self.radius:g} um, {self.density:.0%} of the"
+            " marrow"
+            if many
+            else ""
+        )
+        return "; ".join(
+            x for x in (nests, f"{self.spread:.2%} of the marrow elsewhere" if self.spread else "") if x
+        )
 
     def planted(self, section: Section) -> np.ndarray:
         """T of every cell, fraction of its volume: density times the marrow in it.
 
-        Raises InputError for a nest smaller than a cell, outside the section or without marrow, or random nests for which there is no room.
+        Raises InputError for a nest smaller than a cell, outside the section or without marrow, or random
+        nests for which there is no room.
         """
         grid = section.grid
         if (self.at or self.count) and self.radius < max(grid.spacing):
-            raise InputError(f"tumour.radius = {self.radius:g} um is less than a cell, {max(grid.spacing):g} um. Make it larger.")
+            raise InputError(
+                f"tumour.radius = {self.radius:g} um is less than a cell, {max(grid.spacing):g} um. Make it"
+                " larger."
+            )
         centres = [self._checked(i, at, section) for i, at in enumerate(self.at)]
         centres += self._random(section, centres)
         filled = np.zeros(grid.shape)
@@ -69,11 +84,18 @@ class Nests:
     def _checked(self, i: int, centre: Point, section: Section) -> Point:
         grid = section.grid
         where = " x ".join(f"{x:g}" for x in centre)
-        if len(centre) != grid.ndim or not all(0 <= x <= edge for x, edge in zip(centre, size(grid), strict=True)):
+        if len(centre) != grid.ndim or not all(
+            0 <= x <= edge for x, edge in zip(centre, size(grid), strict=True)
+        ):
             box = " x ".join(f"{x:g}" for x in size(grid))
-            raise InputError(f"tumour.at.{i} = {where} um is no place in the section of {box} um ({', '.join(grid.axes)}).")
+            raise InputError(
+                f"tumour.at.{i} = {where} um is no place in the section of {box} um ({', '.join(grid.axes)})."
+            )
         if not (ball(grid, centre, self.radius) * (1 - section.bone) * section.active).any():
-            raise InputError(f"tumour.at.{i} = {where} um lies in bone or outside the field of view: a nest needs marrow. Move it.")
+            raise InputError(
+                f"tumour.at.{i} = {where} um lies in bone or outside the field of view: a nest needs marrow."
+                " Move it."
+            )
         return centre
 
     def _random(self, section: Section, taken: list[Point]) -> list[Point]:
@@ -86,7 +108,7 @@ class Nests:
         found = scattered(section.grid, self.count, 2 * self.radius, self.seed, in_marrow, taken)
         if len(found) < self.count:
             raise InputError(
-                f"tumour.nests = {self.count}: there is room for {len(found)} nests of radius {self.radius:g} um in the marrow, "
-                "two radii apart. Plant fewer or smaller ones."
+                f"tumour.nests = {self.count}: there is room for {len(found)} nests of radius {self.radius:g}"
+                " um in the marrow, two radii apart. Plant fewer or smaller ones."
             )
         return found

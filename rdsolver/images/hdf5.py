@@ -22,11 +22,17 @@ EVEN = 0.01
 
 
 def read_hdf5(path: Path, asked: Asked) -> Image:
-    """The edges are read from `element_size_um`, where ImageJ and ilastik keep them, or are the steps of coordinates in a unit."""
+    """The edges are read from `element_size_um`, where ImageJ and ilastik keep them, or are the steps of
+    coordinates in a unit.
+    """
     where, name = asked.where, asked.dataset
     with open_hdf5(path) as file:
         found: list[str] = []
-        file.visititems(lambda n, item: found.append(n) if isinstance(item, h5py.Dataset) and len(item.shape or ()) > 1 else None)
+        file.visititems(
+            lambda n, item: (
+                found.append(n) if isinstance(item, h5py.Dataset) and len(item.shape or ()) > 1 else None
+            )
+        )
         name = found[0] if name is None and len(found) == 1 else name
         data = None if name is None else file.get(name)
         if not isinstance(data, h5py.Dataset):
@@ -40,7 +46,11 @@ def read_hdf5(path: Path, asked: Asked) -> Image:
         axes = [meaning(word) for word in _words(data, scales)]
         place = asked.place(axes, shape)
         whole = all(isinstance(cut, slice) for cut in place.index)
-        check_size([n for n, cut in zip(shape, place.index, strict=True) if isinstance(cut, slice)], data.dtype.itemsize, where)
+        check_size(
+            [n for n, cut in zip(shape, place.index, strict=True) if isinstance(cut, slice)],
+            data.dtype.itemsize,
+            where,
+        )
         check_array(data, whole)
         part = np.asarray(data[place.index])
         _check_missing(data, part, where)
@@ -72,7 +82,9 @@ def _words(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[st
 
 
 def _listed(text: str, count: int) -> list[str]:
-    """ "tzyx", "t,z,y,x", ["t", "z", "y", "x"], or a list of tables as OME-Zarr has: [{"name": "t", "type": "time"}, ...]."""
+    """ "tzyx", "t,z,y,x", ["t", "z", "y", "x"], or a list of tables as OME-Zarr has: [{"name": "t", "type":
+    "time"}, ...].
+    """
     with suppress(ValueError, RecursionError):
         listed = json.loads(text)
         if isinstance(listed, list):
@@ -132,8 +144,11 @@ def _scale(data: h5py.Dataset, where: str) -> Scale | None:
     names = [name for name in ("add_offset", "scale_factor") if name in data.attrs]
     if not names:
         return None
-    kept = {name: np.ravel(attribute(data, name)) for name in names}  # netCDF keeps one number as an array of one
-    said = {"add_offset": 0.0, "scale_factor": 1.0} | {name: x[0] if len(x) == 1 else x for name, x in kept.items()}
+    # netCDF keeps one number as an array of one
+    kept = {name: np.ravel(attribute(data, name)) for name in names}
+    said = {"add_offset": 0.0, "scale_factor": 1.0} | {
+        name: x[0] if len(x) == 1 else x for name, x in kept.items()
+    }
     unit = "".join(texts(data, "units"))
     return straight(said["add_offset"], said["scale_factor"], where, "" if unit == "1" else unit)
 

@@ -21,8 +21,16 @@ from ..errors import InputError
 from ..utils.extras import install
 from .voxels import MICROMETRES, Asked, Image, Scale, check_size, colour, meaning, straight
 
-IO = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nii": "NiftiImageIO", ".gz": "NiftiImageIO"}
-NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)") | {".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)"}
+IO = {
+    ".nrrd": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".nii": "NiftiImageIO",
+    ".gz": "NiftiImageIO",
+}
+NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)") | {
+    ".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)"
+}
 """Where a header names the file with its values."""
 ENDS = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile[^\n]*\n") | {".nrrd": rb"\r?\n\r?\n"}
 """Of a header."""
@@ -32,17 +40,23 @@ DOMAIN = ("domain", "space", "time", "???", "none")
 """Kinds of a NRRD axis along which there are voxels; along the others, values of one voxel."""
 SECONDS = re.compile(r"[munp]?s|sec|seconds?|min|minutes?|h|hours?|d|days?|weeks?", re.IGNORECASE)
 RIGHT = 1e-3
-"""Cosine of an angle that is a right one still: less than a voxel in a thousand. And how far a length of one may be off."""
+"""Cosine of an angle that is a right one still: less than a voxel in a thousand.
+
+And how far a length of one may be off.
+"""
 
 
 def read_itk(path: Path, asked: Asked) -> Image:
-    """Lengths in these files are mm: by definition in NIfTI and MetaImage, by use in NRRD that does not state another unit."""
+    """Lengths in these files are mm: by definition in NIfTI and MetaImage, by use in NRRD that does not state
+    another unit.
+    """
     where = asked.where
     try:
         import SimpleITK as sitk
     except ImportError as error:
         raise InputError(
-            f"{where}: reading it needs SimpleITK, which is not installed. {install('images')}, or save the image as TIFF."
+            f"{where}: reading it needs SimpleITK, which is not installed. {install('images')}, or save the"
+            " image as TIFF."
         ) from error
     companions(path)
     reader = sitk.ImageFileReader()
@@ -55,14 +69,18 @@ def read_itk(path: Path, asked: Asked) -> Image:
         raise colour(where, said.colour)
     if said.applied and said.scale and values > 1:
         raise InputError(
-            f"{where}: it holds several values a voxel, and a scale of them, which is not read. "  # SimpleITK would crash
+            # SimpleITK would crash
+            f"{where}: it holds several values a voxel, and a scale of them, which is not read. "
             "Save one value a voxel, or without scl_slope and scl_inter."
         )
     _check_direction(np.reshape(reader.GetDirection(), (dimensions, dimensions)), where)
     voxel = sitk.Image([1] * dimensions, reader.GetPixelID()).GetSizeOfPixelComponent()
     shape = (*reader.GetSize()[::-1], *([values] if values > 1 else []))
     check_size(shape, 2 * voxel, where)  # once in SimpleITK, once in NumPy
-    axes, units = [*said.axes, *[""] * dimensions][:dimensions], [*said.units, *[1e3] * dimensions][:dimensions]
+    axes, units = (
+        [*said.axes, *[""] * dimensions][:dimensions],
+        [*said.units, *[1e3] * dimensions][:dimensions],
+    )
     place = asked.place([*axes[::-1], *(["channel"] if values > 1 else [])], shape)
     spacing = reader.GetSpacing()
     unknown = all(s == 1 for s in spacing)  # what SimpleITK puts where nothing is stated
@@ -92,12 +110,15 @@ def _check_direction(matrix: np.ndarray, where: str) -> None:
     """Axes may be turned, not oblique to each other: cells are boxes. Columns are directions, of length one."""
     lengths = np.linalg.norm(matrix, axis=0)
     if not (np.isfinite(matrix).all() and lengths.all()):
-        raise InputError(f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image again.")
+        raise InputError(
+            f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image"
+            " again."
+        )
     if abs(lengths - 1).max() > RIGHT:
         told = ", ".join(f"{n:g}" for n in lengths)
         raise InputError(
-            f"{where}: the directions of its axes have the lengths {told}, so that it states two voxel sizes. "
-            "Save it with directions of length 1."
+            f"{where}: the directions of its axes have the lengths {told}, so that it states two voxel sizes."
+            " Save it with directions of length 1."
         )
     _check_right(matrix / lengths, where)
 
@@ -107,12 +128,13 @@ def _check_right(directions: np.ndarray, where: str) -> None:
     if oblique.max() > RIGHT:
         angle = math.degrees(math.acos(min(oblique.max(), 1.0)))
         raise InputError(
-            f"{where}: its axes are not at right angles (two of them at {angle:.3g} degrees), and the cells of a grid are boxes. "
-            "Resample it to axes at right angles (for example by SimpleITK.Resample), and give that."
+            f"{where}: its axes are not at right angles (two of them at {angle:.3g} degrees), and the cells"
+            " of a grid are boxes. Resample it to axes at right angles (for example by SimpleITK.Resample),"
+            " and give that."
         )
 
 
-# --- headers ------------------------------------------------------------------------------------------------------
+# --- headers ------------------------------------------------------------------------------------------------
 
 
 def _nrrd(path: Path, where: str) -> Said:
@@ -121,8 +143,9 @@ def _nrrd(path: Path, where: str) -> Said:
     fields = {k.replace(" ", "").lower(): v.strip() for k, v in re.findall(r"(?m)^([\w ]+): (.*)", text)}
     if "oldmin" in fields or "oldmax" in fields:
         raise InputError(
-            f"{where}: its grey values were quantised (old min, old max in its header), and that is not undone. "
-            "Save it with the values themselves, or without these lines, for a threshold of what is stored."
+            f"{where}: its grey values were quantised (old min, old max in its header), and that is not"
+            " undone. Save it with the values themselves, or without these lines, for a threshold of what is"
+            " stored."
         )
     try:
         dimensions = int(fields.get("dimension", 0))
@@ -134,7 +157,10 @@ def _nrrd(path: Path, where: str) -> Said:
     tinted = next((k for k in kinds if "color" in k.lower()), "")
     labels, units = (_quoted(fields.get(name, ""), dimensions) for name in ("labels", "units"))
     voxels = [i for i, kind in enumerate(kinds) if kind.lower() in DOMAIN]
-    axes = ["frame" if kinds[i].lower() == "time" or SECONDS.fullmatch(units[i]) else _label(labels[i]) for i in voxels]
+    axes = [
+        "frame" if kinds[i].lower() == "time" or SECONDS.fullmatch(units[i]) else _label(labels[i])
+        for i in voxels
+    ]
     if "spacedirections" in fields:  # turned perhaps, so that a unit is of an axis only where all are alike
         stated = set(_quoted(fields.get("spaceunits", ""), 1))
         lengths = [_unit(stated.pop()) if len(stated) == 1 else None] * len(voxels)
@@ -161,16 +187,21 @@ def _unit(stated: str) -> float | None:
 def _metaimage(path: Path, where: str) -> Said:
     """SimpleITK passes over the function that makes intensities of what is stored."""
     with path.open("rb") as stream:
-        text = re.split(rb"(?m)^\s*ElementDataFile\s*[=:]", stream.read(HEADER), maxsplit=1)[0].decode(errors="replace")
+        text = re.split(rb"(?m)^\s*ElementDataFile\s*[=:]", stream.read(HEADER), maxsplit=1)[0].decode(
+            errors="replace"
+        )
     fields = dict(re.findall(r"(?m)^[ \t]*(\w+)[ \t]*[=:][ \t]*(.*?)[ \t\r]*$", text))
-    offset, slope = (fields.get(f"ElementToIntensityFunction{n}", x) for n, x in (("Offset", "0"), ("Slope", "1")))
+    offset, slope = (
+        fields.get(f"ElementToIntensityFunction{n}", x) for n, x in (("Offset", "0"), ("Slope", "1"))
+    )
     return Said(scale=straight(offset, slope, where))
 
 
 def _nifti(path: Path, where: str) -> Said:
     """Axes 1 to 3 lie in space, the fourth is time, the fifth holds values of one voxel.
 
-    SimpleITK applies scl_slope and scl_inter, and turns m and um into mm; of an oblique sform it takes the qform.
+    SimpleITK applies scl_slope and scl_inter, and turns m and um into mm; of an oblique sform it takes the
+    qform.
     """
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
         header = stream.read(540)
@@ -180,12 +211,15 @@ def _nifti(path: Path, where: str) -> Said:
             break
     else:
         return Said()
-    got: Mapping[str, Any] = {k: struct.unpack_from(order + form, header, at) for k, (form, at) in NIFTI[size].items()}
+    got: Mapping[str, Any] = {
+        k: struct.unpack_from(order + form, header, at) for k, (form, at) in NIFTI[size].items()
+    }
     dim, [datatype], [slope], [inter] = got["dim"], got["datatype"], got["slope"], got["inter"]
     if datatype in (128, 2304):
         return Said(colour="RGB values")
     if datatype in COMPLEX:
-        raise InputError(f"{where}: it holds values of type complex. Give real numbers: integers or floats.")  # SimpleITK would crash
+        # SimpleITK would crash
+        raise InputError(f"{where}: it holds values of type complex. Give real numbers: integers or floats.")
     _check_nifti_size(path, got, where)
     if got["sform_code"][0] > 0:
         wide = [i for i in range(3) if dim[0] > i and dim[1 + i] > 1]
@@ -193,14 +227,18 @@ def _nifti(path: Path, where: str) -> Said:
         lengths = np.linalg.norm(matrix, axis=0)
         stated = np.array([got["pixdim"][1 + i] for i in wide])
         if not (np.isfinite(lengths).all() and lengths.all()):
-            raise InputError(f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image again.")
+            raise InputError(
+                f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image"
+                " again."
+            )
         if len(wide) and (abs(lengths - stated) > 0.01 * lengths).any():
             raise InputError(
-                f"{where}: it states two voxel sizes, {_told(stated)} in pixdim and {_told(lengths)} in its sform. "
-                "Save it with the one that is right."
+                f"{where}: it states two voxel sizes, {_told(stated)} in pixdim and {_told(lengths)} in its"
+                " sform. Save it with the one that is right."
             )
         _check_right(matrix / lengths, where) if len(wide) else None
-    scale = straight(inter, slope, where) if slope or inter else None  # SimpleITK adds scl_inter also where scl_slope is 0
+    # SimpleITK adds scl_inter also where scl_slope is 0
+    scale = straight(inter, slope, where) if slope or inter else None
     unit = 1e3 if got["xyzt_units"][0] & 7 else None  # code 0 is "unknown"
     return Said(("x", "y", "z", "frame", "channel", "sixth", "seventh"), [unit] * 7, scale, applied=True)
 
@@ -208,7 +246,9 @@ def _nifti(path: Path, where: str) -> Said:
 def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
     """SimpleITK puts zeros where a file ends before its values do."""
     start = max(got["offset"][0], 0) if math.isfinite(got["offset"][0]) else 0
-    needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * BYTES.get(got["datatype"][0], 0)
+    needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * BYTES.get(
+        got["datatype"][0], 0
+    )
     there = 0
     if path.suffix.lower() != ".gz":
         there = path.stat().st_size
@@ -217,7 +257,9 @@ def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
             while there < needed and (block := stream.read(2**20)):
                 there += len(block)
     if there < needed:
-        raise InputError(f"{where}: the file is cut off, {there} bytes of {needed}. Copy or save the image again.")
+        raise InputError(
+            f"{where}: the file is cut off, {there} bytes of {needed}. Copy or save the image again."
+        )
 
 
 NIFTI = {
@@ -237,14 +279,15 @@ def _told(lengths: Sequence[float] | np.ndarray) -> str:
     return " x ".join(f"{n:.6g}" for n in lengths)
 
 
-# --- values in a file of their own --------------------------------------------------------------------------------
+# --- values in a file of their own --------------------------------------------------------------------------
 
 
 def companions(path: Path) -> list[Path]:
     """The files that hold the values of a MetaImage or NRRD header.
 
-    A header names them by a plain name, in the folder where the user found the header; a link that lies there is followed, as
-    that of the header is. Raises InputError for any other name: a header must not choose among the files of this machine.
+    A header names them by a plain name, in the folder where the user found the header; a link that lies there
+    is followed, as that of the header is. Raises InputError for any other name: a header must not choose
+    among the files of this machine.
     """
     kind = path.suffix.lower()
     if kind not in NAMED:
@@ -255,16 +298,29 @@ def companions(path: Path) -> list[Path]:
         searched = content if kind != ".nrrd" else header  # a comment may feign the end of a MetaImage header
         named = {match.decode(errors="replace").strip() for match in re.findall(NAMED[kind], searched)}
         axes = re.findall(rb"(?im)^\s*(?:NDims|dimension)\s*[=:]([^\r\n]*)", searched)
-    if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(len(x) > 500 for x in re.findall(rb"(?m)^(?![^:\n]*:=).*", header)):
-        raise InputError(f"{path}: its header is damaged: the number of axes, or the length of a line.")  # SimpleITK would crash
+    if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(
+        len(x) > 500 for x in re.findall(rb"(?m)^(?![^:\n]*:=).*", header)
+    ):
+        # SimpleITK would crash
+        raise InputError(f"{path}: its header is damaged: the number of axes, or the length of a line.")
     found = []
     for name in sorted(n for n in named if n.upper() != "LOCAL"):
         file = path.parent / name
-        if Path(name).name != name or re.match(r"(SKIP)?LIST\b", name, re.IGNORECASE) or "%" in name or not _is_file(file):
-            nowhere = " (a link to a file that is not here: fetch it, for example with git annex get)" if _is_link(file) else ""
+        if (
+            Path(name).name != name
+            or re.match(r"(SKIP)?LIST\b", name, re.IGNORECASE)
+            or "%" in name
+            or not _is_file(file)
+        ):
+            nowhere = (
+                " (a link to a file that is not here: fetch it, for example with git annex get)"
+                if _is_link(file)
+                else ""
+            )
             raise InputError(
-                f"{path}: its values lie in {name!r}, which is no file in the same folder{nowhere}, and others are not read. "
-                "Save the image as one file (.mha, .nrrd), or put the file with the values beside it."
+                f"{path}: its values lie in {name!r}, which is no file in the same folder{nowhere}, and"
+                " others are not read. Save the image as one file (.mha, .nrrd), or put the file with the"
+                " values beside it."
             )
         found.append(file)
     return found

@@ -1,7 +1,8 @@
 """A section from a scan: read, crop, denoise, field of view, threshold, resample - in this order.
 
-The bone fraction of a cell is the volume average of the thresholded voxels that it covers, each counted as far as it lies
-in the cell and in the field of view, so that bone volume is conserved at any ratio of spacing to voxel size.
+The bone fraction of a cell is the volume average of the thresholded voxels that it covers, each counted as
+far as it lies in the cell and in the field of view, so that bone volume is conserved at any ratio of spacing
+to voxel size.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from .voxels import MAX_VOXELS, Asked, Image
 
 VOXEL_RANGE = (0.05, 1000.0)  # um
 VOXEL_TOLERANCE = 0.01  # between the voxel size given and the one in the file
-RIM = 0.04  # of its radius, taken off a circle that is found: a scan is dim at its rim, and voxels there are half outside
+# of its radius, taken off a circle that is found: a scan is dim at its rim, and voxels there are half outside
+RIM = 0.04
 WORKING = 24  # bytes a voxel, besides the image itself, at most: a mask, its bone, a smoothed copy
 BINS = 1024  # for Otsu's threshold of grey values that are not integers
 
@@ -62,13 +64,16 @@ def section_from_image(
     frame    which time is read of a file that holds several, counted from 0; "slices" as above
     key      of the section in the config, for the messages
 
-    The other arguments are those of `section_from_array`. Raises InputError when the file or an argument is at fault.
+    The other arguments are those of `section_from_array`. Raises InputError when the file or an argument is
+    at fault.
     """
     path = at_home(path)
     image = read_image(path, Asked(f'{key}.image = "{path}"', key, dataset, channel, frame))
     edges = _voxel(voxel, image.voxel, image.values.ndim, path.name, key)
     chosen = {"dataset": dataset, "channel": channel, "frame": frame}
-    source = {"kind": "image", "file": path.name, "sha256": sha256(path)} | {k: v for k, v in chosen.items() if v is not None}
+    source = {"kind": "image", "file": path.name, "sha256": sha256(path)} | {
+        k: v for k, v in chosen.items() if v is not None
+    }
     return _section(image, edges, threshold, crop, denoise, field_of_view, spacing, thickness, source, key)
 
 
@@ -89,23 +94,27 @@ def section_from_array(
 
     voxel          edge of a voxel, um, one number or one per axis, 0.05 to 1000
     threshold      "otsu" (of the grey values in the field of view) | a grey value: bone is brighter |
-                   "binary": two values, the larger is bone | "fraction": bone fractions, 0 to 1, or integers, 0 to the
-                   largest number of their type
+                   "binary": two values, the larger is bone | "fraction": bone fractions, 0 to 1, or integers,
+                   0 to the largest number of their type
     crop           one (start, stop) per axis, in voxels of the whole image
     denoise        None | "median" (3 voxels wide) | sigma of a Gaussian, um. Nothing from outside the field of view enters
     field_of_view  None | "circle" in the (y, x) plane, about its centre: it reaches the outermost voxel that differs from
-                   the padding in the corners, at most the border, less 4 % | {"radius": um, "centre": (y, x) um}, either
-                   may be left out | a mask, an array or file of the shape of the whole image, inside where not 0
+                   the padding in the corners, at most the border, less 4 % | {"radius": um, "centre": (y, x)
+                   um}, either may be left out | a mask, an array or file of the shape of the whole image,
+                   inside where not 0
     spacing        of the grid, um, one number or one per axis (default: the voxels). A last cell that would reach beyond
                    the image is dropped; a cell is active when more than half of it lies in the field of view
     thickness      um, of a 2D image
     source         where the array comes from, for the record
 
-    Coordinates are those of the whole image: a crop moves the origin of the grid. The record's bone_volume_fraction is that
-    of the voxels, before they are resampled. Raises InputError when an argument is at fault.
+    Coordinates are those of the whole image: a crop moves the origin of the grid. The record's
+    bone_volume_fraction is that of the voxels, before they are resampled. Raises InputError when an argument
+    is at fault.
     """
     image = Image(np.asarray(array), ())
-    return _section(image, voxel, threshold, crop, denoise, field_of_view, spacing, thickness, dict(source or {}), key)
+    return _section(
+        image, voxel, threshold, crop, denoise, field_of_view, spacing, thickness, dict(source or {}), key
+    )
 
 
 def _section(
@@ -126,16 +135,19 @@ def _section(
     edges = _lengths(voxel, array.ndim, f"{key}.voxel", VOXEL_RANGE)
     _check_thickness(thickness, array.ndim, key)
     part = _crop(crop, array.shape, key)
-    if isinstance(field_of_view, str) and field_of_view == "circle" and array.min() == array.max():  # no circle to find
+    # no circle to find
+    if isinstance(field_of_view, str) and field_of_view == "circle" and array.min() == array.max():
         raise InputError(
-            f"{key}.image{name} has one grey value everywhere, {array.flat[0]:g}: nothing tells bone from marrow. "
-            "Give an image that shows both."
+            f"{key}.image{name} has one grey value everywhere, {array.flat[0]:g}: nothing tells bone from"
+            " marrow. Give an image that shows both."
         )
     inside, view = _field_of_view(field_of_view, array, edges, key)
     inside, grey = inside[part], array[part]
     check_fits(WORKING * grey.size, f"{key}.image{name}")
     if not inside.any():
-        raise InputError(f"{key}.field_of_view and {key}.crop leave nothing of the image. Make one of them larger.")
+        raise InputError(
+            f"{key}.field_of_view and {key}.crop leave nothing of the image. Make one of them larger."
+        )
     if isinstance(threshold, str) and threshold == "fraction" and largest:
         grey = grey / largest
     grey = _denoise(denoise, grey, inside, edges, key)
@@ -160,7 +172,9 @@ def _section(
 
 
 def _largest(image: Image) -> int:
-    """The value that stands for a bone fraction of 1; 0 where the values are fractions themselves, or calibrated."""
+    """The value that stands for a bone fraction of 1; 0 where the values are fractions themselves, or
+    calibrated.
+    """
     kind = image.values.dtype
     if kind.kind not in "biu" or image.scale:
         return 0
@@ -177,7 +191,9 @@ def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
             "Save one time and one channel of it as an image of its own."
         )
     if array.size == 0:
-        raise InputError(f"{where}: the image is empty (shape {size}). Give an image with at least one voxel.")
+        raise InputError(
+            f"{where}: the image is empty (shape {size}). Give an image with at least one voxel."
+        )
     if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) >= 16:
         raise InputError(
             f"{where}: it has shape {size}, which is a colour image, with its channels last. "
@@ -186,7 +202,9 @@ def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
     if array.dtype == bool:
         return array.astype(np.uint8)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-        raise InputError(f"{where}: it holds values of type {array.dtype}. Give real numbers: integers or floats.")
+        raise InputError(
+            f"{where}: it holds values of type {array.dtype}. Give real numbers: integers or floats."
+        )
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad:
         raise InputError(
@@ -200,14 +218,23 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _lengths(value: Any, ndim: int, key: str, allowed: tuple[float, float] = (0.0, math.inf)) -> tuple[float, ...]:
+def _lengths(
+    value: Any, ndim: int, key: str, allowed: tuple[float, float] = (0.0, math.inf)
+) -> tuple[float, ...]:
     """One positive length per axis, um."""
     lengths = (
-        [value] * ndim if _number(value) else list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else []
+        [value] * ndim
+        if _number(value)
+        else list(value)
+        if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        else []
     )
     axes = ("z", "y", "x")[3 - ndim :]
     if len(lengths) != ndim or not all(map(_number, lengths)):
-        raise InputError(f"{key} is {value!r}. Give one length in um, or one for each of the {ndim} axes ({', '.join(axes)}).")
+        raise InputError(
+            f"{key} is {value!r}. Give one length in um, or one for each of the {ndim} axes"
+            f" ({', '.join(axes)})."
+        )
     low, high = allowed
     if not all(low <= h <= high and h > 0 for h in lengths):
         limits = f"from {low:g} to {high:g} um" if math.isfinite(high) else "a length above 0"
@@ -216,30 +243,39 @@ def _lengths(value: Any, ndim: int, key: str, allowed: tuple[float, float] = (0.
 
 
 def _um(lengths: Sequence[float | None]) -> str:
-    return " x ".join("?" if h is None else f"{h:.6g}" for h in (lengths if len(set(lengths)) > 1 else lengths[:1])) + " um"
+    return (
+        " x ".join(
+            "?" if h is None else f"{h:.6g}" for h in (lengths if len(set(lengths)) > 1 else lengths[:1])
+        )
+        + " um"
+    )
 
 
-def _voxel(given: Any, carried: tuple[float | None, ...], ndim: int, name: str, key: str) -> tuple[float, ...]:
+def _voxel(
+    given: Any, carried: tuple[float | None, ...], ndim: int, name: str, key: str
+) -> tuple[float, ...]:
     """The voxel size from the config and the file, which must agree where both speak."""
     if given is None:
         edges = [e for e in carried if e is not None]
         if len(edges) < ndim:
             says = f"only {_um(carried)}" if edges else "no voxel size"
             raise InputError(
-                f'{key}.voxel is missing, and {name} carries {says}.\nGive the edge of one voxel, for example voxel = "19.5 um".'
+                f"{key}.voxel is missing, and {name} carries {says}.\nGive the edge of one voxel, for example"
+                ' voxel = "19.5 um".'
             )
         low, high = VOXEL_RANGE
         if not all(low <= e <= high for e in edges):
             raise InputError(
-                f"{key}.voxel is missing, and {name} carries {_um(edges)}, which cannot be: a voxel has {low:g} to {high:g} um. "
-                "The unit in the file is probably wrong: save it with the right one."
+                f"{key}.voxel is missing, and {name} carries {_um(edges)}, which cannot be: a voxel has"
+                f" {low:g} to {high:g} um. The unit in the file is probably wrong: save it with the right"
+                " one."
             )
         return tuple(edges)
     edges = _lengths(given, ndim, f"{key}.voxel", VOXEL_RANGE)
     if any(c is not None and abs(c - e) > VOXEL_TOLERANCE * e for c, e in zip(carried, edges, strict=False)):
         raise InputError(
-            f"{key}.voxel is {_um(edges)}, but {name} carries {_um(carried)}. "
-            f"Leave {key}.voxel out to believe the file, or save the image with the right size, or without one."
+            f"{key}.voxel is {_um(edges)}, but {name} carries {_um(carried)}. Leave {key}.voxel out to"
+            " believe the file, or save the image with the right size, or without one."
         )
     return edges
 
@@ -247,10 +283,14 @@ def _voxel(given: Any, carried: tuple[float | None, ...], ndim: int, name: str, 
 def _check_thickness(thickness: float | None, ndim: int, key: str) -> None:
     if ndim == 2 and thickness is None:
         raise InputError(
-            f'{key}.thickness is missing, and the image is 2D. Give the thickness of the section, for example thickness = "10 um".'
+            f"{key}.thickness is missing, and the image is 2D. Give the thickness of the section, for example"
+            ' thickness = "10 um".'
         )
     if ndim == 3 and thickness is not None:
-        raise InputError(f"{key}.thickness is {thickness} um, but the image is 3D and has its own depth. Leave thickness out.")
+        raise InputError(
+            f"{key}.thickness is {thickness} um, but the image is 3D and has its own depth. Leave thickness"
+            " out."
+        )
     if thickness is not None and not (_number(thickness) and thickness > 0):
         raise InputError(f"{key}.thickness is {thickness!r}. It must be a length above 0.")
 
@@ -260,18 +300,23 @@ def _crop(crop: Crop | None, shape: tuple[int, ...], key: str) -> tuple[slice, .
         return tuple(slice(0, n) for n in shape)
     try:
         ranges = [(index(start), index(stop)) for start, stop in crop]
-        ok = len(ranges) == len(shape) and all(0 <= a < b <= n for (a, b), n in zip(ranges, shape, strict=True))
+        ok = len(ranges) == len(shape) and all(
+            0 <= a < b <= n for (a, b), n in zip(ranges, shape, strict=True)
+        )
     except (TypeError, ValueError):
         ranges, ok = [], False
     if not ok:
         raise InputError(
-            f"{key}.crop is {crop}, and the image has {' x '.join(map(str, shape))} voxels. "
-            f"Give one [start, stop] for each of its {len(shape)} axes, 0 <= start < stop <= voxels, for example {[[0, n] for n in shape]}."
+            f"{key}.crop is {crop}, and the image has {' x '.join(map(str, shape))} voxels. Give one [start,"
+            f" stop] for each of its {len(shape)} axes, 0 <= start < stop <= voxels, for example"
+            f" {[[0, n] for n in shape]}."
         )
     return tuple(slice(a, b) for a, b in ranges)
 
 
-def _field_of_view(rule: FieldOfView | None, array: np.ndarray, edges: tuple[float, ...], key: str) -> tuple[np.ndarray, Any]:
+def _field_of_view(
+    rule: FieldOfView | None, array: np.ndarray, edges: tuple[float, ...], key: str
+) -> tuple[np.ndarray, Any]:
     """Where the whole image is inside, bool, and what the record says of it."""
     if rule is None:
         return np.broadcast_to(np.True_, array.shape), None
@@ -281,7 +326,9 @@ def _field_of_view(rule: FieldOfView | None, array: np.ndarray, edges: tuple[flo
         plane, record = _circle(rule if isinstance(rule, Mapping) else {}, array, edges, key)
         return np.broadcast_to(plane, array.shape), record
     elif not isinstance(rule, str | os.PathLike):
-        raise InputError(f'{key}.field_of_view is {rule!r}. Leave it out, or give "circle", or the name of a mask file.')
+        raise InputError(
+            f'{key}.field_of_view is {rule!r}. Leave it out, or give "circle", or the name of a mask file.'
+        )
     else:
         file = at_home(rule)
         image = read_image(file, Asked(f'{key}.field_of_view = "{file}"'))
@@ -295,20 +342,26 @@ def _field_of_view(rule: FieldOfView | None, array: np.ndarray, edges: tuple[flo
         record = {"mask": file.name, "sha256": sha256(file)}
     if mask.shape != array.shape:
         raise InputError(
-            f"{key}.field_of_view: the mask has shape {' x '.join(map(str, mask.shape))}, the image {' x '.join(map(str, array.shape))}. "
-            "Give a mask of the shape of the whole image (before the crop), with 0 outside and any other value inside."
+            f"{key}.field_of_view: the mask has shape {' x '.join(map(str, mask.shape))}, the image"
+            f" {' x '.join(map(str, array.shape))}. Give a mask of the shape of the whole image (before the"
+            " crop), with 0 outside and any other value inside."
         )
     return mask != 0, record
 
 
-def _circle(given: Mapping[str, Any], array: np.ndarray, edges: tuple[float, ...], key: str) -> tuple[np.ndarray, dict[str, Any]]:
+def _circle(
+    given: Mapping[str, Any], array: np.ndarray, edges: tuple[float, ...], key: str
+) -> tuple[np.ndarray, dict[str, Any]]:
     """A circle in the (y, x) plane, bool, and its radius and centre in um."""
     if set(given) - {"radius", "centre"}:
         raise InputError(
-            f"{key}.field_of_view is {dict(given)}. A circle has a radius (um) and a centre (y, x) (um); either may be left out."
+            f"{key}.field_of_view is {dict(given)}. A circle has a radius (um) and a centre (y, x) (um);"
+            " either may be left out."
         )
     size = np.array(array.shape[-2:]) * edges[-2:]
-    centre = np.array(_lengths(given["centre"], 2, f"{key}.field_of_view.centre") if "centre" in given else size / 2)
+    centre = np.array(
+        _lengths(given["centre"], 2, f"{key}.field_of_view.centre") if "centre" in given else size / 2
+    )
     y, x = ((np.arange(n) + 0.5) * h for n, h in zip(array.shape[-2:], edges[-2:], strict=True))
     distance = np.hypot(*np.meshgrid(y - centre[0], x - centre[1], indexing="ij"))
     if "radius" in given:
@@ -319,7 +372,9 @@ def _circle(given: Mapping[str, Any], array: np.ndarray, edges: tuple[float, ...
     return distance <= radius, {"radius": float(radius), "centre": [float(c) for c in centre]}
 
 
-def _denoise(rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float, ...], key: str) -> np.ndarray:
+def _denoise(
+    rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float, ...], key: str
+) -> np.ndarray:
     """Smoothed grey values; at the edge of the field of view only what lies inside counts."""
     if rule is None:
         return grey
@@ -328,11 +383,15 @@ def _denoise(rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float
         return np.where(whole, scipy.ndimage.median_filter(grey, 3), grey)
     if not (_number(rule) and rule > 0):
         raise InputError(
-            f'{key}.denoise is {rule!r}. Leave it out, or give "median", or the sigma of a Gaussian, for example denoise = "20 um".'
+            f'{key}.denoise is {rule!r}. Leave it out, or give "median", or the sigma of a Gaussian, for'
+            ' example denoise = "20 um".'
         )
     widest = min(n * h for n, h in zip(grey.shape, edges, strict=True)) / 4
     if rule > widest:
-        raise InputError(f"{key}.denoise is {rule:g} um. At most a quarter of the image's shortest edge, {widest:g} um, makes sense.")
+        raise InputError(
+            f"{key}.denoise is {rule:g} um. At most a quarter of the image's shortest edge, {widest:g} um,"
+            " makes sense."
+        )
     sigma = [rule / h for h in edges]
     weight = scipy.ndimage.gaussian_filter(inside.astype(np.float32), sigma)
     smooth = scipy.ndimage.gaussian_filter(np.where(inside, grey, 0).astype(np.float32), sigma)
@@ -342,7 +401,10 @@ def _denoise(rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float
 def _bone(rule: Any, grey: np.ndarray, inside: np.ndarray, key: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Bone of each voxel, bool or a fraction, and what the record says of the threshold."""
     if not (rule in RULES if isinstance(rule, str) else _number(rule)):
-        raise InputError(f"{key}.threshold is {rule!r}. Give one of {', '.join(RULES)}, or the grey value above which a voxel is bone.")
+        raise InputError(
+            f"{key}.threshold is {rule!r}. Give one of {', '.join(RULES)}, or the grey value above which a"
+            " voxel is bone."
+        )
     values = grey[inside]
     low, high = values.min(), values.max()
     found = f"the grey values in the field of view go from {low:g} to {high:g}"
@@ -357,8 +419,9 @@ def _bone(rule: Any, grey: np.ndarray, inside: np.ndarray, key: str) -> tuple[np
         other = values[(values != low) & (values != high)]
         if other.size:
             raise InputError(
-                f'{key}.threshold is "binary", but the field of view holds more than two values: {low:g}, {high:g}, and also {other[0]:g}. '
-                f'Segment the image first, leave {key}.denoise out, or use "otsu" or a grey value.'
+                f'{key}.threshold is "binary", but the field of view holds more than two values: {low:g},'
+                f" {high:g}, and also {other[0]:g}. Segment the image first, leave {key}.denoise out, or use"
+                ' "otsu" or a grey value.'
             )
         bone, record = grey == high, {"rule": rule, "value": float(low)}
     else:
@@ -376,7 +439,8 @@ def _bone(rule: Any, grey: np.ndarray, inside: np.ndarray, key: str) -> tuple[np
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The grey value that parts two classes with the largest variance between them (Otsu, IEEE Trans SMC 1979, 9:62).
+    """The grey value that parts two classes with the largest variance between them (Otsu, IEEE Trans SMC
+    1979, 9:62).
 
     One bin for each integer, or BINS; the value returned is the edge between two bins.
     """
@@ -387,7 +451,8 @@ def _otsu(values: np.ndarray) -> float:
         counts, bins = np.histogram(values, int(high - low) + 1, (low - 0.5, high + 0.5))
     else:
         width = (high - low) / BINS
-        if not 4 * np.spacing(max(abs(low), abs(high))) < width < math.inf:  # too near to each other, or too far, to be told apart
+        # too near to each other, or too far, to be told apart
+        if not 4 * np.spacing(max(abs(low), abs(high))) < width < math.inf:
             return low / 2 + high / 2
         counts, bins = np.histogram(values.astype(float), BINS, (low, high))
     below = np.cumsum(counts)[:-1]
@@ -401,16 +466,21 @@ def _otsu(values: np.ndarray) -> float:
 def _cells(
     bone: np.ndarray, inside: np.ndarray, edges: tuple[float, ...], target: tuple[float, ...], key: str
 ) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Bone fraction and active cells on the target spacing, and the length dropped at the far end of each axis, um."""
+    """Bone fraction and active cells on the target spacing, and the length dropped at the far end of each
+    axis, um.
+    """
     if target == edges:
         return bone.astype(float), inside.copy(), [0.0] * bone.ndim
     lengths = [n * e for n, e in zip(bone.shape, edges, strict=True)]
     shape = cells_within(lengths, target)
     if min(shape) == 0:
-        raise InputError(f"{key}.spacing is {_um(target)}, wider than the image ({_um(lengths)}). Make it finer.")
+        raise InputError(
+            f"{key}.spacing is {_um(target)}, wider than the image ({_um(lengths)}). Make it finer."
+        )
     if math.prod(shape) > MAX_VOXELS:
         raise InputError(
-            f"{key}.spacing is {_um(target)}: that makes {math.prod(shape):.3g} cells, and at most {MAX_VOXELS:.3g} fit. Make it coarser."
+            f"{key}.spacing is {_um(target)}: that makes {math.prod(shape):.3g} cells, and at most"
+            f" {MAX_VOXELS:.3g} fit. Make it coarser."
         )
     check_fits(WORKING * math.prod(shape), f"{key}.spacing is {_um(target)}")
     volume = average(inside, edges, shape, target)

@@ -1,7 +1,8 @@
-"""Image files as arrays: TIFF, PNG, NPY, HDF5, a folder of slices, and NRRD, MetaImage and NIfTI through SimpleITK.
+"""Image files as arrays: TIFF, PNG, NPY, HDF5, a folder of slices, and NRRD, MetaImage and NIfTI through
+SimpleITK.
 
-What a file says of its axes, its voxel size and its grey values is read with them, and nothing is guessed. Every fault of a file is an
-InputError that names the config key, the file, what was found and the way out.
+What a file says of its axes, its voxel size and its grey values is read with them, and nothing is guessed.
+Every fault of a file is an InputError that names the config key, the file, what was found and the way out.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ GREY_PNG = ("1", "L", "I", "I;16", "F")
 
 
 def read_image(path: Path, asked: Asked) -> Image:
-    """The image in a file or in a folder of slices; axes of length one are dropped, so a stack of one slice is 2D.
+    """The image in a file or in a folder of slices; axes of length one are dropped, so a stack of one slice
+    is 2D.
 
-    Raises InputError when the file is missing, unreadable, empty, damaged, in colour, too large or of an unknown kind, and when it
-    holds channels or times and none is chosen.
+    Raises InputError when the file is missing, unreadable, empty, damaged, in colour, too large or of an
+    unknown kind, and when it holds channels or times and none is chosen.
     """
     where = asked.where
     if not (_is(path.is_file) or _is(path.is_dir)):
@@ -43,16 +45,22 @@ def read_image(path: Path, asked: Asked) -> Image:
             f"{where}: there is no such file. A path in a config counts from the config's folder, "
             "one given by --set from the current folder: check its spelling."
         )
-    reader = _folder if path.is_dir() else next((r for end, r in READERS.items() if path.name.lower().endswith(end)), None)
+    reader = (
+        _folder
+        if path.is_dir()
+        else next((r for end, r in READERS.items() if path.name.lower().endswith(end)), None)
+    )
     if reader is None:
         raise InputError(
-            f"{where}: this kind of file is not read. Save the image as one of {', '.join(READERS)}, or as a folder of TIFF or PNG slices."
+            f"{where}: this kind of file is not read. Save the image as one of {', '.join(READERS)}, or as a"
+            " folder of TIFF or PNG slices."
         )
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{where}: the file is empty (0 bytes). Save or copy the image again.")
     if asked.dataset is not None and reader is not read_hdf5:
         raise InputError(
-            f"{where}: a dataset ({asked.dataset!r}) is named, but only HDF5 files (.h5, .hdf5) hold datasets. Leave dataset out."
+            f"{where}: a dataset ({asked.dataset!r}) is named, but only HDF5 files (.h5, .hdf5) hold"
+            " datasets. Leave dataset out."
         )
     try:
         return reader(path, asked)
@@ -60,7 +68,8 @@ def read_image(path: Path, asked: Asked) -> Image:
         raise
     except Exception as error:  # the libraries raise anything at all on a damaged file
         raise InputError(
-            f"{where}: it could not be read ({reason(error)}). Check that it is what its name says, complete, and readable by you."
+            f"{where}: it could not be read ({reason(error)}). Check that it is what its name says, complete,"
+            " and readable by you."
         ) from error
 
 
@@ -72,7 +81,9 @@ def _is(test: Callable[[], bool]) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder of slices one after the other, in the order they are read."""
+    """SHA-256 of a file, or of the files of a folder of slices one after the other, in the order they are
+    read.
+    """
     digest = hashlib.sha256()
     for file in _slices(path) if path.is_dir() else [path, *companions(path)]:
         with file.open("rb") as stream:
@@ -92,19 +103,25 @@ def _png(path: Path, asked: Asked) -> Image:
             return asked.place(["y", "x"], values.shape).image(values)
     except PIL.Image.DecompressionBombError as error:
         raise InputError(
-            f"{asked.where}: the PNG is too large to be opened safely ({error}). Save the image as TIFF, or a crop of it."
+            f"{asked.where}: the PNG is too large to be opened safely ({error}). Save the image as TIFF, or a"
+            " crop of it."
         ) from error
 
 
 def _npy(path: Path, asked: Asked) -> Image:
     with path.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = header(stream)
         left = path.stat().st_size - stream.tell()
     check_size(shape, dtype.itemsize, asked.where)
     if left < math.prod(shape) * dtype.itemsize:
-        raise InputError(f"{asked.where}: it could not be read (it is cut off: {left} bytes of values). Copy or save the image again.")
+        raise InputError(
+            f"{asked.where}: it could not be read (it is cut off: {left} bytes of values). Copy or save the"
+            " image again."
+        )
     values = np.load(path, allow_pickle=False)
     place = asked.place([""] * values.ndim, values.shape)
     return place.image(values[place.index])
@@ -112,8 +129,15 @@ def _npy(path: Path, asked: Asked) -> Image:
 
 def _slices(folder: Path) -> list[Path]:
     """The slices of a folder, numbers in their names compared as numbers (slice2 before slice10)."""
-    files = [f for f in folder.iterdir() if f.suffix.lower() in (".tif", ".tiff", ".png") and not f.name.startswith(".")]
-    return sorted(files, key=lambda f: [(int(s), "") if s.isdigit() else (-1, s) for s in re.split(r"(\d+)", f.name) if s])
+    files = [
+        f
+        for f in folder.iterdir()
+        if f.suffix.lower() in (".tif", ".tiff", ".png") and not f.name.startswith(".")
+    ]
+    return sorted(
+        files,
+        key=lambda f: [(int(s), "") if s.isdigit() else (-1, s) for s in re.split(r"(\d+)", f.name) if s],
+    )
 
 
 def _folder(path: Path, asked: Asked) -> Image:
@@ -122,7 +146,9 @@ def _folder(path: Path, asked: Asked) -> Image:
     kinds = {f.suffix.lower()[:4] for f in files}
     if len(kinds) != 1:
         found = "both TIFF and PNG files" if kinds else "no TIFF or PNG files"
-        raise InputError(f"{where}: the folder holds {found}. Give a folder with the slices of one image, all of one kind.")
+        raise InputError(
+            f"{where}: the folder holds {found}. Give a folder with the slices of one image, all of one kind."
+        )
     first = _slice(files[0], asked)
     check_size((len(files), *first.values.shape), first.values.itemsize, where)
     stack = np.empty((len(files), *first.values.shape), first.values.dtype)
@@ -150,7 +176,8 @@ def _slice(file: Path, asked: Asked) -> Image:
     image = read_image(file, replace(asked, where=f"{where}, slice {file.name}"))
     if image.values.ndim != 2:
         raise InputError(
-            f"{where}: {file.name} is not one slice (shape {image.values.shape}). Give a folder of 2D images, or the stack itself."
+            f"{where}: {file.name} is not one slice (shape {image.values.shape}). Give a folder of 2D images,"
+            " or the stack itself."
         )
     return image
 

@@ -14,7 +14,9 @@ def cells_within(lengths: Sequence[float], spacing: Sequence[float]) -> tuple[in
     return tuple(math.floor(s / h + 1e-6) for s, h in zip(lengths, spacing, strict=True))
 
 
-def average(array: np.ndarray, edges: Sequence[float], shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
+def average(
+    array: np.ndarray, edges: Sequence[float], shape: Sequence[int], spacing: Sequence[float]
+) -> np.ndarray:
     """The mean of voxel values over each cell, weighted by the volume that voxel and cell share.
 
     array           of voxels with the given edges, two or three axes
@@ -38,4 +40,9 @@ def _apply(overlaps: list[scipy.sparse.csr_array], array: np.ndarray) -> np.ndar
     if array.ndim == 2:
         return (overlaps[1] @ (overlaps[0] @ array.astype(float)).T).T
     weights = overlaps[0].tolil()
-    return np.stack([_apply(overlaps[1:], np.tensordot(w, array[i], 1)) for i, w in zip(weights.rows, weights.data, strict=True)])
+    return np.stack(
+        [
+            _apply(overlaps[1:], np.tensordot(w, array[i], 1))
+            for i, w in zip(weights.rows, weights.data, strict=True)
+        ]
+    )

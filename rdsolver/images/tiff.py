@@ -1,4 +1,6 @@
-"""TIFF: what OME, ImageJ, tifffile and the baseline tags say of axes, voxels and grey values; the compressions that are read."""
+"""TIFF: what OME, ImageJ, tifffile and the baseline tags say of axes, voxels and grey values; the
+compressions that are read.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,31 @@ COLOUR = {"RGB", "PALETTE", "SEPARATED", "YCBCR", "CIELAB"}
 DEFLATE = (8, 32946)
 JPEG = 7
 READ = {1, 2, 3, 4, 5, JPEG, *DEFLATE, 32773}
-"""Plain, CCITT, LZW, JPEG, deflate, PackBits: what these unpack to is bounded before, or by the size of the page."""
+"""Plain, CCITT, LZW, JPEG, deflate, PackBits: what these unpack to is bounded before, or by the size of the
+page.
+"""
 INCH = 25400.0  # um
-# What programs write when they know no size. As voxels these would be 25 mm to 21 um, and none a round number.
+# What programs write when they know no size. As voxels these would be 25 mm to 21 um, and none a round
+# number.
 DEFAULT_DPI = (1, 72, 96, 150, 300, 600, 1200)
-FUNCTIONS = ("straight line", "2nd degree polynomial", "3rd degree polynomial", "4th degree polynomial", "exponential", "power")
-FUNCTIONS += ("log", "Rodbard", "gamma variate", "log", "Rodbard", "exponential with offset", "Gaussian", "exponential recovery")
+FUNCTIONS = (
+    "straight line",
+    "2nd degree polynomial",
+    "3rd degree polynomial",
+    "4th degree polynomial",
+    "exponential",
+    "power",
+)
+FUNCTIONS += (
+    "log",
+    "Rodbard",
+    "gamma variate",
+    "log",
+    "Rodbard",
+    "exponential with offset",
+    "Gaussian",
+    "exponential recovery",
+)
 """ImageJ's, by its number cf."""
 
 
@@ -40,7 +61,9 @@ def read_tiff(path: Path, asked: Asked) -> Image:
     with tifffile.TiffFile(path, _multifile=False, is_ndtiff=False, is_mmstack=False) as tif:
         _check_directories(tif, where)
         if len(set(re.findall(r"<(?:\w+:)?UUID\b[^>]*>\s*([^<]*)", tif.ome_metadata or ""))) > 1:
-            raise InputError(f"{where}: part of it lies in other files, and those are not read. Save it as one TIFF.")
+            raise InputError(
+                f"{where}: part of it lies in other files, and those are not read. Save it as one TIFF."
+            )
         if len(tif.series) != 1:
             shapes = ", ".join(" x ".join(map(str, s.shape)) for s in tif.series[:4])
             raise InputError(
@@ -52,26 +75,38 @@ def read_tiff(path: Path, asked: Asked) -> Image:
         axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
         photometric = getattr(tif.pages.first.photometric, "name", "unknown")
         if photometric in COLOUR:
-            raise colour(where, f"{photometric}, axes {series.axes}, shape {' x '.join(map(str, series.shape))}")
+            raise colour(
+                where, f"{photometric}, axes {series.axes}, shape {' x '.join(map(str, series.shape))}"
+            )
         if photometric == "MINISWHITE":
             raise InputError(
-                f"{where}: its grey values are stored inverted (0 is white), so it is not clear which end is bone. "
-                "Save it with 0 as black (in ImageJ: Image > Lookup Tables > Grays, then save) and give that."
+                f"{where}: its grey values are stored inverted (0 is white), so it is not clear which end is"
+                " bone. Save it with 0 as black (in ImageJ: Image > Lookup Tables > Grays, then save) and"
+                " give that."
             )
         _check_whole(path, series, where)
         for page in series.pages:
             _check_segments(tif, page, where)
         scale = _imagej_scale(tif, np.dtype(series.dtype), where) if tif.is_imagej else None
-        meanings = [_meaning(a, series.kind) if a != "S" or n > 1 else "" for a, n in zip(axes, shape, strict=True)]
+        meanings = [
+            _meaning(a, series.kind) if a != "S" or n > 1 else "" for a, n in zip(axes, shape, strict=True)
+        ]
         place = asked.place(meanings, shape, _channels(tif))
         part = _unpacked(series, where).reshape(shape)[place.index]
         bits = tif.pages.first.bitspersample
-        odd = bits if isinstance(bits, int) and bits < 8 * part.dtype.itemsize and part.dtype.kind in "ui" else None
+        odd = (
+            bits
+            if isinstance(bits, int) and bits < 8 * part.dtype.itemsize and part.dtype.kind in "ui"
+            else None
+        )
         return place.image(part, _edges(tif, axes), scale, odd)
 
 
 def _meaning(letter: str, kind: str) -> str:
-    """Of an axis as tifffile names it. A stack of which nothing is said goes in z; what OME calls other is none in space."""
+    """Of an axis as tifffile names it.
+
+    A stack of which nothing is said goes in z; what OME calls other is none in space.
+    """
     if letter in "IQ":
         return "other" if (letter, kind) == ("Q", "ome") else ""
     if letter in "XYZTC":
@@ -83,17 +118,21 @@ def _channels(tif: tifffile.TiffFile) -> list[str]:
     """The names of the channels, in OME or as ImageJ's labels of planes."""
     if tif.is_ome:
         text = (tif.ome_metadata or "").partition("</Image>")[0]
-        found = [re.search(r'\bName="([^"]*)"', each) for each in re.findall(r"<(?:\w+:)?Channel\b[^>]*>", text)]
+        found = [
+            re.search(r'\bName="([^"]*)"', each) for each in re.findall(r"<(?:\w+:)?Channel\b[^>]*>", text)
+        ]
         return [html.unescape(name[1]) for name in found if name]
     labels = (tif.imagej_metadata or {}).get("Labels", [])
     return [str(label) for label in labels] if isinstance(labels, list) else []
 
 
-# --- grey values --------------------------------------------------------------------------------------------------
+# --- grey values --------------------------------------------------------------------------------------------
 
 
 def _imagej_scale(tif: tifffile.TiffFile, dtype: np.dtype, where: str) -> Scale | None:
-    """What Image > Show Info and ImageJ's status bar show: cf names the function, c0 and c1 are of a straight line."""
+    """What Image > Show Info and ImageJ's status bar show: cf names the function, c0 and c1 are of a straight
+    line.
+    """
     said = tif.imagej_metadata or {}
     function = said.get("cf", 20)  # none
     if function == 20:
@@ -102,15 +141,17 @@ def _imagej_scale(tif: tifffile.TiffFile, dtype: np.dtype, where: str) -> Scale 
         known = dict(enumerate(FUNCTIONS)) | {21: "uncalibrated optical density"}
         name = known.get(function, "unknown") if isinstance(function, int) else "unknown"
         raise InputError(
-            f"{where}: its grey values are calibrated by a function that is not applied (cf = {function}: {name}). "
-            "In ImageJ: Image > Type > 32-bit, which applies it, then save that and give it."
+            f"{where}: its grey values are calibrated by a function that is not applied (cf = {function}:"
+            f" {name}). In ImageJ: Image > Type > 32-bit, which applies it, then save that and give it."
         )
     if dtype.kind == "f":
         raise InputError(
-            f"{where}: its grey values are calibrated, and are no integers, so it is not clear whether that was applied. "
-            "In ImageJ: Analyze > Calibrate, function None, then save that and give it."
+            f"{where}: its grey values are calibrated, and are no integers, so it is not clear whether that"
+            " was applied. In ImageJ: Analyze > Calibrate, function None, then save that and give it."
         )
-    return straight(said.get("c0"), said.get("c1"), where, said.get("vunit", ""), said.get("zeroclip") in (True, "true"))
+    return straight(
+        said.get("c0"), said.get("c1"), where, said.get("vunit", ""), said.get("zeroclip") in (True, "true")
+    )
 
 
 def _unpacked(series: Any, where: str) -> np.ndarray:
@@ -120,7 +161,11 @@ def _unpacked(series: Any, where: str) -> np.ndarray:
         if "imagecodecs" not in str(error) or _installed():
             raise
         packed = tifffile.COMPRESSION(series.keyframe.compression).name
-        how = f"compressed by {packed}" if packed != "NONE" else f"packed at {series.keyframe.bitspersample} bits a voxel"
+        how = (
+            f"compressed by {packed}"
+            if packed != "NONE"
+            else f"packed at {series.keyframe.bitspersample} bits a voxel"
+        )
         raise InputError(
             f"{where}: it is {how}, and reading that needs imagecodecs, which is not installed. "
             f"{install('images')}, or save the image with deflate or plain, at 8 or 16 bits."
@@ -131,16 +176,20 @@ def _installed() -> bool:
     return sys.modules.get("imagecodecs", "") is not None and find_spec("imagecodecs") is not None
 
 
-# --- what is checked before anything is unpacked ------------------------------------------------------------------
+# --- what is checked before anything is unpacked ------------------------------------------------------------
 
 
 def _check_directories(tif: tifffile.TiffFile, where: str) -> None:
     """The directories of a TIFF, a linked list, come to an end."""
     form, file, seen = tif.tiff, tif.filehandle, set[int]()
     file.seek(8 if form.is_bigtiff else 4)
-    while len(next_one := file.read(form.offsetsize)) == form.offsetsize and (at := struct.unpack(form.offsetformat, next_one)[0]):
+    while len(next_one := file.read(form.offsetsize)) == form.offsetsize and (
+        at := struct.unpack(form.offsetformat, next_one)[0]
+    ):
         if at in seen:
-            raise InputError(f"{where}: the file is damaged: its pages go round in a circle. Copy or save the image again.")
+            raise InputError(
+                f"{where}: the file is damaged: its pages go round in a circle. Copy or save the image again."
+            )
         seen.add(at)
         file.seek(at)
         count = int.from_bytes(file.read(form.tagnosize), "little" if form.byteorder == "<" else "big")
@@ -156,7 +205,10 @@ def _check_whole(path: Path, series: Any, where: str) -> None:
     if series.dataoffset is not None:
         end = max(end, series.dataoffset + series.nbytes)
     if end > path.stat().st_size:
-        raise InputError(f"{where}: the file is cut off, {path.stat().st_size} bytes of {end}. Copy or save the image again.")
+        raise InputError(
+            f"{where}: the file is cut off, {path.stat().st_size} bytes of {end}. Copy or save the image"
+            " again."
+        )
 
 
 def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
@@ -166,7 +218,9 @@ def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
     if page.compression not in READ:
         known = {c.value: c.name for c in tifffile.COMPRESSION}
         name = known.get(page.compression, page.compression)
-        raise InputError(f"{where}: it is compressed by {name}, which is not read. Save it with LZW or deflate, or plain.")
+        raise InputError(
+            f"{where}: it is compressed by {name}, which is not read. Save it with LZW or deflate, or plain."
+        )
     chunk = math.prod(page.chunks) * np.dtype(page.dtype).itemsize
     check_fits(chunk, where)
     for offset, count in _segments(page) if page.compression in (*DEFLATE, JPEG) else ():
@@ -184,12 +238,14 @@ def _check_jpeg(packed: bytes, size: int, where: str) -> None:
         with PIL.Image.open(io.BytesIO(packed), formats=["JPEG"]) as image:
             found = math.prod(image.size) * len(image.getbands())
     except Exception as error:
-        raise Damaged(f"{where}: it could not be read (a part of it is no JPEG). Save it with deflate, or plain.") from error
+        raise Damaged(
+            f"{where}: it could not be read (a part of it is no JPEG). Save it with deflate, or plain."
+        ) from error
     if found > max(size, SMALL):
         raise too_much(where, size)
 
 
-# --- voxels -------------------------------------------------------------------------------------------------------
+# --- voxels -------------------------------------------------------------------------------------------------
 
 
 def _edges(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
@@ -204,12 +260,16 @@ def _edges(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
             edges[axis] = float(given[axis]) * scale if axis in given and scale else None
     else:
         tags = tif.pages.first.tags
-        unit = imagej.get("unit") if tif.is_imagej else getattr(tags.valueof("ResolutionUnit", 2), "name", None)
+        unit = (
+            imagej.get("unit") if tif.is_imagej else getattr(tags.valueof("ResolutionUnit", 2), "name", None)
+        )
         scale = MICROMETRES.get(str(unit)) or {"INCH": INCH, "inch": INCH, "CENTIMETER": 1e4}.get(str(unit))
         for axis in "YX":
             count, length = tags.valueof(f"{axis}Resolution", (0, 1))
             edge = scale * length / count if scale and count and length else None
-            edges[axis] = None if edge and unit in ("INCH", "inch", "CENTIMETER") and _is_default(edge) else edge
+            edges[axis] = (
+                None if edge and unit in ("INCH", "inch", "CENTIMETER") and _is_default(edge) else edge
+            )
         z = imagej.get("spacing")
         edges["Z"] = float(z) * scale if z and scale and edges["X"] else None
     # Of a stack of which nothing is said, and of channels or times that are slices, as of z.

@@ -1,6 +1,7 @@
 """An image as it was read: its values, their scale, the edges of a voxel.
 
-What a file holds beyond one grey value a voxel is chosen by its meaning: channels and times are never taken for depth.
+What a file holds beyond one grey value a voxel is chosen by its meaning: channels and times are never taken
+for depth.
 """
 
 from __future__ import annotations
@@ -27,11 +28,17 @@ MEANINGS = {
     "y": "y row rows height",
     "x": "x col cols column columns width",
     "frame": "t time times timepoint timepoints frame frames day days week weeks",
-    "channel": "c ch channel channels band bands marker markers wavelength lambda sample samples component components",
+    "channel": (
+        "c ch channel channels band bands marker markers wavelength lambda sample samples component"
+        " components"
+    ),
 }
 KNOWN = {word: axis for axis, words in MEANINGS.items() for word in words.split()}
 SAYS_NOTHING = re.compile(r"\W*|none|[ijk]|(?:phony_)?(?:dim|axis|d)?_?\d+")
-WORDS = {"channel": ("channels", "one channel", "bone is found in one"), "frame": ("times", "one time", "a section is of one")}
+WORDS = {
+    "channel": ("channels", "one channel", "bone is found in one"),
+    "frame": ("times", "one time", "a section is of one"),
+}
 
 
 def meaning(word: str) -> str:
@@ -42,7 +49,9 @@ def meaning(word: str) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """Calibrated grey values: offset + slope x stored value, clipped at 0 where the file asks; the unit that it names."""
+    """Calibrated grey values: offset + slope x stored value, clipped at 0 where the file asks; the unit that
+    it names.
+    """
 
     offset: float
     slope: float
@@ -57,7 +66,9 @@ class Scale:
     @property
     def record(self) -> dict[str, Any]:
         found = {"scale": "calibrated", "offset": self.offset, "slope": self.slope}
-        return found | ({"unit": self.unit} if self.unit else {}) | ({"clipped": True} if self.clipped else {})
+        return (
+            found | ({"unit": self.unit} if self.unit else {}) | ({"clipped": True} if self.clipped else {})
+        )
 
     def __call__(self, stored: np.ndarray) -> np.ndarray:
         if (self.offset, self.slope, self.clipped) == (-32768, 1, False) and stored.dtype == np.uint16:
@@ -105,7 +116,8 @@ class Asked:
         """Where in an array with these axes (as of `meaning`) the image lies.
 
         names: of the channels, where the file has them.
-        Raises InputError when a channel or time is not chosen, or not there, or when an axis is none in space.
+        Raises InputError when a channel or time is not chosen, or not there, or when an axis is none in
+        space.
         """
         left: list[str] = list(axes)
         index: list[slice | int] = [slice(None)] * len(left)
@@ -123,8 +135,9 @@ class Asked:
                 left[i], index[i] = ("z", slice(None)) if chosen == SLICES else (kind, chosen)
             if not found and getattr(self, kind) is not None:
                 raise InputError(
-                    f"{self.where}: {self.key}.{kind} is given, and the file says of no axis that it holds "
-                    f"{WORDS[kind][0]} ({_told(axes, shape)}). Leave it out, or save {WORDS[kind][1]} as an image of its own."
+                    f"{self.where}: {self.key}.{kind} is given, and the file says of no axis that it holds"
+                    f" {WORDS[kind][0]} ({_told(axes, shape)}). Leave it out, or save {WORDS[kind][1]} as an"
+                    " image of its own."
                 )
         for i, axis in enumerate(left):
             if isinstance(index[i], slice) and shape[i] > 1 and axis not in (*SPACE, ""):
@@ -134,17 +147,34 @@ class Asked:
                 )
         return Place(tuple(index), tuple(left), self.where)
 
-    def _chosen(self, kind: str, count: int, names: Sequence[str], axes: Sequence[str], shape: Sequence[int], whole: bool) -> Any:
+    def _chosen(
+        self,
+        kind: str,
+        count: int,
+        names: Sequence[str],
+        axes: Sequence[str],
+        shape: Sequence[int],
+        whole: bool,
+    ) -> Any:
         asked = getattr(self, kind)
         names = names if len(names) == count else ()
         if asked is None and count == 1:
             return 0
         if asked is None:
             named = f": {', '.join(map(repr, names[:8]))}{' ...' if len(names) > 8 else ''}" if names else ""
-            ways = [f"{self.key}.{kind} = 0 to {count - 1}" + (", or its name" if names else "")] if self.key else []
-            ways += [f'{self.key}.{kind} = "{SLICES}" if they are the slices of a block'] if self.key and not whole else []
+            ways = (
+                [f"{self.key}.{kind} = 0 to {count - 1}" + (", or its name" if names else "")]
+                if self.key
+                else []
+            )
+            ways += (
+                [f'{self.key}.{kind} = "{SLICES}" if they are the slices of a block']
+                if self.key and not whole
+                else []
+            )
             raise InputError(
-                f"{self.where}: it holds {count} {WORDS[kind][0]} ({_told(axes, shape)}){named}, and {WORDS[kind][2]}. "
+                f"{self.where}: it holds {count} {WORDS[kind][0]} ({_told(axes, shape)}){named}, and"
+                f" {WORDS[kind][2]}. "
                 + (f"Choose one: {'; '.join(ways)}. Or save" if ways else "Save")
                 + " the one that is meant as an image of its own."
             )
@@ -158,16 +188,22 @@ class Asked:
         allowed = f"0 to {count - 1}" + (f", or one of {', '.join(map(repr, names))}" if names else "")
         allowed += "" if whole else f', or "{SLICES}"'
         twice = "; the name stands for several" if called else ""
-        raise InputError(f"{self.where}: {self.key}.{kind} = {asked!r} is not there{twice}. Allowed: {allowed}.")
+        raise InputError(
+            f"{self.where}: {self.key}.{kind} = {asked!r} is not there{twice}. Allowed: {allowed}."
+        )
 
 
 def _told(axes: Sequence[str], shape: Sequence[int]) -> str:
-    return " x ".join(f"{n} {axis or '?'}" for n, axis in zip(shape, axes, strict=True) if n != 1) or "one value"
+    return (
+        " x ".join(f"{n} {axis or '?'}" for n, axis in zip(shape, axes, strict=True) if n != 1) or "one value"
+    )
 
 
 @dataclass(frozen=True)
 class Place:
-    """The part of an array that is the image: how to take it, what its axes are before, and of what, for a message."""
+    """The part of an array that is the image: how to take it, what its axes are before, and of what, for a
+    message.
+    """
 
     index: tuple[slice | int, ...]
     axes: tuple[str, ...]
@@ -214,7 +250,9 @@ def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
     voxels = math.prod(int(n) for n in shape) if len(shape) else 0
     size = " x ".join(map(str, shape))
     if voxels == 0:
-        raise InputError(f"{where}: the image is empty (shape {size or '()'}). Give an image with at least one voxel.")
+        raise InputError(
+            f"{where}: the image is empty (shape {size or '()'}). Give an image with at least one voxel."
+        )
     if not 0 < voxels <= MAX_VOXELS:
         raise InputError(
             f"{where}: the image has {size} = {voxels:.3g} voxels, and at most {MAX_VOXELS:.3g} are read. "
@@ -231,7 +269,10 @@ def colour(where: str, found: str) -> InputError:
 
 
 def straight(offset: Any, slope: Any, where: str, unit: Any = "", clipped: bool = False) -> Scale | None:
-    """A calibration by a straight line, None where it changes nothing. Raises InputError when it cannot be one."""
+    """A calibration by a straight line, None where it changes nothing.
+
+    Raises InputError when it cannot be one.
+    """
     try:
         line = float(offset), float(slope)
         told = f"{line[0]:g} + {line[1]:g}"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ..operators.transport import Faces
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
-"""Provenance: V read in a published source or its code, C computed from V, A our assumption or calibration, U general knowledge."""
+"""Provenance: V read in a published source or its code, C computed from V, A our assumption or calibration, U
+general knowledge.
+"""
 
 
 Breaks = Sequence[float] | Callable[[Mapping[str, float]], Sequence[float]]
@@ -24,8 +26,8 @@ Breaks = Sequence[float] | Callable[[Mapping[str, float]], Sequence[float]]
 class Field:
     """One spatial unknown.
 
-    scale: its typical size, in `unit`; tolerances are relative to it. signed: it may be negative; anything else is a density,
-    and a step that makes it negative is not accepted.
+    scale: its typical size, in `unit`; tolerances are relative to it. signed: it may be negative; anything
+    else is a density, and a step that makes it negative is not accepted.
     """
 
     name: str
@@ -37,7 +39,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Series:
-    """One observable: a number at every accepted step. levels: where something begins that has a name, rising."""
+    """One observable: a number at every accepted step. levels: where something begins that has a name,
+    rising.
+    """
 
     name: str
     unit: str
@@ -50,7 +54,8 @@ class Parameter:
     """One number of a model, with where it comes from.
 
     value is in `unit`; low and high are the plausible range (a value outside it earns a warning),
-    minimum and maximum the physical bounds (beyond them: an error). presets holds values that differ from `value`.
+    minimum and maximum the physical bounds (beyond them: an error). presets holds values that differ from
+    `value`.
     """
 
     name: str
@@ -91,8 +96,10 @@ class Group:
 
 
 class Model(Protocol):
-    """What a system asks of a model. Arrays are on the cells of the grid; `p` holds the parameters as numbers, `place` what is
-    fixed in a run (it has `active`, `wrap` and `spacing`), `aux` what follows slow fields (it has `media` and `mobility`).
+    """What a system asks of a model.
+
+    Arrays are on the cells of the grid; `p` holds the parameters as numbers, `place` what is fixed in a run
+    (it has `active`, `wrap` and `spacing`), `aux` what follows slow fields (it has `media` and `mobility`).
 
     name         short, for messages
     time_unit    unit of time of all its rates
@@ -128,10 +135,14 @@ class Model(Protocol):
         ...
 
     def refresh(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
-        """aux: media (of each medium its face coefficients), mobility (the same per cell), and what else follows slow fields."""
+        """aux: media (of each medium its face coefficients), mobility (the same per cell), and what else
+        follows slow fields.
+        """
         ...
 
-    def reaction(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> dict[str, Array]:
+    def reaction(
+        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+    ) -> dict[str, Array]:
         """The pointwise part of du/dt, all fields."""
         ...
 
@@ -144,22 +155,41 @@ class Model(Protocol):
         ...
 
     def linearise(
-        self, group: str, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+        self,
+        group: str,
+        u: dict[str, Array],
+        p: dict[str, Array],
+        place: Any,
+        aux: Any,
+        inputs: dict[str, Array],
+        /,
     ) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of a transport group at u: a block and its cell-wise coefficients."""
         ...
 
     def pointwise(
-        self, group: str, u: dict[str, Array], psi: dict[str, Array], sigma: Array, p: dict[str, Array], place: Any, aux: Any, /
+        self,
+        group: str,
+        u: dict[str, Array],
+        psi: dict[str, Array],
+        sigma: Array,
+        p: dict[str, Array],
+        place: Any,
+        aux: Any,
+        /,
     ) -> dict[str, Array]:
         """A pointwise group of a stage, in closed form: σ (u - ψ) = reaction."""
         ...
 
-    def reaction_bound(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> Array:
+    def reaction_bound(
+        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+    ) -> Array:
         """An upper bound of the spectral radius of the reaction's Jacobian, 1/time."""
         ...
 
-    def observe(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /) -> dict[str, Array]:
+    def observe(
+        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
+    ) -> dict[str, Array]:
         """The series."""
         ...
 

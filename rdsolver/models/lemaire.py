@@ -1,4 +1,5 @@
-"""The bone cell populations of Lemaire et al. 2004: the ODE model that ours has to contain as its well-mixed limit.
+"""The bone cell populations of Lemaire et al. 2004: the ODE model that ours has to contain as its well-mixed
+limit.
 
     dR/dt = D_R π_C - D_B R / π_C                responding osteoblasts
     dB/dt = D_B R / π_C - k_B B                  active osteoblasts
@@ -49,11 +50,15 @@ PARAMETERS = (
 )
 
 INFUSIONS = ("rankl_infusion", "opg_infusion", "pth_infusion")
-"""pM/d, 0 without treatment: parameters too, so that a treatment begins between two runs and no step crosses it."""
+"""pM/d, 0 without treatment: parameters too, so that a treatment begins between two runs and no step crosses
+it.
+"""
 
 
 def values() -> dict[str, float]:
-    """The published parameters, no infusion, and cells that move at 100 um²/d (the published model has no space)."""
+    """The published parameters, no infusion, and cells that move at 100 um²/d (the published model has no
+    space).
+    """
     return {p.name: p.value for p in PARAMETERS} | dict.fromkeys(INFUSIONS, 0.0) | {"motility": 100.0}
 
 
@@ -63,7 +68,14 @@ def _rates(u: Fields, p: Numbers, at: Fields) -> Fields:
     infused = p["pth_infusion"] / p["pth_loss"]
     pth = (infused + p["pth_supply"] / p["pth_loss"]) / (infused + p["pth_off"] / p["pth_on"])
     opg = (p["opg_made"] * responding / pth + p["opg_infusion"]) / p["opg_loss"]
-    held = p["rank_on"] / p["rank_off"] * p["rankl_carried"] * pth * active * (1 + p["rankl_infusion"] / p["rankl_supply"])
+    held = (
+        p["rank_on"]
+        / p["rank_off"]
+        * p["rankl_carried"]
+        * pth
+        * active
+        * (1 + p["rankl_infusion"] / p["rankl_supply"])
+    )
     occupied = held / (1 + p["rank_on"] / p["rank_off"] * p["rank"] + p["opg_on"] / p["opg_off"] * opg)
     maturing = p["tgf_floor"] * p["osteoblast_differentiation"] * responding / tgf
     return {

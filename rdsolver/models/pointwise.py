@@ -45,8 +45,9 @@ Initial = Mapping[str, float | np.ndarray]
 
 
 def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Array]]:
-    """Of each rate ∂R/∂u_k in every cell, k through the fields in order: rates are pointwise, so one shift of a whole field is one
-    column of all cells."""
+    """Of each rate ∂R/∂u_k in every cell, k through the fields in order: rates are pointwise, so one shift of
+    a whole field is one column of all cells.
+    """
 
     def shifted(s: Array) -> Fields:
         return rates({k: x + s[i] for i, (k, x) in enumerate(u.items())})
@@ -55,23 +56,33 @@ def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, lis
     return {name: [column[..., k] for k in range(len(u))] for name, column in columns.items()}
 
 
-def cell_block(jacobian: Mapping[str, list[Array]], names: Sequence[str], active: Array) -> tuple[Dense, Fields]:
-    """The block of each cell in an implicit stage, from the Jacobian of its rates, whose columns are in the order of the names."""
+def cell_block(
+    jacobian: Mapping[str, list[Array]], names: Sequence[str], active: Array
+) -> tuple[Dense, Fields]:
+    """The block of each cell in an implicit stage, from the Jacobian of its rates, whose columns are in the
+    order of the names.
+    """
     entries = {f"j_{i}_{k}": -x for i, name in enumerate(names) for k, x in enumerate(jacobian[name])}
     return Dense(len(names)), entries | {"active": active}
 
 
 def cell_bound(jacobian: Mapping[str, list[Array]], scale: Mapping[str, float]) -> Array:
-    """Gershgorin: the largest row sum of |J|, each field in units of its scale; scale names the columns, in their order."""
+    """Gershgorin: the largest row sum of |J|, each field in units of its scale; scale names the columns, in
+    their order.
+    """
     columns = [*scale.values()]
-    rows = [sum(jnp.abs(x) * (s / scale[name]) for s, x in zip(columns, row, strict=True)) for name, row in jacobian.items()]
+    rows = [
+        sum(jnp.abs(x) * (s / scale[name]) for s, x in zip(columns, row, strict=True))
+        for name, row in jacobian.items()
+    ]
     return jnp.max(jnp.stack([jnp.max(jnp.asarray(r)) for r in rows]))
 
 
 def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
     """What rates see: a density that the solver left below zero, within its tolerance, counts as 0.
 
-    Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of any size.
+    Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of
+    any size.
     """
     signed = {f.name for f in unknowns if f.signed}
     return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
@@ -84,8 +95,9 @@ def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
 )
 @dataclass(frozen=True)
 class Place:
-    """active: 1 where the model lives; media, mobility: of the one medium "cells", per face (1/um²) and per cell; arrays: cell
-    arrays that the rates read; uniform: a box of constant mobility without mask."""
+    """active: 1 where the model lives; media, mobility: of the one medium "cells", per face (1/um²) and per
+    cell; arrays: cell arrays that the rates read; uniform: a box of constant mobility without mask.
+    """
 
     active: Array
     media: dict[str, Faces]
@@ -102,8 +114,8 @@ class ReactionDiffusion:
 
     unknowns    its fields
     rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem
-                ("bone" on a section), all on the cells; any pointwise JAX expression. Densities (fields not `signed`) are never
-                negative in it
+                ("bone" on a section), all on the cells; any pointwise JAX expression. Densities (fields not
+                `signed`) are never negative in it
     moves       of each field that diffuses, the parameter that holds its diffusivity
     parameters  what a config may set: value, unit, meaning, source and range of each (none: the caller gives the values)
     initial     of each field a number or an array on the cells, or what makes them of a domain.where.Where (left out: 0)
@@ -141,7 +153,9 @@ class ReactionDiffusion:
     def groups(self) -> tuple[Group, ...]:
         return (Group("fields", tuple(f.name for f in self.unknowns), "transport", self.cycles, "cells"),)
 
-    def prepare(self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> Place:
+    def prepare(
+        self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]
+    ) -> Place:
         wrap = tuple(b == "periodic" for b in grid.borders)
         mobility = active if medium is None else jnp.asarray(medium, active.dtype) * active
         media = {"cells": face_diffusion(mobility, open_faces(active, wrap), grid.spacing, wrap)}
@@ -158,7 +172,8 @@ class ReactionDiffusion:
 
     def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
-        return {name: jnp.where(place.active > 0, found[name], 0) for name in u}  # whatever they are outside, NaN too
+        # whatever they are outside, NaN too
+        return {name: jnp.where(place.active > 0, found[name], 0) for name in u}
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}
@@ -167,14 +182,22 @@ class ReactionDiffusion:
         return {}
 
     def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> dict[str, list[Array]]:
-        """Its columns in the order of the unknowns: what comes out of a compiled function is in the order of the alphabet."""
+        """Its columns in the order of the unknowns: what comes out of a compiled function is in the order of
+        the alphabet.
+        """
         seen = densities(u, self.unknowns)
-        return cell_jacobian(lambda v: self._rates(v, p, place, inputs), {f.name: seen[f.name] for f in self.unknowns})
+        return cell_jacobian(
+            lambda v: self._rates(v, p, place, inputs), {f.name: seen[f.name] for f in self.unknowns}
+        )
 
-    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
+    def linearise(
+        self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers
+    ) -> tuple[Block, dict[str, Array]]:
         return cell_block(self._jacobian(u, p, place, inputs), [f.name for f in self.unknowns], place.active)
 
-    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, aux: Any) -> Fields:
+    def pointwise(
+        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, aux: Any
+    ) -> Fields:
         raise NotImplementedError("a model of pointwise rates has no group of its own closed form")
 
     def reaction_bound(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Array:
@@ -184,5 +207,7 @@ class ReactionDiffusion:
         cells = total(place.active)
         return {f"mean_{name}": total(x * place.active) / cells for name, x in u.items()}
 
-    def flows(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
+    def flows(
+        self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers
+    ) -> dict[str, tuple[Array, Array]]:
         return {}

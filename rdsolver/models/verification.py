@@ -20,8 +20,13 @@ def _decay(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
     return {"u": at["source"] - p["loss"] * u["u"]}
 
 
-DECAY = ReactionDiffusion("diffusion and decay", (Field("u", "1", 1.0, "u", signed=True),), _decay, {"u": "diffusivity"})
-"""du/dt = D lap u - d u + s(x): cosine modes decay at d + D k²; a source in a plane falls off over √(D/d). Array: source."""
+DECAY = ReactionDiffusion(
+    "diffusion and decay", (Field("u", "1", 1.0, "u", signed=True),), _decay, {"u": "diffusivity"}
+)
+"""du/dt = D lap u - d u + s(x): cosine modes decay at d + D k²; a source in a plane falls off over √(D/d).
+
+Array: source.
+"""
 
 
 def _fisher(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
@@ -57,12 +62,19 @@ def _decoy(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
 
 DECOY = ReactionDiffusion(
     "decoy binding",
-    (Field("rankl", "nM", 1.0, "RANKL"), Field("opg", "nM", 1.0, "OPG"), Field("bound", "nM", 1.0, "RANKL bound to OPG")),
+    (
+        Field("rankl", "nM", 1.0, "RANKL"),
+        Field("opg", "nM", 1.0, "OPG"),
+        Field("bound", "nM", 1.0, "RANKL bound to OPG"),
+    ),
     _decoy,
     {"rankl": "rankl_diffusivity", "opg": "opg_diffusivity", "bound": "bound_diffusivity"},
     time_unit="s",
 )
-"""The benchmark of solvers: L + O <-> X on a box, sources in two balls (um, s, nM). Arrays: rankl_source, opg_source."""
+"""The benchmark of solvers: L + O <-> X on a box, sources in two balls (um, s, nM).
+
+Arrays: rankl_source, opg_source.
+"""
 
 DECOY_VALUES = {
     "rankl_diffusivity": 30.0,
@@ -77,7 +89,9 @@ DECOY_VALUES = {
 
 
 def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
-    """2e-3 nM/s of RANKL in a ball of radius 0.2 box around 0.35 box, 1e-3 of OPG in one of 0.25 around 0.65 (all coordinates)."""
+    """2e-3 nM/s of RANKL in a ball of radius 0.2 box around 0.35 box, 1e-3 of OPG in one of 0.25 around 0.65
+    (all coordinates).
+    """
     size = grid.shape[0] * grid.spacing[0]
     places = np.meshgrid(*(grid.centres(a) for a in range(grid.ndim)), indexing="ij")
 
@@ -89,32 +103,49 @@ def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
 
 def _stiff(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
     # on the grid, div(D grad mode) = -decay mode exactly, so that all error is error in time
-    swing, turning = jnp.cos(p["frequency"] * at["time"]), -p["frequency"] * jnp.sin(p["frequency"] * at["time"])
+    swing, turning = (
+        jnp.cos(p["frequency"] * at["time"]),
+        -p["frequency"] * jnp.sin(p["frequency"] * at["time"]),
+    )
     wanted = 1 + 0.5 * swing * at["mode"]
     moved = 0.5 * (turning + p["decay"] * swing) * at["mode"]
     off = u["u"] - wanted
     return {"u": moved - p["stiffness"] * (off + off**3)}
 
 
-STIFF = ReactionDiffusion("stiff relaxation", (Field("u", "1", 1.0, "u", signed=True),), _stiff, {"u": "diffusivity"}, first_step=1e-3)
-"""du/dt = D lap u - λ (e + e³) + ∂φ/∂t - D lap φ with e = u - φ, φ = 1 + cos(ω t) mode/2: the solution is φ for any λ
-(Prothero & Robinson 1974, Math. Comp. 28:145, eq. 1.5, made nonlinear and spatial). Array: mode, an eigenvector of diffusion on the
-grid, to its rate `decay`."""
+STIFF = ReactionDiffusion(
+    "stiff relaxation",
+    (Field("u", "1", 1.0, "u", signed=True),),
+    _stiff,
+    {"u": "diffusivity"},
+    first_step=1e-3,
+)
+"""du/dt = D lap u - λ (e + e³) + ∂φ/∂t - D lap φ with e = u - φ, φ = 1 + cos(ω t) mode/2: the solution is φ
+for any λ (Prothero & Robinson 1974, Math. Comp. 28:145, eq. 1.5, made nonlinear and spatial). Array: mode, an
+eigenvector of diffusion on the grid, to its rate `decay`.
+"""
 
 
 class Carried(ReactionDiffusion):
-    """One field in a given flow. Arrays "flow_0", "flow_1" ..: velocity over spacing on the upper face of each cell, 1/time."""
+    """One field in a given flow.
+
+    Arrays "flow_0", "flow_1" ..: velocity over spacing on the upper face of each cell, 1/time.
+    """
 
     def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
         name = self.unknowns[0].name
-        return {name: tuple(lower(place.arrays[f"flow_{a}"], a, place.wrap) for a in range(place.active.ndim))}
+        return {
+            name: tuple(lower(place.arrays[f"flow_{a}"], a, place.wrap) for a in range(place.active.ndim))
+        }
 
 
 def _still(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
     return {k: 0 * x for k, x in u.items()}
 
 
-CARRIED = Carried("a density in a flow", (Field("c", "1", 1.0, "density"),), _still, {"c": "diffusivity"}, first_step=1e-3)
+CARRIED = Carried(
+    "a density in a flow", (Field("c", "1", 1.0, "density"),), _still, {"c": "diffusivity"}, first_step=1e-3
+)
 """dc/dt = div(D grad c) - div(v c): where div v = 0 no value leaves the range it started in."""
 
 
@@ -132,6 +163,11 @@ DRIVEN = ReactionDiffusion(
     (Field("u", "1", 1.0, "u"),),
     lambda u, p, at: {"u": driven(at["time"], p, jnp) * at["active"] - p["loss"] * u["u"]},
     {"u": "diffusivity"},
-    breaks=lambda p: ([p["on"], p["off"]] if p["pulse"] and not p["undeclared"] else []) + ([p["given"]] if p["dose"] else []),
+    breaks=lambda p: (
+        ([p["on"], p["off"]] if p["pulse"] and not p["undeclared"] else [])
+        + ([p["given"]] if p["dose"] else [])
+    ),
 )
-"""du/dt = D lap u + s(t) - d u, with s of day and night, a pulse, and a curve of plasma after a dose: uniform, so an ODE."""
+"""du/dt = D lap u + s(t) - d u, with s of day and night, a pulse, and a curve of plasma after a dose:
+uniform, so an ODE.
+"""

@@ -17,8 +17,8 @@ Local = dict[str, Array]  # cell-wise coefficients
 class Block(Protocol):
     """The pointwise part of a group: a pytree of numbers, acting with cell-wise coefficients `local`.
 
-    `local["active"]` (1 inside the field of view) is always there; every coefficient is 0 outside it, and on coarser
-    levels a mean.
+    `local["active"]` (1 inside the field of view) is always there; every coefficient is 0 outside it, and on
+    coarser levels a mean.
     """
 
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
@@ -54,11 +54,16 @@ class Dense:
     def factor(self, local: Local, diagonal: Vector) -> Array:
         """The inverse in each cell, (n, n, *cells)."""
         zero = jnp.zeros_like(diagonal[0])
-        rows = [[local.get(f"j_{i}_{k}", zero) + (diagonal[i] if i == k else 0) for k in range(self.n)] for i in range(self.n)]
+        rows = [
+            [local.get(f"j_{i}_{k}", zero) + (diagonal[i] if i == k else 0) for k in range(self.n)]
+            for i in range(self.n)
+        ]
         return inverse(jnp.stack([jnp.stack(row) for row in rows]))
 
     def solve(self, factors: Array, r: Vector) -> Vector:
-        return tuple(sum((factors[i, k] * r[k] for k in range(1, self.n)), factors[i, 0] * r[0]) for i in range(self.n))
+        return tuple(
+            sum((factors[i, k] * r[k] for k in range(1, self.n)), factors[i, 0] * r[0]) for i in range(self.n)
+        )
 
 
 def inverse(m: Array) -> Array:

@@ -1,9 +1,10 @@
 """Borders that let something through, as an exchange with the cells beside them.
 
-At a face with value g beyond a resistance ρ, the flux into the cell is (g - u)/(h/(2 D) + ρ): half a cell of diffusion, then
-the border (ρ = 0: the value holds at the face; ρ = 1/exchange: Robin). Per volume of the cell this is k (g - u), pointwise.
-So no operator knows of borders: a cell beside one has a loss k and a source k g, and the multigrid a larger diagonal.
-Second order for smooth fields, conservative: what enters is counted in the budgets.
+At a face with value g beyond a resistance ρ, the flux into the cell is (g - u)/(h/(2 D) + ρ): half a cell of
+diffusion, then the border (ρ = 0: the value holds at the face; ρ = 1/exchange: Robin). Per volume of the cell
+this is k (g - u), pointwise. So no operator knows of borders: a cell beside one has a loss k and a source k
+g, and the multigrid a larger diagonal. Second order for smooth fields, conservative: what enters is counted
+in the budgets.
 """
 
 from __future__ import annotations
@@ -21,10 +22,16 @@ from ..geometry.boundary_conditions import Border
 from ..geometry.grid import Grid
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["contact", "value", "resistance", "flux"], meta_fields=["field"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["contact", "value", "resistance", "flux"],
+    meta_fields=["field"],
+)
 @dataclass(frozen=True)
 class Edge:
-    """One condition: contact (area of its faces per volume of a cell, 1/um, for each axis), value, resistance (time/um), flux."""
+    """One condition: contact (area of its faces per volume of a cell, 1/um, for each axis), value, resistance
+    (time/um), flux.
+    """
 
     field: str
     contact: tuple[Array | None, ...]  # None: no face across that axis
@@ -47,8 +54,13 @@ def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edg
     )
 
 
-def exchange(edges: Sequence[Edge], diffusivity: Array, mobility: Array, spacing: Sequence[float]) -> tuple[Array, Array]:
-    """Of one field: loss k (1/time) and source (unit/time) of every cell. D: diffusivity; mobility: relative, of each cell."""
+def exchange(
+    edges: Sequence[Edge], diffusivity: Array, mobility: Array, spacing: Sequence[float]
+) -> tuple[Array, Array]:
+    """Of one field: loss k (1/time) and source (unit/time) of every cell.
+
+    D: diffusivity; mobility: relative, of each cell.
+    """
     loss = source = jnp.zeros_like(mobility)
     for e in edges:
         for contact, h in zip(e.contact, spacing, strict=True):

@@ -1,8 +1,10 @@
-"""Neighbours and borders. Nothing else in the package reads across a face, so nothing else knows what lies beyond a border.
+"""Neighbours and borders.
 
-Face arrays along an axis hold the faces *between* cells: n - 1 of them where nothing passes the two ends ("no-flux"),
-n where the axis wraps around ("periodic"; face i lies above cell i). Measured on two CPU cores, five fields: half the
-time of a whole-array `roll` with closed ends.
+Nothing else in the package reads across a face, so nothing else knows what lies beyond a border.
+
+Face arrays along an axis hold the faces *between* cells: n - 1 of them where nothing passes the two ends
+("no-flux"), n where the axis wraps around ("periodic"; face i lies above cell i). Measured on two CPU cores,
+five fields: half the time of a whole-array `roll` with closed ends.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
     if wrap[axis]:
         return faces - jnp.roll(faces, 1, axis)
     n = faces.shape[axis] + 1
-    all_faces = widened(faces, axis, 1, 1)  # padded once and differenced: XLA on a CPU stores every pad it meets
+    # padded once and differenced: XLA on a CPU stores every pad it meets
+    all_faces = widened(faces, axis, 1, 1)
     return part(all_faces, axis, 1, n + 1) - part(all_faces, axis, 0, n)
 
 
@@ -75,9 +78,15 @@ def lines(wide: Array, axis: int) -> Array:
 
 
 def with_ends(faces: Array, axis: int, wrap: Wrap) -> Array:
-    """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis wraps."""
+    """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis
+    wraps.
+    """
     n = faces.shape[axis]
-    return lax.concatenate([part(faces, axis, n - 1, n), faces], axis) if wrap[axis] else widened(faces, axis, 1, 1)
+    return (
+        lax.concatenate([part(faces, axis, n - 1, n), faces], axis)
+        if wrap[axis]
+        else widened(faces, axis, 1, 1)
+    )
 
 
 def rise(u: Array, axis: int) -> Array:

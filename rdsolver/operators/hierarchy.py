@@ -1,9 +1,10 @@
 """The levels of a multigrid hierarchy: coefficients on each, and how values pass between them.
 
-Mean of children down, linear interpolation up; a coarse face blends the mean of the fine faces on it with the series of
-faces between the coarse centres; coefficients of the reaction are the mean of the children. Inactive cells carry zero
-coefficients and zero faces; odd sizes are padded with inactive cells; an axis is coarsened only while its cells are the
-finest, so that anisotropic cells become isotropic, and down to a single cell in a thin section.
+Mean of children down, linear interpolation up; a coarse face blends the mean of the fine faces on it with the
+series of faces between the coarse centres; coefficients of the reaction are the mean of the children.
+Inactive cells carry zero coefficients and zero faces; odd sizes are padded with inactive cells; an axis is
+coarsened only while its cells are the finest, so that anisotropic cells become isotropic, and down to a
+single cell in a thin section.
 """
 
 from __future__ import annotations
@@ -24,12 +25,20 @@ from .reductions import Pockets
 from .transport import Faces
 
 COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
-SERIES = 0.45  # 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
-CHEAP = 8  # a level with so many times fewer cells than the finest is visited twice a cycle: 0.33 for 0.44 on the bone model
-HELD = 0.7  # of the mean of the children: 0.5 is right beside a flat side, 1 around a small hole (docs/numerics.md)
+# 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
+SERIES = 0.45
+# a level with so many times fewer cells than the finest is visited twice a cycle: 0.33 for 0.44 on the bone
+# model
+CHEAP = 8
+# of the mean of the children: 0.5 is right beside a flat side, 1 around a small hole (docs/numerics.md)
+HELD = 0.7
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["c", "local", "w", "held", "pockets", "factors"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["c", "local", "w", "held", "pockets", "factors"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class Level:
     """One grid of the hierarchy; face arrays hold both ends of their axis, face k below cell k.
@@ -71,14 +80,25 @@ class Shape:
             n = [(k + 1) // 2 if half else k for k, half in zip(n, now, strict=True)]
             h = [2 * x if half else x for x, half in zip(h, now, strict=True)]
         fewer = np.cumprod([2 ** sum(now) for now in halved])
-        return Shape(wrap, tuple(halved), 1 + int(np.searchsorted(fewer, CHEAP)) if halved and fewer[-1] >= CHEAP else 0)
+        return Shape(
+            wrap,
+            tuple(halved),
+            1 + int(np.searchsorted(fewer, CHEAP)) if halved and fewer[-1] >= CHEAP else 0,
+        )
 
     def below(self) -> Shape:
         """Without its finest level."""
         return Shape(self.wrap, self.halved[1:], max(self.twice - 1, 0))
 
 
-def level(c: Faces, local: Local, w: Faces | None, wrap: Wrap, held: Vector | None = None, pockets: Pockets | None = None) -> Level:
+def level(
+    c: Faces,
+    local: Local,
+    w: Faces | None,
+    wrap: Wrap,
+    held: Vector | None = None,
+    pockets: Pockets | None = None,
+) -> Level:
     """The finest level, from the faces between cells (boundaries.py)."""
     return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held, pockets)
 
@@ -126,10 +146,11 @@ def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
 
 
 def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int) -> Faces:
-    """Mean of the fine faces on a coarse face; values carry 1/h^power along their own axis (2: diffusion, 1: drift).
+    """Mean of the fine faces on a coarse face; values carry 1/h^power along their own axis (2: diffusion, 1:
+    drift).
 
-    A coarse diffusion face lies between two coarse centres, with half a fine step through each of the inner faces: it is
-    the blend SERIES of that series with the faces on it alone.
+    A coarse diffusion face lies between two coarse centres, with half a fine step through each of the inner
+    faces: it is the blend SERIES of that series with the faces on it alone.
     """
     out = []
     for a, f in enumerate(faces):
@@ -141,7 +162,11 @@ def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int
                 inner = widened(inner, a, 0, on_it.shape[a] + (not wrap[a]) - inner.shape[a])
                 below, above = lower(inner, a, wrap), upper(inner, a, wrap)
                 closed = on_it * below * above == 0
-                series = 1 / (0.5 / jnp.where(closed, 1, on_it) + 0.25 / jnp.where(closed, 1, below) + 0.25 / jnp.where(closed, 1, above))
+                series = 1 / (
+                    0.5 / jnp.where(closed, 1, on_it)
+                    + 0.25 / jnp.where(closed, 1, below)
+                    + 0.25 / jnp.where(closed, 1, above)
+                )
                 on_it = SERIES * jnp.where(closed, 0, series) + (1 - SERIES) * on_it
             f = on_it * 0.5**power
         out.append(f)

@@ -1,11 +1,13 @@
-"""Krylov acceleration: generalised conjugate residuals, preconditioned on the right, the last directions kept.
+"""Krylov acceleration: generalised conjugate residuals, preconditioned on the right, the last directions
+kept.
 
-For systems that need not be symmetric, and a preconditioner that need not be the same twice. Each iteration takes the least
-residual along its direction made orthogonal to those kept; it grows in no iteration, whatever the preconditioner. Where the
-residual makes no progress, the next direction is made from the last image instead, as in GMRES, so that nothing stalls for good.
+For systems that need not be symmetric, and a preconditioner that need not be the same twice. Each iteration
+takes the least residual along its direction made orthogonal to those kept; it grows in no iteration, whatever
+the preconditioner. Where the residual makes no progress, the next direction is made from the last image
+instead, as in GMRES, so that nothing stalls for good.
 
-Eisenstat, Elman & Schultz 1983, SIAM J. Numer. Anal. 20:345, Orthomin(k); the choice of basis: Jiránek & Rozložník 2010,
-Numer. Algorithms 53:93.
+Eisenstat, Elman & Schultz 1983, SIAM J. Numer. Anal. 20:345, Orthomin(k); the choice of basis: Jiránek &
+Rozložník 2010, Numer. Algorithms 53:93.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ KEPT = 12  # directions; with 4 a slow mode left over from each of many pockets 
 GAINED = 0.05  # an iteration that takes less of the squared residual has stalled
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["v", "residual", "next", "directions", "images", "taken"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["v", "residual", "next", "directions", "images", "taken"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class Progress:
     """Where an iteration stands.
@@ -52,11 +58,19 @@ def begin(r: Vector) -> Progress:
 def product(a: Vector, b: Vector, scales: Vector) -> Array:
     """Σ over fields and cells of a b / scale², float64; a may hold several vectors along its first axis."""
     cells = tuple(range(-b[0].ndim, 0))
-    parts = (jnp.sum((x / s) * (y / s), axis=cells, dtype=jnp.float64) for x, y, s in zip(a, b, scales, strict=True))
+    parts = (
+        jnp.sum((x / s) * (y / s), axis=cells, dtype=jnp.float64)
+        for x, y, s in zip(a, b, scales, strict=True)
+    )
     return sum(parts, jnp.zeros((), jnp.float64))
 
 
-def step(now: Progress, system: Callable[[Vector], Vector], precondition: Callable[[Vector], Vector], scales: Vector) -> Progress:
+def step(
+    now: Progress,
+    system: Callable[[Vector], Vector],
+    precondition: Callable[[Vector], Vector],
+    scales: Vector,
+) -> Progress:
     """One iteration. scales: typical size of each equation, to which its residual counts."""
     direction = precondition(now.next)
     image = system(direction)
@@ -65,7 +79,8 @@ def step(now: Progress, system: Callable[[Vector], Vector], precondition: Callab
         along = product(now.images, image, scales)
         direction, image = _less(direction, along, now.directions), _less(image, along, now.images)
     length = jnp.sqrt(product(image, image, scales))
-    new = length > 16 * jnp.finfo(image[0].dtype).eps * whole  # else it is round-off of those kept, and nothing is added
+    # else it is round-off of those kept, and nothing is added
+    new = length > 16 * jnp.finfo(image[0].dtype).eps * whole
     unit = jnp.where(new, 1 / jnp.where(new, length, 1), 0)
     direction, image = _times(unit, direction), _times(unit, image)
     share = product(image, now.residual, scales)
@@ -74,7 +89,9 @@ def step(now: Progress, system: Callable[[Vector], Vector], precondition: Callab
     stalled = share**2 < GAINED * product(now.residual, now.residual, scales)
 
     def kept(old: Vector, new: Vector) -> Vector:
-        return tuple(jax.lax.dynamic_update_index_in_dim(a, b, slot, 0) for a, b in zip(old, new, strict=True))
+        return tuple(
+            jax.lax.dynamic_update_index_in_dim(a, b, slot, 0) for a, b in zip(old, new, strict=True)
+        )
 
     return Progress(
         tuple(x + share.astype(x.dtype) * d for x, d in zip(now.v, direction, strict=True)),
@@ -91,4 +108,7 @@ def _times(factor: Array, v: Vector) -> Vector:
 
 
 def _less(v: Vector, along: Array, kept: Vector) -> Vector:
-    return tuple(x - jnp.tensordot(along.astype(x.dtype), d, 1, precision="highest") for x, d in zip(v, kept, strict=True))
+    return tuple(
+        x - jnp.tensordot(along.astype(x.dtype), d, 1, precision="highest")
+        for x, d in zip(v, kept, strict=True)
+    )

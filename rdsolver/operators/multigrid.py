@@ -4,10 +4,10 @@ The system is, for fields i with diffusivities D_i in a medium with face coeffic
 
     σ v_i - D_i div(c grad v_i) + div(w v_i) + h_i v_i + (-J v)_i = r_i
 
-with σ = 1/(γ dt), w an optional upwind drift, h an optional exchange with values given at a border, and J the pointwise
-Jacobian of the reaction. The smoother is weighted block Jacobi: the small system of a cell (σ + diagonals - J) is factored
-once a level by the model's `Block`, so that a smoothing is its solution for r + N v alone, with N v what the neighbours
-bring. Levels and transfers: hierarchy.py.
+with σ = 1/(γ dt), w an optional upwind drift, h an optional exchange with values given at a border, and J the
+pointwise Jacobian of the reaction. The smoother is weighted block Jacobi: the small system of a cell (σ +
+diagonals - J) is factored once a level by the model's `Block`, so that a smoothing is its solution for r + N
+v alone, with N v what the neighbours bring. Levels and transfers: hierarchy.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
 
-WEIGHTS = {2: (0.562, 1.390), 3: (0.569, 1.690)}  # of the two smoothings; tuned for the upper half of the spectrum
+# of the two smoothings; tuned for the upper half of the spectrum
+WEIGHTS = {2: (0.562, 1.390), 3: (0.569, 1.690)}
 COARSEST_SWEEPS, COARSEST_BAND = 16, (0.02, 2.0)  # Chebyshev: the near-constant mode needs the low end
 
 
@@ -83,7 +84,9 @@ def _moved(lv: Level, d: Array, x: Array, wrap: Wrap, own: bool) -> Array:
 def apply(op: Operator, lv: Level, v: Vector, wrap: Wrap) -> Vector:
     """The whole operator on v."""
     kept = _pointwise(op, lv.local, lv.held, v)
-    return tuple(k - _moved(lv, d, x, wrap, own=True) for k, d, x in zip(kept, op.diffusivity, v, strict=True))
+    return tuple(
+        k - _moved(lv, d, x, wrap, own=True) for k, d, x in zip(kept, op.diffusivity, v, strict=True)
+    )
 
 
 def _pointwise(op: Operator, local: Local, held: Vector | None, v: Vector) -> Vector:
@@ -99,7 +102,10 @@ def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
 
 @apart("wrap")
 def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
-    """r and what the neighbours bring. Apart from the solution of the cells, in which every field would evaluate it again."""
+    """r and what the neighbours bring.
+
+    Apart from the solution of the cells, in which every field would evaluate it again.
+    """
     return tuple(b + _moved(lv, d, x, wrap, own=False) for b, d, x in zip(r, op.diffusivity, v, strict=True))
 
 
@@ -134,7 +140,8 @@ def _add(v: Vector, weight: float | Array, x: Vector) -> Vector:
 
 
 def _chebyshev(sweeps: int, band: tuple[float, float]) -> np.ndarray:
-    """Rows (weight of the step before, weight of the Jacobi step) of Chebyshev iteration over a band of eigenvalues.
+    """Rows (weight of the step before, weight of the Jacobi step) of Chebyshev iteration over a band of
+    eigenvalues.
 
     Saad 2003, Iterative Methods for Sparse Linear Systems, algorithm 12.1.
     """
@@ -172,7 +179,12 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
     v = _smoothed(op, lv, v, r, second, wrap)
     down, coarser = _down(op, lv, v, r, wrap, halved), shape.below()
     if shape.twice == 1:
-        below = lax.fori_loop(0, 2, lambda _, x: v_cycle(op, levels[1:], x, down, coarser), tuple(jnp.zeros_like(x) for x in down))
+        below = lax.fori_loop(
+            0,
+            2,
+            lambda _, x: v_cycle(op, levels[1:], x, down, coarser),
+            tuple(jnp.zeros_like(x) for x in down),
+        )
     else:
         below = v_cycle(op, levels[1:], None, down, coarser)
     v = _up(v, below, wrap, halved)
@@ -182,23 +194,35 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
 
 
 def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
-    """Active cells, and the factored system of the summed equations for one constant a field and pocket. float64."""
+    """Active cells, and the factored system of the summed equations for one constant a field and pocket.
+    float64.
+    """
     cells = sums(lv.local["active"], lv.pockets)
     mean = {k: sums(c, lv.pockets) / cells for k, c in lv.local.items()}
-    held = (0.0,) * len(op.diffusivity) if lv.held is None else tuple(sums(h, lv.pockets) / cells for h in lv.held)
+    held = (
+        (0.0,) * len(op.diffusivity)
+        if lv.held is None
+        else tuple(sums(h, lv.pockets) / cells for h in lv.held)
+    )
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
 
 def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Vector) -> Vector:
-    """v plus the constant of each field in each pocket with which the equations summed over it hold exactly (Galerkin).
+    """v plus the constant of each field in each pocket with which the equations summed over it hold exactly
+    (Galerkin).
 
-    r_sums: the summed right-hand sides *without* fluxes between cells. Those telescope, so only the rest is summed; in
-    float32 their round-off would show.
+    r_sums: the summed right-hand sides *without* fluxes between cells. Those telescope, so only the rest is
+    summed; in float32 their round-off would show.
     """
     active, (cells, factors) = lv.local["active"], whole
-    missing = tuple((r - sums(k, lv.pockets)) / cells for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True))
+    missing = tuple(
+        (r - sums(k, lv.pockets)) / cells
+        for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True)
+    )
     constants = op.block.solve(factors, missing)
-    return tuple(x + spread(k, lv.pockets).astype(x.dtype) * active for x, k in zip(v, constants, strict=True))
+    return tuple(
+        x + spread(k, lv.pockets).astype(x.dtype) * active for x, k in zip(v, constants, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -212,7 +236,9 @@ class _Solver:
 
     @staticmethod
     def of(op: Operator, levels: tuple[Level, ...], shape: Shape) -> _Solver:
-        return _Solver(op, tuple(replace(lv, factors=_factors(op, lv)) for lv in levels), shape, _whole(op, levels[0]))
+        return _Solver(
+            op, tuple(replace(lv, factors=_factors(op, lv)) for lv in levels), shape, _whole(op, levels[0])
+        )
 
     def improved(self, v: Vector | None, r: Vector, r_sums: Vector) -> Vector:
         """One V-cycle and the constant correction."""
@@ -243,13 +269,15 @@ def solve(
     size: Callable[[Vector], Array],
     scales: Vector | None = None,
 ) -> tuple[Vector, Array, Array]:
-    """`cycles` V-cycles, each with the constant correction. Work is fixed by `cycles` alone; one cycle is traced.
+    """`cycles` V-cycles, each with the constant correction.
 
-    r_sums: the right-hand sides without fluxes between cells, summed (reductions.sums); size: the error norm of a correction.
-    scales: typical size of each equation; given, every cycle is an iteration of conjugate residuals with the V-cycle as
-    preconditioner (krylov.py), for contrasts and masks on which V-cycles alone are slow.
-    Returns the solution, the size of the last cycle's correction, and its ratio to the one before (the contraction seen;
-    nan after a single cycle).
+    Work is fixed by `cycles` alone; one cycle is traced.
+
+    r_sums: the right-hand sides without fluxes between cells, summed (reductions.sums); size: the error norm
+    of a correction. scales: typical size of each equation; given, every cycle is an iteration of conjugate
+    residuals with the V-cycle as preconditioner (krylov.py), for contrasts and masks on which V-cycles alone
+    are slow. Returns the solution, the size of the last cycle's correction, and its ratio to the one before
+    (the contraction seen; nan after a single cycle).
     """
     solver = _Solver.of(op, levels, shape)
 
@@ -266,7 +294,9 @@ def solve(
     if scales is None:
         return lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), nan, nan))
 
-    def iteration(_: int, state: tuple[krylov.Progress, Array, Array]) -> tuple[krylov.Progress, Array, Array]:
+    def iteration(
+        _: int, state: tuple[krylov.Progress, Array, Array]
+    ) -> tuple[krylov.Progress, Array, Array]:
         now, last = state[:2]
         after = solver.iterated(now, scales)
         return after, *watched(now.v, after.v, last)
@@ -276,26 +306,40 @@ def solve(
 
 
 def contraction(
-    op: Operator, levels: tuple[Level, ...], shape: Shape, cycles: int, scales: Vector | None = None, r: Vector | None = None
+    op: Operator,
+    levels: tuple[Level, ...],
+    shape: Shape,
+    cycles: int,
+    scales: Vector | None = None,
+    r: Vector | None = None,
 ) -> list[float]:
-    """Factors by which the residual falls in each of `cycles` V-cycles; scales as for `solve`; r: default random.
+    """Factors by which the residual falls in each of `cycles` V-cycles; scales as for `solve`; r: default
+    random.
 
     Of each field's residual relative to where it began, the worst field. For diagnosis, not for a step.
     """
     active = levels[0].local["active"]
     rng = np.random.default_rng(0)
     units = (1.0,) * len(op.diffusivity) if scales is None else scales
-    right = tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active * s for s in units) if r is None else r
+    right = (
+        tuple(jnp.asarray(rng.normal(size=active.shape), active.dtype) * active * s for s in units)
+        if r is None
+        else r
+    )
 
     @jax.jit
     def cycle(op: Operator, levels: tuple[Level, ...], now: krylov.Progress) -> tuple[krylov.Progress, Array]:
         solver = _Solver.of(op, levels, shape)
         if scales is None:
-            now = replace(now, v=solver.improved(now.v, right, tuple(sums(x, levels[0].pockets) for x in right)))
+            now = replace(
+                now, v=solver.improved(now.v, right, tuple(sums(x, levels[0].pockets) for x in right))
+            )
         else:
             now = solver.iterated(now, scales)
         left = residual(op, levels[0], now.v, right, shape.wrap)
-        return now, jnp.max(jnp.stack([jnp.linalg.norm(a) / jnp.linalg.norm(b) for a, b in zip(left, right, strict=True)]))
+        return now, jnp.max(
+            jnp.stack([jnp.linalg.norm(a) / jnp.linalg.norm(b) for a, b in zip(left, right, strict=True)])
+        )
 
     now, sizes = krylov.begin(right), [1.0]
     for _ in range(cycles):

@@ -1,8 +1,8 @@
 """Keep a piece of a large program from being merged into its neighbours by the compiler.
 
-XLA on a CPU fuses a cheap producer into every consumer, so a chain of stencils is evaluated again for each neighbour that
-reads it: a V-cycle took four times its work. Barriers are dropped before fusion; a call that is not inlined stays
-(openxla/xla pull request 23947), and the V-cycle compiles three times faster too.
+XLA on a CPU fuses a cheap producer into every consumer, so a chain of stencils is evaluated again for each
+neighbour that reads it: a V-cycle took four times its work. Barriers are dropped before fusion; a call that
+is not inlined stays (openxla/xla pull request 23947), and the V-cycle compiles three times faster too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def _on_cpu() -> bool:
 
 
 def apart(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function of arrays on its own wherever it is called; `static` names its arguments that are no arrays."""
+    """Compile a function of arrays on its own wherever it is called; `static` names its arguments that are no
+    arrays.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)

@@ -51,7 +51,9 @@ def sums(u: Array, pockets: Pockets | None) -> Array:
     """Like total; with pockets one sum of each, (count,)."""
     if pockets is None:
         return total(u)
-    return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[: pockets.count]
+    return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[
+        : pockets.count
+    ]
 
 
 def spread(numbers: Array, pockets: Pockets | None) -> Array:
@@ -62,8 +64,8 @@ def spread(numbers: Array, pockets: Pockets | None) -> Array:
 def mean_square(e: Array, cells: Array) -> Array:
     """Mean of e² over `cells` cells, the same bits in any order of summation.
 
-    e² is clipped at 1e4 and rounded to 2^-20, then summed as int64, so that a run advanced alone, in a batch or
-    on several devices takes the same steps. NaN counts as the clip; finiteness is checked apart.
+    e² is clipped at 1e4 and rounded to 2^-20, then summed as int64, so that a run advanced alone, in a batch
+    or on several devices takes the same steps. NaN counts as the clip; finiteness is checked apart.
     """
     square = jnp.where(jnp.isnan(e), _CLIP, jnp.minimum(e * e, _CLIP))
     return jnp.sum(jnp.round(square * _STEP).astype(jnp.int64)).astype(jnp.float64) / _STEP / cells

@@ -1,10 +1,12 @@
-"""Diffusion in a box as a diagonal: the eigenbasis of the finite-volume Laplacian of transport.py, axis by axis.
+"""Diffusion in a box as a diagonal: the eigenbasis of the finite-volume Laplacian of transport.py, axis by
+axis.
 
     closed ends   v_k(i) = cos(πk (i + ½)/n)             λ_k = -4/h² sin²(πk/2n)    (DCT-II)
     periodic      v_k(i) = cos, sin(2πk (i + ½)/n)       λ_k = -4/h² sin²(πk/n)
 
-Dense products, not an FFT: as fast or faster through JAX up to 256 cells an axis in 2D, 128 in 3D (docs/numerics.md).
-Every mode is even or odd about the middle, so that a long axis is folded there: two matrices of half the size, half the work.
+Dense products, not an FFT: as fast or faster through JAX up to 256 cells an axis in 2D, 128 in 3D
+(docs/numerics.md). Every mode is even or odd about the middle, so that a long axis is folded there: two
+matrices of half the size, half the work.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def _axis(n: int, h: float, periodic: bool, dtype: Any) -> Axis:
     unit = [w / np.linalg.norm(w, axis=1, keepdims=True) for w in waves]
     modes = [np.concatenate(unit)] if n < FOLDED else [unit[0][:, : n - n // 2], unit[1][:, : n // 2]]
     angle = np.pi * np.concatenate([even, odd]) / (n if periodic else 2 * n)
-    return Axis(tuple(jnp.asarray(m, dtype) for m in modes), jnp.asarray(-4 / h**2 * np.sin(angle) ** 2, jnp.float64))
+    return Axis(
+        tuple(jnp.asarray(m, dtype) for m in modes), jnp.asarray(-4 / h**2 * np.sin(angle) ** 2, jnp.float64)
+    )
 
 
 @lru_cache(maxsize=8)
@@ -78,7 +82,11 @@ def forward(u: Array, basis: Basis) -> Array:
             u = _product(axis.modes[0], u, a)
             continue
         n = u.shape[a]
-        low, middle, high = part(u, a, 0, n // 2), part(u, a, n // 2, n - n // 2), jnp.flip(part(u, a, n - n // 2, n), a)
+        low, middle, high = (
+            part(u, a, 0, n // 2),
+            part(u, a, n // 2, n - n // 2),
+            jnp.flip(part(u, a, n - n // 2, n), a),
+        )
         even = jnp.concatenate([low + high, middle], a)
         u = jnp.concatenate([_product(axis.modes[0], even, a), _product(axis.modes[1], low - high, a)], a)
     return u
@@ -105,4 +113,6 @@ def _product(matrix: Array, u: Array, axis: int) -> Array:
         return lax.dot_general(u, matrix, (((axis,), (1,)), ((), ())), precision="highest")
     slices = u.reshape(-1, u.shape[axis], int(np.prod(after)))
     each = jnp.broadcast_to(matrix, (slices.shape[0], *matrix.shape))
-    return lax.dot_general(each, slices, (((2,), (1,)), ((0,), (0,))), precision="highest").reshape(*before, rows, *after)
+    return lax.dot_general(each, slices, (((2,), (1,)), ((0,), (0,))), precision="highest").reshape(
+        *before, rows, *after
+    )

@@ -9,7 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .faces import Wrap, beyond, face_above, face_below, gain, lines, lower, rise, surrounded, upper, with_ends
+from .faces import (
+    Wrap,
+    beyond,
+    face_above,
+    face_below,
+    gain,
+    lines,
+    lower,
+    rise,
+    surrounded,
+    upper,
+    with_ends,
+)
 
 Faces = tuple[Array, ...]  # one face array an axis (boundaries.py)
 
@@ -20,7 +32,9 @@ def open_faces(active: Array, wrap: Wrap) -> Faces:
 
 
 def harmonic(cell: Array, axis: int, wrap: Wrap) -> Array:
-    """Harmonic mean of the two cells at each face: the flux through two layers in series (0 where either is 0)."""
+    """Harmonic mean of the two cells at each face: the flux through two layers in series (0 where either is
+    0).
+    """
     lo, hi = lower(cell, axis, wrap), upper(cell, axis, wrap)
     both = lo + hi
     return 2 * lo * hi / jnp.where(both == 0, 1, both)
@@ -33,13 +47,16 @@ def between(cell: Array, axis: int, wrap: Wrap) -> Array:
 
 def face_diffusion(mobility: Array, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
     """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u), 1/um² for a relative mobility."""
-    return tuple(harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim))
+    return tuple(
+        harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim)
+    )
 
 
 def diffusion(u: Array, c: Faces, wrap: Wrap) -> Array:
     """Σ over axes of c₊ (u₊ - u) - c₋ (u - u₋): div(c grad u) on the cells, second order, conservative.
 
-    XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of each axis.
+    XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of
+    each axis.
     """
     wide = surrounded(u, wrap)
     fluxes = (with_ends(c[a], a, wrap) * rise(lines(wide, a), a) for a in range(u.ndim))
@@ -52,26 +69,34 @@ def own_diffusion(c: Faces, wrap: Wrap) -> Array:
 
 
 def drift(u: Array, v: Faces, wrap: Wrap) -> Array:
-    """-div(v u), first-order upwind: a flux takes the density of the cell it leaves, so no density turns negative.
+    """-div(v u), first-order upwind: a flux takes the density of the cell it leaves, so no density turns
+    negative.
 
     v: face velocity over spacing, 1/d, counted upwards.
     """
-    flux = (jnp.maximum(v[a], 0) * lower(u, a, wrap) + jnp.minimum(v[a], 0) * upper(u, a, wrap) for a in range(u.ndim))
+    flux = (
+        jnp.maximum(v[a], 0) * lower(u, a, wrap) + jnp.minimum(v[a], 0) * upper(u, a, wrap)
+        for a in range(u.ndim)
+    )
     return -sum(gain(f, a, wrap) for a, f in enumerate(flux))  # pyright: ignore[reportReturnType]
 
 
 def own_drift(v: Faces, wrap: Wrap) -> Array:
     """The diagonal of -drift: what leaves a cell through all its faces."""
-    out = (face_above(jnp.maximum(v[a], 0), a, wrap) - face_below(jnp.minimum(v[a], 0), a, wrap) for a in range(len(v)))
+    out = (
+        face_above(jnp.maximum(v[a], 0), a, wrap) - face_below(jnp.minimum(v[a], 0), a, wrap)
+        for a in range(len(v))
+    )
     return sum(out)  # pyright: ignore[reportReturnType]
 
 
 def fitted(c: Faces, v: Faces) -> Faces:
-    """Face coefficients of diffusion that go with upwind drift: c B(|v|/c), B(x) = x / (eˣ - 1) (exponential fitting).
+    """Face coefficients of diffusion that go with upwind drift: c B(|v|/c), B(x) = x / (eˣ - 1) (exponential
+    fitting).
 
-    Upwind drift alone adds a diffusion of |v|/2; less physical diffusion makes the sum c (x/2) coth(x/2), which is second
-    order where diffusion leads and still keeps every density positive (Scharfetter & Gummel 1969, IEEE Trans. Electron
-    Devices 16:64).
+    Upwind drift alone adds a diffusion of |v|/2; less physical diffusion makes the sum c (x/2) coth(x/2),
+    which is second order where diffusion leads and still keeps every density positive (Scharfetter & Gummel
+    1969, IEEE Trans. Electron Devices 16:64).
     """
     out = []
     for k, w in zip(c, v, strict=True):
@@ -81,17 +106,19 @@ def fitted(c: Faces, v: Faces) -> Faces:
     return tuple(out)
 
 
-Taps = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]  # of each axis: weights of the mean, weights of the slope
+# of each axis: weights of the mean, weights of the slope
+Taps = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 
 
 def gaussian_taps(length: float, spacing: Sequence[float]) -> Taps:
-    """Smoothing with a Gaussian of standard deviation `length`, for each axis: the smoothed value of a cell, and the mean
-    over the cell of its slope; cut at four deviations.
+    """Smoothing with a Gaussian of standard deviation `length`, for each axis: the smoothed value of a cell,
+    and the mean over the cell of its slope; cut at four deviations.
 
-    The slope is a difference of smoothed values at the cell's two faces, so its sum over a line is the jump across it at
-    any spacing: a bone surface has the same area on every grid. Each average over a cell widens what is smoothed by a
-    variance of h²/12 (bone is one average, the weights another, the slope a third), which is taken off the Gaussian, so that
-    the width of a surface is `length` at any spacing too; a grid too coarse for that keeps a quarter of a cell.
+    The slope is a difference of smoothed values at the cell's two faces, so its sum over a line is the jump
+    across it at any spacing: a bone surface has the same area on every grid. Each average over a cell widens
+    what is smoothed by a variance of h²/12 (bone is one average, the weights another, the slope a third),
+    which is taken off the Gaussian, so that the width of a surface is `length` at any spacing too; a grid too
+    coarse for that keeps a quarter of a cell.
     """
     out = []
     for h in spacing:
@@ -109,7 +136,9 @@ def _normal(x: float) -> float:
 
 
 def _correlate(u: Array, weights: Sequence[float], axis: int, wrap: Wrap) -> Array:
-    """Σ_k weights[k] u[i + k - reach] along an axis; mirrored at closed borders, so that a border is no surface."""
+    """Σ_k weights[k] u[i + k - reach] along an axis; mirrored at closed borders, so that a border is no
+    surface.
+    """
     reach, n = len(weights) // 2, u.shape[axis]
     wide = beyond(u, axis, reach, wrap)
     terms = [float(w) * lax.slice_in_dim(wide, k, k + n, axis=axis) for k, w in enumerate(weights) if w != 0]
@@ -135,7 +164,9 @@ def smooth_slopes(u: Array, taps: Taps, wrap: Wrap) -> tuple[Array, ...]:
 
 
 def length(parts: Sequence[Array]) -> Array:
-    """Euclidean length of a vector. sqrt has no derivative at 0; the inner where keeps forward-mode derivatives finite there."""
+    """Euclidean length of a vector. sqrt has no derivative at 0; the inner where keeps forward-mode
+    derivatives finite there.
+    """
     squares = sum((x * x for x in parts[1:]), parts[0] * parts[0])
     flat = squares == 0
     return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squares)))

@@ -35,7 +35,9 @@ class Background:
         self._raise()
 
     def forgive(self) -> bool:
-        """Go on after an error, for the last words of a run; whether there was one, and so something given was not done."""
+        """Go on after an error, for the last words of a run; whether there was one, and so something given
+        was not done.
+        """
         self._queue.join()
         failed, self._error = self._error is not None, None
         return failed

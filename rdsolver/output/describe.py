@@ -26,7 +26,9 @@ def describe(run: Run) -> str:
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """All that `describe` tells, and the tables that it counts, as plain values that JSON can hold (a number that is none: None)."""
+    """All that `describe` tells, and the tables that it counts, as plain values that JSON can hold (a number
+    that is none: None).
+    """
     with reading(run.path):
         series = run.series
         time = series["time"]
@@ -47,7 +49,11 @@ def summary(run: Run) -> dict[str, Any]:
             "provenance": run.provenance,
             "parameters": run.parameter_table,
             "clipped": {
-                name: {"cells": int(cells.sum()), "times": int(np.count_nonzero(cells)), "lowest": float(lowest.min())}
+                name: {
+                    "cells": int(cells.sum()),
+                    "times": int(np.count_nonzero(cells)),
+                    "lowest": float(lowest.min()),
+                }
                 for name, (cells, lowest) in run.clipped.items()
                 if cells.any()
             },
@@ -56,8 +62,10 @@ def summary(run: Run) -> dict[str, Any]:
                 "steps": len(time),
                 "span": [float(time[0]), float(time[-1])] if len(time) else [],
                 "observables": {
-                    name: {"unit": series.unit(name), "label": series.label(name)}
-                    | ({"first": float(values[0]), "last": float(values[-1])} if len(values) else {})
+                    name: (
+                        {"unit": series.unit(name), "label": series.label(name)}
+                        | ({"first": float(values[0]), "last": float(values[-1])} if len(values) else {})
+                    )
                     for name, values in series.items()
                     if name != "time"
                 },
@@ -87,8 +95,14 @@ def _told(found: dict[str, Any]) -> str:
         *_tree("", {name: value for name, value in provenance.items() if name not in TOLD}),
         *_cost(provenance),
         ("parameters", f"{len(found['parameters'])}, with units and sources in run.parameter_table"),
-        *(("field", f"{name} ({about['unit']}): {about['label']}") for name, about in found["fields"].items()),
-        *(("clipped", _clipped(name, found["fields"][name]["unit"], about)) for name, about in found["clipped"].items()),
+        *(
+            ("field", f"{name} ({about['unit']}): {about['label']}")
+            for name, about in found["fields"].items()
+        ),
+        *(
+            ("clipped", _clipped(name, found["fields"][name]["unit"], about))
+            for name, about in found["clipped"].items()
+        ),
         *_series(found["series"]),
         *_tree("", found["summary"]),
     ]
@@ -122,14 +136,23 @@ def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if memory := provenance.get("peak_memory"):
         yield "peak memory", ", ".join(f"{where} {byte_size(most)}" for where, most in memory.items())
     for sitting in provenance.get("resumed", ()):
-        yield "resumed", f"at {sitting['time']:g} d, {sitting['started']}, on {sitting['device']}, commit {sitting['git_commit']}"
+        yield (
+            "resumed",
+            (
+                f"at {sitting['time']:g} d, {sitting['started']}, on {sitting['device']}, commit"
+                f" {sitting['git_commit']}"
+            ),
+        )
 
 
 def _section(about: dict[str, Any]) -> str:
     share, thickness = about["field_of_view"], about["thickness_um"]
     view = f", field of view {share:.0%}" if share < 1 else ""
     thick = f", {thickness:g} um thick" if thickness is not None else ""
-    return f"{' x '.join(map(str, about['cells']))} cells of {' x '.join(f'{h:g}' for h in about['spacing_um'])} um{thick}{view}"
+    return (
+        f"{' x '.join(map(str, about['cells']))} cells of {' x '.join(f'{h:g}' for h in about['spacing_um'])}"
+        f" um{thick}{view}"
+    )
 
 
 def _span(times: Sequence[float]) -> str:
@@ -157,6 +180,12 @@ def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _tree(f"{prefix}{name}.", value)
         elif isinstance(value, str) and "\n" in value:
-            yield f"{prefix}{name}".replace("_", " "), f"{len(value.splitlines())} lines, kept in run.provenance"
+            yield (
+                f"{prefix}{name}".replace("_", " "),
+                f"{len(value.splitlines())} lines, kept in run.provenance",
+            )
         else:
-            yield f"{prefix}{name}".replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)
+            yield (
+                f"{prefix}{name}".replace("_", " "),
+                (f"{value:.4g}" if isinstance(value, float) else str(value)),
+            )

@@ -1,7 +1,7 @@
 """The layout of a run file: names, types and creation rules, in one place.
 
-The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xarray and netCDF4 open it, and `/VTKHDF` holds
-only links to it, so that ParaView opens it too:
+The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xarray and netCDF4 open it, and
+`/VTKHDF` holds only links to it, so that ParaView opens it too:
 
     time, (z), y, x              scales: d, um
     <field> (time, (z), y, x)    physical units, NaN outside the field of view
@@ -13,10 +13,12 @@ only links to it, so that ParaView opens it too:
     meta/                        configuration, parameters, versions, status ...
     VTKHDF/                      links for ParaView
 
-A group of a tree that xarray opens inherits the dimensions of the root, so none may have a dimension of the same name and another length.
+A group of a tree that xarray opens inherits the dimensions of the root, so none may have a dimension of the
+same name and another length.
 
-A saved time is written fields -> offsets -> flush -> time -> NSteps -> flush, so a file cut off anywhere holds all of the times it names;
-readers trust `time.shape[0]`. With one flush for all a killed process left a time without its fields in 7 of 1,000 files.
+A saved time is written fields -> offsets -> flush -> time -> NSteps -> flush, so a file cut off anywhere
+holds all of the times it names; readers trust `time.shape[0]`. With one flush for all a killed process left a
+time without its fields in 7 of 1,000 files.
 """
 
 from __future__ import annotations
@@ -40,11 +42,14 @@ if TYPE_CHECKING:
     from ..problem.problem import Output
 
 SCHEMA = 2
-"""Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`, units were as people
-write them, and nothing was clipped."""
+"""Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`,
+units were as people write them, and nothing was clipped.
+"""
 SCHEMA_KEY = "rdsolver_schema"
 LIBVER = ("v108", "v110")
-"""Bounds of the format: readable everywhere, and every flushed step survives a killed process (newer superblocks do not)."""
+"""Bounds of the format: readable everywhere, and every flushed step survives a killed process (newer
+superblocks do not).
+"""
 
 TIME_UNIT = "d"  # xarray keeps "d" as float64; "days" it would turn into timedelta64
 LENGTH_UNIT = "um"
@@ -62,11 +67,14 @@ SPECIAL = (*PLACES, "series", "reference", "state", "section", "clipped", "meta"
 """What no field can be called."""
 
 
-# Text and values -----------------------------------------------------------------------------------------------------------
+# Text and values
+# -----------------------------------------------------------------------------------------------------------
 
 
 def text(value: str) -> np.ndarray:
-    """A string of fixed length in UTF-8 (variable-length text breaks some readers); never empty, as HDF5 has no length 0."""
+    """A string of fixed length in UTF-8 (variable-length text breaks some readers); never empty, as HDF5 has
+    no length 0.
+    """
     data = value.encode()
     return np.array(data, h5py.string_dtype("utf-8", max(len(data), 1)))
 
@@ -96,14 +104,20 @@ def units(node: h5py.Dataset) -> str:
 
 
 def put(group: h5py.Group, name: str, value: Any) -> None:
-    """Keep a value under its name: numbers and short text as attributes, all else as a text dataset, JSON unless it is text."""
+    """Keep a value under its name: numbers and short text as attributes, all else as a text dataset, JSON
+    unless it is text.
+    """
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         group.attrs[name] = value
     elif isinstance(value, str) and len(value.encode()) <= LONG_TEXT:
         group.attrs[name] = text(value)
     else:
         is_text = isinstance(value, str)
-        content = value if is_text else json.dumps(value, default=lambda o: o.tolist() if hasattr(o, "tolist") else str(o))
+        content = (
+            value
+            if is_text
+            else json.dumps(value, default=lambda o: o.tolist() if hasattr(o, "tolist") else str(o))
+        )
         if name in group:
             del group[name]
         node = group.create_dataset(name, data=text(content), track_order=True)
@@ -112,11 +126,16 @@ def put(group: h5py.Group, name: str, value: Any) -> None:
 
 def take(group: h5py.Group) -> dict[str, Any]:
     """All that `put` kept in a group."""
-    found = {name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist() for name, v in attributes(group).items()}
+    found = {
+        name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist()
+        for name, v in attributes(group).items()
+    }
     for name in map(str, group):
         node = dataset(group, name)
         content = as_text(array(node))
-        found[name] = json.loads(content) if as_text(attribute(node, "media_type")) == "application/json" else content
+        found[name] = (
+            json.loads(content) if as_text(attribute(node, "media_type")) == "application/json" else content
+        )
     return found
 
 
@@ -136,12 +155,15 @@ def group(parent: Any, name: str) -> h5py.Group:
     return node
 
 
-# The saved part of the grid ------------------------------------------------------------------------------------------------
+# The saved part of the grid
+# ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Window:
-    """The cells of a grid that are saved: axes, index slices, cells, spacing (um) and centres (um), one an axis."""
+    """The cells of a grid that are saved: axes, index slices, cells, spacing (um) and centres (um), one an
+    axis.
+    """
 
     axes: tuple[str, ...]
     slices: tuple[slice, ...]
@@ -151,16 +173,30 @@ class Window:
 
     @classmethod
     def of(cls, grid: Grid, selection: Output | None = None) -> Window:
-        """Every stride-th cell of the crop; without a selection the whole grid. Raises InputError when it is not on the grid."""
+        """Every stride-th cell of the crop; without a selection the whole grid.
+
+        Raises InputError when it is not on the grid.
+        """
         stride = 1 if selection is None else selection.stride
-        crop = tuple((0, n) for n in grid.shape) if selection is None or selection.crop is None else selection.crop
+        crop = (
+            tuple((0, n) for n in grid.shape)
+            if selection is None or selection.crop is None
+            else selection.crop
+        )
         if stride < 1:
             raise InputError(f"output.stride is {stride}; it must be 1 or more.")
-        if len(crop) != grid.ndim or not all(0 <= a < b <= n for (a, b), n in zip(crop, grid.shape, strict=True)):
-            raise InputError(f"output.crop is {crop}; the grid has {grid.shape} cells, so give {grid.ndim} ranges (start, stop) within it.")
+        if len(crop) != grid.ndim or not all(
+            0 <= a < b <= n for (a, b), n in zip(crop, grid.shape, strict=True)
+        ):
+            raise InputError(
+                f"output.crop is {crop}; the grid has {grid.shape} cells, so give {grid.ndim} ranges (start,"
+                " stop) within it."
+            )
         slices = tuple(slice(a, b, stride) for a, b in crop)
         centres = tuple(grid.centres(axis)[s] for axis, s in enumerate(slices))
-        return cls(grid.axes, slices, tuple(map(len, centres)), tuple(h * stride for h in grid.spacing), centres)
+        return cls(
+            grid.axes, slices, tuple(map(len, centres)), tuple(h * stride for h in grid.spacing), centres
+        )
 
     @property
     def chunks(self) -> tuple[int, ...]:
@@ -173,11 +209,14 @@ class Window:
         return prod(ceil(n / c) * c for n, c in zip(self.shape, self.chunks, strict=True))
 
 
-# Datasets ------------------------------------------------------------------------------------------------------------------
+# Datasets
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def _growing(group: h5py.Group, name: str) -> h5py.Dataset:
-    return group.create_dataset(name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True)
+    return group.create_dataset(
+        name, (0,), "f8", maxshape=(None,), chunks=(SERIES_CHUNK,), fillvalue=np.nan, track_order=True
+    )
 
 
 def create_time(group: h5py.Group, name: str = "time") -> h5py.Dataset:
@@ -189,8 +228,10 @@ def create_time(group: h5py.Group, name: str = "time") -> h5py.Dataset:
 
 
 def create_step_times(series: h5py.Group) -> dict[str, h5py.Dataset]:
-    """The times of the accepted steps, d: `series_time`, the dimension of all series; and once more `time`, for who reads
-    series/time with h5py. Readers of netCDF do not see that one, since DataTree would take it for the saved times."""
+    """The times of the accepted steps, d: `series_time`, the dimension of all series; and once more `time`,
+    for who reads series/time with h5py. Readers of netCDF do not see that one, since DataTree would take it
+    for the saved times.
+    """
     time = _growing(series, "time")
     time.make_scale(HIDDEN)
     describe(time, TIME_UNIT, "time")
@@ -215,8 +256,9 @@ def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
 def create_field(
     file: h5py.Group, name: str, window: Window, dtype: np.dtype, unit: str, label: str, scales: Sequence[str]
 ) -> h5py.Dataset:
-    """A field on the cells of a window, its dimensions named by scales, "time" before those of space or not; compressed a chunk of at
-    most 64 cells a side and one time."""
+    """A field on the cells of a window, its dimensions named by scales, "time" before those of space or not;
+    compressed a chunk of at most 64 cells a side and one time.
+    """
     lead = len(scales) - len(window.shape)
     node = file.create_dataset(
         name,
@@ -244,8 +286,12 @@ def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
     set_text(node, flag_meanings="outside inside")
 
 
-def create_series(group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()) -> h5py.Dataset:
-    """One observable at every accepted step, (series_time,). Not compressed: its last chunk is written again with every flush.
+def create_series(
+    group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()
+) -> h5py.Dataset:
+    """One observable at every accepted step, (series_time,).
+
+    Not compressed: its last chunk is written again with every flush.
 
     Levels with a name become the attributes `levels` and `level_names` (separated by spaces).
     """
@@ -274,14 +320,20 @@ def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Wi
 
 
 def create_clipped(file: h5py.File, fields: Sequence[str]) -> tuple[h5py.Dataset, h5py.Dataset]:
-    """`/clipped`, (time, field): how many of the saved cells were below zero, and the lowest of their values, in the field's unit.
-    `field` counts the fields that cannot be negative; its attribute `flag_meanings` names them."""
+    """`/clipped`, (time, field): how many of the saved cells were below zero, and the lowest of their values,
+    in the field's unit. `field` counts the fields that cannot be negative; its attribute `flag_meanings`
+    names them.
+    """
     group = file.create_group("clipped", track_order=True)
     field = group.create_dataset("field", data=np.arange(len(fields), dtype="i4"), track_order=True)
     field.make_scale("field")
     field.attrs["flag_values"] = field[:]
     set_text(field, long_name="field", flag_meanings=" ".join(fields))
-    shape = {"shape": (0, len(fields)), "maxshape": (None, len(fields)), "chunks": (FIELD_CHUNK, max(len(fields), 1))}
+    shape = {
+        "shape": (0, len(fields)),
+        "maxshape": (None, len(fields)),
+        "chunks": (FIELD_CHUNK, max(len(fields), 1)),
+    }
     cells = group.create_dataset("cells", dtype="i8", **shape, track_order=True)
     lowest = group.create_dataset("lowest", dtype="f8", **shape, track_order=True)
     set_text(cells, units="1", long_name="saved cells below zero, which are saved as 0")
@@ -320,11 +372,14 @@ def read_section(file: h5py.File, record: Mapping[str, Any]) -> Section:
     return Section(Grid(bone.shape, spacing, origin, borders, thickness), bone, active == 1, dict(record))
 
 
-def create_vtk(file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None) -> h5py.Group:
+def create_vtk(
+    file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None
+) -> h5py.Group:
     """`/VTKHDF`: an image of points at the cell centres, every array a link. Returns its Steps group.
 
-    All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick is an image of cells instead: VTK would
-    read one of points as an image of fewer dimensions, which the datasets do not have.
+    All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick is an image
+    of cells instead: VTK would read one of points as an image of fewer dimensions, which the datasets do not
+    have.
     """
     vtk = file.create_group("VTKHDF", track_order=True)
     flat, thin = 3 - len(window.shape), min(window.shape) == 1
@@ -341,7 +396,9 @@ def create_vtk(file: h5py.File, window: Window, fields: tuple[str, ...], thickne
     steps = vtk.create_group("Steps", track_order=True)
     steps.attrs["NSteps"] = np.int64(0)
     steps["Values"] = h5py.SoftLink("/time")
-    shared = steps.create_dataset("Offsets", (0,), "i8", maxshape=(None,), chunks=(SERIES_CHUNK,), track_order=True)
+    shared = steps.create_dataset(
+        "Offsets", (0,), "i8", maxshape=(None,), chunks=(SERIES_CHUNK,), track_order=True
+    )
     shared.dims[0].attach_scale(dataset(file, "time"))
     offsets = steps.create_group(f"{kind}Offsets", track_order=True)
     for name in fields:

@@ -1,4 +1,6 @@
-"""Read a run: `open_run("run.h5")` is a mapping from field names to lazy arrays, with all else that the file knows of itself."""
+"""Read a run: `open_run("run.h5")` is a mapping from field names to lazy arrays, with all else that the file
+knows of itself.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ from ..errors import InputError, printable
 from ..utils import path_kinds
 from ..utils.extras import install
 from ..utils.home import at_home
-from ..utils.safe_files import Damaged, array, attribute, attributes, check_array, check_chunks, check_fits, open_hdf5, reading
+from ..utils.safe_files import (
+    Damaged,
+    array,
+    attribute,
+    attributes,
+    check_array,
+    check_chunks,
+    check_fits,
+    open_hdf5,
+    reading,
+)
 from . import layout
 from .layout import as_text, dataset
 
@@ -34,16 +46,19 @@ META = {"status": str, "message": str, "config": str, "summary": dict, "paramete
 def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
     """Open a run file for reading; its folder will do.
 
-    live=True reads a run that is still being written: what it had flushed when it was opened. Open it again for more.
-    locking: of the file, as h5py takes it.
-    Raises InputError when there is no such file, when it is not a run, when it is damaged or part of it lies in another file, or when a
-    newer rdsolver wrote it; so does whatever is read from it later.
+    live=True reads a run that is still being written: what it had flushed when it was opened. Open it again
+    for more. locking: of the file, as h5py takes it. Raises InputError when there is no such file, when it is
+    not a run, when it is damaged or part of it lies in another file, or when a newer rdsolver wrote it; so
+    does whatever is read from it later.
     """
     path = at_home(path)
     if path.is_dir():
         path = path_kinds.run_file(path)
     if not path.is_file():
-        raise InputError(f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in outputs/<config name>.")
+        raise InputError(
+            f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in"
+            " outputs/<config name>."
+        )
     for _ in range(LIVE_TRIES if live else 0):
         try:
             return _opened(path, False)
@@ -52,7 +67,9 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     try:
         return _opened(path, False if live else locking)
     except BlockingIOError as e:
-        raise InputError(f"{path} is being written. open_run(path, live=True) reads what is there so far.") from e
+        raise InputError(
+            f"{path} is being written. open_run(path, live=True) reads what is there so far."
+        ) from e
     except (OSError, RuntimeError) as e:
         path_kinds.expect(path, "run")
         raise InputError(f"{path} is not an HDF5 file, or it is cut short: {e}.") from e
@@ -89,7 +106,8 @@ class Run(Mapping[str, "FieldData"]):
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D)    of the saved cells
     of_bone     whether it is of the bone model, or of another
     clipped     of each field that cannot be negative, at the saved times: how many cells were, and the lowest (saved as 0)
-    config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message, summary
+    config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message,
+    summary
     reference   the healthy baseline, on the whole grid; state: what another run goes on from, fields and attributes together
     """
 
@@ -104,19 +122,32 @@ class Run(Mapping[str, "FieldData"]):
             raise InputError(f"{self.path} is an HDF5 file, but not a run of rdsolver.")
         schema = attribute(file, layout.SCHEMA_KEY)
         if schema > layout.SCHEMA:
-            raise InputError(f"{self.path} has layout {schema}, this rdsolver reads up to {layout.SCHEMA}. Upgrade rdsolver to read it.")
+            raise InputError(
+                f"{self.path} has layout {schema}, this rdsolver reads up to {layout.SCHEMA}. Upgrade"
+                " rdsolver to read it."
+            )
         self.title = as_text(attribute(file, "title"))
         self.axes = tuple(as_text(attribute(file, "axes")))
         self.spacing = tuple(float(h) for h in attribute(file, "spacing"))
         self.thickness = float(attribute(file, "thickness")) if "thickness" in attrs else None
         self.times = _times(file)
         if self.axes not in AXES or not all(0 < h < np.inf for h in (*self.spacing, self.thickness or 1.0)):
-            raise Damaged(f"{self.path} is damaged: it has the axes {self.axes} and the spacing {self.spacing}.")
+            raise Damaged(
+                f"{self.path} is damaged: it has the axes {self.axes} and the spacing {self.spacing}."
+            )
         centres = [self.centres(axis) for axis in self.axes]
         self.shape = tuple(map(len, centres))
         self.origin = tuple(float(c[0]) - h / 2 for c, h in zip(centres, self.spacing, strict=True))
-        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.PLACES}
-        self._fields = {name: FieldData(node, len(self.times)) for name, node in arrays.items() if node.ndim > len(self.axes)}
+        arrays = {
+            name: node
+            for name, node in file.items()
+            if isinstance(node, h5py.Dataset) and name not in layout.PLACES
+        }
+        self._fields = {
+            name: FieldData(node, len(self.times))
+            for name, node in arrays.items()
+            if node.ndim > len(self.axes)
+        }
         self._static = tuple(name for name in arrays if name not in self._fields)
         for name, field in self._fields.items():
             if field.shape[1:] != self.shape:
@@ -165,9 +196,15 @@ class Run(Mapping[str, "FieldData"]):
         if "clipped" not in self.file:
             return {}
         group, n = layout.group(self.file, "clipped"), len(self.times)
-        names, cells, lowest = layout.clipped_fields(group), *(array(dataset(group, name, 2)) for name in ("cells", "lowest"))
+        names, cells, lowest = (
+            layout.clipped_fields(group),
+            *(array(dataset(group, name, 2)) for name in ("cells", "lowest")),
+        )
         if not cells.shape == lowest.shape or cells.shape[0] < n or cells.shape[1] != len(names):
-            raise Damaged(f"{self.path} is damaged: clipped/cells is {cells.shape}, for {len(names)} fields at {n} times.")
+            raise Damaged(
+                f"{self.path} is damaged: clipped/cells is {cells.shape}, for {len(names)} fields at {n}"
+                " times."
+            )
         return {name: (cells[:n, k], lowest[:n, k]) for k, name in enumerate(names)}
 
     def _cells(self, name: str) -> np.ndarray:
@@ -182,9 +219,16 @@ class Run(Mapping[str, "FieldData"]):
         found = layout.take(layout.group(self.file, "meta"))
         wrong = [name for name, kind in META.items() if not isinstance(found.get(name, kind()), kind)]
         rows = () if wrong else found.get("parameters", ())
-        wrong += [] if all(isinstance(row["name"], str) and float(row["value"]) == row["value"] for row in rows) else ["parameters"]
+        wrong += (
+            []
+            if all(isinstance(row["name"], str) and float(row["value"]) == row["value"] for row in rows)
+            else ["parameters"]
+        )
         if wrong or "status" not in found:
-            raise Damaged(f"{self.path} is damaged: meta/{(wrong or ['status'])[0]} is missing or is not what belongs there.")
+            raise Damaged(
+                f"{self.path} is damaged: meta/{(wrong or ['status'])[0]} is missing or is not what belongs"
+                " there."
+            )
         return found
 
     @property
@@ -224,9 +268,14 @@ class Run(Mapping[str, "FieldData"]):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, device, precision, seed, commit, wall time (s), a model of one's own as it was executed ("model_source"), and
-        whatever else the run noted."""
-        return {k: v for k, v in self._meta.items() if k not in ("config", "parameters", "status", "message", "summary")}
+        """Versions, device, precision, seed, commit, wall time (s), a model of one's own as it was executed
+        ("model_source"), and whatever else the run noted.
+        """
+        return {
+            k: v
+            for k, v in self._meta.items()
+            if k not in ("config", "parameters", "status", "message", "summary")
+        }
 
     @cached_property
     @_guarded
@@ -236,9 +285,14 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     @_guarded
     def section(self) -> Section | None:
-        """The section on the whole grid, where an image was needed to make it; None: its config makes it again, or an older rdsolver
-        wrote the file."""
-        return layout.read_section(self.file, self.provenance.get("section", {})) if "section" in self.file else None
+        """The section on the whole grid, where an image was needed to make it; None: its config makes it
+        again, or an older rdsolver wrote the file.
+        """
+        return (
+            layout.read_section(self.file, self.provenance.get("section", {}))
+            if "section" in self.file
+            else None
+        )
 
     @cached_property
     @_guarded
@@ -249,9 +303,14 @@ class Run(Mapping[str, "FieldData"]):
     def saved_cells(self, array: np.ndarray) -> np.ndarray:
         """The saved cells of an array of `reference`, which is on the whole grid."""
         group = layout.group(self.file, "reference")
-        named = [layout.WHOLE_GRID + axis if layout.WHOLE_GRID + axis in group else axis for axis in self.axes]
+        named = [
+            layout.WHOLE_GRID + axis if layout.WHOLE_GRID + axis in group else axis for axis in self.axes
+        ]
         whole = (_centres(self, group, name) for name in named)
-        at = (np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1) for axis, c in zip(self.axes, whole, strict=True))
+        at = (
+            np.abs(np.subtract.outer(self.centres(axis), c)).argmin(1)
+            for axis, c in zip(self.axes, whole, strict=True)
+        )
         return array[np.ix_(*at)]
 
     def _arrays(self, name: str) -> dict[str, Any]:
@@ -260,7 +319,9 @@ class Run(Mapping[str, "FieldData"]):
             return {}
         group = layout.group(self.file, name)
         scales = {prefix + axis for prefix in ("", layout.WHOLE_GRID) for axis in self.axes}
-        return {k: array(dataset(group, k))[()] for k in map(str, group) if k not in scales} | attributes(group)
+        return {k: array(dataset(group, k))[()] for k in map(str, group) if k not in scales} | attributes(
+            group
+        )
 
     def to_xarray(self, *names: str) -> Dataset:
         """The named fields (all by default) with coordinates and units, in memory.
@@ -270,9 +331,17 @@ class Run(Mapping[str, "FieldData"]):
         xarray = _xarray()
         coords = {"time": ("time", self.times, layout.described(layout.TIME_UNIT, "time"))}
         coords |= {
-            axis: (axis, self.centres(axis), layout.described(layout.LENGTH_UNIT, f"{axis} of the cell centres")) for axis in self.axes
+            axis: (
+                axis,
+                self.centres(axis),
+                layout.described(layout.LENGTH_UNIT, f"{axis} of the cell centres"),
+            )
+            for axis in self.axes
         }
-        data = {n: (("time", *self.axes), self[n][:], layout.described(self[n].unit, self[n].label)) for n in names or self}
+        data = {
+            n: (("time", *self.axes), self[n][:], layout.described(self[n].unit, self[n].label))
+            for n in names or self
+        }
         data |= {"active": (self.axes, self.active, {"long_name": "field of view"})}
         return xarray.Dataset(data, coords, {"title": self.title})
 
@@ -295,7 +364,10 @@ class FieldData:
         self.label = as_text(attribute(node, "long_name"))
         self.shape = (n_times, *node.shape[1:])
         if node.dtype.kind not in "biuf" or node.shape[0] < n_times:
-            raise Damaged(f"{node.file.filename} is damaged: {node.name} holds {node.shape} of {node.dtype}, for {n_times} saved times.")
+            raise Damaged(
+                f"{node.file.filename} is damaged: {node.name} holds {node.shape} of {node.dtype}, for"
+                f" {n_times} saved times."
+            )
         self.dtype: np.dtype = node.dtype
         self.ndim = len(self.shape)
 
@@ -341,7 +413,10 @@ class SeriesData(Mapping[str, np.ndarray]):
         def values(node: h5py.Dataset) -> np.ndarray:
             check_array(node)
             if node.dtype.kind != "f" or len(node) < self._length:
-                raise Damaged(f"{self._path} is damaged: series/{name} holds {node.shape} of {node.dtype}, for {self._length} steps.")
+                raise Damaged(
+                    f"{self._path} is damaged: series/{name} holds {node.shape} of {node.dtype}, for"
+                    f" {self._length} steps."
+                )
             return node[: self._length]
 
         return self._read(name, values)
@@ -358,7 +433,13 @@ class SeriesData(Mapping[str, np.ndarray]):
         def both(node: h5py.Dataset) -> tuple[tuple[str, float], ...]:
             if "levels" not in node.attrs:
                 return ()
-            return tuple(zip(as_text(attribute(node, "level_names")).split(), map(float, attribute(node, "levels")), strict=True))
+            return tuple(
+                zip(
+                    as_text(attribute(node, "level_names")).split(),
+                    map(float, attribute(node, "levels")),
+                    strict=True,
+                )
+            )
 
         return self._read(name, both)
 
@@ -380,12 +461,21 @@ class SeriesData(Mapping[str, np.ndarray]):
     def to_xarray(self) -> Dataset:
         """All of them on their own time, `series_time` as in the file, with units."""
         own = layout.STEP_TIME
-        data = {name: (own, self[name], layout.described(self.unit(name), self.label(name))) for name in self if name != "time"}
-        return _xarray().Dataset(data, {own: (own, self["time"], layout.described(self.unit("time"), "time"))})
+        data = {
+            name: (own, self[name], layout.described(self.unit(name), self.label(name)))
+            for name in self
+            if name != "time"
+        }
+        return _xarray().Dataset(
+            data, {own: (own, self["time"], layout.described(self.unit("time"), "time"))}
+        )
 
 
 def _times(file: h5py.File) -> np.ndarray:
-    """The saved times, d; what was not yet written at the end (NaN) is not counted. Raises InputError when they do not increase."""
+    """The saved times, d; what was not yet written at the end (NaN) is not counted.
+
+    Raises InputError when they do not increase.
+    """
     times = np.asarray(array(dataset(file, "time", 1)), float)
     written = np.isfinite(times)
     times = times if written.all() else times[: written.argmin()]

@@ -1,8 +1,9 @@
 """The end of a file that a killed process left.
 
-HDF5 writes the superblock, which says where the file ends, after all else of a flush. Killed between the two, it leaves live parts behind
-that end: they are refused when they are written again ("addr overflow"), and new ones would be laid over them. Seen once in 700 kills.
-Format: HDF5 File Format Specification 3.0, II.A; checksum: Jenkins' lookup3.
+HDF5 writes the superblock, which says where the file ends, after all else of a flush. Killed between the two,
+it leaves live parts behind that end: they are refused when they are written again ("addr overflow"), and new
+ones would be laid over them. Seen once in 700 kills. Format: HDF5 File Format Specification 3.0, II.A;
+checksum: Jenkins' lookup3.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ MASK = 0xFFFFFFFF
 
 
 def extend_to_real_end(path: Path) -> None:
-    """Let the superblock of a file say at least its size on the disk; a damaged one is left as it is. Raises BlockingIOError when another
-    program has the file open."""
+    """Let the superblock of a file say at least its size on the disk; a damaged one is left as it is.
+
+    Raises BlockingIOError when another program has the file open.
+    """
     with path.open("r+b") as file:
         if not locks.taken(file.fileno()):
             raise BlockingIOError(errno.EAGAIN, "locked by another program")
@@ -43,7 +46,9 @@ def lookup3(data: bytes) -> int:
     words = struct.unpack(f"<{3 * blocks}I", data.ljust(12 * blocks, b"\0"))
     a = b = c = 0xDEADBEEF + len(data) & MASK
     for block in range(blocks):
-        a, b, c = (x + word & MASK for x, word in zip((a, b, c), words[3 * block : 3 * block + 3], strict=True))
+        a, b, c = (
+            x + word & MASK for x, word in zip((a, b, c), words[3 * block : 3 * block + 3], strict=True)
+        )
         for by in (4, 6, 8, 16, 19, 4) if block < blocks - 1 else ():
             a, b, c = b, c + b & MASK, (a - c & MASK) ^ _turned(c, by)
     for by in (14, 11, 25, 16, 4, 14, 24):

@@ -13,26 +13,37 @@ from .reader import Run
 def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """The fields asked for, each once; without names `otherwise`, or all.
 
-    Raises InputError for one that was not saved, when none was, or none of their cells lies within the field of view.
+    Raises InputError for one that was not saved, when none was, or none of their cells lies within the field
+    of view.
     """
     if not len(run):
         raise InputError(
-            f"{run.file.filename} kept no fields (output.fields = []). plot --kind timeseries and export --to csv have what it measured."
+            f"{run.file.filename} kept no fields (output.fields = []). plot --kind timeseries and export --to"
+            " csv have what it measured."
         )
     if not run.active.any():
-        raise InputError(f"{run.file.filename}: no saved cell lies within the field of view: there is nothing to show.")
+        raise InputError(
+            f"{run.file.filename}: no saved cell lies within the field of view: there is nothing to show."
+        )
     for name in names:
         if name not in run:
-            raise InputError(f"--field {name}: {run.file.filename} did not save it. Saved: {', '.join(run) or 'none'}.")
+            raise InputError(
+                f"--field {name}: {run.file.filename} did not save it. Saved: {', '.join(run) or 'none'}."
+            )
     return list(dict.fromkeys(names or otherwise or run))
 
 
 def observables(run: Run, names: Sequence[str]) -> list[str]:
-    """The observables asked for, each once; without names all. Raises InputError for one that the run does not have."""
+    """The observables asked for, each once; without names all.
+
+    Raises InputError for one that the run does not have.
+    """
     known = [name for name in run.series if name != "time"]
     for name in names:
         if name not in known:
-            raise InputError(f"--field {name}: {run.file.filename} has no such observable. It has: {', '.join(known)}.")
+            raise InputError(
+                f"--field {name}: {run.file.filename} has no such observable. It has: {', '.join(known)}."
+            )
     return list(dict.fromkeys(names or known))
 
 
@@ -47,22 +58,32 @@ def times(run: Run, days: Sequence[float]) -> list[int]:
     slack = 1e-6 * max(abs(float(saved[-1])), 1.0)
     for day in days:
         if not saved[0] - slack <= day <= saved[-1] + slack:
-            raise InputError(f"--time {day:g} d: {run.file.filename} was saved from {saved[0]:g} to {saved[-1]:g} d.")
+            raise InputError(
+                f"--time {day:g} d: {run.file.filename} was saved from {saved[0]:g} to {saved[-1]:g} d."
+            )
     return sorted({int(np.abs(saved - day).argmin()) for day in days}) if days else list(range(len(saved)))
 
 
 def centre(run: Run, place: Sequence[float] | None) -> tuple[float, ...]:
-    """A place (um, in the order of the axes), or, without one, where things happen: the tumour, the lesion, else the middle.
+    """A place (um, in the order of the axes), or, without one, where things happen: the tumour, the lesion,
+    else the middle.
 
-    The tumour is where its cells were at the last saved time, on average; the lesion where bone went since the start.
-    Raises InputError for a place outside the saved cells.
+    The tumour is where its cells were at the last saved time, on average; the lesion where bone went since
+    the start. Raises InputError for a place outside the saved cells.
     """
     lengths = [n * h for n, h in zip(run.shape, run.spacing, strict=True)]
     if place is not None:
-        inside = len(place) == len(lengths) and all(a <= p <= a + n for p, a, n in zip(place, run.origin, lengths, strict=True))
+        inside = len(place) == len(lengths) and all(
+            a <= p <= a + n for p, a, n in zip(place, run.origin, lengths, strict=True)
+        )
         if not inside:
-            spans = ", ".join(f"{axis} {a:g} to {a + n:g}" for axis, a, n in zip(run.axes, run.origin, lengths, strict=True))
-            raise InputError(f"--at {','.join(f'{p:g}' for p in place)}: no place in the saved cells. Give um within {spans}.")
+            spans = ", ".join(
+                f"{axis} {a:g} to {a + n:g}" for axis, a, n in zip(run.axes, run.origin, lengths, strict=True)
+            )
+            raise InputError(
+                f"--at {','.join(f'{p:g}' for p in place)}: no place in the saved cells. Give um within"
+                f" {spans}."
+            )
         return tuple(place)
     weight = _tumour(run) if "tumour" in run else _lost(run)
     if weight is None or not weight.sum() > 0:

@@ -1,4 +1,6 @@
-"""Units as UDUNITS reads them: "nM" is "nmol L-1", "um^2/d" is "um2 d-1". CF asks for that of the attribute `units`.
+"""Units as UDUNITS reads them: "nM" is "nmol L-1", "um^2/d" is "um2 d-1".
+
+CF asks for that of the attribute `units`.
 
 A unit that holds anything else than the symbols below (one of a user's own model) stays as it is.
 """
@@ -13,13 +15,19 @@ READABLE = "units_readable"
 _PREFIXES = ("", "p", "n", "u", "m", "c", "k")
 _SYMBOLS = {f"{p}{s}": {f"{p}{s}": 1} for p in _PREFIXES for s in ("m", "g", "s", "L", "l", "mol")}
 _SYMBOLS |= {f"{p}M": {f"{p}mol": 1, "L": -1} for p in _PREFIXES}
-_SYMBOLS |= {name: {s: 1} for s in ("d", "h", "min") for name in (s, {"d": "day", "h": "hour", "min": "minute"}[s])}
-_SYMBOLS |= {f"{name}s": {s: 1} for name, s in (("day", "d"), ("hour", "h"), ("minute", "min"), ("second", "s"))}
+_SYMBOLS |= {
+    name: {s: 1} for s in ("d", "h", "min") for name in (s, {"d": "day", "h": "hour", "min": "minute"}[s])
+}
+_SYMBOLS |= {
+    f"{name}s": {s: 1} for name, s in (("day", "d"), ("hour", "h"), ("minute", "min"), ("second", "s"))
+}
 _SYMBOLS |= {"cell": {}, "cells": {}}
 """Of each symbol the ones it consists of. Days are "d", never "days": xarray would make them a timedelta."""
 
 _SIGNS = str.maketrans("·⁻⁰¹²³⁴⁵⁶⁷⁸⁹µμ", "*-0123456789uu")
-_PART = re.compile(r"(?P<symbol>[A-Za-z]+)(?:(?:\^|\*\*)?(?P<power>-?\d))?|(?P<one>1(?![\d.]))|(?P<sign>[*/()])")
+_PART = re.compile(
+    r"(?P<symbol>[A-Za-z]+)(?:(?:\^|\*\*)?(?P<power>-?\d))?|(?P<one>1(?![\d.]))|(?P<sign>[*/()])"
+)
 
 
 def udunits(unit: str) -> str:
@@ -30,7 +38,9 @@ def udunits(unit: str) -> str:
         return unit
     if rest:
         return unit
-    return " ".join(f"{symbol}{'' if power == 1 else power}" for symbol, power in found.items() if power) or "1"
+    return (
+        " ".join(f"{symbol}{'' if power == 1 else power}" for symbol, power in found.items() if power) or "1"
+    )
 
 
 def _parts(text: str) -> list[re.Match[str]]:
@@ -47,7 +57,9 @@ def _parts(text: str) -> list[re.Match[str]]:
 
 
 def _product(parts: list[re.Match[str]]) -> tuple[dict[str, int], list[re.Match[str]]]:
-    """Powers of the symbols of a product, from left to right, to its end or to a bracket that closes; and the parts behind it."""
+    """Powers of the symbols of a product, from left to right, to its end or to a bracket that closes; and the
+    parts behind it.
+    """
     found: dict[str, int] = {}
     sign, needed = 1, True
     while parts and parts[0]["sign"] != ")":

@@ -29,7 +29,8 @@ from .repair import extend_to_real_end
 if TYPE_CHECKING:
     from ..problem.problem import Output
 
-MARGIN = 1 << 19  # bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
+# bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
+MARGIN = 1 << 19
 MEMORY_BLOCK = 1 << 22  # bytes by which a run in memory grows
 
 
@@ -44,8 +45,8 @@ class RunWriter:
     meta       name -> number, text or JSON-able value: configuration, parameters, provenance
     overwrite  replace an existing file (it stays whole until the new one is there)
 
-    Raises InputError when the file exists or cannot be created, or when the selection does not fit; every method that writes
-    raises RunError when the disk is full or fails.
+    Raises InputError when the file exists or cannot be created, or when the selection does not fit; every
+    method that writes raises RunError when the disk is full or fails.
     """
 
     def __init__(
@@ -80,16 +81,28 @@ class RunWriter:
             if self.path is not None:
                 _fresh(self.path).unlink(missing_ok=True)
             if isinstance(e, (OSError, RuntimeError)):  # h5py raises either
-                raise InputError(f"{self.path} cannot be written: {reason(e)}. Choose another folder with --out.") from e
+                raise InputError(
+                    f"{self.path} cannot be written: {reason(e)}. Choose another folder with --out."
+                ) from e
             raise
 
     @classmethod
     def reopened(
-        cls, path: Path, grid: Grid, *, active: np.ndarray, selection: Output | None = None, times: int, rows: int, spent: float
+        cls,
+        path: Path,
+        grid: Grid,
+        *,
+        active: np.ndarray,
+        selection: Output | None = None,
+        times: int,
+        rows: int,
+        spent: float,
     ) -> RunWriter:
-        """The file of a run that goes on: what lies behind so many saved times and rows of the series is dropped.
+        """The file of a run that goes on: what lies behind so many saved times and rows of the series is
+        dropped.
 
-        spent: seconds of wall time so far. Raises RunError when the file is locked, damaged, not writable or holds less.
+        spent: seconds of wall time so far. Raises RunError when the file is locked, damaged, not writable or
+        holds less.
         """
         writer = cls.__new__(cls)
         writer.path, writer._began = path, time.monotonic() - spent
@@ -99,7 +112,9 @@ class RunWriter:
             extend_to_real_end(path)
             writer.file = locks.hdf5(path, "r+", libver=layout.LIBVER)
         except BlockingIOError as e:
-            raise RunError(f"{path} is open in another program, which keeps it locked. Close it, then resume.") from e
+            raise RunError(
+                f"{path} is open in another program, which keeps it locked. Close it, then resume."
+            ) from e
         except OSError as e:
             raise RunError(f"{path} cannot be opened for writing: {reason(e)}.") from e
         try:
@@ -111,9 +126,17 @@ class RunWriter:
 
     def _take_up(self, times: int, rows: int) -> None:
         file = self.file
-        self._time, self._meta, self._steps = layout.dataset(file, "time"), layout.group(file, "meta"), layout.group(file, "VTKHDF/Steps")
+        self._time, self._meta, self._steps = (
+            layout.dataset(file, "time"),
+            layout.group(file, "meta"),
+            layout.group(file, "VTKHDF/Steps"),
+        )
         self._offsets = layout.dataset(self._steps, "Offsets")
-        arrays = {name: node for name, node in file.items() if isinstance(node, h5py.Dataset) and name not in layout.PLACES}
+        arrays = {
+            name: node
+            for name, node in file.items()
+            if isinstance(node, h5py.Dataset) and name not in layout.PLACES
+        }
         self._fields = {name: node for name, node in arrays.items() if node.ndim > len(self._window.axes)}
         group = layout.group(file, "series")
         self._series = {name: layout.dataset(group, name) for name in map(str, group)}
@@ -152,7 +175,10 @@ class RunWriter:
             file.attrs["thickness"] = grid.thickness
         self._time = layout.create_time(file)
         layout.create_space(file, window, window.axes)
-        self._fields = {f.name: layout.create_field(file, f.name, window, dtype, f.unit, f.label, ("time", *window.axes)) for f in saved}
+        self._fields = {
+            f.name: layout.create_field(file, f.name, window, dtype, f.unit, f.label, ("time", *window.axes))
+            for f in saved
+        }
         layout.create_active(file, window, active)
         for field, array in static:
             node = layout.create_field(file, field.name, window, dtype, field.unit, field.label, window.axes)
@@ -161,7 +187,9 @@ class RunWriter:
         self._clipped = layout.create_clipped(file, self._densities) if self._densities else None
         group = file.create_group("series", track_order=True)
         self._series = layout.create_step_times(group)
-        self._series |= {s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels) for s in series}
+        self._series |= {
+            s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels) for s in series
+        }
         self._meta = file.create_group("meta", track_order=True)
         for name, value in {**meta, "status": "running"}.items():
             layout.put(self._meta, name, value)
@@ -171,11 +199,13 @@ class RunWriter:
     def append(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
         """Save one time t (d): every selected field on the whole grid, in physical units.
 
-        What the tolerance lets fall below zero of a density is saved as 0, and counted: a map from -1e-9 to 20 is drawn by many programs
-        in the colours of a field that has two signs.
+        What the tolerance lets fall below zero of a density is saved as 0, and counted: a map from -1e-9 to
+        20 is drawn by many programs in the colours of a field that has two signs.
         """
         n = self._time.shape[0]
-        with self._writing(sum(d.dtype.itemsize for d in self._fields.values()) * self._window.stored_cells + MARGIN):
+        with self._writing(
+            sum(d.dtype.itemsize for d in self._fields.values()) * self._window.stored_cells + MARGIN
+        ):
             found = {}
             for name, node in self._fields.items():
                 cut = self._cut(fields[name], node.dtype)
@@ -183,7 +213,9 @@ class RunWriter:
                     found[name] = _clip(cut)
                 _extend(node, n, cut[None])
             if self._clipped is not None:
-                for node, values in zip(self._clipped, zip(*(found[name] for name in self._densities), strict=True), strict=True):
+                for node, values in zip(
+                    self._clipped, zip(*(found[name] for name in self._densities), strict=True), strict=True
+                ):
                     _extend(node, n, np.array([values]))
             _extend(self._offsets, n, n)
             self.file.flush()  # they are there before the time says so: a flush has no order of its own
@@ -191,7 +223,9 @@ class RunWriter:
             self._steps.attrs.modify("NSteps", np.int64(n + 1))
 
     def set_clipped(self, counts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Say of the saved times of some fields how many cells had been below zero, and the lowest, where they come from another run."""
+        """Say of the saved times of some fields how many cells had been below zero, and the lowest, where
+        they come from another run.
+        """
         if self._clipped is None:
             return
         with self._writing(MARGIN):
@@ -221,8 +255,9 @@ class RunWriter:
         self._set("reference", {name: np.asarray(value, "f8") for name, value in values.items()}, {})
 
     def set_state(self, fields: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
-        """Save what another run goes on from: all fields on the whole grid in the run's precision, physical units, unmasked;
-        attrs: "time" (d) and other numbers or small arrays."""
+        """Save what another run goes on from: all fields on the whole grid in the run's precision, physical
+        units, unmasked; attrs: "time" (d) and other numbers or small arrays.
+        """
         self._set("state", {name: np.asarray(value) for name, value in fields.items()}, attrs)
 
     def _set(self, name: str, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
@@ -249,9 +284,16 @@ class RunWriter:
         summary: Mapping[str, Any] | None = None,
         wall_time: float | None = None,
     ) -> None:
-        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took, s (None: since its file was made)."""
+        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took, s (None:
+        since its file was made).
+        """
         wall_time = time.monotonic() - self._began if wall_time is None else wall_time
-        ending = {"status": status, "message": message, "summary": dict(summary or {}), "wall_time": wall_time}
+        ending = {
+            "status": status,
+            "message": message,
+            "summary": dict(summary or {}),
+            "wall_time": wall_time,
+        }
         with self._writing(0):
             for name, value in ending.items():
                 layout.put(self._meta, name, value)
@@ -279,16 +321,22 @@ class RunWriter:
     def _writing(self, size: int) -> Iterator[None]:
         """Take the room for `size` bytes, write, flush."""
         if self.path is not None and os.fstat(self._descriptor()).st_nlink == 0:
-            raise RunError(f"{self.path} was removed while the run was writing it, so what it would hold is lost.")
+            raise RunError(
+                f"{self.path} was removed while the run was writing it, so what it would hold is lost."
+            )
         try:
             self._reserve(size + MARGIN)
             yield
             self.file.flush()
         except (OSError, RuntimeError) as e:
-            raise RunError(f"{self.path} cannot be written any further: {reason(e)}. What it held before is kept.") from e
+            raise RunError(
+                f"{self.path} cannot be written any further: {reason(e)}. What it held before is kept."
+            ) from e
 
     def _reserve(self, size: int) -> None:
-        """Take room from the disk ahead of HDF5: where that fails nothing is lost, while a file whose flush fails never opens again."""
+        """Take room from the disk ahead of HDF5: where that fails nothing is lost, while a file whose flush
+        fails never opens again.
+        """
         if self.path is None:
             return
         if not hasattr(os, "posix_fallocate"):  # macOS
@@ -306,7 +354,10 @@ class RunWriter:
 
 
 def selected_fields(fields: Sequence[Field], selection: Output | None) -> list[Field]:
-    """The fields a selection names, in the model's order. Raises InputError for a name the model does not have."""
+    """The fields a selection names, in the model's order.
+
+    Raises InputError for a name the model does not have.
+    """
     if selection is None or selection.fields is None:
         return list(fields)
     names = [f.name for f in fields]
@@ -316,8 +367,12 @@ def selected_fields(fields: Sequence[Field], selection: Output | None) -> list[F
     return [f for f in fields if f.name in selection.fields]
 
 
-def estimate_size(grid: Grid, fields: Sequence[Field], n_times: int, dtype: str = "float32", selection: Output | None = None) -> int:
-    """Bytes that the saved times of a run take before compression (which takes off a quarter to a third of smooth fields)."""
+def estimate_size(
+    grid: Grid, fields: Sequence[Field], n_times: int, dtype: str = "float32", selection: Output | None = None
+) -> int:
+    """Bytes that the saved times of a run take before compression (which takes off a quarter to a third of
+    smooth fields).
+    """
     cells = int(np.prod(Window.of(grid, selection).shape))
     return len(selected_fields(fields, selection)) * n_times * cells * np.dtype(dtype).itemsize
 
@@ -341,9 +396,13 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
     """A new file beside its final name, so that nobody meets half a layout, or one in memory."""
     kind: dict[str, Any] = {"libver": layout.LIBVER, "track_order": True}
     if path is None:
-        return h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False, block_size=MEMORY_BLOCK, **kind)
+        return h5py.File(
+            uuid.uuid4().hex, "w", driver="core", backing_store=False, block_size=MEMORY_BLOCK, **kind
+        )
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
+        raise InputError(
+            f"{path} exists already. Choose another folder with --out, or overwrite it with --force."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return locks.hdf5(_fresh(path), "w", **kind)
@@ -352,9 +411,14 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
 
 
 def check_folder(path: Path) -> None:
-    """Make the folder of a run file that is to be. Raises InputError when it cannot be made, or nothing can be written there."""
+    """Make the folder of a run file that is to be.
+
+    Raises InputError when it cannot be made, or nothing can be written there.
+    """
     if path.is_dir():
-        raise InputError(f"{path} is a folder, and the run's file is to be there. Choose another folder with --out.")
+        raise InputError(
+            f"{path} is a folder, and the run's file is to be there. Choose another folder with --out."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path.parent):

@@ -1,13 +1,14 @@
 """Runs that step together on one device: the steps of several are one compiled program of fixed width.
 
-Every member is a run as it is when alone, with its own step size, acceptance, events and end, in a thread of its own. Where its integrator
-wants a step it waits until `width` members of the same shape want one, and these go to the device at once (jax.vmap). With more members
-than the width somebody always waits, and no place stays empty until the last few runs. A member sees nothing of the others: its results
-are, bit for bit, those of the same run alone at that width. Against a run outside a company they differ by round-off, since the compiler
-fuses otherwise.
+Every member is a run as it is when alone, with its own step size, acceptance, events and end, in a thread of
+its own. Where its integrator wants a step it waits until `width` members of the same shape want one, and
+these go to the device at once (jax.vmap). With more members than the width somebody always waits, and no
+place stays empty until the last few runs. A member sees nothing of the others: its results are, bit for bit,
+those of the same run alone at that width. Against a run outside a company they differ by round-off, since the
+compiler fuses otherwise.
 
-What a step leaves stays stacked on the device, and a member is handed its row of it (`Held`): so the host handles a few arrays a step, not
-those of every member, and what is small comes to the host for all at once.
+What a step leaves stays stacked on the device, and a member is handed its row of it (`Held`): so the host
+handles a few arrays a step, not those of every member, and what is small comes to the host for all at once.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ from jax import Array
 NUMBERS = (np.ndarray, np.generic)
 IN_VAIN = 1.2  # work done over work needed, above which a program waits for others to choose from
 PATIENCE = 8  # programs that go before a member, while others fit better
-AHEAD = 2  # programs given to the device at once: it never waits for the host, and those that wait can be chosen from
+# programs given to the device at once: it never waits for the host, and those that wait can be chosen from
+AHEAD = 2
 
 _member: ContextVar[_Member | None] = ContextVar("member", default=None)
 
 
-def together(function: Callable[..., tuple[Any, Any]], *arguments: Any, trips: tuple[int, ...] = (), beside: int = 1) -> tuple[Any, Any]:
+def together(
+    function: Callable[..., tuple[Any, Any]], *arguments: Any, trips: tuple[int, ...] = (), beside: int = 1
+) -> tuple[Any, Any]:
     """function(*arguments, *trips) of this member of a company, computed with others.
 
     function   pure; gives a tuple of dicts of arrays, which stay on the device (`Held`), and a tree of small arrays, which come to the host
@@ -60,11 +64,13 @@ def alongside(width: int) -> Iterator[None]:
         yield
 
 
-# --- one member's part --------------------------------------------------------------------------------------------------
+# --- one member's part --------------------------------------------------------------------------------------
 
 
 class Held(Mapping[str, Array]):
-    """One row of fields that are stacked on the device; read like a dict of arrays, which are then its own (`apart`)."""
+    """One row of fields that are stacked on the device; read like a dict of arrays, which are then its own
+    (`apart`).
+    """
 
     def __init__(self, stack: _Stack, row: int) -> None:
         self.stack, self.row, self._own = stack, row, None
@@ -98,7 +104,9 @@ class _Stack:
 
 
 class _Shelf:
-    """Where arguments that no step has left are stacked, a row a member: systems, and states right after an event."""
+    """Where arguments that no step has left are stacked, a row a member: systems, and states right after an
+    event.
+    """
 
     def __init__(self, rows: int) -> None:
         self.tree: Any = None
@@ -190,13 +198,14 @@ def _with_row(tree: Any, row: Array, values: Any) -> Any:
     return jax.tree.map(lambda x, v: x.at[row].set(v), tree, values)
 
 
-# --- all of them --------------------------------------------------------------------------------------------------------
+# --- all of them --------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class _Request:
-    """passed: how often others were taken instead; leads: those whose step this member's thread is to compute with its own; told: when
-    there is something for its thread to do."""
+    """passed: how often others were taken instead; leads: those whose step this member's thread is to compute
+    with its own; told: when there is something for its thread to do.
+    """
 
     member: _Member
     function: Callable[..., Any]
@@ -263,7 +272,10 @@ class Company:
         return request.result
 
     def _next(self) -> None:
-        """Has one of those that are ready compute the step of all of them. To be called with the lock, whenever something has changed."""
+        """Has one of those that are ready compute the step of all of them.
+
+        To be called with the lock, whenever something has changed.
+        """
         if not self._dispatching and self._given < AHEAD and (batch := self._ready()):
             self._dispatching = True
             self._given += 1
@@ -271,8 +283,9 @@ class Company:
             batch[0].told.set()
 
     def _ready(self) -> list[_Request]:
-        """A full program of those that fit together; when all that step wait, of those that fit best; when everyone waits, what there is of
-        the kind that most wait for."""
+        """A full program of those that fit together; when all that step wait, of those that fit best; when
+        everyone waits, what there is of the kind that most wait for.
+        """
         if len(self._waiting) < min(self.width, self._live):
             return []
         kinds: dict[Hashable, list[_Request]] = {}
@@ -307,7 +320,10 @@ class Company:
                 request.error = error
         else:
             for i, request in enumerate(batch):
-                request.result = tuple(Held(stack, i) for stack in held), jax.tree.map(lambda x, i=i: x[i], told)
+                request.result = (
+                    tuple(Held(stack, i) for stack in held),
+                    jax.tree.map(lambda x, i=i: x[i], told),
+                )
         with self._lock:
             self._given -= 1
             for request in batch:

@@ -29,14 +29,21 @@ OURS: dict[str, Any] = {
     "transfer_guard": "allow",
     "no_tracing": False,
 }
-"""What a run computes under, whatever the caller has set. JAX's own debugging would stop it: a step that is tried may overflow and is
-then rejected, numbers go to and from the device, and what is not compiled takes hours."""
+"""What a run computes under, whatever the caller has set.
 
-LEAST_ADDRESSES = 2 * 10**9  # bytes; the compiler took 1.9 GB for a run on two cores, and dies without a word below that
+JAX's own debugging would stop it: a step that is tried may overflow and is then rejected, numbers go to and
+from the device, and what is not compiled takes hours.
+"""
+
+# bytes; the compiler took 1.9 GB for a run on two cores, and dies without a word below that
+LEAST_ADDRESSES = 2 * 10**9
 
 
 def cache_folder() -> Path | None:
-    """Where compiled programs are kept between runs: the user's cache folder. None where there is none that can be written."""
+    """Where compiled programs are kept between runs: the user's cache folder.
+
+    None where there is none that can be written.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(base) / "rdsolver" / "jax"
     if not folder.is_absolute():  # no home
@@ -52,7 +59,9 @@ def parted(device: str) -> tuple[str, int | None]:
     """("gpu", 1) of "gpu:1", ("cpu", None) of "cpu". Raises InputError for what is no device."""
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "gpu") or (number and not number.isdecimal()):
-        raise InputError(f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1.")
+        raise InputError(
+            f"--device {device} is not known. Allowed: cpu, gpu, or one of several GPUs such as gpu:1."
+        )
     return kind, int(number) if number else None
 
 
@@ -60,9 +69,10 @@ def parted(device: str) -> tuple[str, int | None]:
 def on(device: str) -> Iterator[str]:
     """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
 
-    All that is set is the caller's own again afterwards (OURS). Where JAX has not started yet, a run on the CPU keeps it from looking for
-    GPUs in this process, since it would claim their memory, unless JAX_PLATFORMS names the CPU too (cuda,cpu). Raises InputError when
-    there is no such device, or too little address space.
+    All that is set is the caller's own again afterwards (OURS). Where JAX has not started yet, a run on the
+    CPU keeps it from looking for GPUs in this process, since it would claim their memory, unless
+    JAX_PLATFORMS names the CPU too (cuda,cpu). Raises InputError when there is no such device, or too little
+    address space.
     """
     import jax
 
@@ -75,7 +85,11 @@ def on(device: str) -> Iterator[str]:
     if index >= len(found):
         there = f"{len(found)} found" if found else "none found"
         only = os.environ.get("JAX_PLATFORMS")
-        way = f"Unset JAX_PLATFORMS: it is {only}, and JAX looks nowhere else." if only else f"{install('cuda13', 'JAX for a GPU')}."
+        way = (
+            f"Unset JAX_PLATFORMS: it is {only}, and JAX looks nowhere else."
+            if only
+            else f"{install('cuda13', 'JAX for a GPU')}."
+        )
         raise InputError(f"--device {device}: JAX sees no such device ({there}). Use --device cpu. {way}")
     with ExitStack() as stack:
         for name, value in OURS.items():
@@ -86,7 +100,10 @@ def on(device: str) -> Iterator[str]:
 
 
 def _found(kind: str) -> list[Any]:
-    """The devices of a kind. For the CPU JAX_PLATFORMS may name what is not there: cuda, on the login node of a cluster."""
+    """The devices of a kind.
+
+    For the CPU JAX_PLATFORMS may name what is not there: cuda, on the login node of a cluster.
+    """
     import jax
 
     if kind == "cpu" and "cpu" not in (jax.config.jax_platforms or "").split(","):  # pyright: ignore[reportAttributeAccessIssue]
@@ -120,22 +137,25 @@ def check_address_space() -> None:
 
 
 def _check_errors_pass() -> None:
-    """Raises InputError where JAX is to raise for what a step that is tried may do: unlike OURS this cannot be set for a while."""
+    """Raises InputError where JAX is to raise for what a step that is tried may do: unlike OURS this cannot
+    be set for a while.
+    """
     import jax
 
     for kind in ("nan", "divide", "oob"):
         name = f"jax_error_checking_behavior_{kind}"
         if getattr(jax.config, name, "ignore") != "ignore":
             raise InputError(
-                f"{name.upper()} = {getattr(jax.config, name)}, and a step that is tried may do that and is then rejected. "
-                'Unset it, or in Python: jax.config.update("' + name + '", "ignore").'
+                f"{name.upper()} = {getattr(jax.config, name)}, and a step that is tried may do that and is"
+                ' then rejected. Unset it, or in Python: jax.config.update("' + name + '", "ignore").'
             )
 
 
 def _too_few_addresses(limit: int) -> InputError:
     return InputError(
-        f"The address space of this process is limited to {byte_size(limit)} (ulimit -v), and compiling takes {byte_size(LEAST_ADDRESSES)} "
-        "or more, of which little is ever used. Lift that limit: ulimit -v unlimited. What is used can be limited by cgroups or Slurm."
+        f"The address space of this process is limited to {byte_size(limit)} (ulimit -v), and compiling takes"
+        f" {byte_size(LEAST_ADDRESSES)} or more, of which little is ever used. Lift that limit: ulimit -v"
+        " unlimited. What is used can be limited by cgroups or Slurm."
     )
 
 
@@ -143,8 +163,13 @@ def refused(error: Exception) -> InputError | None:
     """What to say where JAX did not start, for a setting of the environment or for want of address space."""
     if isinstance(error, ImportError) and "failed to map segment" in str(error):
         return _too_few_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
-    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].filename.endswith("jax/_src/config.py"):
-        return InputError(f"JAX refuses a setting of the environment: {error}. Correct that variable (JAX_...), or unset it.")
+    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].filename.endswith(
+        "jax/_src/config.py"
+    ):
+        return InputError(
+            f"JAX refuses a setting of the environment: {error}. Correct that variable (JAX_...), or"
+            " unset it."
+        )
     return None
 
 
@@ -166,10 +191,14 @@ def peak_memory(device: str) -> dict[str, int]:
     found = {"host": most if sys.platform == "darwin" else 1024 * most}
     kind, number = parted(device)
     stats = jax.devices(kind)[number or 0].memory_stats() if kind != "cpu" else None
-    return found | ({"device": int(stats["peak_bytes_in_use"])} if stats and "peak_bytes_in_use" in stats else {})
+    return found | (
+        {"device": int(stats["peak_bytes_in_use"])} if stats and "peak_bytes_in_use" in stats else {}
+    )
 
 
 def in_flight(width: int) -> int:
-    """Runs that a program of this width has to choose from: twice as many fill it always, and more let explicit steps of like length go
-    together (128 members, 16 wide: 1.33 to 1.39 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32)."""
+    """Runs that a program of this width has to choose from: twice as many fill it always, and more let
+    explicit steps of like length go together (128 members, 16 wide: 1.33 to 1.39 of the work that was needed
+    with 64 in flight, 1.5 to 1.9 with 32).
+    """
     return min(4 * width, 2 * width + 32)

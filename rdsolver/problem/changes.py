@@ -30,7 +30,10 @@ class Change:
             end=checks.number(f"{where} end", self.end, "d", endless=True),
         )
         if self.end < self.start:
-            raise InputError(f"{where} end = {self.end:g} d is before start = {self.start:g} d. Give a later one, or leave it out.")
+            raise InputError(
+                f"{where} end = {self.end:g} d is before start = {self.start:g} d. Give a later one, or leave"
+                " it out."
+            )
 
 
 def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:

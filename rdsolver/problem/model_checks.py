@@ -1,4 +1,6 @@
-"""What is asked of a model or an extension from a user's own Python, in a file or in a problem: complete, and with names of its own."""
+"""What is asked of a model or an extension from a user's own Python, in a file or in a problem: complete, and
+with names of its own.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +55,21 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
     else:
         kinds += [
             ("unknowns", _all(found.unknowns, Field) and bool(found.unknowns), own),
-            ("initial", callable(found.initial) or isinstance(found.initial, Mapping), "a dictionary, or a function of where"),
+            (
+                "initial",
+                callable(found.initial) or isinstance(found.initial, Mapping),
+                "a dictionary, or a function of where",
+            ),
             ("lives", found.lives in LIVES, f"one of {', '.join(LIVES)}"),
-            ("time_unit", found.time_unit == "d" or not config, '"d", as a run from a config is in days: leave it out'),
+            (
+                "time_unit",
+                found.time_unit == "d" or not config,
+                '"d", as a run from a config is in days: leave it out',
+            ),
         ]
-    if wrong := [(key, f"= {shown(getattr(found, key))} must be {what}.") for key, right, what in kinds if not right]:
+    if wrong := [
+        (key, f"= {shown(getattr(found, key))} must be {what}.") for key, right, what in kinds if not right
+    ]:
         return wrong
     if extends and (wrong := [*_binders(found)]):
         return wrong
@@ -70,7 +82,11 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
         )
     named = [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows)]
     started = _start(found) if extends else ()
-    return named or [*_numbers(found), *_moves(found, fields, rows if config else [*rows, *found.moves.values()]), *started]
+    return named or [
+        *_numbers(found),
+        *_moves(found, fields, rows if config else [*rows, *found.moves.values()]),
+        *started,
+    ]
 
 
 def _binders(extension: Extension) -> Iterator[Fault]:
@@ -78,22 +94,47 @@ def _binders(extension: Extension) -> Iterator[Fault]:
         if b.drug:
             yield (
                 "binders",
-                f"hold {b.name} with drug=True. What the tissue makes has drug=False; a drug is declared by [[agent]].",
+                (
+                    f"hold {b.name} with drug=True. What the tissue makes has drug=False; a drug is declared"
+                    " by [[agent]]."
+                ),
             )
         if b.like not in (OPG.name, *LABELS):
-            yield "binders", f"take {b.name} like {shown(b.like)}, which {unknown('preset', b.like, (OPG.name, *LABELS))}"
-        if b.name in FIELDS or b.complex in FIELDS or not NAME.fullmatch(b.name) or [x.name for x in extension.binders].count(b.name) > 1:
+            yield (
+                "binders",
+                f"take {b.name} like {shown(b.like)}, which {unknown('preset', b.like, (OPG.name, *LABELS))}",
+            )
+        if (
+            b.name in FIELDS
+            or b.complex in FIELDS
+            or not NAME.fullmatch(b.name)
+            or [x.name for x in extension.binders].count(b.name) > 1
+        ):
             yield "binders", f"hold {shown(b.name)}, which is taken or no name. Give it another one."
 
 
 def _start(extension: Extension) -> Iterator[Fault]:
     if extension.healthy and extension.start:
-        yield "start", "is given, and healthy too: then it starts where the healthy baseline has it. Leave one of them out."
+        yield (
+            "start",
+            (
+                "is given, and healthy too: then it starts where the healthy baseline has it. Leave one of"
+                " them out."
+            ),
+        )
     for name, value in extension.start.items():
         if name not in extension.names:
             yield "start", f"names {shown(name)}, which {unknown('field', name, extension.names)}"
-        elif not (number_like(value) and (value >= 0 or any(f.signed for f in extension.unknowns if f.name == name))):
-            yield "start", f"gives {name} the value {value!r}. It must be a number, at least 0 (else declare the field: signed=True)."
+        elif not (
+            number_like(value) and (value >= 0 or any(f.signed for f in extension.unknowns if f.name == name))
+        ):
+            yield (
+                "start",
+                (
+                    f"gives {name} the value {value!r}. It must be a number, at least 0 (else declare the"
+                    " field: signed=True)."
+                ),
+            )
 
 
 def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterator[Fault]:
@@ -101,7 +142,13 @@ def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterato
         if not (isinstance(n, str) and NAME.fullmatch(n)):
             yield key, f"hold {shown(n)}, which is no name. Take letters, digits and _."
         elif n in taken or names.count(n) > 1:
-            yield key, f"hold {shown(n)}, which {'is taken' if n in taken else 'stands there twice'}. Give it another name."
+            yield (
+                key,
+                (
+                    f"hold {shown(n)}, which {'is taken' if n in taken else 'stands there twice'}. Give it"
+                    " another name."
+                ),
+            )
 
 
 def _numbers(model: ReactionDiffusion | Extension) -> Iterator[Fault]:
@@ -110,20 +157,43 @@ def _numbers(model: ReactionDiffusion | Extension) -> Iterator[Fault]:
             if not isinstance(getattr(f, part), str):
                 yield "unknowns", f"give {f.name} the {part} {getattr(f, part)!r}. It must be text."
         if not (number_like(f.scale) and 0 < f.scale < math.inf):
-            yield "unknowns", f"give {f.name} the scale {f.scale!r}. It must be above 0: the typical size of the field."
+            yield (
+                "unknowns",
+                f"give {f.name} the scale {f.scale!r}. It must be above 0: the typical size of the field.",
+            )
     for p in model.parameters:
         if not (number_like(p.value) and math.isfinite(p.value)):
-            yield "parameters", f"give {p.name} the value {p.value!r}. It must be a number: it holds where a config gives none."
+            yield (
+                "parameters",
+                (
+                    f"give {p.name} the value {p.value!r}. It must be a number: it holds where a config gives"
+                    " none."
+                ),
+            )
         elif not all(number_like(x) for x in (p.low, p.high, p.minimum)) or not p.low <= p.high:
-            yield "parameters", f"give {p.name} the range {p.low!r} to {p.high!r}, minimum {p.minimum!r}. They must be numbers in order."
+            yield (
+                "parameters",
+                (
+                    f"give {p.name} the range {p.low!r} to {p.high!r}, minimum {p.minimum!r}. They must be"
+                    " numbers in order."
+                ),
+            )
 
 
-def _moves(model: ReactionDiffusion | Extension, fields: Sequence[str], rows: Sequence[str]) -> Iterator[Fault]:
+def _moves(
+    model: ReactionDiffusion | Extension, fields: Sequence[str], rows: Sequence[str]
+) -> Iterator[Fault]:
     for field, parameter in model.moves.items():
         if field not in fields:
             yield "moves", f"names {shown(field)}, which {unknown('field', field, fields)}"
         if parameter not in rows:
-            yield "moves", f"takes the diffusivity of {field} from {shown(parameter)}, which {unknown('parameter', parameter, rows)}"
+            yield (
+                "moves",
+                (
+                    f"takes the diffusivity of {field} from {shown(parameter)}, which"
+                    f" {unknown('parameter', parameter, rows)}"
+                ),
+            )
 
 
 def _all(found: Any, kind: type) -> bool:

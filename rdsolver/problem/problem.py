@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from ..models.pointwise import ReactionDiffusion
 
 
-LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}  # round-off of a step, relative to the scales, with a digit to spare
+# round-off of a step, relative to the scales, with a digit to spare
+LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 MOST_TOLERANCE = 0.1
 
 
@@ -61,19 +62,35 @@ class Solver:
         checks.word("solver.precision", self.precision, tuple(LEAST_TOLERANCE))
         checks.text("solver.device", self.device)
         steps = None if self.max_steps is None else checks.whole("solver.max_steps", self.max_steps, 1)
-        longest = self.longest_step if self.longest_step is None else checks.number("solver.longest_step", self.longest_step, "d", above=0)
-        checks.settle(self, tolerance=checks.number("solver.tolerance", self.tolerance), max_steps=steps, longest_step=longest)
+        longest = (
+            self.longest_step
+            if self.longest_step is None
+            else checks.number("solver.longest_step", self.longest_step, "d", above=0)
+        )
+        checks.settle(
+            self,
+            tolerance=checks.number("solver.tolerance", self.tolerance),
+            max_steps=steps,
+            longest_step=longest,
+        )
         if not LEAST_TOLERANCE[self.precision] <= self.tolerance <= MOST_TOLERANCE:
             least = LEAST_TOLERANCE[self.precision]
-            more = f' (down to {LEAST_TOLERANCE["float64"]:g} with precision = "float64").' if self.precision == "float32" else "."
+            more = (
+                f' (down to {LEAST_TOLERANCE["float64"]:g} with precision = "float64").'
+                if self.precision == "float32"
+                else "."
+            )
             raise InputError(
-                f"solver.tolerance = {self.tolerance:g} in {self.precision} is out of reach. Allowed: {least:g} to {MOST_TOLERANCE:g}{more}"
+                f"solver.tolerance = {self.tolerance:g} in {self.precision} is out of reach. Allowed:"
+                f" {least:g} to {MOST_TOLERANCE:g}{more}"
             )
 
 
 @dataclass(frozen=True)
 class Output:
-    """What is saved: fields (None: all), every stride-th cell of the crop (index ranges, one (start, stop) an axis)."""
+    """What is saved: fields (None: all), every stride-th cell of the crop (index ranges, one (start, stop) an
+    axis).
+    """
 
     fields: tuple[str, ...] | None = None
     stride: int = 1
@@ -84,7 +101,11 @@ class Output:
         span = partial(checks.several, one=checks.whole, what="a start and a stop")
         checks.settle(
             self,
-            fields=None if self.fields is None else checks.several("output.fields", self.fields, checks.text, names),
+            fields=(
+                None
+                if self.fields is None
+                else checks.several("output.fields", self.fields, checks.text, names)
+            ),
             stride=checks.whole("output.stride", self.stride, 1),
             crop=None if self.crop is None else checks.several("output.crop", self.crop, span, ranges),
         )
@@ -164,11 +185,16 @@ class Problem:
     def rows(self) -> tuple[Parameter, ...]:
         """What the run's parameters are."""
         added = self.extension.rows if self.extension else ()
-        return parameters(self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added)
+        return parameters(
+            self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added
+        )
 
 
-def breaks_of(model: ReactionDiffusion | Extension, values: Mapping[str, float], changes: tuple[Change, ...]) -> tuple[float, ...]:
-    """Times at which a model declares that its rates may jump, d, increasing; also such as changes of its parameters bring about.
+def breaks_of(
+    model: ReactionDiffusion | Extension, values: Mapping[str, float], changes: tuple[Change, ...]
+) -> tuple[float, ...]:
+    """Times at which a model declares that its rates may jump, d, increasing; also such as changes of its
+    parameters bring about.
 
     Raises InputError when what it declares are no such times.
     """
@@ -179,7 +205,9 @@ def breaks_of(model: ReactionDiffusion | Extension, values: Mapping[str, float],
         try:
             times = model.breaks(in_force(values, changes, t))
         except Exception as error:
-            raise InputError(f"the break times of {model.name} fail. {traced(error, file_of(model.breaks))}") from error
+            raise InputError(
+                f"the break times of {model.name} fail. {traced(error, file_of(model.breaks))}"
+            ) from error
         found |= {*_times(model.name, times)}
     return tuple(sorted(found))
 
@@ -191,13 +219,18 @@ def _times(name: str, given: Any) -> tuple[float, ...]:
         times = np.asarray(np.nan)
     if times.ndim != 1 or np.isnan(times).any() or len(times) > MOST_BREAKS:
         raise InputError(
-            f"the break times of {name} are {given!r:.200}. They must be a list of times in its unit, at most {MOST_BREAKS:,} of them."
+            f"the break times of {name} are {given!r:.200}. They must be a list of times in its unit, at most"
+            f" {MOST_BREAKS:,} of them."
         )
     return tuple(float(t) for t in np.unique(times))
 
 
-def _at_instants(problem: Problem | ModelProblem, breaks: Sequence[float], doses: Sequence[float] = ()) -> Instants:
-    """The instants of a run, from all its times. Saved times, changes and break times are moved to theirs, in place.
+def _at_instants(
+    problem: Problem | ModelProblem, breaks: Sequence[float], doses: Sequence[float] = ()
+) -> Instants:
+    """The instants of a run, from all its times.
+
+    Saved times, changes and break times are moved to theirs, in place.
 
     Raises InputError for a change that begins and ends at one.
     """
@@ -223,7 +256,8 @@ START_SEED = 1  # of a random initial state, where no other is given
 
 @dataclass(frozen=True, eq=False)
 class ModelProblem:
-    """Any model on a box, from a given state; times and lengths in the model's own units (in a run file: d and um).
+    """Any model on a box, from a given state; times and lengths in the model's own units (in a run file: d
+    and um).
 
     parameters  a value for each of the model's
     initial     of each field a number or an array on the grid (a field left out starts at 0); or the run.h5 to go on from
@@ -271,16 +305,29 @@ class ModelProblem:
         seed: int = START_SEED,
         **rest: Any,
     ) -> ModelProblem:
-        """A model on a section: where it lives, from its own initial state, with its own values but for `parameters`.
+        """A model on a section: where it lives, from its own initial state, with its own values but for
+        `parameters`.
 
-        seed: of a random initial state. Raises InputError when no cell is where it lives, or its initial state fails.
+        seed: of a random initial state. Raises InputError when no cell is where it lives, or its initial
+        state fails.
         """
         active = solved(section, model.lives)
         values = {p.name: p.value for p in model.parameters} | dict(parameters or {})
         start = initial or _started(model, Where.of(section, active, seed))
         record = section.record | {"lives": model.lives} | ({} if initial else {"start_seed": seed})
         bone = {"bone": np.where(section.active, section.bone, 0.0)}
-        return cls(model, section.grid, values, start, end, active=active, arrays=bone, record=record, section=section, **rest)
+        return cls(
+            model,
+            section.grid,
+            values,
+            start,
+            end,
+            active=active,
+            arrays=bone,
+            record=record,
+            section=section,
+            **rest,
+        )
 
     def __post_init__(self) -> None:
         problem_checks.of_model(self)
@@ -303,7 +350,9 @@ def _started(model: ReactionDiffusion, where: Where) -> Mapping[str, float | np.
     try:
         return model.initial(where)
     except Exception as error:
-        raise InputError(f"the initial state of {model.name} fails. {traced(error, file_of(model.initial))}") from error
+        raise InputError(
+            f"the initial state of {model.name} fails. {traced(error, file_of(model.initial))}"
+        ) from error
 
 
 def file_of(function: Any) -> str:
@@ -315,7 +364,9 @@ def file_of(function: Any) -> str:
 
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
-"""Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs (docs/numerics.md)."""
+"""Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs
+(docs/numerics.md).
+"""
 
 
 def memory_needed(cells: int, fields: int, precision: str) -> int:
@@ -333,8 +384,8 @@ def check_memory(cells: int, fields: int, precision: str, free: int | None) -> N
     need = memory_needed(cells, fields, precision)
     if free is not None and need > free:
         raise InputError(
-            f"section: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.1f} GiB of memory, "
-            f"and {free / 2**30:.1f} GiB are free. {LESS}"
+            f"section: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.1f} GiB"
+            f" of memory, and {free / 2**30:.1f} GiB are free. {LESS}"
         )
 
 
@@ -344,12 +395,15 @@ def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, RdsolverError) or not (isinstance(error, MemoryError) or EXHAUSTED.search(str(error))):
+        if isinstance(error, RdsolverError) or not (
+            isinstance(error, MemoryError) or EXHAUSTED.search(str(error))
+        ):
             raise
         need = memory_needed(cells, fields, precision)
         raise RunError(
-            f"there was no more memory: {cells:,} cells with {fields} fields in {precision} need about {need / 2**30:.2g} GiB. "
-            f"What was saved before is kept. Free some and resume the run, or begin a smaller one. {LESS}"
+            f"there was no more memory: {cells:,} cells with {fields} fields in {precision} need about"
+            f" {need / 2**30:.2g} GiB. What was saved before is kept. Free some and resume the run, or begin"
+            f" a smaller one. {LESS}"
         ) from error
 
 
@@ -358,7 +412,9 @@ SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one 
 
 def expected_solves(problem: Problem) -> int:
     """Estimate of the stage solves of a run, by tr-bdf2 at tolerance 1e-3."""
-    jumps = {d.time for d in problem.doses} | {t for c in problem.changes for t in (c.start, c.end) if t < problem.end}
+    jumps = {d.time for d in problem.doses} | {
+        t for c in problem.changes for t in (c.start, c.end) if t < problem.end
+    }
     return SOLVES_AT_START + SOLVES_A_JUMP * len(jumps)
 
 
@@ -366,10 +422,14 @@ def describe_doses(problem: Problem) -> str:
     """The doses in words, e.g. "RANK-Fc 3 mg/kg sc at 20 d"."""
     labels = {a.name: a.label for a in problem.agents} | {BISPHOSPHONATE: BISPHOSPHONATE}
     groups: dict[tuple[str, float, str, str], list[float]] = {}
-    for since, doses in (("", problem.doses), *((f" after a lesion of {t.lesion:g} mm2", t.doses) for t in problem.treatments)):
+    for since, doses in (
+        ("", problem.doses),
+        *((f" after a lesion of {t.lesion:g} mm2", t.doses) for t in problem.treatments),
+    ):
         for d in doses:
             groups.setdefault((d.agent, d.amount, d.route, since), []).append(d.time)
     return "; ".join(
-        f"{labels[agent]} {amount:g} mg/kg {route} at {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d{since}"
+        f"{labels[agent]} {amount:g} mg/kg {route} at"
+        f" {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d{since}"
         for (agent, amount, route, since), times in groups.items()
     )

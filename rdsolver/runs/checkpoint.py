@@ -1,8 +1,9 @@
 """Checkpoints: what a run goes on from, bit for bit, in two files beside run.h5.
 
-`checkpoint.h5` is the last, `checkpoint-before.h5` the one before it. Each is written beside its final name, flushed to the disk and
-then renamed, so a killed process leaves whole files. Its first 512 bytes are a line of text with the SHA-256 of all that follows,
-which is plain HDF5: a damaged file is passed over for the one before.
+`checkpoint.h5` is the last, `checkpoint-before.h5` the one before it. Each is written beside its final name,
+flushed to the disk and then renamed, so a killed process leaves whole files. Its first 512 bytes are a line
+of text with the SHA-256 of all that follows, which is plain HDF5: a damaged file is passed over for the one
+before.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ SCHEMA = 1
 NAMES = ("checkpoint.h5", "checkpoint-before.h5")
 HEAD = 512  # bytes before the HDF5 file
 MARK = "rdsolver checkpoint"
-NUMBERS: dict[str, Any] = {"run_id": str, "fingerprint": str, "times": int, "rows": int, "spent": (int, float)}
+NUMBERS: dict[str, Any] = {
+    "run_id": str,
+    "fingerprint": str,
+    "times": int,
+    "rows": int,
+    "spent": (int, float),
+}
 NUMBERS |= dict.fromkeys(("simulation", "account", "first", "last"), dict)
 """What a run goes on from, beside arrays."""
 
@@ -57,7 +64,10 @@ def _fresh(run: Path) -> Path:
 
 
 def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a checkpoint of the run file `run`. Raises RunError when it cannot be written; those before it are then still there."""
+    """Write a checkpoint of the run file `run`.
+
+    Raises RunError when it cannot be written; those before it are then still there.
+    """
     last, before = files(run)
     fresh = _fresh(run)
     try:
@@ -102,7 +112,10 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
             return found, wrong
         wrong.append(f"{path} is passed over: it belongs to another run")
     said = "; ".join(wrong) or f"{files(run)[0]} is not there"
-    raise InputError(f"{run.parent} holds no checkpoint to go on from: {said}. Start again: rdsolver run --force, or --from {run}.")
+    raise InputError(
+        f"{run.parent} holds no checkpoint to go on from: {said}. Start again: rdsolver run --force, or"
+        f" --from {run}."
+    )
 
 
 def remove(run: Path) -> None:
@@ -117,9 +130,18 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     Raises InputError for another precision.
     """
     if then["precision"] != now["precision"]:
-        raise InputError(f"the run was made in {then['precision']} and cannot go on in {now['precision']}. Begin a new one.")
-    rows = [("device", then["device"], now["device"]), ("XLA_FLAGS", then.get("xla_flags", ""), now.get("xla_flags", ""))]
-    rows += [("commit", then.get("git_commit"), now.get("git_commit")), ("machine", then.get("platform"), now.get("platform"))]
+        raise InputError(
+            f"the run was made in {then['precision']} and cannot go on in {now['precision']}. Begin a new"
+            " one."
+        )
+    rows = [
+        ("device", then["device"], now["device"]),
+        ("XLA_FLAGS", then.get("xla_flags", ""), now.get("xla_flags", "")),
+    ]
+    rows += [
+        ("commit", then.get("git_commit"), now.get("git_commit")),
+        ("machine", then.get("platform"), now.get("platform")),
+    ]
     rows += [("CPU", then["cpu"], now.get("cpu"))] if "cpu" in then else []  # older files do not say
     rows += [("runs that stepped together", then.get("width", 0), now.get("width", 0))]
     rows += [(name, then["versions"].get(name), now["versions"].get(name)) for name in ("python", *PACKAGES)]
@@ -136,11 +158,19 @@ def _read(path: Path) -> Checkpoint:
             raise InputError("a newer rdsolver wrote it")
         groups = {name: node for name, node in file.items() if isinstance(node, h5py.Group)}
         numbers = layout.take(groups.pop("numbers"))["all"]
-        if wrong := [name for name, kind in NUMBERS.items() if name in numbers and not isinstance(numbers[name], kind)]:
+        if wrong := [
+            name for name, kind in NUMBERS.items() if name in numbers and not isinstance(numbers[name], kind)
+        ]:
             raise InputError(f"its {wrong[0]} is not what belongs there")
         if min(numbers["times"], numbers["rows"]) < 0:
             raise InputError("it counts less than nothing")
-        return Checkpoint(numbers, {kind: {name: array(layout.dataset(g, name)) for name in map(str, g)} for kind, g in groups.items()})
+        return Checkpoint(
+            numbers,
+            {
+                kind: {name: array(layout.dataset(g, name)) for name in map(str, g)}
+                for kind, g in groups.items()
+            },
+        )
 
 
 def _digest(raw: Any) -> str:

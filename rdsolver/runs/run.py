@@ -16,7 +16,14 @@ from ..output.reader import Run, open_run
 from ..output.writer import RunWriter, check_folder, estimate_size
 from ..parallel import device as devices
 from ..parallel.batching import width
-from ..problem.problem import LEAST_TOLERANCE, ModelProblem, Problem, check_memory, enough_memory, memory_needed
+from ..problem.problem import (
+    LEAST_TOLERANCE,
+    ModelProblem,
+    Problem,
+    check_memory,
+    enough_memory,
+    memory_needed,
+)
 from ..utils import checks, locks
 from ..utils.home import at_home
 from ..utils.path_kinds import RUN as FILE
@@ -65,8 +72,8 @@ def simulate(
     checkpoint     s between two checkpoints beside run.h5
     stop           asked between the stages of a step whether to stop (stopping.Signals)
 
-    Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go on; what it
-    had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
+    Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go
+    on; what it had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
     from ..simulation.time_loop import Simulation
 
@@ -76,7 +83,9 @@ def simulate(
     account = account_of(problem)
     path = None if out is None else at_home(out) / FILE
     if path is not None and path.exists() and not force:
-        raise InputError(f"{path} exists already. Choose another folder with --out, or overwrite it with --force.")
+        raise InputError(
+            f"{path} exists already. Choose another folder with --out, or overwrite it with --force."
+        )
     size = _size(problem, account)
     with devices.on(problem.solver.device) as name, enough_memory(*size):
         check_memory(*size, devices.free_memory(problem.solver.device))
@@ -87,7 +96,8 @@ def simulate(
         for topic, text in describe(problem):
             tell.say(topic, text)
         spent = Spent()
-        course = account.course()  # before the file is touched: a baseline that is not found costs no earlier run
+        # before the file is touched: a baseline that is not found costs no earlier run
+        course = account.course()
         for text in course.warnings:
             tell.warn(text)
         simulation = Simulation(problem, course)
@@ -99,7 +109,11 @@ def simulate(
                     tell.warn(text)
                 if problem.section is not None and problem.section.of_file:
                     writer.set_section(problem.section)
-            tell.say("output", f"{path or 'in memory'}, {len(problem.save)} times, at most {byte_size(_file_size(problem, account))}")
+            tell.say(
+                "output",
+                f"{path or 'in memory'}, {len(problem.save)} times, at most"
+                f" {byte_size(_file_size(problem, account))}",
+            )
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in account.begun(course):
@@ -120,14 +134,15 @@ def resume(
     stop: Stop | None = None,
     moved: Sequence[str] = (),
 ) -> Run:
-    """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given back as it is.
+    """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given
+    back as it is.
 
     run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
     problem  what the run began with, where it was made in Python and the file cannot make it again
     moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section and needs none of them;
              one that an older rdsolver wrote may
-    The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run, or the precision differs;
-    another device or version is warned of.
+    The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run,
+    or the precision differs; another device or version is warned of.
     """
     from ..simulation.time_loop import Kept, Simulation
 
@@ -136,7 +151,10 @@ def resume(
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell, path = reporter or Silent(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
-        raise InputError(f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again from its config.")
+        raise InputError(
+            f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again"
+            " from its config."
+        )
     before = open_run(path, live=True)
     if before.status == "finished":
         tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
@@ -158,17 +176,25 @@ def resume(
         for text in wrong:
             tell.warn(text)
         if fingerprint(problem) != numbers["fingerprint"]:
-            raise InputError(f"{path} began with something else: the section, a parameter or the course of the run differs.")
+            raise InputError(
+                f"{path} began with something else: the section, a parameter or the course of the run"
+                " differs."
+            )
         with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
             spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
             course = account.resumed(kept.arrays["u"], reference)
             simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
             account.recall(numbers["account"])
         size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
-        with RunWriter.reopened(path, problem.grid, active=account.active, selection=problem.output, **size) as writer:
+        with RunWriter.reopened(
+            path, problem.grid, active=account.active, selection=problem.output, **size
+        ) as writer:
             sitting = {
                 "time": simulation.t,
-                **{k: now[k] for k in ("started", "command", "device", "cpu", "threads", "versions", "git_commit")},
+                **{
+                    k: now[k]
+                    for k in ("started", "command", "device", "cpu", "threads", "versions", "git_commit")
+                },
             }
             for text in locks.warnings(path.parent):
                 tell.warn(text)
@@ -181,12 +207,7 @@ def resume(
 
 
 def carry_on(
-    problem: Problem | ModelProblem,
-    out: Path,
-    exists: bool,
-    *,
-    force: bool = False,
-    **more: Any,
+    problem: Problem | ModelProblem, out: Path, exists: bool, *, force: bool = False, **more: Any
 ) -> Run:
     """The run that exists in the folder `out` resumed, or else begun there; the rest as for simulate."""
     return resume(out, problem, **more) if exists else simulate(problem, out=out, force=force, **more)
@@ -196,13 +217,25 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
     """SHA-256 of all that determines a run but its start: section, parameters, course, times, solver."""
     p, digest = problem, sha256()
     bone = isinstance(p, Problem)
-    arrays = {"bone": p.section.bone, "active": p.section.active} if bone else {**p.arrays, "active": p.mask, "medium": p.medium}
+    arrays = (
+        {"bone": p.section.bone, "active": p.section.active}
+        if bone
+        else {**p.arrays, "active": p.mask, "medium": p.medium}
+    )
     named = {
         "parameters": dict(sorted(p.parameters.items())),
-        "course": [repr(p.changes), repr(p.borders), *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ())],
+        "course": [
+            repr(p.changes),
+            repr(p.borders),
+            *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ()),
+        ],
         "grid": repr(p.grid),
         "times": [p.end, *p.save],
-        "solver": [p.solver.tolerance, p.solver.precision, *([p.solver.longest_step] if p.solver.longest_step else [])],
+        "solver": [
+            p.solver.tolerance,
+            p.solver.precision,
+            *([p.solver.longest_step] if p.solver.longest_step else []),
+        ],
         "output": repr(p.output),
         "source": p.source.hash if p.source else "",
     }
@@ -213,18 +246,24 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
 
 
 def begun(path: Path) -> bool:
-    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut off."""
+    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut
+    off.
+    """
     if not path.exists():
         return False
     with open_run(path, live=True) as run:
-        return run.status == "finished" or len(run.series["time"]) > 1 or any(p.exists() for p in checkpoints.files(path))
+        return (
+            run.status == "finished"
+            or len(run.series["time"]) > 1
+            or any(p.exists() for p in checkpoints.files(path))
+        )
 
 
 def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Problem | ModelProblem:
     """What a run file says it was made from, in the precision of the run, on the section that it kept.
 
-    moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came from Python, or when
-    a file that is needed is gone or is another.
+    moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came
+    from Python, or when a file that is needed is gone or is another.
     """
     from ..config.config import config_of
 
@@ -274,8 +313,13 @@ def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
         "fields": [f.name for f in account.fields],
         "end_d": problem.end,
         "saved_d": list(problem.save),
-        "changes": [{"parameter": c.parameter, "factor": c.factor, "start_d": c.start, "end_d": c.end} for c in problem.changes],
-        "solver": {name: getattr(solver, name) for name in ("integrator", "precision", "tolerance", "device")},
+        "changes": [
+            {"parameter": c.parameter, "factor": c.factor, "start_d": c.start, "end_d": c.end}
+            for c in problem.changes
+        ],
+        "solver": {
+            name: getattr(solver, name) for name in ("integrator", "precision", "tolerance", "device")
+        },
         "memory_bytes": memory_needed(*_size(problem, account)),
         "memory_free_bytes": devices.free_memory(solver.device) if solver.device == "cpu" else None,
         "file_bytes_at_most": _file_size(problem, account),
@@ -284,7 +328,9 @@ def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
 
 
 def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
-    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1 d."""
+    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1
+    d.
+    """
     import jax.numpy as jnp
 
     from ..timestepping.trbdf2 import GAMMA
@@ -301,15 +347,21 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
         rows.append(
             (
                 "multigrid",
-                f"{name}: {used:.2f} a V-cycle over the {cycles[name]} of a solve; cycle by cycle {' '.join(f'{x:.2f}' for x in factors)}",
+                (
+                    f"{name}: {used:.2f} a V-cycle over the {cycles[name]} of a solve; cycle by cycle"
+                    f" {' '.join(f'{x:.2f}' for x in factors)}"
+                ),
             )
         )
     return rows
 
 
 def check_start(problem: Problem | ModelProblem, device: str | None = None) -> tuple[str, ...]:
-    """What is unusual and seen only where a run begins. Raises InputError for what is wrong there: memory, the run it goes on from, the
-    rates of a model of one's own."""
+    """What is unusual and seen only where a run begins.
+
+    Raises InputError for what is wrong there: memory, the run it goes on from, the rates of a model of one's
+    own.
+    """
     device, account = device or problem.solver.device, account_of(problem)
     size = _size(problem, account)
     with devices.on(device), enough_memory(*size):
@@ -323,10 +375,14 @@ def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, 
 
 
 def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
-    return estimate_size(problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output)
+    return estimate_size(
+        problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output
+    )
 
 
-def _problem(config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool) -> Problem | ModelProblem:
+def _problem(
+    config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool
+) -> Problem | ModelProblem:
     if isinstance(config, (Problem, ModelProblem)):
         if section is not None:
             raise InputError("simulate: a problem brings its own section; give section= with a config.")
@@ -335,7 +391,9 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
         from ..config.config import Config, load_config
 
         config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
-        problem = checks.kind("simulate: config", config, Config, "a config's path, a Config, a Problem or a ModelProblem").problem(section)
+        problem = checks.kind(
+            "simulate: config", config, Config, "a config's path, a Config, a Problem or a ModelProblem"
+        ).problem(section)
     solver = problem.solver
     if device is not None:
         solver = replace(solver, device=device)
@@ -345,7 +403,13 @@ def _problem(config: Any, section: Any, device: str | None, precision: str | Non
 
 
 def _writer(
-    problem: Problem | ModelProblem, account: Account, path: Path | None, force: bool, device: str, simulation: Simulation, run_id: str
+    problem: Problem | ModelProblem,
+    account: Account,
+    path: Path | None,
+    force: bool,
+    device: str,
+    simulation: Simulation,
+    run_id: str,
 ) -> RunWriter:
     meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
         "config": problem.config,

@@ -1,4 +1,6 @@
-"""A run under way: what the simulation gives goes to the file, to checkpoints and to the reporter, until the end or a stop."""
+"""A run under way: what the simulation gives goes to the file, to checkpoints and to the reporter, until the
+end or a stop.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,14 @@ class Running:
         spent: Spent,
         before: dict[str, Any] | None = None,
     ) -> None:
-        self.problem, self.account, self.writer, self.tell, self.limits, self.marks = problem, account, writer, tell, limits, marks
+        self.problem, self.account, self.writer, self.tell, self.limits, self.marks = (
+            problem,
+            account,
+            writer,
+            tell,
+            limits,
+            marks,
+        )
         self.fresh = before is None
         had = before or {"times": 0, "rows": 0, "first": {}, "last": {}, "spent": 0.0}
         self.times, self.count, self.first, self.last = had["times"], had["rows"], had["first"], had["last"]
@@ -89,7 +98,9 @@ class Running:
             else:
                 self._note_kept()
             try:
-                with enough_memory(self.problem.grid.cells, len(self.account.fields), self.problem.solver.precision):
+                with enough_memory(
+                    self.problem.grid.cells, len(self.account.fields), self.problem.solver.precision
+                ):
                     why = self._advance()
                     self.thread.wait()
                     message = f"{why} at {simulation.t:g} d of {self.problem.end:g} d" if why else ""
@@ -103,7 +114,10 @@ class Running:
         self._say_done(message)
 
     def _why(self) -> str:
-        """Why the run is to stop; empty while it is not. A sitting makes one step at least, unless it is asked from outside."""
+        """Why the run is to stop; empty while it is not.
+
+        A sitting makes one step at least, unless it is asked from outside.
+        """
         if asked := self.limits.stop.name:
             return f"stopped by {asked}"
         late = self.steps > 0 and time.perf_counter() - self.began > self.limits.walltime
@@ -143,12 +157,20 @@ class Running:
             self.tell.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
 
     def _note_kept(self) -> None:
-        about = {"times": self.times, "rows": self.count, "first": self.first, "last": self.last, "account": self.account.kept()}
+        about = {
+            "times": self.times,
+            "rows": self.count,
+            "first": self.first,
+            "last": self.last,
+            "account": self.account.kept(),
+        }
         self.kept = self.simulation.kept(), about
 
     def _flush(self) -> None:
         if self.rows:
-            self.thread.do(self.writer.append_series, {k: np.array([r[k] for r in self.rows]) for k in self.rows[0]})
+            self.thread.do(
+                self.writer.append_series, {k: np.array([r[k] for r in self.rows]) for k in self.rows[0]}
+            )
             self.rows = []
         self.flushed = time.perf_counter()
 
@@ -159,13 +181,19 @@ class Running:
         self._flush()
         (kept, about), now = self.kept, time.perf_counter()
         numbers = self.marks | about | {"simulation": kept.numbers, "spent": self.spent + now - self.began}
-        numbers |= {"seconds": self.seconds.told(), "written": self.written + self.thread.seconds, "memory": self._memory()}
+        numbers |= {
+            "seconds": self.seconds.told(),
+            "written": self.written + self.thread.seconds,
+            "memory": self._memory(),
+        }
         self.thread.do(checkpoint.save, self.writer.path, numbers, kept.arrays)
         self.marked = now
 
     def _memory(self) -> dict[str, int]:
         found = peak_memory(self.problem.solver.device)
-        return {where: max(found.get(where, 0), self.memory.get(where, 0)) for where in {**found, **self.memory}}
+        return {
+            where: max(found.get(where, 0), self.memory.get(where, 0)) for where in {**found, **self.memory}
+        }
 
     def _close(self, status: Any, message: str) -> None:
         self.limits.stop.heard()
@@ -182,7 +210,10 @@ class Running:
             self.thread.forgive()
 
     def _end(self, status: Any, message: str) -> None:
-        """Keep the last accepted state and say how it ended. After a failure of the file as much as still can be."""
+        """Keep the last accepted state and say how it ended.
+
+        After a failure of the file as much as still can be.
+        """
         self._over = True
         simulation, course, totals = self.simulation, self.course, self.simulation.totals
         if status == "failed" and self.thread.forgive():
@@ -200,10 +231,19 @@ class Running:
         }
         state = {k: np.asarray(v) for k, v in simulation.u.items()}
         seconds = self.seconds.told()
-        cost = {"seconds": seconds | {"writing": self.written + self.thread.seconds}, "peak_memory": self._memory()}
-        noted = [(self.writer.note, name, value) for name, value in {**self.account.noted(course), **cost}.items()]
+        cost = {
+            "seconds": seconds | {"writing": self.written + self.thread.seconds},
+            "peak_memory": self._memory(),
+        }
+        noted = [
+            (self.writer.note, name, value) for name, value in {**self.account.noted(course), **cost}.items()
+        ]
         last = [
-            (self.writer.set_state, state, {"time": simulation.t, **self.account.state(course, simulation.t)}),
+            (
+                self.writer.set_state,
+                state,
+                {"time": simulation.t, **self.account.state(course, simulation.t)},
+            ),
             *noted,
             (self.writer.finish, status, message, summary, sum(seconds.values())),
         ]
@@ -216,7 +256,9 @@ class Running:
             checkpoint.remove(self.writer.path)  # the file holds the end
 
     def _leave(self, name: str) -> None:
-        """The last words of a run whose step under way takes too long to wait for: from another thread, before the process ends."""
+        """The last words of a run whose step under way takes too long to wait for: from another thread,
+        before the process ends.
+        """
         with self._lock:
             if self._over:
                 return
@@ -229,7 +271,9 @@ class Running:
             self._say_done(message)
 
     def _discard(self, name: str) -> None:
-        """Of a run that is stopped before its first step nothing is left that would be in the way of the next one."""
+        """Of a run that is stopped before its first step nothing is left that would be in the way of the next
+        one.
+        """
         self._over = True
         self.thread.wait()
         self.writer.close()

@@ -1,4 +1,6 @@
-"""What a run says and keeps of its problem: one account of the bone model, one of any other model, the same questions to both."""
+"""What a run says and keeps of its problem: one account of the bone model, one of any other model, the same
+questions to both.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,11 @@ class BoneAccount:
     def __init__(self, problem: Problem) -> None:
         self.problem, self._model = problem, model_of(problem)
         self.fields = self._model.fields(problem.parameters)
-        self.active, self.record, self.where = problem.section.active, problem.section.record, problem.section.describe()
+        self.active, self.record, self.where = (
+            problem.section.active,
+            problem.section.record,
+            problem.section.describe(),
+        )
         self._nadir: tuple[float, float] = (0.0, np.inf)
         self._calcium = 0.0  # at its highest, mmol/L
 
@@ -103,7 +109,10 @@ class BoneAccount:
         solves, unknowns = expected_solves(problem), problem.grid.cells * len(self.fields)
         ratio = f"a ratio of {fastest / slowest:.0e}"
         return [
-            ("stiffness", f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d ({what}): {ratio}"),
+            (
+                "stiffness",
+                f"{fastest:.2g} /d (diffusion across a cell) to {slowest:.2g} /d ({what}): {ratio}",
+            ),
             ("work", f"about {solves} stage solves of {unknowns:,} unknowns (tr-bdf2, tolerance 1e-3)"),
         ]
 
@@ -128,28 +137,43 @@ class BoneAccount:
         state, reference = _last(self.problem.initial, self.problem.grid, bone, self.problem.tissue)
         fields = {k: v for k, v in state.items() if np.ndim(v) == self.problem.grid.ndim}
         if wrong := [k for k, v in fields.items() if v.shape != self.problem.grid.shape]:
-            raise InputError(f"initial.from: {self.problem.initial} is damaged: its {wrong[0]} does not fit its grid.")
+            raise InputError(
+                f"initial.from: {self.problem.initial} is damaged: its {wrong[0]} does not fit its grid."
+            )
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
         self._check_parts(fields, plasma)
-        drugs = {*(a.name for a in self.problem.agents), *((BISPHOSPHONATE,) if self.problem.bisphosphonate else ())}
-        found = {"state": fields, "reference": reference, "plasma": {k: v for k, v in plasma.items() if k in drugs}}
+        drugs = {
+            *(a.name for a in self.problem.agents),
+            *((BISPHOSPHONATE,) if self.problem.bisphosphonate else ()),
+        }
+        found = {
+            "state": fields,
+            "reference": reference,
+            "plasma": {k: v for k, v in plasma.items() if k in drugs},
+        }
         return found | ({"serum_calcium": float(state["serum_calcium"])} if "serum_calcium" in state else {})
 
     def _check_parts(self, fields: Mapping[str, Any], plasma: Mapping[str, Any]) -> None:
-        """Raises InputError where the run to go on from has what this one has not, or another healthy baseline."""
+        """Raises InputError where the run to go on from has what this one has not, or another healthy
+        baseline.
+        """
         p, where = self.problem, f"initial.from: {self.problem.initial}"
         here = {*(f.name for f in self.fields), *((BISPHOSPHONATE,) if p.bisphosphonate else ())}
         held = [k for k, v in (*fields.items(), *plasma.items()) if np.any(np.asarray(v) != 0)]
         if lost := sorted({k for k in held if k not in here}):
             raise InputError(
-                f"{where} holds {', '.join(lost)}, which this run's model does not have. Have it here too, so that it is not lost: "
-                "a drug by [[agent]] with its name, a tumour by [tumour], rankl_membrane by model.membrane_rankl, others by model.from."
+                f"{where} holds {', '.join(lost)}, which this run's model does not have. Have it here too, so"
+                " that it is not lost: a drug by [[agent]] with its name, a tumour by [tumour],"
+                " rankl_membrane by model.membrane_rankl, others by model.from."
             )
         healthy = ["rankl_membrane"] if p.membrane else []
         if p.extension and p.extension.healthy:
             healthy += [*p.extension.names, *(b.name for b in p.extension.binders)]
         if missing := [k for k in healthy if k not in fields]:
-            raise InputError(f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run. Start it anew.")
+            raise InputError(
+                f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."
+                " Start it anew."
+            )
         assert p.initial is not None
         with open_run(p.initial) as run:
             there = run.parameters
@@ -157,8 +181,9 @@ class BoneAccount:
         for name in AT_BASELINE:
             if name in rows and name in there and not np.isclose(there[name], p.parameters[name], rtol=1e-9):
                 raise InputError(
-                    f"{where} was made with {name} = {there[name]:g}, and this run has {p.parameters[name]:g} (model.preset or "
-                    "model.parameters). It acts through the healthy baseline, which comes from that run: give the same value."
+                    f"{where} was made with {name} = {there[name]:g}, and this run has {p.parameters[name]:g}"
+                    " (model.preset or model.parameters). It acts through the healthy baseline, which comes"
+                    " from that run: give the same value."
                 )
 
     def begun(self, course: BoneCourse) -> Lines:
@@ -199,8 +224,16 @@ class BoneAccount:
         return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
 
     def summary(self, course: BoneCourse) -> dict[str, Any]:
-        nadir = {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]} if np.isfinite(self._nadir[1]) else {}
-        peak = {"serum_calcium_peak": self._calcium, "hypercalcaemia": calcium.grade(self._calcium)} if self._calcium else {}
+        nadir = (
+            {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]}
+            if np.isfinite(self._nadir[1])
+            else {}
+        )
+        peak = (
+            {"serum_calcium_peak": self._calcium, "hypercalcaemia": calcium.grade(self._calcium)}
+            if self._calcium
+            else {}
+        )
         waiting = {"treatments_never_begun": len(course.waiting)} if course.waiting else {}
         return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak | waiting
 
@@ -209,11 +242,15 @@ class BoneAccount:
             return _told(self._model, first, last)
         waiting = ", ".join(f"{t.lesion:g} mm2" for t in course.waiting)
         return (
-            f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f}, "
-            f"osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, "
-            f"BV/TV {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}"
+            f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f},"
+            f" osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, BV/TV"
+            f" {first['bone_volume_fraction']:.3f} -> {last['bone_volume_fraction']:.3f}"
             + (f", no lesion of {waiting}: its treatment never began" if waiting else "")
-            + (f", calcium at most {self._calcium:.2f} mmol/L ({calcium.grade(self._calcium)})" if self._calcium else "")
+            + (
+                f", calcium at most {self._calcium:.2f} mmol/L ({calcium.grade(self._calcium)})"
+                if self._calcium
+                else ""
+            )
         )
 
 
@@ -226,18 +263,36 @@ class ModelAccount:
     preparing = "compiling"
 
     def __init__(self, problem: ModelProblem) -> None:
-        self.problem, self.fields, self.active, self.record = problem, problem.fields, problem.mask, problem.record
+        self.problem, self.fields, self.active, self.record = (
+            problem,
+            problem.fields,
+            problem.mask,
+            problem.record,
+        )
         if problem.model.name in ("bone", *TISSUES):
-            raise InputError(f'a model is called "{problem.model.name}", which is the name of one of rdsolver. Give it another name.')
+            raise InputError(
+                f'a model is called "{problem.model.name}", which is the name of one of rdsolver. Give it'
+                " another name."
+            )
         if problem.model.time_unit != "d":
-            raise InputError(f'{problem.model.name}: its time_unit is "{problem.model.time_unit}", and a run file is in days. Give "d".')
+            raise InputError(
+                f'{problem.model.name}: its time_unit is "{problem.model.time_unit}", and a run file is in'
+                ' days. Give "d".'
+            )
 
     @property
     def where(self) -> str:
         grid, share = self.problem.grid, self.active.mean()
-        spacing = " x ".join(f"{h:g}" for h in grid.spacing) if len(set(grid.spacing)) > 1 else f"{grid.spacing[0]:g}"
+        spacing = (
+            " x ".join(f"{h:g}" for h in grid.spacing)
+            if len(set(grid.spacing)) > 1
+            else f"{grid.spacing[0]:g}"
+        )
         thick = f", {grid.thickness:g} um thick" if grid.thickness is not None else ""
-        return f"{' x '.join(map(str, grid.shape))}, {spacing} um{thick}{'' if share == 1 else f', solved in {share:.0%}'}"
+        return (
+            f"{' x '.join(map(str, grid.shape))}, {spacing}"
+            f" um{thick}{'' if share == 1 else f', solved in {share:.0%}'}"
+        )
 
     def describe(self) -> Lines:
         p = self.problem
@@ -261,7 +316,10 @@ class ModelAccount:
                 state, _ = _last(start, p.grid, p.arrays.get("bone"), p.model.name)
             missing = sorted({f.name for f in self.fields} - state.keys())
             if missing:
-                raise InputError(f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it started with.")
+                raise InputError(
+                    f"initial.from: {start} holds no {', '.join(missing)}. A run goes on with the model it"
+                    " started with."
+                )
             start = {f.name: state[f.name] for f in self.fields}
         if isinstance(p.initial, Path):
             check_start(p, start)
@@ -278,7 +336,10 @@ class ModelAccount:
     def meta(self) -> dict[str, Any]:
         p = self.problem
         given = [Parameter(k, v, "", "", "", "A", -np.inf, np.inf) for k, v in p.parameters.items()]
-        return {"model": p.model.name, "parameters": _table(p.model.parameters or given, p.parameters)} | _source(p.source)
+        return {
+            "model": p.model.name,
+            "parameters": _table(p.model.parameters or given, p.parameters),
+        } | _source(p.source)
 
     def watch(self, row: Row) -> None:
         pass
@@ -308,8 +369,13 @@ def _told(model: Model, first: Row, last: Row) -> str:
     return ", ".join(f"{s.label} {first[s.name]:.3g} -> {last[s.name]:.3g}{unit}" for s, unit in told)
 
 
-def _last(path: Path, grid: Grid, bone: np.ndarray | None, expected: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """State and reference of the run to go on from. Raises InputError unless it came to an end, with this model, on the same section."""
+def _last(
+    path: Path, grid: Grid, bone: np.ndarray | None, expected: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """State and reference of the run to go on from.
+
+    Raises InputError unless it came to an end, with this model, on the same section.
+    """
     where = f"initial.from: {path}"
     try:
         with open_run(path) as run:
@@ -318,10 +384,13 @@ def _last(path: Path, grid: Grid, bone: np.ndarray | None, expected: str) -> tup
         raise InputError(f"initial.from: {error}") from error
     if model != expected:
         raise InputError(
-            f"{where} is a run of another model ({model}), this one is of {expected}. A run goes on with the model it started with."
+            f"{where} is a run of another model ({model}), this one is of {expected}. A run goes on with the"
+            " model it started with."
         )
     if not state:
-        raise InputError(f"{where} holds no state to go on from: the run did not come to an end. Take a finished run.")
+        raise InputError(
+            f"{where} holds no state to go on from: the run did not come to an end. Take a finished run."
+        )
     shape = next(v.shape for v in state.values() if np.ndim(v) > 1)
     there = reference.get("bone", np.zeros(shape))
     here = np.zeros(grid.shape) if bone is None else bone
@@ -339,7 +408,11 @@ def _origin(source: Source | None) -> str:
 
 
 def _source(source: Source | None) -> dict[str, str]:
-    return {} if source is None else {"model_file": source.path, "model_sha256": source.hash, "model_source": source.text}
+    return (
+        {}
+        if source is None
+        else {"model_file": source.path, "model_sha256": source.hash, "model_source": source.text}
+    )
 
 
 def _table(rows: Iterable[Parameter], values: Mapping[str, float]) -> list[dict[str, Any]]:

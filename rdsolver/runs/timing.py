@@ -17,7 +17,9 @@ Part = Literal["baseline", "stepping"]
 
 
 class Spent:
-    """Seconds of all sittings of a run, by what they were spent on. What JAX compiles counts as compiling, not as that.
+    """Seconds of all sittings of a run, by what they were spent on.
+
+    What JAX compiles counts as compiling, not as that.
 
     Belongs to the thread that makes it; `told` may be asked from any.
     """
@@ -44,7 +46,10 @@ class Spent:
 
 
 class _Heard:
-    """The seconds of one thread in which JAX compiled. Events are told at their end, one within another before it."""
+    """The seconds of one thread in which JAX compiled.
+
+    Events are told at their end, one within another before it.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -1,7 +1,8 @@
 """The healthy baseline of a section: the steady state of its discretised equations at frozen bone.
 
-The implicit stage with σ = 0 is one Newton step on 0 = f(u); it is repeated, with θ0 taken from the RANKL found so far,
-until the corrections of all groups are at round-off. No second solver, and no second compilation.
+The implicit stage with σ = 0 is one Newton step on 0 = f(u); it is repeated, with θ0 taken from the RANKL
+found so far, until the corrections of all groups are at round-off. No second solver, and no second
+compilation.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
             return u, _checked(_reference(system, u)), n * cycles
         before = change
     raise RunError(
-        f"the healthy baseline of the section was not found in {n} iterations (last change {change:g} of round-off). "
-        "Look at the model.parameters that were changed: the healthy section must have a steady state."
+        f"the healthy baseline of the section was not found in {n} iterations (last change {change:g} of"
+        " round-off). Look at the model.parameters that were changed: the healthy section must have a steady"
+        " state."
     )
 
 
@@ -69,7 +71,8 @@ def _checked(reference: dict[str, jax.Array]) -> dict[str, jax.Array]:
     for name, what in BASES.items():
         if name in reference and not float(reference[name]) > 1e-12:
             raise RunError(
-                f"the healthy baseline has no {what} ({name} is {float(reference[name]):.3g}), and everything is relative to it. "
-                "Give RANKL production, precursor supply and differentiation above 0; a disease that lacks one of them is a [[change]]."
+                f"the healthy baseline has no {what} ({name} is {float(reference[name]):.3g}), and everything"
+                " is relative to it. Give RANKL production, precursor supply and differentiation above 0; a"
+                " disease that lacks one of them is a [[change]]."
             )
     return reference

@@ -1,4 +1,6 @@
-"""The rates of a model tried once at its start, so that a slip in them is an error of the input and names its line."""
+"""The rates of a model tried once at its start, so that a slip in them is an error of the input and names its
+line.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,20 @@ Fields = dict[str, jax.Array]
 
 
 def try_rates(
-    what: str, rates: Any, u: Fields, p: Fields, at: Fields, mask: np.ndarray, needed: Collection[str], allowed: Collection[str] = ()
+    what: str,
+    rates: Any,
+    u: Fields,
+    p: Fields,
+    at: Fields,
+    mask: np.ndarray,
+    needed: Collection[str],
+    allowed: Collection[str] = (),
 ) -> None:
-    """Tries rates(u, p, at) once. mask: the cells that count; needed: fields of which it gives rates; allowed: of which it may.
+    """Tries rates(u, p, at) once. mask: the cells that count; needed: fields of which it gives rates;
+    allowed: of which it may.
 
-    Raises InputError when the rates fail, miss or invent a field, or give what is no finite number in every cell.
+    Raises InputError when the rates fail, miss or invent a field, or give what is no finite number in every
+    cell.
     """
     name = f"the rates of {what}"
     try:
@@ -34,15 +45,24 @@ def try_rates(
     keys = list(found) if isinstance(found, dict) else type(found).__name__
     if not isinstance(found, dict) or not set(needed) <= set(found) <= {*needed, *allowed}:
         more = f", and may give what is added to {', '.join(allowed)}" if allowed else ""
-        raise InputError(f"{name} give {keys}. They must give a dictionary with du/dt of every field: {', '.join(needed) or 'none'}{more}.")
+        raise InputError(
+            f"{name} give {keys}. They must give a dictionary with du/dt of every field:"
+            f" {', '.join(needed) or 'none'}{more}."
+        )
     for key, x in found.items():
         if np.shape(x) not in ((), mask.shape):
-            raise InputError(f"{name}: that of {key} has shape {np.shape(x)}, the grid {mask.shape}. They must be pointwise.")
+            raise InputError(
+                f"{name}: that of {key} has shape {np.shape(x)}, the grid {mask.shape}. They must be"
+                " pointwise."
+            )
         broken = ~np.isfinite(np.broadcast_to(x, mask.shape)) & mask
         if broken.any():
             cell = tuple(int(i) for i in np.argwhere(broken)[0])
             state = ", ".join(f"{k} = {float(v[cell]):g}" for k, v in u.items())
-            raise InputError(f"{name}: that of {key} is not finite at the start in {broken.sum():,} cells; in cell {cell}, {state}.")
+            raise InputError(
+                f"{name}: that of {key} is not finite at the start in {broken.sum():,} cells; in cell {cell},"
+                f" {state}."
+            )
 
 
 def follows_time(rates: Any, u: Fields, p: Fields, at: Fields) -> bool:
@@ -62,7 +82,8 @@ def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
         came, inner = [on(v) for v in step.invars], step.params.get("jaxpr")
         if not any(came):
             continue
-        looked_through = isinstance(inner, ClosedJaxpr) and len(inner.jaxpr.invars) == len(came)  # a jit in the user's file
+        # a jit in the user's file
+        looked_through = isinstance(inner, ClosedJaxpr) and len(inner.jaxpr.invars) == len(came)
         left = _reached(inner.jaxpr, came) if looked_through else [True] * len(step.outvars)
         known |= {v for v, reached in zip(step.outvars, left, strict=True) if reached}
     return [on(v) for v in jaxpr.outvars]
@@ -73,7 +94,9 @@ def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tup
     if not follow_time or problem.breaks or problem.solver.longest_step is not None:
         return ()
     return (
-        f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes and goes "
-        "between two of its looks. "
-        'Give solver.longest_step, for example "2 h", or declare in the model the times at which they jump (breaks).',
+        (
+            f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes"
+            ' and goes between two of its looks. Give solver.longest_step, for example "2 h", or declare in'
+            " the model the times at which they jump (breaks)."
+        ),
     )

@@ -10,8 +10,11 @@ from ..geometry.grid import Grid
 from ..models.base import Field
 
 
-def culprit(fields: tuple[Field, ...], grid: Grid, tried: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]) -> str:
-    """The first value of the tried state that is not finite; else the density furthest below zero; else the fastest change.
+def culprit(
+    fields: tuple[Field, ...], grid: Grid, tried: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]
+) -> str:
+    """The first value of the tried state that is not finite; else the density furthest below zero; else the
+    fastest change.
 
     Densities and slopes count in units of the field's scale, slopes relative to scale + |u|.
     """
@@ -27,7 +30,10 @@ def culprit(fields: tuple[Field, ...], grid: Grid, tried: Mapping[str, np.ndarra
     rate = {f.name: np.abs(slopes[f.name]) / (f.scale + np.abs(tried[f.name])) for f in fields}
     fastest = max(rate, key=lambda k: float(rate[k].max()))
     most = rate[fastest].max()
-    return f"{fastest} changes fastest, {most:.3g} of its size per unit of time, {_at(grid, rate[fastest] == most)}"
+    return (
+        f"{fastest} changes fastest, {most:.3g} of its size per unit of time,"
+        f" {_at(grid, rate[fastest] == most)}"
+    )
 
 
 def _unit(fields: tuple[Field, ...], name: str) -> str:

@@ -35,7 +35,9 @@ KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
 class Course(Protocol):
-    """u: the state at time 0; events: increasing times after 0 at which the right-hand side jumps, the end among them."""
+    """u: the state at time 0; events: increasing times after 0 at which the right-hand side jumps, the end
+    among them.
+    """
 
     @property
     def model(self) -> Model: ...
@@ -65,8 +67,9 @@ class Course(Protocol):
         ...
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """The observables at t, after an accepted step of so many days, with what follows from them outside the tissue. May add
-        events from t on: then `surprised` is True."""
+        """The observables at t, after an accepted step of so many days, with what follows from them outside
+        the tissue. May add events from t on: then `surprised` is True.
+        """
         ...
 
     def kept(self) -> dict[str, Any]:
@@ -130,17 +133,25 @@ class PlainCourse:
         )
         start = p.initial if initial is None else initial
         assert not isinstance(start, Path)  # whoever names a run gives its fields
-        self.u = {f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here for f in self.fields}
+        self.u = {
+            f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here
+            for f in self.fields
+        }
 
     def check_rates(self) -> None:
         """Try the model's rates once. Raises InputError when they cannot be used."""
         p, place = self.problem, self.system.place
         at = place.arrays | {"active": place.active} | self.system.inputs(jnp.zeros(()))
-        try_rates(p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields])
+        try_rates(
+            p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields]
+        )
         self.warnings = unseen(p.model.name, p, follows_time(p.model.rates, self.u, self.system.p, at))
 
     def _numbers(self, t: float) -> dict[str, jax.Array]:
-        return {k: jnp.asarray(v, self.dtype) for k, v in in_force(self.problem.parameters, self.problem.changes, t).items()}
+        return {
+            k: jnp.asarray(v, self.dtype)
+            for k, v in in_force(self.problem.parameters, self.problem.changes, t).items()
+        }
 
     @property
     def events(self) -> list[float]:
@@ -171,13 +182,16 @@ def _drugs(problem: Problem) -> dict[str, Drug]:
 
 
 class BoneCourse:
-    """A bone section from its healthy baseline, or from the end of another run; doses and changes of parameters on the way.
+    """A bone section from its healthy baseline, or from the end of another run; doses and changes of
+    parameters on the way.
 
     initial: state, reference and plasma of that other run. baseline_cycles: V-cycles that the baseline took.
     begin: False: only what can be said of the input without a baseline is checked.
     """
 
-    def __init__(self, problem: Problem, initial: Mapping[str, Any] | None = None, begin: bool = True) -> None:
+    def __init__(
+        self, problem: Problem, initial: Mapping[str, Any] | None = None, begin: bool = True
+    ) -> None:
         self.problem = problem
         self.dtype = np.dtype(problem.solver.precision)
         self.model = model_of(problem)
@@ -199,7 +213,9 @@ class BoneCourse:
             self._plant(problem.tumour, initial or {})
 
     def with_parameters(self, values: dict[str, float]) -> BoneCourse:
-        """The same events, doses and baseline with other parameters from day 0: for derivatives of what they drive."""
+        """The same events, doses and baseline with other parameters from day 0: for derivatives of what they
+        drive.
+        """
         other = copy(self)
         other.problem = copy(self.problem)  # unchecked: values may be what JAX differentiates
         settle(other.problem, parameters=values)
@@ -223,7 +239,9 @@ class BoneCourse:
         bone = jnp.asarray(section.bone * section.active, self.dtype)
         place = model.prepare(section.grid, active, bone, values, model.blank_reference(active))
         shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
-        edges = tuple(boundary_fluxes.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders)
+        edges = tuple(
+            boundary_fluxes.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders
+        )
         return System(
             model,
             shape,
@@ -240,10 +258,13 @@ class BoneCourse:
     def _find_baseline(self) -> None:
         model = self.model
         drugs = {name for a in model.agents for name in (a.name, a.complex)}
-        closed = tuple(e for e in self.system.edges if e.field not in drugs)  # the healthy section has no drug
+        # the healthy section has no drug
+        closed = tuple(e for e in self.system.edges if e.field not in drugs)
         system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
         place = system.place
-        u, reference, self.baseline_cycles = baseline.baseline(system, model.initial(place.bone, place.active, self.problem.parameters))
+        u, reference, self.baseline_cycles = baseline.baseline(
+            system, model.initial(place.bone, place.active, self.problem.parameters)
+        )
         self.system = baseline.with_reference(self.system, reference)
         self.u = self._extended(model.balanced(u, system.p, self.system.place))
 
@@ -255,7 +276,11 @@ class BoneCourse:
     def planted(self) -> tuple[str, ...]:
         """Fields that begin on day 0, on the healthy baseline."""
         tumour = ("tumour",) if self.problem.tumour is not None else ()
-        return tuple(n for n in (*tumour, *(() if self._extension.healthy else self._extension.names)) if n not in self._came)
+        return tuple(
+            n
+            for n in (*tumour, *(() if self._extension.healthy else self._extension.names))
+            if n not in self._came
+        )
 
     def _check_extension(self) -> None:
         """Raises InputError when its rates cannot be used, before anything is computed."""
@@ -267,7 +292,16 @@ class BoneCourse:
             molecules = (f.name for f in model.molecules(self.problem.parameters))
             open_to = (*molecules, "precursors", "osteoclasts")
             rates, own = model.extension.rates, model.extension.names
-            try_rates(f"extension {model.extension.name}", rates, u, s.p, at, self.problem.section.active, own, open_to)
+            try_rates(
+                f"extension {model.extension.name}",
+                rates,
+                u,
+                s.p,
+                at,
+                self.problem.section.active,
+                own,
+                open_to,
+            )
             self.warnings = unseen(model.extension.name, self.problem, follows_time(rates, u, s.p, at))
 
     def _extended(self, u: Fields) -> Fields:
@@ -279,9 +313,13 @@ class BoneCourse:
 
     def _continue_from(self, initial: Mapping[str, Any]) -> None:
         state, reference = initial["state"], initial["reference"]
-        self.system = baseline.with_reference(self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"})
+        self.system = baseline.with_reference(
+            self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"}
+        )
         zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
-        there = {f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields}
+        there = {
+            f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields
+        }
         self.u = {k: there[k] if k in state else x for k, x in self._extended(there).items()}
         for name, amounts in initial["plasma"].items():
             self._drugs[0.0][name].amounts = np.asarray(amounts, float)
@@ -295,9 +333,15 @@ class BoneCourse:
         self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self.in_force(0.0))
         self._bone: float | None = None  # BV/TV after the step before
 
-    def _curves(self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None) -> Forcing:
+    def _curves(
+        self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None
+    ) -> Forcing:
         """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
-        knots = (None,) * len(plasma) if same is None else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
+        knots = (
+            (None,) * len(plasma)
+            if same is None
+            else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
+        )
         rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [
             (np.array([begin, end]), np.zeros(2), np.zeros(2))
         ]
@@ -312,7 +356,9 @@ class BoneCourse:
         return _events(self.problem, self.doses)
 
     def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
-        """The system from one event to the next: doses given, parameters changed. The same however often it is asked for.
+        """The system from one event to the next: doses given, parameters changed.
+
+        The same however often it is asked for.
 
         same: a forcing whose knots the plasma curves are to have.
         """
@@ -343,8 +389,9 @@ class BoneCourse:
         return plasma
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its end. A lesion that is
-        large enough starts the treatments that wait for it."""
+        """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its
+        end. A lesion that is large enough starts the treatments that wait for it.
+        """
         for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
             self.waiting.remove(treatment)
             self.surprised = True
@@ -367,7 +414,9 @@ class BoneCourse:
             "known": self._known,  # doses when the system in force was made
             "waiting": [treatments.index(w) for w in self.waiting],
             "surprised": self.surprised,
-            "plasma": [[t, {k: p.amounts.tolist() for k, p in self._drugs[t].items()}] for t in self._segment],
+            "plasma": [
+                [t, {k: p.amounts.tolist() for k, p in self._drugs[t].items()}] for t in self._segment
+            ],
             "baseline_cycles": self.baseline_cycles,
         }
         return found if self.problem.tumour is None else found | {"calcium": self.calcium, "bone": self._bone}
@@ -388,7 +437,13 @@ class BoneCourse:
 
     def serum(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
         """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
-        release = p["skeleton_calcium"] * p["skeleton_share"] * lost / days / self.problem.section.bone_volume_fraction
+        release = (
+            p["skeleton_calcium"]
+            * p["skeleton_share"]
+            * lost
+            / days
+            / self.problem.section.bone_volume_fraction
+        )
         return calcium.later(before, days, release, pthrp, p)
 
     @property

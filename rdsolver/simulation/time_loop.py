@@ -24,7 +24,8 @@ from .scenario import Course, course_of
 
 SHORTEST = 1e-11  # of the run; a step below it means that the equations cannot be followed
 MOST_REJECTIONS = 30  # in a row
-NOTICEABLE = 0.1  # of the error norm: a correction below it is near the round-off of float32, and its contraction means little
+# of the error norm: a correction below it is near the round-off of float32, and its contraction means little
+NOTICEABLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,12 @@ class Simulation:
     Must be used inside device.on().
     """
 
-    def __init__(self, problem: Problem | ModelProblem, course: Course | None = None, kept: Kept | None = None) -> None:
-        """course: default: the problem's own, from its start. kept: what to go on from, with a course made from its fields."""
+    def __init__(
+        self, problem: Problem | ModelProblem, course: Course | None = None, kept: Kept | None = None
+    ) -> None:
+        """course: default: the problem's own, from its start. kept: what to go on from, with a course made
+        from its fields.
+        """
         self.problem, self.tol = problem, problem.solver.tolerance
         self.course = course or course_of(problem)
         self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
@@ -94,7 +99,9 @@ class Simulation:
         if kept is not None:
             self._restore(kept.numbers, kept.arrays)
             return
-        self.integrator, self.why = choose(problem.solver, self.course.system, self.u, problem.end, len(self.course.events))
+        self.integrator, self.why = choose(
+            problem.solver, self.course.system, self.u, problem.end, len(self.course.events)
+        )
         self.totals = Totals()
         self.t, self.budget = 0.0, {}
         self.held_at_start = self._held()
@@ -103,14 +110,15 @@ class Simulation:
         """The system before the first event, for diagnosis."""
         return self.course.between(0.0, self.course.events[0])
 
-    # --- the loop -----------------------------------------------------------------------------------------------------
+    # --- the loop -------------------------------------------------------------------------------------------
 
     def chunks(self) -> Iterator[Chunk]:
-        """Accepted steps until the end; lands on every event and the end. The first chunk is the start itself (dt 0), unless the run goes
-        on from what was kept.
+        """Accepted steps until the end; lands on every event and the end.
 
-        Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk given is then the last good
-        state.
+        The first chunk is the start itself (dt 0), unless the run goes on from what was kept.
+
+        Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk
+        given is then the last good state.
         """
         if not self.begun:
             self.begun, began = True, time.perf_counter()
@@ -187,14 +195,20 @@ class Simulation:
         return min(t for t in self.course.events if t > self.t)
 
     def first_step(self, system: System, memory: Memory) -> float:
-        """The model's own; or the time in which its slopes would move the worst field by a tenth of √tolerance of its size."""
+        """The model's own; or the time in which its slopes would move the worst field by a tenth of
+        √tolerance of its size.
+        """
         if self.model.first_step is not None:
             return self.model.first_step
         fastest = float(_norm(system, memory.f, apart(self.u), np.ones((), self.dtype)))
-        return self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
+        return (
+            self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
+        )
 
     def _opening(self, memory: Memory) -> Chunk:
-        observed = self.course.watched(self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()})
+        observed = self.course.watched(
+            self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
+        )
         saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
         return Chunk(self.t, 0.0, self.u, memory, observed, saved, {}, self._plan)
 
@@ -236,15 +250,21 @@ class Simulation:
                 self.system = linear_solver_control.fewer(self.system, trial.stats)
             return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
 
-    def _failure(self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None) -> str:
+    def _failure(
+        self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None
+    ) -> str:
         """What happened, when, in which field and cell, and what to change."""
         unit = self.model.time_unit
         if bound < SHORTEST * self.problem.end:
             return (
-                f"at {self.t:g} {unit} {self.integrator.name} may step no further than {bound:.2g} {unit}: its number of stages or a drift "
-                'sets this bound. The state before it is kept. Use solver.integrator = "tr-bdf2", or look at diffusivities and drift.'
+                f"at {self.t:g} {unit} {self.integrator.name} may step no further than {bound:.2g} {unit}:"
+                " its number of stages or a drift sets this bound. The state before it is kept. Use"
+                ' solver.integrator = "tr-bdf2", or look at diffusivities and drift.'
             )
-        tried, slopes = ({k: np.asarray(x, float) for k, x in fields.items()} for fields in (trial.u if trial else self.u, memory.f))
+        tried, slopes = (
+            {k: np.asarray(x, float) for k, x in fields.items()}
+            for fields in (trial.u if trial else self.u, memory.f)
+        )
         why = f" after {rejections} rejections in a row: {reason}" if rejections else ""
         return (
             f"the step at {self.t:g} {unit} fell to {dt:.2g} {unit}{why}; "
@@ -260,12 +280,15 @@ class Simulation:
                 raise Abandoned
         assert trial is not None  # the last piece is the trial
         if trial.unsolved > NOTICEABLE and trial.error <= 1:
-            self.totals.contraction = max(self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction")))
+            self.totals.contraction = max(
+                self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction"))
+            )
         return trial
 
     def _saved_between(self, memory: Memory, trial: Trial) -> tuple[list, float | None]:
-        """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or the first time where
-        a density is negative."""
+        """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or
+        the first time where a density is negative.
+        """
         saved = []
         for when in self.problem.save:
             if not self.t < when <= trial.t:
@@ -284,16 +307,20 @@ class Simulation:
             saved.append((when, jax.device_get(state)))
         return saved, None
 
-    # --- budgets ------------------------------------------------------------------------------------------------------
+    # --- budgets --------------------------------------------------------------------------------------------
 
     def _held(self) -> dict[str, float]:
         """The amount in each budget, summed over cells in float64 on the host."""
         fields = self.model.budgets.items()
-        return {k: sum(float(np.sum(np.asarray(self.u[f]), dtype=float)) for f in members) for k, members in fields}
+        return {
+            k: sum(float(np.sum(np.asarray(self.u[f]), dtype=float)) for f in members)
+            for k, members in fields
+        }
 
     def budgets(self) -> dict[str, dict[str, float]]:
-        """Of each budget of the model, in nmol (nM in um3; amounts over the section): held at start and end, what came in, what was lost,
-        and the imbalance relative to what passed through."""
+        """Of each budget of the model, in nmol (nM in um3; amounts over the section): held at start and end,
+        what came in, what was lost, and the imbalance relative to what passed through.
+        """
         unit = self.problem.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
         out, now = {}, self._held()
         for name in self.model.budgets if self.budget else ():

@@ -25,10 +25,27 @@ DPI, COLOURS = 110, 256  # on a page; `rdsolver plot` gives 200 and all colours
 
 CHAPTERS = {
     "Healthy bone": ("healthy_homeostasis", "healthy_mouse"),
-    "RANKL, OPG and bone mass": ("rankl_opg_ratio", "estrogen_deficiency", "opg_knockout", "opg_overexpression"),
+    "RANKL, OPG and bone mass": (
+        "rankl_opg_ratio",
+        "estrogen_deficiency",
+        "opg_knockout",
+        "opg_overexpression",
+    ),
     "Drugs in healthy bone": ("rank_fc_section_2d", "fc_opg_section_2d", "withdrawal_rebound"),
-    "Tumours in bone": ("metastasis_osteolytic", "metastasis_tumour_opg", "myeloma", "hypercalcaemia", "metastasis_block_3d"),
-    "Treatment": ("treat_rank_fc", "treat_fc_opg", "treat_soluble_rank", "treat_denosumab", "treat_bisphosphonate"),
+    "Tumours in bone": (
+        "metastasis_osteolytic",
+        "metastasis_tumour_opg",
+        "myeloma",
+        "hypercalcaemia",
+        "metastasis_block_3d",
+    ),
+    "Treatment": (
+        "treat_rank_fc",
+        "treat_fc_opg",
+        "treat_soluble_rank",
+        "treat_denosumab",
+        "treat_bisphosphonate",
+    ),
     "Beyond bone": ("artery_calcification", "lymph_node", "mammary_gland"),
     "A model of one's own": ("gray_scott",),
 }
@@ -39,7 +56,9 @@ def header(config: Path) -> str:
     """What the config says of itself, as one paragraph; its indented commands are left to the file."""
     lines = re.match(r"(?:#.*\n)*", config.read_text(encoding="utf-8"))
     assert lines
-    return " ".join(line.lstrip("# ").strip() for line in lines[0].splitlines() if not line.startswith("#  ")).strip()
+    return " ".join(
+        line.lstrip("# ").strip() for line in lines[0].splitlines() if not line.startswith("#  ")
+    ).strip()
 
 
 def draw(name: str) -> None:
@@ -49,18 +68,37 @@ def draw(name: str) -> None:
         drawn = BytesIO()
         compose(run).savefig(drawn, dpi=DPI)
         FIGURES.mkdir(exist_ok=True)
-        Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(FIGURES / f"{name}.png", optimize=True)
+        Image.open(drawn).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
+            FIGURES / f"{name}.png", optimize=True
+        )
 
 
 def page() -> str:
-    parts = ["# Gallery", "Each config as it is shipped, and the figure that `rdsolver run` made of it. `make gallery` makes this page."]
+    parts = [
+        "# Gallery",
+        (
+            "Each config as it is shipped, and the figure that `rdsolver run` made of it. `make gallery`"
+            " makes this page."
+        ),
+    ]
     for chapter, names in CHAPTERS.items():
         parts.append(f"## {chapter}")
         for name in names:
             config = load_config(CONFIGS / f"{name}.toml", allow_python=True)
             command = f"`rdsolver run configs/{name}.toml{' --allow-python' if name == 'gray_scott' else ''}`"
-            parts += [f"### {config.title}", header(CONFIGS / f"{name}.toml"), command, f"![{config.title}](gallery/{name}.png)"]
-    parts += ["## From scans", f"{' and '.join(f'`configs/{n}.toml`' for n in SCANS)} run on a scan of yours, so they have no figure here."]
+            parts += [
+                f"### {config.title}",
+                header(CONFIGS / f"{name}.toml"),
+                command,
+                f"![{config.title}](gallery/{name}.png)",
+            ]
+    parts += [
+        "## From scans",
+        (
+            f"{' and '.join(f'`configs/{n}.toml`' for n in SCANS)} run on a scan of yours, so they have no"
+            " figure here."
+        ),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

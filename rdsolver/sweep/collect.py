@@ -1,6 +1,8 @@
-"""What came of all runs of a sweep: one row a run in summary.csv, all series on one grid of times in series.h5.
+"""What came of all runs of a sweep: one row a run in summary.csv, all series on one grid of times in
+series.h5.
 
-Both are made anew from the folders of the runs, whatever there is of them, and replace the earlier ones whole.
+Both are made anew from the folders of the runs, whatever there is of them, and replace the earlier ones
+whole.
 """
 
 from __future__ import annotations
@@ -25,7 +27,20 @@ from ..output.reader import SeriesData
 from ..units import number, parted, quantity
 from ..utils import locks
 from ..utils.home import at_home
-from .reader import FINISHED, RUN, RUN_COLUMNS, SERIES, STATISTICS, STATUS, SUMMARY, TEXTS, Sweep, open_sweep, read_design, run_folder
+from .reader import (
+    FINISHED,
+    RUN,
+    RUN_COLUMNS,
+    SERIES,
+    STATISTICS,
+    STATUS,
+    SUMMARY,
+    TEXTS,
+    Sweep,
+    open_sweep,
+    read_design,
+    run_folder,
+)
 
 ROWS = 64  # runs that are written to series.h5 at once, and in one of its chunks
 MOST_VALUES = 2**21  # of one observable in memory
@@ -45,7 +60,9 @@ class Outcome(NamedTuple):
 
 
 def collect(folder: str | Path) -> Sweep:
-    """Write summary.csv and series.h5 of a sweep's folder, and open it. Runs that are not finished have their status alone.
+    """Write summary.csv and series.h5 of a sweep's folder, and open it.
+
+    Runs that are not finished have their status alone.
 
     Raises InputError when it is no sweep, or cannot be written.
     """
@@ -55,16 +72,26 @@ def collect(folder: str | Path) -> Sweep:
     rows = [_state(folder, name) for name in names]
     columns = {c: _column(c, [row[k] for row in design["rows"]]) for k, c in enumerate(design["columns"])}
     figures: dict[str, np.ndarray] = {}  # observable -> (runs, statistics)
-    with _replaced(folder / SERIES) as aside, locks.hdf5(aside, "w", libver=layout.LIBVER, track_order=True) as file:
+    with (
+        _replaced(folder / SERIES) as aside,
+        locks.hdf5(aside, "w", libver=layout.LIBVER, track_order=True) as file,
+    ):
         block = _Block(file, len(names), grid(design), taken=("run", "time", "status", *columns))
         for i, row in enumerate(rows):
             if row["status"] != FINISHED:
                 continue
             try:
                 found = _read(folder, names[i], known=figures)
-                curves = {name: _curve(found.series["time"], y) for name, y in found.series.items() if name != "time"}
+                curves = {
+                    name: _curve(found.series["time"], y)
+                    for name, y in found.series.items()
+                    if name != "time"
+                }
             except (OSError, KeyError, ValueError, InputError) as error:
-                row |= {"status": "failed", "error": f"run.h5 cannot be read: {error}".replace(str(folder), ".")}
+                row |= {
+                    "status": "failed",
+                    "error": f"run.h5 cannot be read: {error}".replace(str(folder), "."),
+                }
                 continue
             row |= found.counts
             for name, curve in curves.items():
@@ -79,7 +106,9 @@ def collect(folder: str | Path) -> Sweep:
 
 
 def grid(design: dict[str, Any]) -> np.ndarray:
-    """The common times of all series, d: keep.times, or else the saved times of the base; to the end of the longest run."""
+    """The common times of all series, d: keep.times, or else the saved times of the base; to the end of the
+    longest run.
+    """
     columns, base = design["columns"], design["base"].get("time", {})
 
     def values(key: str) -> list[Any]:
@@ -93,7 +122,9 @@ def grid(design: dict[str, Any]) -> np.ndarray:
 
 
 def _state(folder: Path, name: str) -> dict[str, Any]:
-    """What status.json says of a run; without one it is running (or was killed) where it has begun, else waiting."""
+    """What status.json says of a run; without one it is running (or was killed) where it has begun, else
+    waiting.
+    """
     place = run_folder(folder, name)
     try:
         said = json.loads((place / STATUS).read_text(encoding="utf-8"))
@@ -101,7 +132,10 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         return dict.fromkeys(RUN_COLUMNS) | {"status": "running" if (place / RUN).exists() else "waiting"}
     except (OSError, ValueError, AttributeError) as error:
-        return dict.fromkeys(RUN_COLUMNS) | {"status": "failed", "error": f"status.json cannot be read: {error}"}
+        return dict.fromkeys(RUN_COLUMNS) | {
+            "status": "failed",
+            "error": f"status.json cannot be read: {error}",
+        }
 
 
 def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
@@ -117,8 +151,9 @@ def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
 
 
 def _curve(time: np.ndarray, values: np.ndarray) -> PchipInterpolator | None:
-    """Through the accepted steps where there is a value, monotone between them: a jump at a dose does not overshoot (Fritsch and Carlson
-    1980, 10.1137/0717021). None where there are fewer than two."""
+    """Through the accepted steps where there is a value, monotone between them: a jump at a dose does not
+    overshoot (Fritsch and Carlson 1980, 10.1137/0717021). None where there are fewer than two.
+    """
     known = np.isfinite(values)
     return PchipInterpolator(time[known], values[known], extrapolate=False) if known.sum() > 1 else None
 
@@ -172,7 +207,9 @@ class _Block:
     def _coordinate(self, name: str, column: Column) -> h5py.Dataset:
         values, unit = column
         is_text = any(isinstance(v, str) for v in values)
-        node = self.file.create_dataset(name, data=values, dtype=h5py.string_dtype() if is_text else None, track_order=True)
+        node = self.file.create_dataset(
+            name, data=values, dtype=h5py.string_dtype() if is_text else None, track_order=True
+        )
         if is_text:
             layout.set_text(node, long_name=name)
         else:
@@ -181,11 +218,16 @@ class _Block:
 
     def _create(self, name: str, unit: str, label: str) -> None:
         if name in self.taken:
-            raise InputError(f"An observable is called {name}, and so is a column of the sweep. Give it another name in the model.")
+            raise InputError(
+                f"An observable is called {name}, and so is a column of the sweep. Give it another name in"
+                " the model."
+            )
         shape = (self.runs, len(self.times))
         chunks = self.rows, min(len(self.times), CHUNK_TIMES)
         packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-        node = self.file.create_dataset(name, shape, "f8", chunks=chunks, fillvalue=np.nan, track_order=True, **packed)
+        node = self.file.create_dataset(
+            name, shape, "f8", chunks=chunks, fillvalue=np.nan, track_order=True, **packed
+        )
         layout.describe(node, unit, label)
         node.attrs["_FillValue"] = np.full(1, np.nan)
         self.observables.append(name)
@@ -198,7 +240,9 @@ class _Block:
 
 
 def _column(name: str, values: list[Any]) -> Column:
-    """One of what varies, as numbers in one unit where all are quantities of one dimension (times in d), else as text; and the unit."""
+    """One of what varies, as numbers in one unit where all are quantities of one dimension (times in d), else
+    as text; and the unit.
+    """
     if name in TEXTS:
         return [str(v) for v in values], ""
     try:
@@ -233,21 +277,29 @@ def _write_table(
     figures: dict[str, np.ndarray],
 ) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["name", *columns, *RUN_COLUMNS, *(f"{name}.{s}" for name in figures for s in STATISTICS)])
+    writer.writerow(
+        ["name", *columns, *RUN_COLUMNS, *(f"{name}.{s}" for name in figures for s in STATISTICS)]
+    )
     for i, (name, row) in enumerate(zip(names, rows, strict=True)):
         told = [x for of_all in figures.values() for x in of_all[i].tolist()]
         varied = [values[i] for values, _ in columns.values()]
-        writer.writerow([name, *varied, *(row[c] for c in RUN_COLUMNS), *("" if math.isnan(x) else x for x in told)])
+        writer.writerow(
+            [name, *varied, *(row[c] for c in RUN_COLUMNS), *("" if math.isnan(x) else x for x in told)]
+        )
 
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """A file beside it to write, which then takes its place: a reader finds the old one or the new one, whole."""
+    """A file beside it to write, which then takes its place: a reader finds the old one or the new one,
+    whole.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}. Make room, or choose another folder.") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}. Make room, or choose another folder."
+        ) from error
     finally:
         aside.unlink(missing_ok=True)

@@ -100,19 +100,43 @@ class Design:
         return f"{self.source}, run {self.names[index]}" + (f" ({', '.join(parts)})" if parts else "")
 
     def as_json(self) -> dict[str, Any]:
-        named = {"schema": SCHEMA, "title": self.title, "base": self.base, "columns": self.columns, "names": self.names}
-        return named | {"rows": [[r[c] for c in self.columns] for r in self.rows], "times": self.interval, "fields": self.fields}
+        named = {
+            "schema": SCHEMA,
+            "title": self.title,
+            "base": self.base,
+            "columns": self.columns,
+            "names": self.names,
+        }
+        return named | {
+            "rows": [[r[c] for c in self.columns] for r in self.rows],
+            "times": self.interval,
+            "fields": self.fields,
+        }
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any], source: str, python: bool) -> Design:
         rows = tuple(dict(zip(kept["columns"], values, strict=True)) for values in kept["rows"])
         times = tuple(kept["times"]) if isinstance(kept["times"], list) else kept["times"]
-        return cls(source, kept["base"], tuple(kept["columns"]), rows, tuple(kept["names"]), times, kept["fields"], python, kept["title"])
+        return cls(
+            source,
+            kept["base"],
+            tuple(kept["columns"]),
+            rows,
+            tuple(kept["names"]),
+            times,
+            kept["fields"],
+            python,
+            kept["title"],
+        )
 
 
-def of_rows(source: str, base: dict[str, Any], rows: Sequence[Row], title: str = "", allow_python: bool = False) -> Design:
-    """The design of rows that an analysis has made: one group, whose runs are checked as they begin. Raises InputError for a base that
-    is no config."""
+def of_rows(
+    source: str, base: dict[str, Any], rows: Sequence[Row], title: str = "", allow_python: bool = False
+) -> Design:
+    """The design of rows that an analysis has made: one group, whose runs are checked as they begin.
+
+    Raises InputError for a base that is no config.
+    """
     config = config_from(deepcopy(base), source, allow_python)
     columns, groups, costs = tuple(rows[0]), (0,) * len(rows), (cost(config, config.problem()),)
     made = Design(source, base, columns, tuple(rows), _numbered(len(rows)), None, False, allow_python, title)
@@ -122,14 +146,17 @@ def of_rows(source: str, base: dict[str, Any], rows: Sequence[Row], title: str =
 def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Design:
     """The design of a sweep file; overrides: of its base. Nothing is computed.
 
-    Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any run.
+    Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any
+    run.
     """
     path = at_home(path)
     expect(path, "sweep file")
     file = read(path)
     base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
-        raise InputError(f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.')
+        raise InputError(
+            f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.'
+        )
     base = toml.read(base_path, overrides, takes_text)
     config = config_from(deepcopy(base), str(base_path), allow_python)
     rows = list(_rows(path, file))
@@ -150,7 +177,9 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
     groups, costs, bare = _check(design)
     told = [(str(path if _varies(design, key) else base_path), key, text) for key, text in bare.items()]
     told += [(str(path), f"keep.{key}", text) for key, text in file.keep.bare]
-    return replace(design, groups=groups, costs=costs, warnings=tuple(f"{at}: {key} {text}" for at, key, text in told))
+    return replace(
+        design, groups=groups, costs=costs, warnings=tuple(f"{at}: {key} {text}" for at, key, text in told)
+    )
 
 
 def _varies(design: Design, key: str) -> bool:
@@ -160,12 +189,17 @@ def _varies(design: Design, key: str) -> bool:
 def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
     """Every combination, the first key slowest; samples last."""
     grid = [[(key, v) for v in values] for key, values in file.grid.items()]
-    together = [dict(zip(file.together, values, strict=True)) for values in zip(*file.together.values(), strict=True)] or [{}]
+    together = [
+        dict(zip(file.together, values, strict=True)) for values in zip(*file.together.values(), strict=True)
+    ] or [{}]
     taken = dict.fromkeys(file.grid, "[grid]") | dict.fromkeys(file.together, "[together]")
     samples = list(_samples(path, file.sample, file.seed, taken)) if file.sample else [{}]
     count = prod(map(len, grid)) * len(together) * len(samples) * file.replicates
     if count > MOST_RUNS:  # before they are made
-        raise InputError(f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or take [sample] for [grid].")
+        raise InputError(
+            f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or take [sample]"
+            " for [grid]."
+        )
     for values in product(*grid):
         for moved, sample in product(together, samples):
             yield _placed(path, dict(values) | moved | sample)
@@ -184,21 +218,36 @@ def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]
 
     kinds = {"sobol": qmc.Sobol, "latin_hypercube": qmc.LatinHypercube}
     rng, size = np.random.default_rng(seed), (sample.n or 0, len(sample.keys))
-    points = rng.random(size) if sample.method == "uniform" else kinds[sample.method](size[1], rng=rng).random(size[0])
+    points = (
+        rng.random(size)
+        if sample.method == "uniform"
+        else kinds[sample.method](size[1], rng=rng).random(size[0])
+    )
     for point in points:
-        yield {key: between.value(float(x)) for (key, between), x in zip(sample.keys.items(), point, strict=True)}
+        yield {
+            key: between.value(float(x)) for (key, between), x in zip(sample.keys.items(), point, strict=True)
+        }
 
 
-def _replicated(path: Path, file: SweepFile, config: Config, rows: list[Row], columns: list[str]) -> tuple[list[Row], list[str]]:
-    """Each row once a replicate, with seeds of its own: the section's, the tumour's, and that of a random start."""
+def _replicated(
+    path: Path, file: SweepFile, config: Config, rows: list[Row], columns: list[str]
+) -> tuple[list[Row], list[str]]:
+    """Each row once a replicate, with seeds of its own: the section's, the tumour's, and that of a random
+    start.
+    """
     seeds = [key for key in config.seeds if key not in columns]
     if not seeds:
         raise InputError(
-            f"{path}: replicates = {file.replicates}, and nothing in {file.base} is drawn at random"
-            f"{' beyond what is varied already' if config.seeds else ''}. Leave replicates out, or take a generated section."
+            f"{path}: replicates = {file.replicates}, and nothing in {file.base} is drawn at"
+            f" random{' beyond what is varied already' if config.seeds else ''}. Leave replicates out, or"
+            " take a generated section."
         )
     drawn = np.random.default_rng([file.seed, 1]).integers(2**31, size=(file.replicates, len(seeds))).tolist()
-    made = [row | {REPLICATE: r + 1} | dict(zip(seeds, drawn[r], strict=True)) for row in rows for r in range(file.replicates)]
+    made = [
+        row | {REPLICATE: r + 1} | dict(zip(seeds, drawn[r], strict=True))
+        for row in rows
+        for r in range(file.replicates)
+    ]
     return made, [*columns, REPLICATE, *seeds]
 
 
@@ -208,11 +257,17 @@ def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
         return _numbered(len(rows))
     names = tuple(f"{r['name']}-{r['replicate']}" if replicates > 1 else str(r["name"]) for r in rows)
     if bad := next((n for n in names if not NAME.fullmatch(n)), None):
-        raise InputError(f"{path}: name = {bad!r} cannot name a folder. Allowed: up to 80 letters, digits, dots, hyphens and underscores.")
+        raise InputError(
+            f"{path}: name = {bad!r} cannot name a folder. Allowed: up to 80 letters, digits, dots, hyphens"
+            " and underscores."
+        )
     if len({n.lower() for n in names}) < len(names):
         seen: set[str] = set()
         twice = next(n for n in names if n.lower() in seen or seen.add(n.lower()))
-        raise InputError(f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or leave name out.")
+        raise InputError(
+            f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or"
+            " leave name out."
+        )
     return names
 
 
@@ -222,9 +277,13 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str, str]]:
-    """Every config, all faults together; those that many runs share once. Gives the groups, what a run of each takes, and keys of numbers
-    without a unit, with what is said of the first of them."""
-    found: dict[str, tuple[str, int, int]] = {}  # what is alike in messages -> the first of them, its run, how many
+    """Every config, all faults together; those that many runs share once.
+
+    Gives the groups, what a run of each takes, and keys of numbers without a unit, with what is said of the
+    first of them.
+    """
+    # what is alike in messages -> the first of them, its run, how many
+    found: dict[str, tuple[str, int, int]] = {}
     shapes: dict[str, int] = {}  # -> the first run that has it
     groups: list[int] = []
     bare: dict[str, str] = {}
@@ -250,7 +309,8 @@ def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str,
         raise InputError("\n\n".join(told + more))
     numbers = {first: n for n, first in enumerate(shapes.values())}
     configs = (config_from(design.tables(i), design.told(i), design.python) for i in shapes.values())
-    costs = tuple(cost(config, config.problem()) for config in configs)  # raises for a section that cannot be made
+    # raises for a section that cannot be made
+    costs = tuple(cost(config, config.problem()) for config in configs)
     return tuple(numbers[first] for first in groups), costs, bare
 
 
@@ -258,6 +318,9 @@ def _late(design: Design, config: Config) -> Iterator[str]:
     """Whether keep.times fit into a run."""
     times, end = design.interval, config.time.end
     if isinstance(times, float) and times < end / MOST_SAVED:
-        yield f": keep.times = {times:g} d is too short an interval for {end:g} d: at most {MOST_SAVED:,} times. Give a longer one."
+        yield (
+            f": keep.times = {times:g} d is too short an interval for {end:g} d: at most {MOST_SAVED:,}"
+            " times. Give a longer one."
+        )
     if late := [t for t in (times if isinstance(times, tuple) else [times or 0.0]) if t > end]:
         yield f": keep.times holds {late[0]:g} d, after the end of the run ({end:g} d). Give times within it."

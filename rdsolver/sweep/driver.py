@@ -1,6 +1,8 @@
-"""The driver of a sweep: gives its runs to an engine, notes what became of each, and goes on where it was stopped.
+"""The driver of a sweep: gives its runs to an engine, notes what became of each, and goes on where it was
+stopped.
 
-What is on the disk is believed. The same call skips runs that have ended, takes up those that were interrupted, and begins the rest.
+What is on the disk is believed. The same call skips runs that have ended, takes up those that were
+interrupted, and begins the rest.
 """
 
 from __future__ import annotations
@@ -46,10 +48,12 @@ IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at wi
 
 @dataclass(frozen=True)
 class Wanted:
-    """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many as it has cores and memory
-    for); retry: how often a run whose process died is tried again; most_failures: "5%" or a number, above which the sweep stops;
-    rerun_failed: begin failed runs anew; batch: how many runs step together on a device (auto: on a GPU, off, or a number). Raises
-    InputError for words that are not known."""
+    """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many
+    as it has cores and memory for); retry: how often a run whose process died is tried again; most_failures:
+    "5%" or a number, above which the sweep stops; rerun_failed: begin failed runs anew; batch: how many runs
+    step together on a device (auto: on a GPU, off, or a number). Raises InputError for words that are not
+    known.
+    """
 
     engine: str = "local"
     jobs: int | None = None
@@ -62,14 +66,27 @@ class Wanted:
 
     def __post_init__(self) -> None:
         kind, _, rest = self.engine.partition(":")
-        if self.engine != "local" and not (rest.startswith("//") if kind in ("tcp", "tls") else kind == "slurm" and rest):
-            raise InputError(f"--engine {self.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT, slurm:PROFILE.toml.")
+        if self.engine != "local" and not (
+            rest.startswith("//") if kind in ("tcp", "tls") else kind == "slurm" and rest
+        ):
+            raise InputError(
+                f"--engine {self.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT,"
+                " slurm:PROFILE.toml."
+            )
         parted(self.device)
         self.limit(1)
-        if self.batch not in ("auto", "off") and not (self.batch.isdecimal() and 2 <= int(self.batch) <= WIDEST):
-            raise InputError(f"--batch {self.batch} is no number of runs that step together. Allowed: auto, off, or 2 to {WIDEST}.")
+        if self.batch not in ("auto", "off") and not (
+            self.batch.isdecimal() and 2 <= int(self.batch) <= WIDEST
+        ):
+            raise InputError(
+                f"--batch {self.batch} is no number of runs that step together. Allowed: auto, off, or 2 to"
+                f" {WIDEST}."
+            )
         if self.batch not in ("auto", "off") and self.engine != "local":
-            raise InputError(f"--batch {self.batch} belongs to this machine, and --engine is {self.engine}. Leave one of them out.")
+            raise InputError(
+                f"--batch {self.batch} belongs to this machine, and --engine is {self.engine}. Leave one of"
+                " them out."
+            )
 
     @property
     def width(self) -> int:
@@ -87,13 +104,18 @@ class Wanted:
             if not 0 <= share < float("inf") or not (self.most_failures.endswith("%") or share.is_integer()):
                 raise ValueError
         except ValueError:
-            raise InputError(f"--max-failures {self.most_failures} is no number of runs and no share of them. Give 10, or 5%.") from None
+            raise InputError(
+                f"--max-failures {self.most_failures} is no number of runs and no share of them. Give 10,"
+                " or 5%."
+            ) from None
         return share / 100 * runs if self.most_failures.endswith("%") else share
 
 
 @dataclass
 class Outcome:
-    """Of a whole sweep so far. why: it ended before its last run (empty: it did not); signal: that ended it, 0 for none."""
+    """Of a whole sweep so far. why: it ended before its last run (empty: it did not); signal: that ended it,
+    0 for none.
+    """
 
     statuses: dict[int, Status]
     left: int
@@ -112,7 +134,8 @@ class Outcome:
 def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: Tells) -> Outcome:
     """Every run of a design that has not ended yet, into its folder.
 
-    Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when the engine is lost.
+    Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when
+    the engine is lost.
     """
     check_disk(folder, estimate(design, ended(design, folder)).disk)
     disk.begin(folder, design)
@@ -155,7 +178,9 @@ def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
 def ended(design: Design, folder: Path) -> dict[int, Status]:
     """By its number every run that finished or failed."""
     found = ((i, disk.status_of(run_folder(folder, name))) for i, name in enumerate(design.names))
-    return {i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash}
+    return {
+        i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash
+    }
 
 
 def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> Engine:
@@ -189,8 +214,9 @@ def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
     while free is not None and (need := int(IN_MEMORY * in_flight(width) * memory)) > free:
         if wanted.batch != "auto":
             raise InputError(
-                f"--batch {width}: {in_flight(width)} runs in flight of about {byte_size(memory)} need {byte_size(need)} "
-                f"of memory together, and {byte_size(free)} are there. Give a smaller number, or off."
+                f"--batch {width}: {in_flight(width)} runs in flight of about {byte_size(memory)} need"
+                f" {byte_size(need)} of memory together, and {byte_size(free)} are there. Give a smaller"
+                " number, or off."
             )
         width //= 2
         if width < 2:
@@ -199,9 +225,25 @@ def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
 
 
 class _Driver:
-    def __init__(self, design: Design, folder: Path, engine: Engine, wanted: Wanted, tell: Tells, statuses: dict[int, Status]) -> None:
-        self.design, self.folder, self.engine, self.wanted, self.tell, self.statuses = design, folder, engine, wanted, tell, statuses
-        self.device = wanted.device.partition(":")[0] if wanted.engine == "local" else wanted.device  # a child sees one GPU
+    def __init__(
+        self,
+        design: Design,
+        folder: Path,
+        engine: Engine,
+        wanted: Wanted,
+        tell: Tells,
+        statuses: dict[int, Status],
+    ) -> None:
+        self.design, self.folder, self.engine, self.wanted, self.tell, self.statuses = (
+            design,
+            folder,
+            engine,
+            wanted,
+            tell,
+            statuses,
+        )
+        # a child sees one GPU
+        self.device = wanted.device.partition(":")[0] if wanted.engine == "local" else wanted.device
         self.given: dict[Future[Status], tuple[int, Task]] = {}
         self.waiting: deque[tuple[int, bool, int]] = deque()  # run, anew, attempt
         self.failed = sum(s["status"] == "failed" for s in statuses.values())
@@ -223,7 +265,10 @@ class _Driver:
                 if asked.received:
                     why = f"stopped by {signal.Signals(asked.received).name}"
                 elif self.failed > limit:
-                    why = f"{self.failed} runs failed, more than --max-failures {self.wanted.most_failures} allows"
+                    why = (
+                        f"{self.failed} runs failed, more than --max-failures {self.wanted.most_failures}"
+                        " allows"
+                    )
             if why:
                 self._halt(why)
         return Outcome(self.statuses, len(self.design) - len(self.statuses), why, asked.received)
@@ -245,7 +290,14 @@ class _Driver:
                 status = future.result()
                 why = status["error"]
             except Exception as error:  # whatever an engine raises when the process of a run ends
-                status, why = None, f"{error}" if isinstance(error, worker_pool.Died) else f"{type(error).__name__}: {error}"
+                status, why = (
+                    None,
+                    (
+                        f"{error}"
+                        if isinstance(error, worker_pool.Died)
+                        else f"{type(error).__name__}: {error}"
+                    ),
+                )
             if status is None or status["status"] == "stopped":
                 if halting:
                     continue
@@ -260,7 +312,11 @@ class _Driver:
     def _keep(self, i: int, status: Status) -> None:
         self.statuses[i] = status
         self.failed += status["status"] == "failed"
-        told = f"{status['wall_time']:.1f} s, {status['steps']} steps" if status["status"] == "finished" else status["error"]
+        told = (
+            f"{status['wall_time']:.1f} s, {status['steps']} steps"
+            if status["status"] == "finished"
+            else status["error"]
+        )
         self._note(f"{self.design.names[i]}  {status['status']}: {told}")
 
     def _record(self, run: Path, status: Status) -> None:
@@ -280,8 +336,9 @@ class _Driver:
     def _lost(self) -> None:
         self._note(f"{self.engine.where} is lost")
         raise RunError(
-            f"{self.engine.where} is lost, with {len(self.design) - len(ended(self.design, self.folder))} of {len(self.design)} runs left. "
-            "What has finished is kept; once it is there again, the same command does the rest."
+            f"{self.engine.where} is lost, with {len(self.design) - len(ended(self.design, self.folder))} of"
+            f" {len(self.design)} runs left. What has finished is kept; once it is there again, the same"
+            " command does the rest."
         )
 
     def _show(self) -> None:
@@ -309,7 +366,9 @@ def _kept(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. What has finished is kept.") from error
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}. What has finished is kept."
+        ) from error
 
 
 class _Asked:

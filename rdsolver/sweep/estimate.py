@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 OBSERVABLES = 16  # of a run in series.h5, about
 FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
-SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8  # on one core, measured at 64 x 64 to 256 x 256
+# on one core, measured at 64 x 64 to 256 x 256
+SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,26 @@ class Cost:
 def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
     from ..config.validation import field_names
 
-    cells, fields, size = problem.grid.cells, len(field_names(config)), 8 if config.solver.precision == "float64" else 4
+    cells, fields, size = (
+        problem.grid.cells,
+        len(field_names(config)),
+        8 if config.solver.precision == "float64" else 4,
+    )
     saved = fields if problem.output.fields is None else len(problem.output.fields)
     file = FILE_OVERHEAD + cells * (size * (saved * len(problem.save) + fields) + 2 * 8)
     seconds = None
     if isinstance(problem, Problem):
-        seconds = SECONDS_A_RUN + expected_solves(problem) * (SECONDS_A_SOLVE + SECONDS_AN_UNKNOWN * cells * fields)
+        seconds = SECONDS_A_RUN + expected_solves(problem) * (
+            SECONDS_A_SOLVE + SECONDS_AN_UNKNOWN * cells * fields
+        )
     return Cost(memory_needed(cells, fields, config.solver.precision), file, seconds)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of what is left of a sweep: memory of its largest run, disk in all with the collected series, seconds on one core (None: not
-    known)."""
+    """Of what is left of a sweep: memory of its largest run, disk in all with the collected series, seconds
+    on one core (None: not known).
+    """
 
     memory: int
     disk: int
@@ -76,7 +84,8 @@ def check_disk(folder: Path, needed: int) -> int:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise InputError(
-            f"{folder}: the runs would take about {byte_size(needed)} of disk, and {byte_size(free)} are free. "
-            "Keep less (keep.fields = false, output.fields, output.stride, a longer time.save), or choose another disk with --out."
+            f"{folder}: the runs would take about {byte_size(needed)} of disk, and {byte_size(free)} are"
+            " free. Keep less (keep.fields = false, output.fields, output.stride, a longer time.save), or"
+            " choose another disk with --out."
         )
     return free

@@ -1,6 +1,8 @@
-"""Where a sweep's runs are computed: children of the driver, the workers of a Dask scheduler, or jobs under Slurm.
+"""Where a sweep's runs are computed: children of the driver, the workers of a Dask scheduler, or jobs under
+Slurm.
 
-Each is a concurrent.futures.Executor, and each worker of Dask computes in children of its own, so a run is the same everywhere.
+Each is a concurrent.futures.Executor, and each worker of Dask computes in children of its own, so a run is
+the same everywhere.
 """
 
 from __future__ import annotations
@@ -25,9 +27,29 @@ from .worker_pool import ChildPool, Seat
 
 CONNECTING = 5  # s
 OURS = ("jobs", "interface", "host", "port")
-SLURM = ("cores", "processes", "memory", "walltime", "queue", "account", "job_cpu", "job_mem", "job_name", "job_extra_directives")
-WORKER = ("worker_extra_args", "job_script_prologue", "python", "local_directory", "log_directory", "death_timeout", "shebang")
-HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else a scheduler's own pages are open to every network
+SLURM = (
+    "cores",
+    "processes",
+    "memory",
+    "walltime",
+    "queue",
+    "account",
+    "job_cpu",
+    "job_mem",
+    "job_name",
+    "job_extra_directives",
+)
+WORKER = (
+    "worker_extra_args",
+    "job_script_prologue",
+    "python",
+    "local_directory",
+    "log_directory",
+    "death_timeout",
+    "shebang",
+)
+# else a scheduler's own pages are open to every network
+HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 UNSEEN = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # of workers likewise
 MOST_AGAIN = 100  # times that a job is submitted again
 ASK = 30.0  # s between two questions to Slurm
@@ -36,8 +58,9 @@ NEEDED = ("jobs", "cores", "memory")
 
 @dataclass(frozen=True)
 class Engine:
-    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave, within 10 s; lacking: what to
-    do where nobody computes."""
+    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave,
+    within 10 s; lacking: what to do where nobody computes.
+    """
 
     where: str
     executor: Executor
@@ -48,7 +71,9 @@ class Engine:
 
 
 def local(seats: Sequence[Seat], sweep: str) -> Engine:
-    """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what follows."""
+    """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what
+    follows.
+    """
     pool, count = ChildPool(seats), sum(seat.places for seat in seats)
     wide = f", {seats[0].width} wide" if seats[0].width else ""
 
@@ -63,25 +88,35 @@ def local(seats: Sequence[Seat], sweep: str) -> Engine:
 
 
 def dask(address: str, sweep: str) -> Engine:
-    """The workers of a scheduler at tcp://host:port or tls://host:port. Raises InputError when it is not reached."""
+    """The workers of a scheduler at tcp://host:port or tls://host:port.
+
+    Raises InputError when it is not reached.
+    """
     distributed = _imported("distributed", f"--engine {address}")
     try:
         client = distributed.Client(address, timeout=CONNECTING)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
-            f"--engine {address}: no Dask scheduler is reached ({error}). Start one with `dask scheduler --host HOST`, workers with "
-            f"`dask worker {address}`, and give its address; of one with TLS that is tls://..."
+            f"--engine {address}: no Dask scheduler is reached ({error}). Start one with `dask scheduler"
+            f" --host HOST`, workers with `dask worker {address}`, and give its address; of one with TLS that"
+            " is tls://..."
         ) from None
     except (TypeError, RuntimeError) as error:
         raise InputError(
-            f"--engine {address}: TLS is not set up for it ({error}). Name certificates in ~/.config/dask/distributed.yaml, and give "
-            'tls:// where it requires encryption (docs/batches.md, "Security").'
+            f"--engine {address}: TLS is not set up for it ({error}). Name certificates in"
+            " ~/.config/dask/distributed.yaml, and give tls:// where it requires encryption"
+            ' (docs/batches.md, "Security").'
         ) from None
-    return _of(client, address, client.close, sweep, f"no worker is there: start some with `dask worker {address}`")
+    return _of(
+        client, address, client.close, sweep, f"no worker is there: start some with `dask worker {address}`"
+    )
 
 
 def slurm(profile: Path, sweep: str) -> Engine:
-    """Slurm jobs, as a profile describes them; they start when Slurm lets them. Raises InputError when it would not take them."""
+    """Slurm jobs, as a profile describes them; they start when Slurm lets them.
+
+    Raises InputError when it would not take them.
+    """
     settings = _profile(profile)
     jobs, cluster = settings["jobs"], _cluster(settings, profile)
     _try(cluster.job_script(), profile)
@@ -90,13 +125,25 @@ def slurm(profile: Path, sweep: str) -> Engine:
     asked, again = time.monotonic(), 0
 
     def keep_up() -> None:
-        """Jobs that came to their wall time, or were cancelled, are submitted again: Dask does not notice when all of one is gone."""
+        """Jobs that came to their wall time, or were cancelled, are submitted again: Dask does not notice
+        when all of one is gone.
+        """
         nonlocal asked, again
         if time.monotonic() - asked < ASK or again >= MOST_AGAIN * jobs:
             return
         asked = time.monotonic()
-        there = subprocess.run(["squeue", "--me", "--noheader", "--format=%A"], capture_output=True, text=True, timeout=60, check=True)
-        gone = [name for name, job in cluster.workers.items() if job.job_id and str(job.job_id) not in there.stdout.split()]
+        there = subprocess.run(
+            ["squeue", "--me", "--noheader", "--format=%A"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        gone = [
+            name
+            for name, job in cluster.workers.items()
+            if job.job_id and str(job.job_id) not in there.stdout.split()
+        ]
         again += len(gone)
         for name in gone:
             cluster.loop.add_callback(cluster.workers.pop, name, None)
@@ -117,7 +164,14 @@ def script(profile: Path) -> str:
         return cluster.job_script()
 
 
-def _of(client: Any, where: str, close: Callable[[], Any], sweep: str, lacking: str, keep_up: Callable[[], Any] = lambda: None) -> Engine:
+def _of(
+    client: Any,
+    where: str,
+    close: Callable[[], Any],
+    sweep: str,
+    lacking: str,
+    keep_up: Callable[[], Any] = lambda: None,
+) -> Engine:
     _quiet()
 
     def width() -> int:
@@ -145,13 +199,16 @@ def _profile(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: {key} {unknown('key', key, allowed)}")
     for key in NEEDED:
         if key not in settings:
-            raise InputError(f"{path}: {key} is missing. Give at least {', '.join(NEEDED)}, and interface or host.")
+            raise InputError(
+                f"{path}: {key} is missing. Give at least {', '.join(NEEDED)}, and interface or host."
+            )
     if not isinstance(settings["jobs"], int) or settings["jobs"] < 1:
         raise InputError(f"{path}: jobs = {settings['jobs']!r} is no number of Slurm jobs. Give 1 or more.")
     if "interface" not in settings and "host" not in settings:
         raise InputError(
-            f"{path}: neither interface nor host is given, and the nodes must reach this machine. Give the network that they share, "
-            'for example interface = "ib0"; nothing else is bound (docs/batches.md says how to use TLS).'
+            f"{path}: neither interface nor host is given, and the nodes must reach this machine. Give the"
+            ' network that they share, for example interface = "ib0"; nothing else is bound (docs/batches.md'
+            " says how to use TLS)."
         )
     return settings
 
@@ -161,16 +218,22 @@ def _cluster(settings: dict[str, Any], profile: Path) -> Any:
     _quiet()
     if importlib.import_module("dask").config.get("distributed.comm.require-encryption", None):
         raise InputError(
-            f"{profile}: your settings of Dask require encryption, and jobs under Slurm are started without. Start a scheduler and workers "
-            'with TLS by hand, and give --engine tls://HOST:PORT (docs/batches.md, "Security").'
+            f"{profile}: your settings of Dask require encryption, and jobs under Slurm are started without."
+            " Start a scheduler and workers with TLS by hand, and give --engine tls://HOST:PORT"
+            ' (docs/batches.md, "Security").'
         )
     scheduler = {k: settings[k] for k in ("host", "interface", "port") if k in settings} | HTTP
-    rest = {"processes": settings["cores"]} | {k: v for k, v in settings.items() if k not in ("jobs", "host", "port")}
+    rest = {"processes": settings["cores"]} | {
+        k: v for k, v in settings.items() if k not in ("jobs", "host", "port")
+    }
     rest["worker_extra_args"] = [*UNSEEN, *rest.get("worker_extra_args", [])]
     try:
         return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}. docs/batches.md shows a profile.") from None
+        raise InputError(
+            f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}. docs/batches.md shows a"
+            " profile."
+        ) from None
 
 
 def _try(script: str, profile: Path) -> None:
@@ -179,7 +242,9 @@ def _try(script: str, profile: Path) -> None:
         file.write(script)
         file.flush()
         try:
-            asked = subprocess.run(["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60)
+            asked = subprocess.run(
+                ["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60
+            )
             why = " ".join(asked.stderr.split()) if asked.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as error:
             why = f"sbatch cannot be called here ({error})"
@@ -197,4 +262,6 @@ def _imported(module: str, asked: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise InputError(f"{asked} needs {module.replace('_', '-')}, which is not installed. {install('cluster')}.") from None
+        raise InputError(
+            f"{asked} needs {module.replace('_', '-')}, which is not installed. {install('cluster')}."
+        ) from None

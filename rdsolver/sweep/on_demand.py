@@ -1,7 +1,9 @@
-"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by children like those of a sweep, each once.
+"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by children like
+those of a sweep, each once.
 
-The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of the config with its defaults,
-and of rdsolver's version and commit. What has finished there is not computed again, and what was interrupted goes on.
+The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of
+the config with its defaults, and of rdsolver's version and commit. What has finished there is not computed
+again, and what was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ RETRIES = 2  # of a run whose process died
 MOST = 1 << 20  # children; as many as there are cores
 
 Compute = Callable[[dict[str, Any]], Path]
-"""The run.h5 of a config's tables, once it has finished. Raises RunError when it fails. Called from many threads, it computes at once."""
+"""The run.h5 of a config's tables, once it has finished. Raises RunError when it fails.
+
+Called from many threads, it computes at once.
+"""
 
 
 @contextmanager
@@ -40,7 +45,9 @@ def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Ite
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out.") from None
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out."
+        ) from None
     with disk.driving(folder, PATIENCE) as lock:
         seats = worker_pool.seats(jobs, device, 1, MOST, (lock,))
         with closing(executors.local(seats, str(folder.absolute()))) as engine:
@@ -73,7 +80,14 @@ class _Asked:
     def _computed(self, tables: dict[str, Any], row: str, shape: str) -> Path:
         run = run_folder(self.folder, row[:16])
         before = disk.status_of(run)
-        about = {"folder": str(run), "tables": tables, "source": run.name, "python": False, "hash": row, "row": row}
+        about = {
+            "folder": str(run),
+            "tables": tables,
+            "source": run.name,
+            "python": False,
+            "hash": row,
+            "row": row,
+        }
         more = {"group": shape, "anew": before.get("status") == "failed"}
         status = self._performed(about | more | {"device": self.device, "attempt": 1})
         if status["status"] != "finished":

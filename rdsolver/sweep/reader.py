@@ -1,4 +1,6 @@
-"""Read a sweep: `open_sweep(DIR)` is a mapping from the names of its runs to the runs, with all of them in one table and one dataset."""
+"""Read a sweep: `open_sweep(DIR)` is a mapping from the names of its runs to the runs, with all of them in
+one table and one dataset.
+"""
 
 from __future__ import annotations
 
@@ -54,31 +56,45 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read_design(folder: Path) -> dict[str, Any]:
-    """What the sweep consists of, as Design.as_json gives it. Raises InputError when the folder is no sweep, or it is damaged."""
+    """What the sweep consists of, as Design.as_json gives it.
+
+    Raises InputError when the folder is no sweep, or it is damaged.
+    """
     path = folder / DESIGN
     expect(folder, "sweep")
     if not is_sweep(folder):
-        raise InputError(f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep` wrote to.")
+        raise InputError(
+            f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep`"
+            " wrote to."
+        )
     try:
         design = json.loads(path.read_text(encoding="utf-8"))
         if design["schema"] > SCHEMA:
             raise InputError(f"{path} was written by a newer rdsolver. Upgrade rdsolver to read it.")
         columns, rows, names = design["columns"], design["rows"], design["names"]
-        whole = design.keys() >= KEYS and len(rows) == len(names) and all(len(row) == len(columns) for row in rows)
+        whole = (
+            design.keys() >= KEYS
+            and len(rows) == len(names)
+            and all(len(row) == len(columns) for row in rows)
+        )
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, TypeError, KeyError):
         whole, design = False, {}
     if not whole:
-        raise InputError(f"{path} is damaged, or no design of a sweep. Run the sweep again into another folder with --out.")
+        raise InputError(
+            f"{path} is damaged, or no design of a sweep. Run the sweep again into another folder with --out."
+        )
     return design
 
 
 class Sweep(Mapping[str, Run]):
-    """A sweep that was collected; a mapping from names to runs, which are opened when asked for: sweep["012"], or sweep[12].
+    """A sweep that was collected; a mapping from names to runs, which are opened when asked for:
+    sweep["012"], or sweep[12].
 
     table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end, .min, .max, .mean and when the
-              extremes were (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured array
+              extremes were (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured
+              array
     series    an xarray Dataset (run, time), NaN where a run has no value
     columns   the table as name -> array; units, labels: of its columns and of the observables
     design    what it consists of, as sweep.json has it; counts: status -> how many runs
@@ -91,22 +107,43 @@ class Sweep(Mapping[str, Run]):
         self.title: str = self.design.get("title", "")
         for name in (SUMMARY, SERIES):
             if not (folder / name).is_file():
-                raise InputError(f"{folder} was not collected yet: there is no {name}. Write it with: rdsolver sweep collect {folder}")
+                raise InputError(
+                    f"{folder} was not collected yet: there is no {name}. Write it with: rdsolver sweep"
+                    f" collect {folder}"
+                )
         self.columns = _table(folder / SUMMARY)
         if self.columns["name"].tolist() != list(self.names):
-            raise InputError(f"{folder / SUMMARY} holds other runs than {DESIGN}. Write it anew with: rdsolver sweep collect {folder}")
+            raise InputError(
+                f"{folder / SUMMARY} holds other runs than {DESIGN}. Write it anew with: rdsolver sweep"
+                f" collect {folder}"
+            )
         try:
             with h5py.File(folder / SERIES, "r", locking=False) as file:
-                said = {name: dict[str, Any](node.attrs) for name, node in file.items() if isinstance(node, h5py.Dataset)}
-                self.observables = tuple(name for name, node in file.items() if isinstance(node, h5py.Dataset) and node.ndim == 2)
+                said = {
+                    name: dict[str, Any](node.attrs)
+                    for name, node in file.items()
+                    if isinstance(node, h5py.Dataset)
+                }
+                self.observables = tuple(
+                    name for name, node in file.items() if isinstance(node, h5py.Dataset) and node.ndim == 2
+                )
         except OSError as error:
-            raise InputError(f"{folder / SERIES} cannot be read: {error}. Write it anew with: rdsolver sweep collect {folder}") from None
-        self.units = {name: layout.as_text(about.get(READABLE, about["units"])) for name, about in said.items() if "units" in about}
+            raise InputError(
+                f"{folder / SERIES} cannot be read: {error}. Write it anew with: rdsolver sweep collect"
+                f" {folder}"
+            ) from None
+        self.units = {
+            name: layout.as_text(about.get(READABLE, about["units"]))
+            for name, about in said.items()
+            if "units" in about
+        }
         self.labels = {name: layout.as_text(about["long_name"]) for name, about in said.items()}
 
     def __getitem__(self, key: str | int) -> Run:
         if isinstance(key, str) and key not in self.names:
-            raise KeyError(f"{key}; this sweep has {', '.join(self.names[:5])}{' ...' if len(self.names) > 5 else ''}")
+            raise KeyError(
+                f"{key}; this sweep has {', '.join(self.names[:5])}{' ...' if len(self.names) > 5 else ''}"
+            )
         name = key if isinstance(key, str) else self.names[key]
         return open_run(run_folder(self.folder, name) / RUN, live=True)
 
@@ -129,7 +166,9 @@ class Sweep(Mapping[str, Run]):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """What was varied on purpose: not the number of a replicate, nor the seeds drawn for it, nor what is the same in all runs."""
+        """What was varied on purpose: not the number of a replicate, nor the seeds drawn for it, nor what is
+        the same in all runs.
+        """
         columns = list(self.design["columns"])
         wanted = columns[: columns.index("replicate")] if "replicate" in columns else columns
         return tuple(c for c in wanted if len(np.unique(self.columns[c])) > 1)
@@ -144,7 +183,10 @@ class Sweep(Mapping[str, Run]):
         try:
             import pandas
         except ImportError:
-            return np.rec.fromarrays(list(self.columns.values()), dtype=[(name, values.dtype) for name, values in self.columns.items()])
+            return np.rec.fromarrays(
+                list(self.columns.values()),
+                dtype=[(name, values.dtype) for name, values in self.columns.items()],
+            )
         return pandas.DataFrame(self.columns)
 
     @cached_property
@@ -153,7 +195,9 @@ class Sweep(Mapping[str, Run]):
             import h5netcdf  # noqa: F401
             import xarray
         except ImportError as error:
-            raise InputError(f"sweep.series needs {error.name}, which is not installed. {install('analysis')}.") from error
+            raise InputError(
+                f"sweep.series needs {error.name}, which is not installed. {install('analysis')}."
+            ) from error
         return xarray.open_dataset(self.folder / SERIES, engine="h5netcdf")
 
     def curves(self, name: str) -> np.ndarray:
@@ -167,9 +211,14 @@ def _table(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             head, *rows = csv.reader(stream)
-        return {name: _values(name, list(cells)) for name, cells in zip(head, zip(*rows, strict=True), strict=True)}
+        return {
+            name: _values(name, list(cells))
+            for name, cells in zip(head, zip(*rows, strict=True), strict=True)
+        }
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}. Write it anew with: rdsolver sweep collect {path.parent}") from None
+        raise InputError(
+            f"{path} cannot be read: {error}. Write it anew with: rdsolver sweep collect {path.parent}"
+        ) from None
 
 
 def _values(name: str, cells: list[str]) -> np.ndarray:

@@ -26,7 +26,9 @@ class Between(Table):
     """Where a sampled value lies."""
 
     between: list[Any] = Field(min_length=2, max_length=2)
-    """Lowest and highest, of one dimension, for example ["0.03 nM", "10 nM"]; samples are in the unit of the first."""
+    """Lowest and highest, of one dimension, for example ["0.03 nM", "10 nM"]; samples are in the unit of the
+    first.
+    """
     scale: Literal["linear", "log", "integer"] = "linear"
     """How the samples are spread; integer: whole numbers, both ends included."""
 
@@ -37,11 +39,26 @@ class Between(Table):
             yield "between", str(error)
             return
         if not low < high:
-            yield "between", f"= {shown(self.between)} is not in order. Give the lower bound first, then a higher one."
+            yield (
+                "between",
+                f"= {shown(self.between)} is not in order. Give the lower bound first, then a higher one.",
+            )
         elif self.scale == "log" and low <= 0:
-            yield "between", f'= {shown(self.between)} does not lie above 0, and the scale is log. Move it, or give scale = "linear".'
+            yield (
+                "between",
+                (
+                    f"= {shown(self.between)} does not lie above 0, and the scale is log. Move it, or give"
+                    ' scale = "linear".'
+                ),
+            )
         elif self.scale == "integer" and (unit or low % 1 or high % 1):
-            yield "between", f"= {shown(self.between)} are no whole numbers, and the scale is integer. Give 1 and 9, or another scale."
+            yield (
+                "between",
+                (
+                    f"= {shown(self.between)} are no whole numbers, and the scale is integer. Give 1 and 9,"
+                    " or another scale."
+                ),
+            )
 
     def bounds(self) -> tuple[float, float, str]:
         """(lowest, highest, unit of both). Raises ValueError for what is no number, or of two dimensions."""
@@ -69,7 +86,9 @@ class Sample(Table):
     table: str | None = None
     """Instead of points: a CSV file, a column a key, a row a run."""
     keys: dict[str, Between] = Field(default_factory=dict)
-    """Every other key is one of the run, for example "dose.0.amount" = { between = ["1 mg/kg", "10 mg/kg"], scale = "log" }."""
+    """Every other key is one of the run, for example "dose.0.amount" = { between = ["1 mg/kg", "10 mg/kg"],
+    scale = "log" }.
+    """
 
     def faults(self) -> Iterator[Fault]:
         if self.table is not None and (self.keys or self.n is not None):
@@ -77,10 +96,19 @@ class Sample(Table):
         elif self.table is None and self.n is None:
             yield "n", "is missing: say how many samples there are, for example n = 256."
         elif self.table is None and not self.keys:
-            yield "", 'names no key to vary. Add one: "dose.0.amount" = { between = ["1 mg/kg", "10 mg/kg"] }.'
+            yield (
+                "",
+                'names no key to vary. Add one: "dose.0.amount" = { between = ["1 mg/kg", "10 mg/kg"] }.',
+            )
         elif self.method == "sobol" and self.n and self.n & (self.n - 1):
             less = 1 << self.n.bit_length() - 1
-            yield "n", f"= {self.n} is no power of 2, and Sobol points are balanced only then. Give {less} or {2 * less}."
+            yield (
+                "n",
+                (
+                    f"= {self.n} is no power of 2, and Sobol points are balanced only then. Give {less} or"
+                    f" {2 * less}."
+                ),
+            )
 
 
 class Keep(Table):
@@ -113,7 +141,9 @@ class SweepFile(Table):
     base: str
     """The config that the runs share; what varies is set in it."""
     replicates: Annotated[int, Field(ge=1, le=MOST_RUNS)] = 1
-    """How often each combination is run, each time with other seeds: those of replicate 2 are the same in every combination."""
+    """How often each combination is run, each time with other seeds: those of replicate 2 are the same in
+    every combination.
+    """
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Of the samples and of the seeds of replicates."""
     grid: dict[str, list[Any]] = Field(default_factory=dict)
@@ -131,11 +161,17 @@ class SweepFile(Table):
                 if not values:
                     yield f"{table}.{key}", "= [] names no value. Give at least one, or leave the key out."
                 elif any(isinstance(v, dict) for v in values):
-                    yield f"{table}.{key}", "holds a table. Vary the keys in it one by one, with the dots in their names."
+                    yield (
+                        f"{table}.{key}",
+                        "holds a table. Vary the keys in it one by one, with the dots in their names.",
+                    )
         lengths = {key: len(values) for key, values in self.together.items()}
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{key} {n}" for key, n in lengths.items())
-            yield "together", f"holds lists of different lengths ({told}), and they move together. Make them equally long."
+            yield (
+                "together",
+                f"holds lists of different lengths ({told}), and they move together. Make them equally long.",
+            )
         tables: dict[str, dict[str, Any]] = {
             "grid": self.grid,
             "together": self.together,
@@ -169,18 +205,27 @@ def read(path: Path) -> SweepFile:
             raw[table] = dict(_flat(raw[table], bool))
     if isinstance(sample := raw.get("sample"), dict):
         own = {k: sample.pop(k) for k in ("method", "n", "table") if k in sample}
-        raw["sample"] = own | {"keys": dict(_flat(sample, lambda table: all(isinstance(v, dict) for v in table.values())))}
+        raw["sample"] = own | {
+            "keys": dict(_flat(sample, lambda table: all(isinstance(v, dict) for v in table.values())))
+        }
     try:
         file = SweepFile.model_validate(raw)
     except ValidationError as error:
-        found = [[s.replace("sample.keys.", "sample.") for s in fault] for fault in messages.faults(error.errors(), _keys_at)]
+        found = [
+            [s.replace("sample.keys.", "sample.") for s in fault]
+            for fault in messages.faults(error.errors(), _keys_at)
+        ]
         raise InputError(messages.message(str(path), ((key, text) for key, text in found), ())) from None
     file.keep._bare = tuple(bare_in(file.keep, raw.get("keep", {})))
     return file
 
 
-def _flat(tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = "") -> Iterator[tuple[str, Any]]:
-    """By dotted key, also where the dots stand outside quotes and TOML makes tables of them. goes_on: whether a table is such a one."""
+def _flat(
+    tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """By dotted key, also where the dots stand outside quotes and TOML makes tables of them. goes_on: whether
+    a table is such a one.
+    """
     for key, value in tables.items():
         if isinstance(value, dict) and value and goes_on(value):
             yield from _flat(value, goes_on, f"{before}{key}.")
@@ -191,4 +236,8 @@ def _flat(tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], bef
 def _keys_at(loc: tuple[Any, ...]) -> dict[str, str]:
     tables: dict[tuple[Any, ...], type[Table]] = {(): SweepFile, ("sample",): Sample, ("keep",): Keep}
     table = tables.get(loc, Between if loc[:2] == ("sample", "keys") and len(loc) == 3 else None)
-    return {name: f.description or "" for name, f in table.model_fields.items() if name != "keys"} if table else {}
+    return (
+        {name: f.description or "" for name, f in table.model_fields.items() if name != "keys"}
+        if table
+        else {}
+    )

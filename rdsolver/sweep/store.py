@@ -1,4 +1,5 @@
-"""A sweep on the disk, which is what is believed: DIR/design.csv and sweep.json, and of every run runs/<name>/.
+"""A sweep on the disk, which is what is believed: DIR/design.csv and sweep.json, and of every run
+runs/<name>/.
 
 A run is finished when its status.json says so: that file is replaced in one stroke, and last.
 """
@@ -24,8 +25,9 @@ TABLE, LOCK, LOG = "design.csv", "sweep.lock", "sweep.log"
 PAUSE = 0.1  # s between two looks at a lock
 
 Status = dict[str, Any]
-"""Of a run: status (finished, failed or stopped), error, exit_status, wall_time (s), steps, rejected, stage_solves, attempts, hash (of the
-design), row (hash of what the run was made from)."""
+"""Of a run: status (finished, failed or stopped), error, exit_status, wall_time (s), steps, rejected,
+stage_solves, attempts, hash (of the design), row (hash of what the run was made from).
+"""
 
 
 def put(path: Path, text: str) -> None:
@@ -53,18 +55,23 @@ def begin(folder: Path, design: Design) -> None:
         there = read_design(folder)
         if there["hash"] != design.hash:
             raise InputError(
-                f"{folder} holds another sweep than {design.source} describes (its hash begins with {there['hash'][:12]}, not with "
-                f"{design.hash[:12]}): what varies, the base or what is kept differs. Choose another folder with --out."
+                f"{folder} holds another sweep than {design.source} describes (its hash begins with"
+                f" {there['hash'][:12]}, not with {design.hash[:12]}): what varies, the base or what is kept"
+                " differs. Choose another folder with --out."
             )
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any((folder / name).exists() for name in ("runs", RUN)):
-            raise InputError(f"{folder} holds runs already, and no {DESIGN}. Choose another folder with --out.")
+            raise InputError(
+                f"{folder} holds runs already, and no {DESIGN}. Choose another folder with --out."
+            )
         put(folder / TABLE, _as_csv(design))
         put(folder / DESIGN, json.dumps(design.as_json() | {"hash": design.hash}, ensure_ascii=False))
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out.") from None
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out."
+        ) from None
 
 
 def design_of(folder: Path, python: bool = False) -> Design:
@@ -77,13 +84,16 @@ def _as_csv(design: Design) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["name", *design.columns])
     for name, row in zip(design.names, design.rows, strict=True):
-        table.writerow([name, *(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in row.values())])
+        table.writerow(
+            [name, *(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in row.values())]
+        )
     return text.getvalue()
 
 
 @contextmanager
 def driving(folder: Path, patience: float) -> Iterator[int]:
-    """Holds the lock of a sweep, whose descriptor children inherit, so that it is free once the last of them has left.
+    """Holds the lock of a sweep, whose descriptor children inherit, so that it is free once the last of them
+    has left.
 
     patience: s to wait for those of a driver that was killed. Raises InputError when another one is at work.
     """
@@ -91,12 +101,15 @@ def driving(folder: Path, patience: float) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another folder with --out.") from None
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}. Choose another folder with --out."
+        ) from None
     try:
         late = time.monotonic() + patience
         if not _taken(descriptor, lambda: time.monotonic() > late):
             raise InputError(
-                f"{folder}: a sweep is at work here ({at_work(folder)}). Let it end, or stop it; `rdsolver sweep status` tells."
+                f"{folder}: a sweep is at work here ({at_work(folder)}). Let it end, or stop it; `rdsolver"
+                " sweep status` tells."
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.uname().nodename}, process {os.getpid()}".encode(), 0)

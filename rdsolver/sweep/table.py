@@ -1,7 +1,7 @@
 """The table of a sweep: a CSV file whose first line names keys, each further line a run.
 
-Spreadsheets separate cells by semicolons where a comma is the decimal sign. Such a file is read as it is meant, or refused: no number in
-it is read as another one.
+Spreadsheets separate cells by semicolons where a comma is the decimal sign. Such a file is read as it is
+meant, or refused: no number in it is read as another one.
 """
 
 from __future__ import annotations
@@ -21,19 +21,23 @@ from .spec import LABELS, clash
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s,.;].*)?)")  # 0,5 or 0,5 mg/kg
-THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}(?![\deE]).*")  # 1,250 is written so in English for another number
+# 1,250 is written so in English for another number
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}(?![\deE]).*")
 POINT = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s,.;].*)?")
 
 
 def rows(path: Path, name: str, taken: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """The runs of a table, each value as after --set; path: of the sweep. taken: keys that are varied elsewhere, and where.
+    """The runs of a table, each value as after --set; path: of the sweep. taken: keys that are varied
+    elsewhere, and where.
 
     Raises InputError for a file that cannot be read, or not in one way only.
     """
     where = f'{path}: sample.table = "{name}"'
     separator, lines = _lines(path.parent / at_home(name), where)
     if len(lines) < 2:
-        raise InputError(f"{where} holds no run. Its first line names the keys, and each further line is a run.")
+        raise InputError(
+            f"{where} holds no run. Its first line names the keys, and each further line is a run."
+        )
     keys = lines[0]
     seen = dict(taken)
     for i, key in enumerate(keys, 1):
@@ -54,11 +58,18 @@ def rows(path: Path, name: str, taken: Mapping[str, str]) -> Iterator[dict[str, 
         numeric = {key: column for key, column, text in zip(keys, columns, free, strict=True) if not text}
         _check_decimals(where, numeric)
         columns = [
-            column if text else [DECIMAL.sub(r"\1.\2", cell) if DECIMAL.fullmatch(cell) else cell for cell in column]
+            (
+                column
+                if text
+                else [DECIMAL.sub(r"\1.\2", cell) if DECIMAL.fullmatch(cell) else cell for cell in column]
+            )
             for column, text in zip(columns, free, strict=True)
         ]
     for line in zip(*columns, strict=True):
-        yield {key: cell if key in LABELS else toml.value_of(cell, text) for key, cell, text in zip(keys, line, free, strict=True)}
+        yield {
+            key: cell if key in LABELS else toml.value_of(cell, text)
+            for key, cell, text in zip(keys, line, free, strict=True)
+        }
 
 
 def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
@@ -66,9 +77,13 @@ def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{where} is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8.") from None
+        raise InputError(
+            f"{where} is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8."
+        ) from None
     except OSError as error:
-        raise InputError(f"{where} cannot be read: {error.strerror or error}. It counts from the folder of the sweep.") from None
+        raise InputError(
+            f"{where} cannot be read: {error.strerror or error}. It counts from the folder of the sweep."
+        ) from None
     head, _, rest = text.lstrip("\n").partition("\n")
     if said := re.fullmatch(r"sep=([,;\t])", head.strip(" ")):  # a spreadsheet's own word for it
         separator, text = said[1], rest
@@ -76,12 +91,19 @@ def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
         there = [s for s in SEPARATORS if s in head]
         if len(there) > 1:
             both = " and ".join(SEPARATORS[s] for s in there)
-            raise InputError(f"{where}: its first line, which names the keys, holds {both}. Separate cells by one of them.")
+            raise InputError(
+                f"{where}: its first line, which names the keys, holds {both}. Separate cells by one of them."
+            )
         separator = there[0] if there else ","
     try:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(StringIO(text, newline=""), delimiter=separator)]
+        lines = [
+            [cell.strip() for cell in line]
+            for line in csv.reader(StringIO(text, newline=""), delimiter=separator)
+        ]
     except csv.Error as error:
-        raise InputError(f"{where} cannot be read: {error}. Put quotes around cells that hold {SEPARATORS[separator]}.") from None
+        raise InputError(
+            f"{where} cannot be read: {error}. Put quotes around cells that hold {SEPARATORS[separator]}."
+        ) from None
     return separator, [line for line in lines if any(line)]
 
 
@@ -90,15 +112,20 @@ def _check_decimals(where: str, columns: Mapping[str, Sequence[str]]) -> None:
     cells = [cell for column in columns.values() for cell in column]
     comma, point = (next(filter(kind.fullmatch, cells), None) for kind in (DECIMAL, POINT))
     if comma and point:
-        raise InputError(f"{where} holds {comma!r} with a decimal comma and {point!r} with a point. Write all decimals with a point.")
+        raise InputError(
+            f"{where} holds {comma!r} with a decimal comma and {point!r} with a point. Write all decimals"
+            " with a point."
+        )
     for key, column in columns.items():
         decimals = [cell for cell in column if DECIMAL.fullmatch(cell)]
         if decimals and all(map(THOUSANDS.fullmatch, decimals)):
             raise InputError(
-                f"{where}: {decimals[0]!r} in the column {key} may have a decimal comma, or one of thousands. "
-                "Write decimals with a point, and thousands without a comma."
+                f"{where}: {decimals[0]!r} in the column {key} may have a decimal comma, or one of thousands."
+                " Write decimals with a point, and thousands without a comma."
             )
-        if tight := next((c for c in column if c.startswith("[") and re.search(r"\d,\d", toml.QUOTED.sub("", c))), None):
+        if tight := next(
+            (c for c in column if c.startswith("[") and re.search(r"\d,\d", toml.QUOTED.sub("", c))), None
+        ):
             raise InputError(
                 f"{where}: {tight!r} in the column {key} may have decimal commas, or commas between numbers. "
                 "Write decimals with a point, and a space after the commas of a list."

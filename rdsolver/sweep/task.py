@@ -1,4 +1,6 @@
-"""The unit of work of a sweep: one run in its folder, from a task in JSON to a status in JSON, wherever it is performed."""
+"""The unit of work of a sweep: one run in its folder, from a task in JSON to a status in JSON, wherever it is
+performed.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,33 @@ if TYPE_CHECKING:
     from .design import Design
 
 Task = dict[str, Any]
-"""folder (of the run), tables (its config), source (what a message calls it), hash, row, group, device, python, anew, attempt."""
+"""folder (of the run), tables (its config), source (what a message calls it), hash, row, group, device,
+python, anew, attempt.
+"""
 
 CHECKPOINT = 300.0  # s between two checkpoints of a run
 
 
-def task_of(design: Design, index: int, folder: Path, device: str, anew: bool = False, attempt: int = 1) -> Task:
+def task_of(
+    design: Design, index: int, folder: Path, device: str, anew: bool = False, attempt: int = 1
+) -> Task:
     """Of a run of a design. anew: whatever is there; attempt: how often it is begun by this driver."""
     tables, told = design.tables(index), design.told(index)
-    about = {"hash": design.hash, "row": row_of(tables), "group": design.groups[index] if design.groups else 0, "device": device}
+    about = {
+        "hash": design.hash,
+        "row": row_of(tables),
+        "group": design.groups[index] if design.groups else 0,
+        "device": device,
+    }
     place = str(run_folder(folder.absolute(), design.names[index]))
-    return {"folder": place, "tables": tables, "source": told, "python": design.python, "anew": anew, "attempt": attempt} | about
+    return {
+        "folder": place,
+        "tables": tables,
+        "source": told,
+        "python": design.python,
+        "anew": anew,
+        "attempt": attempt,
+    } | about
 
 
 def row_of(tables: dict[str, Any]) -> str:
@@ -41,15 +59,17 @@ def row_of(tables: dict[str, Any]) -> str:
 
 
 def steps_alone(task: Task) -> bool:
-    """Whether a run joins no company: a model of one's own is executed anew for every run, and so is another one in each."""
+    """Whether a run joins no company: a model of one's own is executed anew for every run, and so is another
+    one in each.
+    """
     return bool(task["tables"].get("model", {}).get("from"))
 
 
 def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:
     """Begin a run, or go on with it; one that is finished is left as it is.
 
-    stop: who may ask it to stop, with its last state kept (None: SIGTERM and SIGINT, in the main thread). Raises OSError when its folder
-    cannot be written.
+    stop: who may ask it to stop, with its last state kept (None: SIGTERM and SIGINT, in the main thread).
+    Raises OSError when its folder cannot be written.
     """
     run = Path(task["folder"])
     run.mkdir(parents=True, exist_ok=True)
@@ -91,7 +111,9 @@ def _computed(task: Task, run: Path, stop: Stop, reporters: tuple[Reporter, ...]
             more = {"reporter": tell, "device": task["device"], "checkpoint": CHECKPOINT, "stop": stop}
             with carry_on(config.problem(), run, exists, force=True, **more) as result:
                 figures = {k: result.summary[k] for k in ("steps", "rejected", "stage_solves")}
-                ended = _ended(task, result.status, result.message, 0 if result.status == "finished" else stop.status)
+                ended = _ended(
+                    task, result.status, result.message, 0 if result.status == "finished" else stop.status
+                )
                 return ended | {"wall_time": result.provenance["wall_time"]} | figures
         except RdsolverError as error:
             why, exit_status = str(error), error.exit_status
@@ -109,7 +131,10 @@ def _ended(task: Task, status: str, error: str, exit_status: int) -> Status:
 
 
 def _to_go_on_with(path: Path) -> bool:
-    """Whether a run file can be gone on with: its end, or a checkpoint, is there. Else the run begins again, with the same bits."""
+    """Whether a run file can be gone on with: its end, or a checkpoint, is there.
+
+    Else the run begins again, with the same bits.
+    """
     from ..errors import InputError
     from ..output.reader import open_run
     from ..runs.checkpoint import files

@@ -1,4 +1,5 @@
-"""A child process of a sweep: takes tasks as lines of JSON from its input, answers each through a pipe of its own, and stays warm.
+"""A child process of a sweep: takes tasks as lines of JSON from its input, answers each through a pipe of its
+own, and stays warm.
 
 python -m rdsolver.sweep.worker PIPE WIDTH [CORES]
 
@@ -44,7 +45,8 @@ def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
     while status != "stopped":
         task = json.loads(tasks.get())
         run = Path(task["folder"])
-        sys.argv = ["rdsolver", "sweep", "one", str(run.parent.parent), run.name]  # what the run notes as its command
+        # what the run notes as its command
+        sys.argv = ["rdsolver", "sweep", "one", str(run.parent.parent), run.name]
         _speak_into(run)
         said = perform(task)
         status = said["status"]
@@ -103,7 +105,9 @@ def _answer(answers: BinaryIO, task: Task, status: Status) -> None:
 
 
 def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
-    """Until the parent closes the pipe, or is no more: then a run under way is stopped as by SIGTERM, and without one the process ends."""
+    """Until the parent closes the pipe, or is no more: then a run under way is stopped as by SIGTERM, and
+    without one the process ends.
+    """
     rest = b""
     while data := os.read(0, 1 << 16):
         *lines, rest = (rest + data).split(b"\n")
@@ -113,7 +117,9 @@ def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
 
 
 def _speak_into(run: Path) -> None:
-    """What libraries print goes into the log of the run (of those that step together, into that of the last one begun)."""
+    """What libraries print goes into the log of the run (of those that step together, into that of the last
+    one begun).
+    """
     run.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(run / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)

@@ -1,7 +1,7 @@
 """Runs in child processes: a pool of threads, each of which owns one child that takes runs one after another.
 
-A child is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its parent, also where that was
-killed: it watches the pipe that its tasks come through.
+A child is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its
+parent, also where that was killed: it watches the pipe that its tasks come through.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Died(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Seat:
-    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it inherits.
+    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it
+    inherits.
 
     width: of the program that its runs step together in (0: each on its own)
     """
@@ -54,7 +55,14 @@ class Child:
 
     def __init__(self, seat: Seat) -> None:
         answers, theirs = os.pipe()
-        words = [sys.executable, "-m", "rdsolver.sweep.worker", str(theirs), str(seat.width), ",".join(map(str, seat.cores))]
+        words = [
+            sys.executable,
+            "-m",
+            "rdsolver.sweep.worker",
+            str(theirs),
+            str(seat.width),
+            ",".join(map(str, seat.cores)),
+        ]
         self.process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -111,7 +119,8 @@ class Child:
 class ChildPool(Executor):
     """An Executor for `in_child`, one thread for each place of a seat.
 
-    A thread prefers runs of the group that it had, then of one that no other has, so that a program is compiled in few children.
+    A thread prefers runs of the group that it had, then of one that no other has, so that a program is
+    compiled in few children.
     """
 
     def __init__(self, seats: Sequence[Seat]) -> None:
@@ -159,7 +168,10 @@ class ChildPool(Executor):
             if not self._waiting:
                 return None
             mine, of_others = self._groups.get(seat), {g for s, g in self._groups.items() if s is not seat}
-            ranks = ((task["group"] != mine, task["group"] in of_others, k) for k, (_, _, task) in enumerate(self._waiting))
+            ranks = (
+                (task["group"] != mine, task["group"] in of_others, k)
+                for k, (_, _, task) in enumerate(self._waiting)
+            )
             taken = self._waiting.pop(min(ranks)[2])
             self._groups[seat] = taken[2]["group"]
             return taken
@@ -187,9 +199,13 @@ def in_child(task: Task) -> dict[str, Any]:
 
 
 def stop(sweep: str, patience: float = 10.0) -> None:
-    """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is killed."""
+    """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is
+    killed.
+    """
     late = time.monotonic() + patience
-    while busy := [child for child in list(_all.values()) if child.sweep == sweep and child.process.poll() is None]:
+    while busy := [
+        child for child in list(_all.values()) if child.sweep == sweep and child.process.poll() is None
+    ]:
         for child in busy:
             if time.monotonic() > late:
                 child.process.kill()
@@ -209,40 +225,64 @@ def close() -> None:
 
 
 def _ending(code: int) -> str:
-    return f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with exit status {code}"
+    return (
+        f"its process was killed by {signal.Signals(-code).name}"
+        if code < 0
+        else f"its process ended with exit status {code}"
+    )
 
 
-# --- where ------------------------------------------------------------------------------------------------------------
+# --- where --------------------------------------------------------------------------------------------------
 
 
-def seats(jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0) -> list[Seat]:
-    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this; width: of runs that step together.
+def seats(
+    jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0
+) -> list[Seat]:
+    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this; width: of
+    runs that step together.
 
     Raises InputError for a device that is not there.
     """
     if parted(device)[0] == "gpu":
         share = f"{SHARED / per_gpu:.3f}"
-        memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
+        memory = (
+            {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
+        )
         chosen = chosen_gpus(device)
-        places = [Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width) for _ in range(per_gpu) for gpu in chosen]
+        places = [
+            Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width)
+            for _ in range(per_gpu)
+            for gpu in chosen
+        ]
         return places[: max(1, min(jobs or len(places), most))]
     cores = available_cores()
     count = max(1, min(jobs or (1 if width else len(cores)), most))
-    return [Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits, width) for i in range(count)]
+    return [
+        Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits, width) for i in range(count)
+    ]
 
 
 def available_cores() -> list[int]:
     """Those that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
 
 
 def chosen_gpus(device: str) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls those that "gpu" or "gpu:1" means. Raises InputError where there is none."""
+    """What CUDA_VISIBLE_DEVICES calls those that "gpu" or "gpu:1" means.
+
+    Raises InputError where there is none.
+    """
     _, number = parted(device)
     found = gpus()
     chosen = found if number is None else found[number : number + 1]
     if not chosen:
-        raise InputError(f"--device {device}: no such GPU is found ({len(found)} seen by nvidia-smi). Use --device cpu.")
+        raise InputError(
+            f"--device {device}: no such GPU is found ({len(found)} seen by nvidia-smi). Use --device cpu."
+        )
     return chosen
 
 
@@ -254,8 +294,12 @@ def gpus() -> list[str]:
 
 
 def gpu_memory(device: str, per_gpu: int) -> int | None:
-    """Bytes that JAX takes for one of so many children on the GPU that has least; None where it cannot be told."""
-    sizes = _nvidia_smi("-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    """Bytes that JAX takes for one of so many children on the GPU that has least; None where it cannot be
+    told.
+    """
+    sizes = _nvidia_smi(
+        "-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.total", "--format=csv,noheader,nounits"
+    )
     share = SHARED / per_gpu if per_gpu > 1 else ALONE
     return int(min(map(int, sizes)) * 2**20 * share) if sizes and all(map(str.isdecimal, sizes)) else None
 
@@ -263,6 +307,8 @@ def gpu_memory(device: str, per_gpu: int) -> int | None:
 def _nvidia_smi(*words: str) -> list[str]:
     """The lines that it prints; none where it cannot be called."""
     try:
-        return subprocess.run(["nvidia-smi", *words], capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        return subprocess.run(
+            ["nvidia-smi", *words], capture_output=True, text=True, timeout=30, check=True
+        ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return []

@@ -1,7 +1,8 @@
 """What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (control.py).
 
-An integrator is pure in (system, t, u, memory, dt, tol): nothing is kept between calls, so a step can be abandoned
-between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of runs.
+An integrator is pure in (system, t, u, memory, dt, tol): nothing is kept between calls, so a step can be
+abandoned between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of
+runs.
 """
 
 from __future__ import annotations
@@ -59,14 +60,17 @@ class Trial:
 
 
 def verdict(system: System, error: Fields, u: Fields, tol: Array) -> Array:
-    """Of a step that ends at u: (error in the norm, 1 where every value is finite, lowest value over the tolerance). Traced."""
+    """Of a step that ends at u: (error in the norm, 1 where every value is finite, lowest value over the
+    tolerance). Traced.
+    """
     norm = system.norm(error, u, tol)
     finite, lowest = system.valid(u, tol)
     return jnp.stack([norm, finite.astype(norm.dtype), lowest])
 
 
 def explicit(t: float, dt: float, u: Fields, f: Fields, found: tuple[Array, Numbers], stages: int) -> Trial:
-    """The trial of a step to t that solves nothing and carries its slope f alone; found: verdict and observables, on the device.
+    """The trial of a step to t that solves nothing and carries its slope f alone; found: verdict and
+    observables, on the device.
 
     No budgets: fluxes and binding cancel in every stage, and counting what passes would cost much of a stage.
     """
@@ -87,7 +91,9 @@ class Integrator(Protocol):
         """Bound on the step (drift, number of stages), d; inf for none."""
         ...
 
-    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+    def pieces(
+        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+    ) -> Iterator[Trial | None]:
         """The work of one step: None after each piece, the Trial last."""
         ...
 
@@ -104,8 +110,8 @@ def start(system: System, t: Array, u: Fields) -> Memory:
 def event(before: System, after: System, t: Array, u: Fields, memory: Memory) -> Memory:
     """The slope after a dose or a change of parameters: f + f(t+, u) - f(t-, u).
 
-    The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's error by
-    dt λ, about 2,000, and that noise would drive the step down.
+    The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's
+    error by dt λ, about 2,000, and that noise would drive the step down.
     """
     aux = before.refresh(u)
 
@@ -119,10 +125,17 @@ def event(before: System, after: System, t: Array, u: Fields, memory: Memory) ->
 
 @jax.jit
 def hermite(u0: Fields, f0: Fields, u1: Fields, f1: Fields, dt: Array, x: Array) -> Fields:
-    """Cubic Hermite through states and slopes at both ends, at the share x of the step: saving costs no steps."""
+    """Cubic Hermite through states and slopes at both ends, at the share x of the step: saving costs no
+    steps.
+    """
     out = {}
     for k in u0:
         d, s, h = (v.astype(u0[k].dtype) for v in (dt, x, jnp.asarray(1.0)))
         rise = u1[k] - u0[k]
-        out[k] = u0[k] + s * (d * f0[k] + s * (3 * rise - d * (2 * f0[k] + f1[k]) + s * (d * (f0[k] + f1[k]) - 2 * rise))) * h
+        out[k] = (
+            u0[k]
+            + s
+            * (d * f0[k] + s * (3 * rise - d * (2 * f0[k] + f1[k]) + s * (d * (f0[k] + f1[k]) - 2 * rise)))
+            * h
+        )
     return out

@@ -1,4 +1,6 @@
-"""ETDRK2 and ETDRK4: diffusion in a box exactly, all else by an exponential Runge-Kutta method. Constant D, no geometry.
+"""ETDRK2 and ETDRK4: diffusion in a box exactly, all else by an exponential Runge-Kutta method.
+
+Constant D, no geometry.
 
     du/dt = L u + N(t, u),    L = D lap - c,    φ₀(z) = eᶻ,    φ_k(z) = (φ_{k-1}(z) - 1/(k-1)!)/z
 
@@ -10,19 +12,20 @@
               c  = u + h φ₁(hL) f + 2h φ₂(hL) (N(b) - N(u))
               u' = u + h φ₁(hL) f + h (2φ₂ - 4φ₃)(hL) (N(a) + N(b) - 2N(u)) + h (4φ₃ - φ₂)(hL) (N(c) - N(u))
 
-Written in differences from the start: a steady state stays where it is, float32 keeps its digits, and the slope is all that goes
-from step to step. One transform each way a stage and field. c is half the mean rate at which the fastest field is lost
-by itself: with it in L longer steps are stable. It is one for all fields, so that what they exchange is kept to
-round-off. A reaction much stiffer than that belongs to another integrator.
+Written in differences from the start: a steady state stays where it is, float32 keeps its digits, and the
+slope is all that goes from step to step. One transform each way a stage and field. c is half the mean rate at
+which the fastest field is lost by itself: with it in L longer steps are stable. It is one for all fields, so
+that what they exchange is kept to round-off. A reaction much stiffer than that belongs to another integrator.
 
-Cox & Matthews 2002, J. Comput. Phys. 176:430, eq. 22; Krogstad 2005, J. Comput. Phys. 203:72, eq. 51. Error estimates: u' - a, of
-order 1; N(u') in the place of N(c), of order 3 (Whalen, Brio & Moloney 2015, J. Comput. Phys. 280:579), here without its
-filter, which saves two transforms and changed no step.
+Cox & Matthews 2002, J. Comput. Phys. 176:430, eq. 22; Krogstad 2005, J. Comput. Phys. 203:72, eq. 51. Error
+estimates: u' - a, of order 1; N(u') in the place of N(c), of order 3 (Whalen, Brio & Moloney 2015, J. Comput.
+Phys. 280:579), here without its filter, which saves two transforms and changed no step.
 
-Both compare what is found at the same times, so what depends on time alone cancels in them. It is looked at apart, with the state
-held: N(t, u) is integrated over the step by Simpson's rule, as the method does it, and by the rule of degree 2 through 0, 0.382 h
-and h. They differ by h⁴/305 times its third derivative. A look at an irrational share of the step sees a source that comes and goes
-with a period of h or h/2, which the others miss. Rates that do not use time move no byte more: XLA finds the looks to be one.
+Both compare what is found at the same times, so what depends on time alone cancels in them. It is looked at
+apart, with the state held: N(t, u) is integrated over the step by Simpson's rule, as the method does it, and
+by the rule of degree 2 through 0, 0.382 h and h. They differ by h⁴/305 times its third derivative. A look at
+an irrational share of the step sees a source that comes and goes with a period of h or h/2, which the others
+miss. Rates that do not use time move no byte more: XLA finds the looks to be one.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ from .base import Memory, Trial, explicit, verdict
 from .system import Fields, Numbers, System
 
 LOOK = (3 - 5**0.5) / 2  # of a step, where the error estimate looks at what depends on time alone
-LOOK_WEIGHT = 1 / (6 * LOOK * (1 - LOOK))  # of that look in the rule of degree 2 through the ends of the step and it
+# of that look in the rule of degree 2 through the ends of the step and it
+LOOK_WEIGHT = 1 / (6 * LOOK * (1 - LOOK))
 SHARE = 0.5  # of the mean loss that goes into L: 1 is stable for longer steps and less accurate
 
 Phi = tuple[Array, Array, Array, Array]
@@ -80,8 +84,13 @@ def _loss(system: System, t: Array, u: Fields) -> Array:
 
 
 @jax.jit
-def _prepare(system: System, basis: spectral.Basis, t: Array, u: Fields, dt: Array) -> tuple[Array, dict[str, Phi]]:
-    """c, and φ of each field at half a step. Compiled apart: fused with its uses, XLA evaluates φ again in each of them."""
+def _prepare(
+    system: System, basis: spectral.Basis, t: Array, u: Fields, dt: Array
+) -> tuple[Array, dict[str, Phi]]:
+    """c, and φ of each field at half a step.
+
+    Compiled apart: fused with its uses, XLA evaluates φ again in each of them.
+    """
     dtype, moving = system.place.active.dtype, system.diffusivities()
     c = SHARE * _loss(system, t, u)
     modes = spectral.eigenvalues(basis)
@@ -93,7 +102,9 @@ Rates = Callable[[Array, Fields], Fields]
 Change = Callable[[Fields], Fields]
 
 
-def _second(t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change) -> tuple[Fields, Fields]:
+def _second(
+    t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
+) -> tuple[Fields, Fields]:
     """State and error of ETDRK2."""
     whole = {k: doubled(p) for k, p in half.items()}
     first = plus({k: whole[k][1] * s for k, s in slope.items()})
@@ -102,7 +113,9 @@ def _second(t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rate
     return new, {k: new[k] - first[k] for k in new}
 
 
-def _fourth(t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change) -> tuple[Fields, Fields]:
+def _fourth(
+    t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
+) -> tuple[Fields, Fields]:
     """State and error of ETDRK4."""
     middle, end = t + dt / 2, t + dt
     whole = {k: doubled(p) for k, p in half.items()}
@@ -110,7 +123,12 @@ def _fourth(t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rate
     b = modes(rest(middle, plus({k: half[k][1] * s / 2 + half[k][2] * a[k] for k, s in slope.items()})))
     last = rest(end, plus({k: p1 * slope[k] + 2 * p2 * b[k] for k, (_, p1, p2, _) in whole.items()}))
     d = modes(last)
-    new = plus({k: p1 * slope[k] + (2 * p2 - 4 * p3) * (a[k] + b[k]) + (4 * p3 - p2) * d[k] for k, (_, p1, p2, p3) in whole.items()})
+    new = plus(
+        {
+            k: p1 * slope[k] + (2 * p2 - 4 * p3) * (a[k] + b[k]) + (4 * p3 - p2) * d[k]
+            for k, (_, p1, p2, p3) in whole.items()
+        }
+    )
     return new, {k: (dt / 6).astype(x.dtype) * (x - last[k]) for k, x in rest(end, new).items()}
 
 
@@ -163,7 +181,9 @@ def _pieces(
 ) -> Iterator[Trial | None]:
     box = system.box
     if box is None:
-        raise ValueError("exponential integrators need a box of constant diffusivities, without mask, drift or open border")
+        raise ValueError(
+            "exponential integrators need a box of constant diffusivities, without mask, drift or open border"
+        )
     dtype = system.place.active.dtype
     basis, now, h = spectral.basis(box.shape, box.spacing, box.wrap, dtype), np.float64(t), np.float64(dt)
     c, half = _prepare(system, basis, now, u, h)
@@ -173,22 +193,31 @@ def _pieces(
 
 @jax.jit
 def _stiffness(system: System, t: Array, u: Fields) -> Array:
-    """Bound on the reaction's rates, 1/time, where every field has reached its scale at least: a start may be empty."""
+    """Bound on the reaction's rates, 1/time, where every field has reached its scale at least: a start may be
+    empty.
+    """
     grown = {k: jnp.maximum(x, system.scale[k]) for k, x in u.items()}
     return system.model.reaction_bound(grown, system.p, system.place, system.refresh(grown), system.inputs(t))
 
 
 def cost(system: System, t: float, u: Fields, span: float, tol: float, least: float = 0.0) -> float:
-    """Predicted work of ETDRK4 over `span`, in sweeps of the right-hand side: inf where it does not apply. least: steps it takes anyway.
+    """Predicted work of ETDRK4 over `span`, in sweeps of the right-hand side: inf where it does not apply.
+    least: steps it takes anyway.
 
-    Steps: for the transient, and 1 to 7 of the reaction's shortest times. A step: its products at the speed of a processor's
-    vector units, and what is pointwise. Within a factor of 2 on the decoy model with kon from 1e-3 to 0.1 /nM/s.
+    Steps: for the transient, and 1 to 7 of the reaction's shortest times. A step: its products at the speed
+    of a processor's vector units, and what is pointwise. Within a factor of 2 on the decoy model with kon
+    from 1e-3 to 0.1 /nM/s.
     """
     box = system.box
     if box is None:
         return float("inf")
     steps = max(least, 12 * (1e-3 / tol) ** 0.25 + span * float(_stiffness(system, np.float64(t), u)) / 7)
-    return steps * (18 + 8 * spectral.products(spectral.basis(box.shape, box.spacing, box.wrap, system.place.active.dtype)) / 200)
+    return steps * (
+        18
+        + 8
+        * spectral.products(spectral.basis(box.shape, box.spacing, box.wrap, system.place.active.dtype))
+        / 200
+    )
 
 
 class ETDRK2:
@@ -199,7 +228,9 @@ class ETDRK2:
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")
 
-    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+    def pieces(
+        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+    ) -> Iterator[Trial | None]:
         return _pieces(_second, 2, system, t, u, memory, dt, tol)
 
 
@@ -211,5 +242,7 @@ class ETDRK4:
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")
 
-    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+    def pieces(
+        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+    ) -> Iterator[Trial | None]:
         return _pieces(_fourth, 4, system, t, u, memory, dt, tol)

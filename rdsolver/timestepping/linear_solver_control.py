@@ -1,9 +1,10 @@
 """How much work the linear solver of a stage is given: decided on the host between steps, fixed inside one.
 
-A trial whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not solved. Where its step was not
-too long anyhow, by its error, it is tried again with the V-cycles that the contraction seen asks for, and where V-cycles alone are
-slow (masks, contrasts of 1000) each becomes an iteration of conjugate residuals; only at MOST_CYCLES is the step shortened. What is
-not needed any more is taken back one by one.
+A trial whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not solved.
+Where its step was not too long anyhow, by its error, it is tried again with the V-cycles that the contraction
+seen asks for, and where V-cycles alone are slow (masks, contrasts of 1000) each becomes an iteration of
+conjugate residuals; only at MOST_CYCLES is the step shortened. What is not needed any more is taken back one
+by one.
 """
 
 from __future__ import annotations

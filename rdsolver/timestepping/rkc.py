@@ -1,12 +1,14 @@
 """RKC2: stabilised explicit Runge-Kutta-Chebyshev of order 2. Any model, no solver: the independent check.
 
-s stages reach dt with dt ρ <= β(s) ~ 2/3 (s² - 1), ρ the spectral radius. Stages carry z = y - y(t), so that float32
-keeps its digits over hundreds of stages. What follows the slow fields (surface, mobility) is too dear for every stage:
-it is kept from the start of a step, and its effect on the rates at the start grows in proportion to time.
+s stages reach dt with dt ρ <= β(s) ~ 2/3 (s² - 1), ρ the spectral radius. Stages carry z = y - y(t), so that
+float32 keeps its digits over hundreds of stages. What follows the slow fields (surface, mobility) is too dear
+for every stage: it is kept from the start of a step, and its effect on the rates at the start grows in
+proportion to time.
 
-Error estimate: a third difference of stage values. Every stage is itself of second order at its own time c_j dt, and its
-polynomial stays within [-1, 1] where the method is stable, so stiff modes enter the estimate with their own size. The
-textbook's 0.8 (y0 - y1) + 0.4 dt (f0 + f1) multiplies them, and the round-off in them, by dt ρ.
+Error estimate: a third difference of stage values. Every stage is itself of second order at its own time c_j
+dt, and its polynomial stays within [-1, 1] where the method is stable, so stiff modes enter the estimate with
+their own size. The textbook's 0.8 (y0 - y1) + 0.4 dt (f0 + f1) multiplies them, and the round-off in them, by
+dt ρ.
 
 Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.10.
 """
@@ -33,7 +35,8 @@ EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
 PIECE = 64  # stages between two chances to report or to stop; even
 ROWS = MOST_STAGES + 1
-COURANT = 0.8  # share of a cell that drift may take out of it in a step; with 1, steps of 5 and 7 stages are not stable
+# share of a cell that drift may take out of it in a step; with 1, steps of 5 and 7 stages are not stable
+COURANT = 0.8
 BESIDE = 2  # work of a step beside its stages, in pairs of them
 CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
 
@@ -54,9 +57,11 @@ class Scheme:
 
 @lru_cache(maxsize=256)
 def scheme(s: int) -> Scheme:
-    """The stages' polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x) = 1 + c_j x + c_j² x²/2 + (cubic) x³ + ..
+    """The stages' polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x) = 1 + c_j x + c_j² x²/2 + (cubic) x³ +
+    ..
 
-    The weights take 1, x and x² out and leave the x³ that the last stage lacks: at least three stages of second order, so s > 3.
+    The weights take 1, x and x² out and leave the x³ that the last stage lacks: at least three stages of
+    second order, so s > 3.
     """
     w0 = 1 + EPSILON / s**2
     T, dT, d2T, d3T = np.zeros((4, s + 1))
@@ -78,7 +83,9 @@ def scheme(s: int) -> Scheme:
     table[1] = (0, 0, b[1] * w1, 0, c[1])
     j = np.arange(2, s + 1)
     weight = 2 * b[j] * w1 / b[j - 1]
-    table[2 : s + 1] = np.stack([2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, -a[j - 1] * weight, c[j]], axis=1)
+    table[2 : s + 1] = np.stack(
+        [2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, -a[j - 1] * weight, c[j]], axis=1
+    )
     inner = ceil(s / 2), int(0.866 * s)  # c near 1/4 and 3/4: the smallest weights
     cubic = b * w1**3 * d3T / 6
     at = [*inner, s]
@@ -108,12 +115,15 @@ def bounds(system: System, t: Array, u: Fields) -> Array:
 
 
 Kept = tuple[Any, Fields, Fields | None]
-"""Over a step: what follows the slow fields at its start, the slope there, and how much that slope turns as they move on
-(None: nothing follows them)."""
+"""Over a step: what follows the slow fields at its start, the slope there, and how much that slope turns as
+they move on (None: nothing follows them).
+"""
 
 
 @jax.jit
-def _begin(system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Array) -> tuple[Kept, Fields, Fields]:
+def _begin(
+    system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Array
+) -> tuple[Kept, Fields, Fields]:
     """What is kept over a step, and z of stages 1 and 0."""
     dtype = system.place.active.dtype
     turn = None
@@ -122,7 +132,11 @@ def _begin(system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Ar
         f = system.rates(t, u, system.refresh(ahead))
         turn = {k: f[k] - f0[k] for k in u}
     h = first.astype(dtype)
-    return (system.refresh(u), f0, turn), {k: h * x for k, x in f0.items()}, {k: jnp.zeros_like(x) for k, x in u.items()}
+    return (
+        (system.refresh(u), f0, turn),
+        {k: h * x for k, x in f0.items()},
+        {k: jnp.zeros_like(x) for k, x in u.items()},
+    )
 
 
 @jax.jit
@@ -139,17 +153,20 @@ def _advance(
     pairs: Array,
     trips: Array | None = None,
 ) -> tuple[Fields, Fields]:
-    """2 `pairs` stages from stage `start` on: z of the last and of the one before. trips: of the loop, `pairs` or more; those beyond
-    change nothing.
+    """2 `pairs` stages from stage `start` on: z of the last and of the one before. trips: of the loop,
+    `pairs` or more; those beyond change nothing.
 
-    In pairs XLA writes each z over the one two stages older; stage by stage it copies every field three times.
+    In pairs XLA writes each z over the one two stages older; stage by stage it copies every field three
+    times.
     """
     dtype = system.place.active.dtype
     aux, f0, turn = kept
 
     def stage(i: Array, now: Fields, before: Fields) -> Fields:
         row, c = table[i], table[i - 1, 4]
-        mu, nu, weight, beginning, turned = (x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt, row[2] * dt * c))
+        mu, nu, weight, beginning, turned = (
+            x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt, row[2] * dt * c)
+        )
         f = system.rates(t + c * dt, {k: u[k] + now[k] for k in u}, aux)
         z = {k: mu * now[k] + nu * before[k] + weight * f[k] + beginning * f0[k] for k in u}
         return z if turn is None else {k: z[k] + turned * turn[k] for k in u}
@@ -159,13 +176,19 @@ def _advance(
         i = start + 2 * n
         then = stage(i, now, before)
         after = stage(i + 1, then, now), then
-        return after if trips is None else jax.tree.map(lambda new, old: jnp.where(n < pairs, new, old), after, state)
+        return (
+            after
+            if trips is None
+            else jax.tree.map(lambda new, old: jnp.where(n < pairs, new, old), after, state)
+        )
 
     return jax.lax.fori_loop(0, pairs if trips is None else trips, pair, (z, older))
 
 
 @jax.jit
-def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Array):
+def _finish(
+    system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Array
+):
     """The end of the step, its slope (the first of the next step), the verdict, and the observables."""
     first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
     end = {k: u[k] + seen[2][k] for k in u}
@@ -174,10 +197,20 @@ def _finish(system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fie
 
 
 def _whole(
-    system: System, t: Array, u: Fields, f0: Fields, dt: Array, stops: Array, table: Array, weights: Array, tol: Array, *trips: Array
+    system: System,
+    t: Array,
+    u: Fields,
+    f0: Fields,
+    dt: Array,
+    stops: Array,
+    table: Array,
+    weights: Array,
+    tol: Array,
+    *trips: Array,
 ) -> Any:
-    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict, the observables. stops: the two
-    stages inside the step that the error estimate looks at, and the last."""
+    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict,
+    the observables. stops: the two stages inside the step that the error estimate looks at, and the last.
+    """
     kept, z, older = _begin(system, t, u, f0, dt, table[1, 2] * dt)
     last, seen = jnp.asarray(1), []
     for j, most in zip(stops, trips, strict=True):
@@ -198,8 +231,11 @@ class RKC2:
         self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
 
     def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
-        """The system's bounds at (t, u). Asked for twice a step and again after a rejection, so the last answer is kept. By a program of
-        their own also in a company, so that a run that is resumed at u finds the same."""
+        """The system's bounds at (t, u).
+
+        Asked for twice a step and again after a rejection, so the last answer is kept. By a program of their
+        own also in a company, so that a run that is resumed at u finds the same.
+        """
         known = self._known
         if known is None or known[0] is not system or known[1] != t or known[2] is not u:
             radius, leaving = (float(x) for x in bounds(system, np.float64(t), apart(u)))
@@ -210,14 +246,17 @@ class RKC2:
         """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""
         return longest_step(*self._limits(system, t, u))
 
-    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+    def pieces(
+        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+    ) -> Iterator[Trial | None]:
         """Raises RunError for a step that MOST_STAGES stages do not hold: it would be unstable."""
         radius, _ = self._limits(system, t, u)
         most = longest(MOST_STAGES, radius)
         if not dt <= most * (1 + 1e-12):
             raise RunError(
-                f"rkc2: a step of {dt:.3g} at {t:g} needs more than {MOST_STAGES} stages (spectral radius {radius:.3g}); "
-                f"{most:.3g} is the longest that is stable. Take shorter steps, or another integrator."
+                f"rkc2: a step of {dt:.3g} at {t:g} needs more than {MOST_STAGES} stages (spectral radius"
+                f" {radius:.3g}); {most:.3g} is the longest that is stable. Take shorter steps, or another"
+                " integrator."
             )
         s = min(stages_for(dt, radius), MOST_STAGES)
         method, h, now = scheme(s), np.float64(dt), np.float64(t)

@@ -8,7 +8,8 @@ from math import isfinite
 from .base import Trial
 
 SAFETY, LEAST, MOST = 0.8, 0.2, 4.0
-UNSOLVED = 0.5  # of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
+# of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
+UNSOLVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,26 @@ def judge(trial: Trial, order: int) -> Verdict:
     if not trial.finite or not isfinite(trial.error):
         return Verdict(False, trial.dt / 4, "not finite")
     if not trial.unsolved <= UNSOLVED:
-        return Verdict(False, trial.dt / 4, f"the linear solver left a correction of {trial.unsolved:.2g} of the tolerance")
+        return Verdict(
+            False,
+            trial.dt / 4,
+            f"the linear solver left a correction of {trial.unsolved:.2g} of the tolerance",
+        )
     if trial.lowest < -1:
         return Verdict(False, trial.dt / 4, f"a density fell to {trial.lowest:.2g} tolerances below zero")
     factor = MOST if trial.error == 0 else SAFETY * trial.error ** (-1 / (order + 1))
     factor = min(MOST, max(LEAST, factor))
-    return Verdict(trial.error <= 1, trial.dt * factor, "" if trial.error <= 1 else f"error {trial.error:.2g} of the tolerance")
+    return Verdict(
+        trial.error <= 1,
+        trial.dt * factor,
+        "" if trial.error <= 1 else f"error {trial.error:.2g} of the tolerance",
+    )
 
 
 def clipped(dt: float, left: float) -> float:
-    """The step to take when `left` days remain to the next landing: land, or halve what is left rather than leave a sliver."""
+    """The step to take when `left` days remain to the next landing: land, or halve what is left rather than
+    leave a sliver.
+    """
     if dt >= left:
         return left
     return left / 2 if left < dt / 0.6 else dt

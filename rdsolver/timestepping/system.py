@@ -24,7 +24,9 @@ Numbers = dict[str, Array]
 Sums = dict[str, Array]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes", "end"], meta_fields=["names"])
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["knots", "values", "slopes", "end"], meta_fields=["names"]
+)
 @dataclass(frozen=True)
 class Forcing:
     """Curves that drive the model from outside between two events: cubic Hermite through knots.
@@ -46,7 +48,9 @@ class Forcing:
         return Forcing(empty, empty, empty, jnp.asarray(end, jnp.float64), ())
 
     def time(self, t: Array, dtype: Any) -> Array:
-        """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before it."""
+        """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before
+        it.
+        """
         before = jnp.nextafter(self.end.astype(dtype), jnp.asarray(-jnp.inf, dtype))
         return jnp.minimum(jnp.asarray(t).astype(dtype), before)
 
@@ -58,7 +62,12 @@ class Forcing:
             j = jnp.clip(jnp.searchsorted(k, t, side="right") - 1, 0, len(k) - 2)
             h = k[j + 1] - k[j]
             x = jnp.clip((t - k[j]) / jnp.where(h > 0, h, 1), 0, 1)
-            y0, y1, d0, d1 = self.values[i, j], self.values[i, j + 1], h * self.slopes[i, j], h * self.slopes[i, j + 1]
+            y0, y1, d0, d1 = (
+                self.values[i, j],
+                self.values[i, j + 1],
+                h * self.slopes[i, j],
+                h * self.slopes[i, j + 1],
+            )
             y = y0 + x * (d0 + x * (3 * (y1 - y0) - 2 * d0 - d1 + x * (2 * (y0 - y1) + d0 + d1)))
             out[name] = y.astype(dtype)
         return out
@@ -126,7 +135,9 @@ class System:
         return self.forcing.at(t, self._dtype) | {"time": self.forcing.time(t, self._dtype)}
 
     def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
-        """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step (default: from u)."""
+        """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step
+        (default: from u).
+        """
         aux = self.refresh(u) if aux is None else aux
         out = self.local_rates(t, u, aux)
         wrap = self.place.wrap
@@ -173,8 +184,14 @@ class System:
         """What enters and leaves each budget, per unit of time. What passes a border counts net, as a source."""
         aux = self.refresh(u) if aux is None else aux
         both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
-        out = {f"{k}.{side}": x.astype(jnp.float64) for k, pair in both.items() for side, x in zip(("source", "loss"), pair, strict=True)}
-        passing = {name: total(source - loss * u[name]) for name, (loss, source) in self._exchanges(aux).items()}
+        out = {
+            f"{k}.{side}": x.astype(jnp.float64)
+            for k, pair in both.items()
+            for side, x in zip(("source", "loss"), pair, strict=True)
+        }
+        passing = {
+            name: total(source - loss * u[name]) for name, (loss, source) in self._exchanges(aux).items()
+        }
         for budget, members in self.model.budgets.items():
             for name in passing.keys() & set(members):
                 out[f"{budget}.source"] += passing[name]
@@ -197,52 +214,73 @@ class System:
         return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
 
     def bounds(self, u: Fields, t: Array | float = 0.0) -> tuple[Array, Array]:
-        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time; Gershgorin's circles."""
+        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time;
+        Gershgorin's circles.
+        """
         aux = self.refresh(u)
         wrap = self.shape.wrap
-        moving = [2 * d * jnp.max(own_diffusion(aux.media[m], wrap)) for d, m in self.model.diffusivity(self.p).values()]
+        moving = [
+            2 * d * jnp.max(own_diffusion(aux.media[m], wrap))
+            for d, m in self.model.diffusivity(self.p).values()
+        ]
         leaving = [jnp.max(own_drift(v, wrap)) for v in self.model.drift(u, self.p, self.place, aux).values()]
         beside = [jnp.max(loss) for loss, _ in self._exchanges(aux).values()]
         none = jnp.zeros((), self._dtype)
         fastest = jnp.max(jnp.stack([none, *leaving]))
         pointwise = self.model.reaction_bound(u, self.p, self.place, aux, self.inputs(jnp.asarray(t)))
-        return jnp.max(jnp.stack([none, *moving])) + 2 * fastest + pointwise + jnp.max(jnp.stack([none, *beside])), fastest
+        return (
+            jnp.max(jnp.stack([none, *moving]))
+            + 2 * fastest
+            + pointwise
+            + jnp.max(jnp.stack([none, *beside])),
+            fastest,
+        )
 
-    # --- one implicit stage -------------------------------------------------------------------------------------------
+    # --- one implicit stage ---------------------------------------------------------------------------------
 
     @jax.jit
-    def stage(self, t: Array, predicted: Fields, psi: Fields, sigma: Array, tol: Array) -> tuple[Fields, Sums, Numbers]:
+    def stage(
+        self, t: Array, predicted: Fields, psi: Fields, sigma: Array, tol: Array
+    ) -> tuple[Fields, Sums, Numbers]:
         """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, by fixed work.
 
-        Surface and coefficients follow the predicted bone. A transport group takes one Newton step (Jacobian at the
-        predictor), solved by its number of V-cycles. σ = 0 asks for the steady state at frozen bone.
-        Returns u, the flows of the budgets at u, and for each transport group {"<group>": size of the last V-cycle's
-        correction in the error norm, "<group>.contraction": its ratio to the cycle before}.
+        Surface and coefficients follow the predicted bone. A transport group takes one Newton step (Jacobian
+        at the predictor), solved by its number of V-cycles. σ = 0 asks for the steady state at frozen bone.
+        Returns u, the flows of the budgets at u, and for each transport group {"<group>": size of the last
+        V-cycle's correction in the error norm, "<group>.contraction": its ratio to the cycle before}.
         Compiled on its own, once for the baseline and all steps: it is nearly all there is to compile.
         """
         u, report = dict(predicted), {}
         aux = _refreshed(self, predicted)
         for group in self.model.groups:
             if group.solve == "transport":
-                found, report[group.name], report[f"{group.name}.contraction"] = self._transport(group, t, u, psi, sigma, tol, aux)
+                found, report[group.name], report[f"{group.name}.contraction"] = self._transport(
+                    group, t, u, psi, sigma, tol, aux
+                )
             else:
                 found = self.model.pointwise(group.name, u, psi, sigma, self.p, self.place, aux)
             u |= found
         return u, self.flows(t, u, aux), report
 
-    def _transport(self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any) -> tuple[Fields, Array, Array]:
+    def _transport(
+        self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any
+    ) -> tuple[Fields, Array, Array]:
         def size(change: multigrid.Vector) -> Array:
             return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
 
         problem = self._linear(group, t, u, psi, sigma, aux)
         scales = tuple(self.scale[n] for n in group.fields) if group.name in self.krylov else None
-        change, last, contraction = multigrid.solve(*problem, self.shape, self.cycles[group.name], size, scales)
+        change, last, contraction = multigrid.solve(
+            *problem, self.shape, self.cycles[group.name], size, scales
+        )
         return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
 
     def _linear(
         self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, aux: Any
     ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, multigrid.Vector]:
-        """Newton's equations of a group at u: operator, levels, residual, and the residual summed without fluxes."""
+        """Newton's equations of a group at u: operator, levels, residual, and the residual summed without
+        fluxes.
+        """
         wrap, names = self.shape.wrap, group.fields
         local_rates = _local_rates(self, t, u, aux)
         drifting = self.model.drift(u, self.p, self.place, aux) if len(names) == 1 else {}
@@ -259,12 +297,20 @@ class System:
         block, coefficients = self.model.linearise(group.name, u, self.p, self.place, aux, self.inputs(t))
         op = multigrid.Operator(sigma, tuple(d for d, _ in ways), block)
         open_to = self._exchanges(aux)
-        held = tuple(open_to[n][0] if n in open_to else jnp.zeros_like(u[n]) for n in names) if open_to.keys() & set(names) else None
-        levels = multigrid.hierarchy(multigrid.level(ways[0][1], coefficients, carried, wrap, held, self.pockets), self.shape)
+        held = (
+            tuple(open_to[n][0] if n in open_to else jnp.zeros_like(u[n]) for n in names)
+            if open_to.keys() & set(names)
+            else None
+        )
+        levels = multigrid.hierarchy(
+            multigrid.level(ways[0][1], coefficients, carried, wrap, held, self.pockets), self.shape
+        )
         return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
 
     def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:
-        """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this σ."""
+        """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this
+        σ.
+        """
         aux, out = self.refresh(u), {}
         for group in self.model.groups:
             if group.solve == "transport":
@@ -273,7 +319,7 @@ class System:
         return out
 
 
-# In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth less. In a sweep
-# of an explicit step nothing reads them twice.
+# In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth
+# less. In a sweep of an explicit step nothing reads them twice.
 _refreshed = apart()(System.refresh)
 _local_rates = apart()(System.local_rates)

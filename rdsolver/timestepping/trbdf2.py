@@ -1,13 +1,15 @@
 """TR-BDF2: two implicit stages a step, L-stable, second order, the default integrator.
 
-Stage times 0, 2γ, 1 with γ = 1 - 1/√2; rows (γ, γ) and (a, a, γ), a = √2/4. Both stages have the same σ = 1/(γ dt) and
-one compiled form: every coefficient is an argument, so one compilation serves all steps. Slopes after the first are
-algebraic, σ (u - ψ); the last is the first of the next step.
+Stage times 0, 2γ, 1 with γ = 1 - 1/√2; rows (γ, γ) and (a, a, γ), a = √2/4. Both stages have the same σ =
+1/(γ dt) and one compiled form: every coefficient is an argument, so one compilation serves all steps. Slopes
+after the first are algebraic, σ (u - ψ); the last is the first of the next step.
 
-Predictors integrate the line through known slopes: the first stage from the slopes now and in the middle of the step
-before, the second from those at 0 and 2γ. With Euler predictors a fixed number of V-cycles falls to first order.
+Predictors integrate the line through known slopes: the first stage from the slopes now and in the middle of
+the step before, the second from those at 0 and 2γ. With Euler predictors a fixed number of V-cycles falls to
+first order.
 
-Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & Shampine 1996, Appl. Numer. Math. 20:21.
+Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & Shampine 1996, Appl. Numer.
+Math. 20:21.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ ERROR_WEIGHTS = (A - (1 - A) / 3, A - (3 * A + 1) / 3, GAMMA - GAMMA / 3)
 
 def _sum(weights: Array, parts: tuple[Fields, ...]) -> Fields:
     w = [weights[i].astype(next(iter(parts[0].values())).dtype) for i in range(len(parts))]
-    return {k: sum((c * p[k] for c, p in zip(w[1:], parts[1:], strict=True)), w[0] * parts[0][k]) for k in parts[0]}
+    return {
+        k: sum((c * p[k] for c, p in zip(w[1:], parts[1:], strict=True)), w[0] * parts[0][k])
+        for k in parts[0]
+    }
 
 
 @jax.jit
@@ -53,7 +58,15 @@ def slope_of(found: Fields, psi: Fields, sigma: Array) -> Fields:
 
 
 @jax.jit
-def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flows: tuple[Sums, ...], dt: Array, tol: Array):
+def _finish(
+    system: System,
+    t: Array,
+    u: Fields,
+    slopes: tuple[Fields, ...],
+    flows: tuple[Sums, ...],
+    dt: Array,
+    tol: Array,
+):
     """Error in the norm, validity, observables at the end, and what passed through the budgets."""
     error = _sum(jnp.asarray(ERROR_WEIGHTS) * dt, slopes)
     passed = {k: dt * sum(w * f[k] for w, f in zip(WEIGHTS, flows, strict=True)) for k in flows[0]}
@@ -61,9 +74,20 @@ def _finish(system: System, t: Array, u: Fields, slopes: tuple[Fields, ...], flo
 
 
 def _whole(
-    system: System, u: Fields, f: Fields, middle: Fields, flows: Sums, times: Array, rows: Array, sigma: Array, dt: Array, tol: Array
+    system: System,
+    u: Fields,
+    f: Fields,
+    middle: Fields,
+    flows: Sums,
+    times: Array,
+    rows: Array,
+    sigma: Array,
+    dt: Array,
+    tol: Array,
 ) -> Any:
-    """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and what a trial says of it."""
+    """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and
+    what a trial says of it.
+    """
 
     def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
         predicted, psi = ahead(u, (middle, f, last), at[1])
@@ -88,7 +112,9 @@ def middle_age(dt: float) -> float:
 
 
 def schedule(t: float, dt: float, age: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of the two stages of a step from t: times (2,), and rows of weights (2, 6) of ψ and predictor over the slopes (`ahead`)."""
+    """Of the two stages of a step from t: times (2,), and rows of weights (2, 6) of ψ and predictor over the
+    slopes (`ahead`).
+    """
     reach = MIDDLE * dt
     bend = reach**2 / 2 / age
     first = [0, GAMMA * dt, 0, -bend, reach + bend, 0]
@@ -109,8 +135,8 @@ def stages(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """The two stages of a step from t, each as u, its slope, and what `solve` says besides.
 
-    middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ) are those of a run,
-    or such as carry more than fields (studies/sensitivity_replay.py).
+    middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ)
+    are those of a run, or such as carry more than fields (studies/sensitivity_replay.py).
     """
     last = f
     for stage_time, row in zip(*schedule(t, dt, age), strict=True):
@@ -128,7 +154,9 @@ class TRBDF2:
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")
 
-    def pieces(self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Iterator[Trial | None]:
+    def pieces(
+        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+    ) -> Iterator[Trial | None]:
         dtype = system.place.active.dtype
         sigma, tolerance, age = np.asarray(rate(dt), dtype), np.asarray(tol, dtype), float(memory.middle_age)
         if width():

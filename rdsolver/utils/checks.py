@@ -1,7 +1,8 @@
-"""What is asked of a value, in the words that a config uses: each gives the value as it is used, or raises InputError.
+"""What is asked of a value, in the words that a config uses: each gives the value as it is used, or raises
+InputError.
 
-For what a Python caller hands over: plain numbers in internal units, NumPy's among them, and lists where tuples are meant. key: what
-a message calls the value, such as "grid.spacing".
+For what a Python caller hands over: plain numbers in internal units, NumPy's among them, and lists where
+tuples are meant. key: what a message calls the value, such as "grid.spacing".
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 from ..errors import InputError, shown, unknown
 
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
-"""Of a field, a parameter, a cell array: what an attribute of Python and a dataset of HDF5 can both be called."""
+"""Of a field, a parameter, a cell array: what an attribute of Python and a dataset of HDF5 can both be
+called.
+"""
 
 
 def bounds(value: float, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> str:
@@ -34,7 +37,7 @@ def settle(record: Any, **values: Any) -> None:
         object.__setattr__(record, name, value)
 
 
-# --- one value -----------------------------------------------------------------------------------------------------------
+# --- one value ----------------------------------------------------------------------------------------------
 
 
 def number(
@@ -73,7 +76,11 @@ def word(key: str, value: Any, allowed: Iterable[str], kind: str = "") -> str:
     """One of a few words."""
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        told = unknown(kind, value, allowed) if kind else f"is not known. Allowed: {', '.join(map(repr, allowed))}."
+        told = (
+            unknown(kind, value, allowed)
+            if kind
+            else f"is not known. Allowed: {', '.join(map(repr, allowed))}."
+        )
         raise InputError(f"{key} = {shown(value)} {told}")
     return value
 
@@ -93,7 +100,9 @@ def text(key: str, value: Any) -> str:
 def kind(key: str, value: Any, wanted: type | tuple[type, ...], what: str) -> Any:
     """An object of a class."""
     if not isinstance(value, wanted):
-        raise InputError(f"{key} = {shown(value)} is of type {type(value).__name__}, and {what} belongs here.")
+        raise InputError(
+            f"{key} = {shown(value)} is of type {type(value).__name__}, and {what} belongs here."
+        )
     return value
 
 
@@ -102,11 +111,13 @@ def _scalar(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
 
 
-# --- several -------------------------------------------------------------------------------------------------------------
+# --- several ------------------------------------------------------------------------------------------------
 
 
 def several(key: str, values: Any, one: Callable[[str, Any], Any], what: str) -> tuple[Any, ...]:
-    """A list or tuple, each entry as `one` (a key and a value) gives it. what: an example of the whole, or what it is."""
+    """A list or tuple, each entry as `one` (a key and a value) gives it. what: an example of the whole, or
+    what it is.
+    """
     if isinstance(values, np.ndarray) and values.ndim:
         values = list(values)
     if not isinstance(values, (list, tuple)):
@@ -132,7 +143,9 @@ def mask(key: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     return found
 
 
-def cells(key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None, least: float = -math.inf) -> np.ndarray:
+def cells(
+    key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None, least: float = -math.inf
+) -> np.ndarray:
     """Finite real numbers on every cell of the grid. within: the cells that count (None: all)."""
     found = _on_grid(key, value, shape)
     if found.dtype.kind not in "biuf":
@@ -146,7 +159,9 @@ def cells(key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | Non
     return found
 
 
-def either(key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None) -> float | np.ndarray:
+def either(
+    key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None
+) -> float | np.ndarray:
     """A number, or an array on the grid."""
     return cells(key, value, shape, within) if np.ndim(value) else number(key, value)
 

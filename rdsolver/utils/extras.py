@@ -15,7 +15,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def install(extra: str, what: str = "it") -> str:
-    """A sentence: the command that installs an extra, in the folder of the checkout where rdsolver came from one."""
+    """A sentence: the command that installs an extra, in the folder of the checkout where rdsolver came from
+    one.
+    """
     folder, mode = _checkout()
     if folder is None:
         return f'Install {what} with: pip install "{DISTRIBUTION}[{extra}]"'

@@ -20,10 +20,16 @@ def at_home(path: str | os.PathLike[str]) -> Path:
     Raises InputError for a path in the home folder of a user that has none: it would lie in a folder named ~.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r:.60} is of type {type(path).__name__}, and a path belongs here. Give it as text or a Path.")
+        raise InputError(
+            f"{path!r:.60} is of type {type(path).__name__}, and a path belongs here. Give it as text or a"
+            " Path."
+        )
     expanded = os.path.expanduser(os.fspath(path))
     if expanded.startswith("~" + os.sep) or expanded == "~":
-        raise InputError(f"{path}: there is no home folder to put for ~: HOME is not set. Set it, or give the path without ~.")
+        raise InputError(
+            f"{path}: there is no home folder to put for ~: HOME is not set. Set it, or give the path"
+            " without ~."
+        )
     return Path(expanded)
 
 

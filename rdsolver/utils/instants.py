@@ -1,8 +1,9 @@
 """When two times of a run are the same: when they lie within 1e-9 of its length.
 
-Times come out of arithmetic: three times 8 h and 1 d, or 0.1 + 0.2 and 0.3, may differ in their last digit. A step from one to the other
-would be 1e-15 d long, and what is given at one would miss the other. So each time of a run is replaced, before the run begins, by the
-instant that it belongs to. From there on equal times are equal numbers.
+Times come out of arithmetic: three times 8 h and 1 d, or 0.1 + 0.2 and 0.3, may differ in their last digit. A
+step from one to the other would be 1e-15 d long, and what is given at one would miss the other. So each time
+of a run is replaced, before the run begins, by the instant that it belongs to. From there on equal times are
+equal numbers.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ SIMULTANEOUS = 1e-9
 class Instants:
     """The instants of a run from 0 to `end` with these times.
 
-    Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end where it is among them, else the
-    time with the fewest digits. Raises InputError where a whole row of such times is longer than that: no step can tell them apart.
+    Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end where it is
+    among them, else the time with the fewest digits. Raises InputError where a whole row of such times is
+    longer than that: no step can tell them apart.
     """
 
     def __init__(self, end: float, times: Iterable[float] = ()) -> None:
@@ -35,8 +37,9 @@ class Instants:
         for group in groups:
             if group[-1] - group[0] > self.within:
                 raise InputError(
-                    f"{len(group)} times from {group[0]!r} to {group[-1]!r} lie closer together than {SIMULTANEOUS:g} of the run, "
-                    f"{self.within:.2g}, and cannot be told apart. Let them be one time, or lie further apart."
+                    f"{len(group)} times from {group[0]!r} to {group[-1]!r} lie closer together than"
+                    f" {SIMULTANEOUS:g} of the run, {self.within:.2g}, and cannot be told apart. Let them be"
+                    " one time, or lie further apart."
                 )
         self._known = [min(group, key=self._rank) for group in groups]
 

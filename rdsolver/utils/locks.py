@@ -1,4 +1,6 @@
-"""Locks, which keep two processes from writing one file, and file systems without them: there a run goes on, and its user is told."""
+"""Locks, which keep two processes from writing one file, and file systems without them: there a run goes on,
+and its user is told.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def warnings(folder: Path) -> Iterator[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in NONE_THERE:
-                yield f"{folder}: its file system has no locks, so nothing keeps a second process from writing there. See that none does."
+                yield (
+                    f"{folder}: its file system has no locks, so nothing keeps a second process from writing"
+                    " there. See that none does."
+                )
 
 
 def hdf5(path: str | Path, mode: str, **how: Any) -> h5py.File:

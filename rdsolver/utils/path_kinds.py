@@ -1,6 +1,8 @@
-"""What a path is that somebody gave: a config, a sweep file, a run, the folder of a sweep, an image; and which command takes it.
+"""What a path is that somebody gave: a config, a sweep file, a run, the folder of a sweep, an image; and
+which command takes it.
 
-The one place that tells them apart. Readers ask it first, so that whoever gives a thing to a command that takes another is told both.
+The one place that tells them apart. Readers ask it first, so that whoever gives a thing to a command that
+takes another is told both.
 """
 
 from __future__ import annotations
@@ -18,7 +20,21 @@ Kind = Literal["config", "sweep file", "run", "sweep", "image", "model", ""]
 RUN, DESIGN = "run.h5", "sweep.json"  # what lies in the folder of a run, and in that of a sweep
 RUN_MARK = "rdsolver_schema"  # attribute of a run file
 HDF5 = b"\x89HDF\r\n\x1a\n"
-IMAGES = (".tif", ".tiff", ".png", ".npy", ".nrrd", ".mha", ".mhd", ".nii", ".nii.gz", ".jpg", ".jpeg", ".bmp", ".dcm")
+IMAGES = (
+    ".tif",
+    ".tiff",
+    ".png",
+    ".npy",
+    ".nrrd",
+    ".mha",
+    ".mhd",
+    ".nii",
+    ".nii.gz",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".dcm",
+)
 SLICES = (".tif", ".tiff", ".png")
 LONGEST = 1_000_000  # bytes of a file that is looked into
 
@@ -51,15 +67,22 @@ def kind_of(path: Path) -> Kind:
 
 
 def expect(path: Path, *wanted: Kind) -> None:
-    """Raises InputError for what is known to be something else than one of `wanted`; whoever reads it tells all else."""
+    """Raises InputError for what is known to be something else than one of `wanted`; whoever reads it tells
+    all else.
+    """
     kind = kind_of(path)
     if kind and kind not in wanted:
         belongs = " or ".join(NAMES[k] for k in wanted)
-        raise InputError(f"{path} is {NAMES[kind]}, and {belongs} belongs here. {_way_out(kind, path, wanted)}")
+        raise InputError(
+            f"{path} is {NAMES[kind]}, and {belongs} belongs here. {_way_out(kind, path, wanted)}"
+        )
 
 
 def run_file(path: Path) -> Path:
-    """The file of a run that was given by its file or its folder. Raises InputError for what is known to be no run."""
+    """The file of a run that was given by its file or its folder.
+
+    Raises InputError for what is known to be no run.
+    """
     expect(path, "run")
     return path / RUN if path.is_dir() else path
 
@@ -105,7 +128,10 @@ def _way_out(kind: Kind, path: Path, wanted: tuple[Kind, ...]) -> str:
             way = f"Check it with `rdsolver sweep {it} --dry-run`, run it with: rdsolver sweep {it}"
             return f"{there if (out / DESIGN).is_file() else ''}{way}"
         case "run":
-            return f"Look at it with `rdsolver info {it}`, go on with it: rdsolver resume {it}, repeat it: rdsolver run --from {it}"
+            return (
+                f"Look at it with `rdsolver info {it}`, go on with it: rdsolver resume {it}, repeat it:"
+                f" rdsolver run --from {it}"
+            )
         case "sweep":
             more = "The command that began it goes on with it. " if wanted == ("sweep file",) else ""
             runs = f"Each of its runs is a folder in {path / 'runs'}. "
@@ -114,4 +140,7 @@ def _way_out(kind: Kind, path: Path, wanted: tuple[Kind, ...]) -> str:
             way = "A config names it; `rdsolver example microct_slice_2d --copy` gives you one. Then: "
             return f"{way}rdsolver run microct_slice_2d.toml --set {quote(f'section.image={path}')}"
         case _:
-            return f'A config names it: model = "{path}:NAME" (docs/extend.md). Then: rdsolver run CONFIG --allow-python'
+            return (
+                f'A config names it: model = "{path}:NAME" (docs/extend.md). Then: rdsolver run CONFIG'
+                " --allow-python"
+            )

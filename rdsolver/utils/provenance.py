@@ -22,7 +22,8 @@ PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py")
 def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
     """What the output notes of a run that starts now; no host or user name beyond what the command line says.
 
-    git_commit and git_dirty (tracked files changed) belong to rdsolver's own checkout, "unknown" and None without one.
+    git_commit and git_dirty (tracked files changed) belong to rdsolver's own checkout, "unknown" and None
+    without one.
     """
     commit, dirty = git_state()
     return {
@@ -47,7 +48,10 @@ def cpu() -> str:
     try:
         if sys.platform == "darwin":
             asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip() or "unknown"
+            return (
+                subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+                or "unknown"
+            )
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         said = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
         found = {name.strip(): text.strip() for name, text in said.items()}
@@ -73,7 +77,8 @@ def version(name: str) -> str:
 
 
 def git_state() -> tuple[str, bool | None]:
-    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work tree has none.
+    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work
+    tree has none.
 
     Asked once: what was imported is what runs.
     """

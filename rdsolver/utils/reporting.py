@@ -28,7 +28,9 @@ class Reporter(Protocol):
         ...
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
-        """Where the run stands: time reached and end (d), step (d), stage solves so far, wall seconds since the first step."""
+        """Where the run stands: time reached and end (d), step (d), stage solves so far, wall seconds since
+        the first step.
+        """
         ...
 
 
@@ -86,7 +88,8 @@ class Tee:
 
 
 class TerminalReporter:
-    """Lines on a terminal, and below them one that tells where the run stands; on a pipe, lines alone and few of those.
+    """Lines on a terminal, and below them one that tells where the run stands; on a pipe, lines alone and few
+    of those.
 
     A reader that goes away (`rdsolver run ... | head`) ends the talking, not the run.
     """
@@ -116,7 +119,9 @@ class TerminalReporter:
         self._line(progress_line(t, end, dt, solves, seconds), t / end, seconds)
 
     def working(self, what: str, share: float, seconds: float) -> None:
-        """Where something else than a run stands: the share of it that is done, and wall seconds since it began."""
+        """Where something else than a run stands: the share of it that is done, and wall seconds since it
+        began.
+        """
         self._line(working_line(what, share, seconds), share, seconds)
 
     def _line(self, line: str, share: float, seconds: float) -> None:
@@ -133,7 +138,11 @@ class TerminalReporter:
             self._write(CLEAR_LINE)
             self._shown = False
         with self._console.capture() as captured:
-            self._console.print(Text(f"{topic:<{TOPIC_WIDTH}}", style), Text(text.replace("\n", "\n" + " " * TOPIC_WIDTH)), sep="")
+            self._console.print(
+                Text(f"{topic:<{TOPIC_WIDTH}}", style),
+                Text(text.replace("\n", "\n" + " " * TOPIC_WIDTH)),
+                sep="",
+            )
         self._write(captured.get())
 
     def _write(self, text: str) -> None:
@@ -144,7 +153,8 @@ class TerminalReporter:
             self._stream.flush()
         except BrokenPipeError:
             self._closed = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # else Python complains when it flushes at its end
+            # else Python complains when it flushes at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         except (OSError, ValueError):  # the terminal is gone, or the stream closed
             self._closed = True
 
@@ -155,8 +165,8 @@ def on_terminal(quiet: bool = False, aside: bool = False) -> TerminalReporter | 
 
 
 class LogReporter:
-    """Plain lines with the time of day, into a file beside the run: once a new run.h5 is there, so that a run that was refused
-    leaves no log and touches none that belongs to an earlier run.
+    """Plain lines with the time of day, into a file beside the run: once a new run.h5 is there, so that a run
+    that was refused leaves no log and touches none that belongs to an earlier run.
 
     goes_on: the run that is there is resumed, and so is its log.
     """
@@ -205,8 +215,9 @@ class LogReporter:
 
 
 class _Marks:
-    """When a reader who cannot be overwritten hears of progress: at every tenth of the run, and at least every ten minutes of a
-    long one, but never within ten seconds."""
+    """When a reader who cannot be overwritten hears of progress: at every tenth of the run, and at least
+    every ten minutes of a long one, but never within ten seconds.
+    """
 
     SHORTEST, LONGEST = 10.0, 600.0  # s
 

@@ -1,8 +1,8 @@
 """Files come from strangers: what every reader does about it.
 
-A file may be damaged, or made to fill the memory or to read other files of this machine. So nothing is allocated before its size is
-compared with the memory that is there, an HDF5 file is refused when any of it lies in another file, and whatever a library raises
-becomes one InputError.
+A file may be damaged, or made to fill the memory or to read other files of this machine. So nothing is
+allocated before its size is compared with the memory that is there, an HDF5 file is refused when any of it
+lies in another file, and whatever a library raises becomes one InputError.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ HEAP = b"GCOL\x01\0\0\0"
 """Where HDF5 keeps what has no fixed length."""
 SMALL = 2**26  # bytes; less is not compared with the memory
 DEFLATE = 1032  # bytes that one byte can unpack to, at most
-FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_LZF}
+FILTERS = {
+    h5py.h5z.FILTER_DEFLATE,
+    h5py.h5z.FILTER_SHUFFLE,
+    h5py.h5z.FILTER_FLETCHER32,
+    h5py.h5z.FILTER_SZIP,
+    h5py.h5z.FILTER_LZF,
+}
 
 
 class Damaged(InputError):
@@ -77,8 +83,8 @@ def check_fits(size: int, what: str) -> None:
     free = host_memory() if size > SMALL else None
     if free is not None and size > free:
         raise Damaged(
-            f"{what}: {size / 2**30:.3g} GiB of memory are needed, and {max(free, 0) / 2**30:.3g} GiB are free. "
-            "Take a crop of it, or a coarser copy, or a larger machine."
+            f"{what}: {size / 2**30:.3g} GiB of memory are needed, and {max(free, 0) / 2**30:.3g} GiB are"
+            " free. Take a crop of it, or a coarser copy, or a larger machine."
         )
 
 
@@ -90,24 +96,31 @@ def check_unpacks(packed: bytes, size: int, what: str) -> None:
 
 def too_much(what: str, size: int) -> Damaged:
     return Damaged(
-        f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made to fill the memory."
+        f"{what}: it unpacks to more than the {size} bytes that it should hold. The file is damaged, or made"
+        " to fill the memory."
     )
 
 
-# --- HDF5 ---------------------------------------------------------------------------------------------------------
+# --- HDF5 ---------------------------------------------------------------------------------------------------
 
 
 def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
-    """A file to read, all of which lies in it. Raises InputError when part of it is elsewhere, else what h5py raises."""
+    """A file to read, all of which lies in it.
+
+    Raises InputError when part of it is elsewhere, else what h5py raises.
+    """
     file = locks.hdf5(path, "r", **how)
     try:
         with reading(path):
-            elsewhere = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
+            elsewhere = file.visititems_links(
+                lambda name, link: name if isinstance(link, h5py.ExternalLink) else None
+            )
             elsewhere = elsewhere or file.visititems(lambda name, node: name if _elsewhere(node) else None)
             if elsewhere:
                 raise Damaged(
-                    f"{path}: {elsewhere} lies in another file, and those are not followed. Copy all of it into one file, "
-                    f"for example in Python: target[{elsewhere!r}] = source[{elsewhere!r}][...]."
+                    f"{path}: {elsewhere} lies in another file, and those are not followed. Copy all of it"
+                    f" into one file, for example in Python: target[{elsewhere!r}] ="
+                    f" source[{elsewhere!r}][...]."
                 )
     except BaseException:
         file.close()
@@ -121,8 +134,8 @@ def _elsewhere(node: Any) -> bool:
 
 @lru_cache(maxsize=32)
 def _check_heaps(path: str, version: tuple[int, int]) -> None:
-    """Of a file whose texts and references have no fixed length: its heaps have no free piece of no size, over which libhdf5 would walk
-    for ever. version: of the file, so that it is looked through once.
+    """Of a file whose texts and references have no fixed length: its heaps have no free piece of no size,
+    over which libhdf5 would walk for ever. version: of the file, so that it is looked through once.
     """
     if not version[0]:
         return
@@ -169,7 +182,10 @@ def texts(node: Any, name: str) -> list[str]:
         return []
     if found.dtype.kind == "O":
         check_heaps(node)
-    return [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in np.ravel(node.attrs[name]).tolist()]
+    return [
+        t.decode(errors="replace") if isinstance(t, bytes) else str(t)
+        for t in np.ravel(node.attrs[name]).tolist()
+    ]
 
 
 def attributes(node: Any) -> dict[str, Any]:
@@ -183,8 +199,9 @@ def array(node: h5py.Dataset) -> np.ndarray:
 
 
 def check_array(node: h5py.Dataset, whole: bool = True) -> None:
-    """A dataset is plain numbers or text of fixed length, fits into memory (where the whole of it is read), and is packed as it should
-    be. Raises InputError."""
+    """A dataset is plain numbers or text of fixed length, fits into memory (where the whole of it is read),
+    and is packed as it should be. Raises InputError.
+    """
     what = f"{node.file.filename}: {node.name}"
     if node.shape is None or node.dtype.kind not in "biufS":
         raise Damaged(f"{what} holds {node.dtype}, and numbers belong there.")
@@ -194,10 +211,17 @@ def check_array(node: h5py.Dataset, whole: bool = True) -> None:
 
 
 def check_chunks(node: h5py.Dataset) -> None:
-    """The chunks of a dataset unpack to no more than their size. Raises InputError, also for a compression that is not known."""
+    """The chunks of a dataset unpack to no more than their size.
+
+    Raises InputError, also for a compression that is not known.
+    """
     if not node.chunks:
         return
-    what, size, made = f"{node.file.filename}: {node.name}", prod(node.chunks) * node.dtype.itemsize, node.id.get_create_plist()
+    what, size, made = (
+        f"{node.file.filename}: {node.name}",
+        prod(node.chunks) * node.dtype.itemsize,
+        node.id.get_create_plist(),
+    )
     filters = [made.get_filter(i)[0] for i in range(made.get_nfilters())]
     if len(set(filters)) < len(filters) or not FILTERS.issuperset(filters):
         raise Damaged(f"{what} is packed in a way that is not read. Save it with gzip, or plain.")
@@ -206,6 +230,8 @@ def check_chunks(node: h5py.Dataset) -> None:
     check_fits(size, what)
     if node.id.get_storage_size() * DEFLATE > SMALL:
         large: list[tuple[int, ...]] = []
-        node.id.chunk_iter(lambda chunk: large.append(chunk.chunk_offset) if chunk.size * DEFLATE > SMALL else None)
+        node.id.chunk_iter(
+            lambda chunk: large.append(chunk.chunk_offset) if chunk.size * DEFLATE > SMALL else None
+        )
         for place in large if h5py.h5z.FILTER_DEFLATE in filters else ():
             check_unpacks(node.id.read_direct_chunk(place)[1], size, what)

@@ -1,4 +1,6 @@
-"""SIGTERM and SIGINT: a run ends within seconds with the last accepted state kept, whatever step is under way."""
+"""SIGTERM and SIGINT: a run ends within seconds with the last accepted state kept, whatever step is under
+way.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-GRACE = 2.0  # s in which the run itself should stop; a single stage of a big section, or a compilation, may take longer
+# s in which the run itself should stop; a single stage of a big section, or a compilation, may take longer
+GRACE = 2.0
 
 
 @contextmanager

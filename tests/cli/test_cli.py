@@ -41,9 +41,12 @@ def rdsolver(*arguments: str):
 
 
 def test_help_comes_without_the_heavy_packages():
-    heavy = "[m for m in ('jax', 'numpy', 'scipy', 'pydantic', 'pint', 'matplotlib', 'h5py') if m in sys.modules]"
+    heavy = (
+        "[m for m in ('jax', 'numpy', 'scipy', 'pydantic', 'pint', 'matplotlib', 'h5py') if m in sys.modules]"
+    )
     code = (
-        f"import sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver', '--help']\ntry: main()\nexcept SystemExit: print({heavy})"
+        "import sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver', '--help']\ntry:"
+        f" main()\nexcept SystemExit: print({heavy})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "check" in done.stdout
@@ -52,8 +55,14 @@ def test_help_comes_without_the_heavy_packages():
 
 def test_a_config_is_checked_without_jax():
     path = str(CONFIGS / "rank_fc_section_2d.toml")
-    code = f"import sys\nfrom rdsolver import load_config\nload_config({path!r}).problem()\nprint('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    code = (
+        f"import sys\nfrom rdsolver import load_config\nload_config({path!r}).problem()\nprint('jax' in"
+        " sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )
 
 
 def test_version():
@@ -92,7 +101,14 @@ def test_bad_input_leaves_status_2_one_paragraph_and_nothing_on_disk(folder, arg
 
 
 def test_check_says_what_was_understood_and_writes_nothing(folder):
-    done = rdsolver("check", "mine.toml", "--set", "model.parameters.rankl_loss=5 /d", "--set", "model.parameters.opg_kon=1e6")
+    done = rdsolver(
+        "check",
+        "mine.toml",
+        "--set",
+        "model.parameters.rankl_loss=5 /d",
+        "--set",
+        "model.parameters.opg_kon=1e6",
+    )
     assert done.exit_code == 0, done.stderr
     for part in ("slab", "16 x 16", "tr-bdf2", "rankl_loss = 5 1/d", "warning", "3 saved times"):
         assert part in done.stdout
@@ -134,14 +150,20 @@ def test_a_run_from_its_config_to_its_figure(folder):
     assert "--force" in again.stderr
     assert (out / "run.h5").read_bytes() == before
     assert "finished" in rdsolver("info", str(out)).stdout
-    assert (rdsolver("plot", str(out), "--out", "again.svg").exit_code, (folder / "again.svg").exists()) == (0, True)
+    assert (rdsolver("plot", str(out), "--out", "again.svg").exit_code, (folder / "again.svg").exists()) == (
+        0,
+        True,
+    )
 
 
-# --- how a run talks --------------------------------------------------------------------------------------------------
+# --- how a run talks ----------------------------------------------------------------------------------------
 
 
 def test_the_progress_line():
-    assert progress_line(37.2, 60, 1.3, 160, 2.0) == "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"
+    assert (
+        progress_line(37.2, 60, 1.3, 160, 2.0)
+        == "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"
+    )
     assert progress_line(0.0, 60, 0.02, 0, 0.0) == "0 of 60 d  >----------  0 %  step 0.02 d"
     assert "100 %" in progress_line(60, 60, 1, 9, 1)
     assert progress_line(1, 100, 1, 9, 600).endswith("16.5 h left")
@@ -201,7 +223,9 @@ def test_a_reader_that_goes_away_does_not_stop_the_run():
         "for i in range(20000): r.say('line', 'x' * 50)\nprint('went on', file=sys.stderr)"
     )
     read, write = os.pipe()
-    with subprocess.Popen([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True
+    ) as process:
         os.close(write)
         os.read(read, 10)
         os.close(read)

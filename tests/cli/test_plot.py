@@ -1,4 +1,6 @@
-"""Figures of a user's choice, movies and reports: what is asked for is shown, and what cannot be shown is said."""
+"""Figures of a user's choice, movies and reports: what is asked for is shown, and what cannot be shown is
+said.
+"""
 
 import json
 import sys
@@ -49,14 +51,31 @@ def write(path, grid=FLAT, title="a run", scale=1.0, tumour_at=None):
     tumour[tuple(tumour_at or (0,) * grid.ndim)] = 1.0
     meta = {"doses": [dose(5.0)], "agents": [{"name": "rank_fc", "like": "rank_fc", "label": "RANK-Fc"}]}
     meta["warnings"] = ["a <b>low</b> value"]
-    meta["parameters"] = [{"name": "k<1>", "value": 1.5, "unit": "1/d", "meaning": "a & b", "source": "<script>no</script>", "mark": "A"}]
-    with RunWriter(path, grid, fields, [Series("ntx", "1", "NTX")], active=active, title=title, meta=meta) as writer:
+    meta["parameters"] = [
+        {
+            "name": "k<1>",
+            "value": 1.5,
+            "unit": "1/d",
+            "meaning": "a & b",
+            "source": "<script>no</script>",
+            "mark": "A",
+        }
+    ]
+    with RunWriter(
+        path, grid, fields, [Series("ntx", "1", "NTX")], active=active, title=title, meta=meta
+    ) as writer:
         for t in (0.0, 5.0, 10.0):
-            state = {"rankl": np.full(grid.shape, 3 + scale * t), "osteoclasts": 20 * bone * (1 - bone) * (1 + t), "bone": bone}
+            state = {
+                "rankl": np.full(grid.shape, 3 + scale * t),
+                "osteoclasts": 20 * bone * (1 - bone) * (1 + t),
+                "bone": bone,
+            }
             writer.append(t, state | ({"tumour": tumour} if tumour_at is not None else {}))
         time = np.linspace(0, 10, 11)
         writer.append_series({"time": time, "ntx": 1 + scale * time})
-        writer.finish(summary={"steps": 10, "budgets": {"rankl": {"start": 1.0, "end": 2.0, "imbalance": 1e-9}}})
+        writer.finish(
+            summary={"steps": 10, "budgets": {"rankl": {"start": 1.0, "end": 2.0, "imbalance": 1e-9}}}
+        )
     return path
 
 
@@ -79,7 +98,7 @@ def inside(figure):
     return {t.get_text() for t in texts}
 
 
-# --- maps ------------------------------------------------------------------------------------------------------------
+# --- maps ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("error")
@@ -129,16 +148,20 @@ def test_the_surface_of_a_ball_has_its_area():
 
 def test_a_missing_scikit_image_is_said_and_the_planes_are_drawn(runs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.measure", None)
-    with pytest.raises(InputError, match=r"scikit-image, which is not installed\. Install it, in .* pip install"):
+    with pytest.raises(
+        InputError, match=r"scikit-image, which is not installed\. Install it, in .* pip install"
+    ):
         triangles(np.ones((3, 3, 3)), (1, 1, 1))
     monkeypatch.setattr(surface, "find_spec", lambda name: None)
-    done = rdsolver("plot", runs["block"], "--kind", "maps", "--field", "bone", "--time", "0", "--out", tmp_path / "m.png")
+    done = rdsolver(
+        "plot", runs["block"], "--kind", "maps", "--field", "bone", "--time", "0", "--out", tmp_path / "m.png"
+    )
     assert done.exit_code == 0, done.output
     assert surface.MISSING in done.stderr
     assert (tmp_path / "m.png").stat().st_size > 5000
 
 
-# --- profiles and comparisons ----------------------------------------------------------------------------------------
+# --- profiles and comparisons -------------------------------------------------------------------------------
 
 
 def test_a_radial_profile_is_the_mean_over_rings():
@@ -163,7 +186,10 @@ def test_a_radial_profile_is_the_mean_over_rings():
 
 def test_profiles_are_drawn_around_a_centre_and_along_an_axis():
     run = make(doses=[dose(10.0)])
-    for along, said in ((None, "distance (µm) from y 50, x 70 µm"), ("x", "x (µm), mean over the other axes")):
+    for along, said in (
+        (None, "distance (µm) from y 50, x 70 µm"),
+        ("x", "x (µm), mean over the other axes"),
+    ):
         with matplotlib.rc_context(style.RC):
             figure = profile.compose(run, ["osteoclasts", "rankl"], [0, 6], (50.0, 70.0), along)
             assert said in inside(figure)
@@ -196,7 +222,7 @@ def test_runs_are_compared_on_one_axis_with_their_titles():
     assert "(pM)" in figure.axes[1].get_ylabel()
 
 
-# --- the command line ------------------------------------------------------------------------------------------------
+# --- the command line ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -225,11 +251,23 @@ def test_every_kind_is_plotted_from_the_command_line(runs, tmp_path):
     pytest.importorskip("skimage")
     for kind, chosen, extra in (
         ("timeseries", ["flat"], []),
-        ("maps", ["block"], ["--field", "osteoclasts,bone", "--time", "0", "--time", "10 d", "--at", "60,100,120"]),
+        (
+            "maps",
+            ["block"],
+            ["--field", "osteoclasts,bone", "--time", "0", "--time", "10 d", "--at", "60,100,120"],
+        ),
         ("profile", ["tumour"], ["--field", "tumour"]),
         ("compare", ["flat", "other"], ["--field", "ntx"]),
     ):
-        done = rdsolver("plot", *(runs[name] for name in chosen), "--kind", kind, "--out", tmp_path / f"{kind}.png", *extra)
+        done = rdsolver(
+            "plot",
+            *(runs[name] for name in chosen),
+            "--kind",
+            kind,
+            "--out",
+            tmp_path / f"{kind}.png",
+            *extra,
+        )
         assert done.exit_code == 0, done.output
         assert (tmp_path / f"{kind}.png").stat().st_size > 5000
     assert rdsolver("plot", runs["flat"], runs["other"]).exit_code == 2
@@ -241,23 +279,36 @@ DOLLARS = r"$5 & 50% of \nas\$\alpha_1"
 
 @pytest.mark.filterwarnings("error")
 def test_texts_of_a_user_are_shown_as_they_are_written(tmp_path, monkeypatch):
-    """Of titles, labels, units, drugs and levels, in every kind of figure; also of one whose own style asks for TeX's mathematics."""
+    """Of titles, labels, units, drugs and levels, in every kind of figure; also of one whose own style asks
+    for TeX's mathematics.
+    """
     monkeypatch.setattr(MathTextParser, "parse", None)
     monkeypatch.setitem(matplotlib.rcParams, "axes.formatter.use_mathtext", True)
     fields = [Field("mine", DOLLARS, 1.0, DOLLARS), Field("bone", "1", 1.0, DOLLARS)]
-    series = [Series(name, unit, DOLLARS) for name, unit in (("ntx", "1"), ("mine", DOLLARS), ("plasma_drug", "nM"))]
+    series = [
+        Series(name, unit, DOLLARS) for name, unit in (("ntx", "1"), ("mine", DOLLARS), ("plasma_drug", "nM"))
+    ]
     meta = {"doses": [dose(5.0, "drug")], "agents": [{"name": "drug", "like": "rank_fc", "label": DOLLARS}]}
     runs, cells = [], np.indices(FLAT.shape).sum(0) % 2
     for title in (DOLLARS, f"_{DOLLARS}"):
         path = tmp_path / f"a$b${len(runs)}" / "run.h5"
-        with RunWriter(path, FLAT, fields, series, active=np.ones(FLAT.shape, bool), title=title, meta=meta) as writer:
+        with RunWriter(
+            path, FLAT, fields, series, active=np.ones(FLAT.shape, bool), title=title, meta=meta
+        ) as writer:
             for t in (0.0, 5.0, 10.0):
                 writer.append(t, {f.name: 1e-9 * (t + cells) if f.name == "mine" else cells for f in fields})
             writer.append_series({"time": np.arange(11.0)} | {s.name: 1e9 + np.arange(11.0) for s in series})
             writer.finish()
         runs.append(path)
     for kind in KINDS:
-        done = rdsolver("plot", *(runs if kind == "compare" else runs[:1]), "--kind", kind, "--out", tmp_path / f"{kind}.svg")
+        done = rdsolver(
+            "plot",
+            *(runs if kind == "compare" else runs[:1]),
+            "--kind",
+            kind,
+            "--out",
+            tmp_path / f"{kind}.svg",
+        )
         assert done.exit_code == 0, done.exception
     assert "$5 &amp; 50% of \\nas\\$\\alpha_1" in (tmp_path / "compare.svg").read_text()
     for command, name in (("movie", "a.gif"), ("report", "a.html")):
@@ -266,15 +317,21 @@ def test_texts_of_a_user_are_shown_as_they_are_written(tmp_path, monkeypatch):
     tornado([panel], tmp_path / "tornado.svg", DOLLARS, DOLLARS)
 
 
-# --- runs that hold little, or an odd grid ---------------------------------------------------------------------------
+# --- runs that hold little, or an odd grid ------------------------------------------------------------------
 
 SAID = "there is nothing to|kept no fields|no observable in common that moves"
 LITTLE = {
     "no fields": ({"fields": ()}, {"maps", "profile"}),
     "nothing saved": ({"saved": ()}, {"maps", "profile"}),
-    "no step": ({"saved": (), "steps": (), "status": "failed"}, {"maps", "profile", "overview", "timeseries", "compare"}),
+    "no step": (
+        {"saved": (), "steps": (), "status": "failed"},
+        {"maps", "profile", "overview", "timeseries", "compare"},
+    ),
     "the start alone": ({"saved": (0,), "steps": (0,), "status": "failed"}, set()),
-    "stopped before the first time": ({"saved": (), "steps": (0, 1, 2), "status": "stopped"}, {"maps", "profile"}),
+    "stopped before the first time": (
+        {"saved": (), "steps": (0, 1, 2), "status": "stopped"},
+        {"maps", "profile"},
+    ),
     "a row": ({"grid": Grid((1, 16), (10.0, 10.0), thickness=10.0)}, set()),
     "a column": ({"grid": Grid((16, 1), (10.0, 10.0), thickness=10.0)}, set()),
     "a cell": ({"grid": Grid((1, 1), (10.0, 10.0), thickness=10.0)}, set()),
@@ -316,9 +373,16 @@ def test_whatever_a_run_holds_is_drawn_or_said_in_a_sentence(what):
 def test_the_letters_of_maps_are_set_and_a_single_ring_is_seen():
     with matplotlib.rc_context(style.RC):
         figure = maps.compose(make(), ["rankl"], [0, 20], (0, 0))
-        assert [t.get_weight() for t in figure.findobj(Text) if t.get_text() in ("a", "b")] == ["bold", "bold"]
+        assert [t.get_weight() for t in figure.findobj(Text) if t.get_text() in ("a", "b")] == [
+            "bold",
+            "bold",
+        ]
         assert not any("bf" in t.get_text() for t in figure.findobj(Text))
-        (line, *_) = profile.compose(make(grid=Grid((1, 1), (10.0, 10.0), thickness=10.0)), ["rankl"], [0], (5.0, 5.0)).axes[0].lines
+        line, *_ = (
+            profile.compose(make(grid=Grid((1, 1), (10.0, 10.0), thickness=10.0)), ["rankl"], [0], (5.0, 5.0))
+            .axes[0]
+            .lines
+        )
         assert line.get_marker() == "o"
 
 
@@ -331,7 +395,7 @@ def test_a_density_a_little_below_zero_is_drawn_from_zero():
     assert all(look.norm.vmin >= 0 for look in looks)
 
 
-# --- movies ----------------------------------------------------------------------------------------------------------
+# --- movies -------------------------------------------------------------------------------------------------
 
 
 def test_a_movie_has_a_frame_a_saved_time_and_only_the_moment_changes(runs, tmp_path):
@@ -363,7 +427,7 @@ def test_a_movie_without_ffmpeg_or_of_another_kind_is_refused(runs, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-# --- reports ---------------------------------------------------------------------------------------------------------
+# --- reports ------------------------------------------------------------------------------------------------
 
 
 class Page(HTMLParser):
@@ -385,7 +449,9 @@ class Page(HTMLParser):
 
 
 def test_a_report_is_one_page_that_asks_for_nothing(runs, tmp_path):
-    done = rdsolver("report", runs["flat"], runs["other"], "--out", tmp_path / "r.html", "--field", "rankl,osteoclasts")
+    done = rdsolver(
+        "report", runs["flat"], runs["other"], "--out", tmp_path / "r.html", "--field", "rankl,osteoclasts"
+    )
     assert done.exit_code == 0, done.output
     text = (tmp_path / "r.html").read_text()
     page = Page(text)
@@ -403,12 +469,16 @@ def test_a_report_is_one_page_that_asks_for_nothing(runs, tmp_path):
     for run in data["runs"]:
         assert list(run["frames"]) == ["rankl", "osteoclasts"]
         for name in run["frames"]:
-            pictures = [np.asarray(Image.open(BytesIO(b64decode(png))).convert("RGB"), int) for png in run["frames"][name]]
+            pictures = [
+                np.asarray(Image.open(BytesIO(b64decode(png))).convert("RGB"), int)
+                for png in run["frames"][name]
+            ]
             assert len(pictures) == 3
             shown.append(pictures)
     height, width, _ = shown[0][0].shape
     here = height // 2, width // 4
-    np.testing.assert_allclose(shown[0][0][here], shown[2][0][here], atol=12)  # 3 nM in both: one scale for both runs
+    # 3 nM in both: one scale for both runs
+    np.testing.assert_allclose(shown[0][0][here], shown[2][0][here], atol=12)
     assert np.abs(shown[0][2][here] - shown[2][2][here]).max() > 40  # 13 and 23 nM
     (ntx,) = data["observables"]
     assert [line["values"][-1] for line in ntx["lines"]] == [11, 21]

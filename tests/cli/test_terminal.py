@@ -1,4 +1,6 @@
-"""What a command says at a terminal: spans of time, JSON, quiet, completion, and the last words of what was interrupted."""
+"""What a command says at a terminal: spans of time, JSON, quiet, completion, and the last words of what was
+interrupted.
+"""
 
 import io
 import json
@@ -48,7 +50,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-# --- spans of time ---------------------------------------------------------------------------------------------------
+# --- spans of time ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,10 @@ def test_a_span_is_read_as_people_and_schedulers_write_it(text, hours):
     assert seconds(text, "--walltime") == hours * 3600
 
 
-@pytest.mark.parametrize("text", ["8", "0.5", "1e3", "soon", "8 um", "1:75:00", "1:5", "2-24", "2-3:60", "-8h", "0h", "00:00:00", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["8", "0.5", "1e3", "soon", "8 um", "1:75:00", "1:5", "2-24", "2-3:60", "-8h", "0h", "00:00:00", ""],
+)
 def test_any_other_is_refused_with_the_way_out(text):
     with pytest.raises(InputError) as caught:
         seconds(text, "--walltime")
@@ -88,14 +93,18 @@ def test_a_bare_number_names_both_readings(here):
             assert f"{option} 8h, or {option} 8min" in done.stderr
 
 
-# --- JSON, and nothing else ------------------------------------------------------------------------------------------
+# --- JSON, and nothing else ---------------------------------------------------------------------------------
 
 
 def test_info_as_json(here):
     write(Path("run.h5"))
     done = rdsolver("info", "run.h5", "--json", "--follow")
     found = json.loads(done.stdout)
-    assert (found["title"], found["status"], found["section"]["cells"]) == ("a run", "finished", list(FLAT.shape))
+    assert (found["title"], found["status"], found["section"]["cells"]) == (
+        "a run",
+        "finished",
+        list(FLAT.shape),
+    )
     assert found["provenance"]["warnings"] == ["a <b>low</b> value"]
     assert "finished" in done.stderr  # what --follow tells
 
@@ -150,7 +159,7 @@ def test_verify_prints_json_alone_and_quiet_says_what_was_missed(here, monkeypat
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", "missed: a study, expected 1, observed 2\n")
 
 
-# --- quiet, and the line that tells where it stands -------------------------------------------------------------------
+# --- quiet, and the line that tells where it stands ---------------------------------------------------------
 
 
 def test_quiet_says_warnings_alone_on_stderr(capsys):
@@ -177,14 +186,16 @@ def test_the_last_progress_line_has_its_own_line():
     assert stream.getvalue().count("\n") == 2
 
 
-# --- interrupted -----------------------------------------------------------------------------------------------------
+# --- interrupted --------------------------------------------------------------------------------------------
 
 
 def of_rows(folder: Path, count: int):
     """A run that was stopped after so many rows of its series."""
     folder.mkdir(parents=True, exist_ok=True)
     fields, series = [Field("rankl", "nM", 1.0, "RANKL")], [Series("ntx", "1", "NTX")]
-    with RunWriter(folder / "run.h5", FLAT, fields, series, active=np.ones(FLAT.shape, bool), overwrite=True) as writer:
+    with RunWriter(
+        folder / "run.h5", FLAT, fields, series, active=np.ones(FLAT.shape, bool), overwrite=True
+    ) as writer:
         times = list(map(float, range(count)))
         writer.append_series({"time": times, "ntx": times})
         writer.finish("stopped", "stopped by SIGINT")
@@ -205,13 +216,19 @@ def interrupted(folder: Path, rows: int, capsys, goes_on: bool = False, **more: 
 
 def test_a_run_without_a_step_leaves_nothing_in_the_way(here, capsys):
     said = interrupted(Path("a b"), 1, capsys)
-    assert said[-1].strip() == "nothing was begun, and no run is left; begin it with: rdsolver run mine.toml --out 'a b'"
+    assert (
+        said[-1].strip()
+        == "nothing was begun, and no run is left; begin it with: rdsolver run mine.toml --out 'a b'"
+    )
     assert not Path("a b/run.h5").exists()
 
 
 def test_a_run_with_steps_stays_and_the_others_are_told_of(here, capsys):
     said = interrupted(Path("a b"), 3, capsys, left=[Path("c"), Path("d")])
-    assert said[-1].strip() == "2 more runs were not begun; all with: rdsolver run mine.toml --out 'a b' --resume-if-exists"
+    assert (
+        said[-1].strip()
+        == "2 more runs were not begun; all with: rdsolver run mine.toml --out 'a b' --resume-if-exists"
+    )
     assert Path("a b/run.h5").exists()
     interrupted(Path("a b"), 1, capsys, goes_on=True)
     assert Path("a b/run.h5").exists()
@@ -256,7 +273,10 @@ def test_interrupted_while_the_input_is_read(here, capsys):
     with pytest.raises(typer.Exit) as left, not_begun():
         raise KeyboardInterrupt
     assert left.value.exit_code == 130
-    assert capsys.readouterr().err == "Interrupted: nothing was begun. Begin it with: rdsolver run mine.toml --out 'a b'\n"
+    assert (
+        capsys.readouterr().err
+        == "Interrupted: nothing was begun. Begin it with: rdsolver run mine.toml --out 'a b'\n"
+    )
 
 
 def test_the_last_line_of_a_sweep_says_what_to_type(here, capsys, monkeypatch):
@@ -266,7 +286,10 @@ def test_the_last_line_of_a_sweep_says_what_to_type(here, capsys, monkeypatch):
     for outcome, last in (
         (Outcome({0: good}, 0), "Look at it with: rdsolver plot 'a sweep'"),
         (Outcome({0: good, 1: bad}, 0), f"Begin failed runs anew with: {command} --rerun-failed"),
-        (Outcome({0: good}, 11, "stopped by SIGINT", 2), f"stopped by SIGINT; 11 runs are left. Go on with: {command}"),
+        (
+            Outcome({0: good}, 11, "stopped by SIGINT", 2),
+            f"stopped by SIGINT; 11 runs are left. Go on with: {command}",
+        ),
         (
             Outcome({1: bad}, 11, "too many"),
             f"Go on with a higher --max-failures, or with: {command} --rerun-failed",
@@ -278,7 +301,7 @@ def test_the_last_line_of_a_sweep_says_what_to_type(here, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "failed    01: no luck\n")
 
 
-# --- examples --------------------------------------------------------------------------------------------------------
+# --- examples -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", examples.named())
@@ -288,7 +311,10 @@ def test_an_example_is_copied_with_all_that_it_needs_and_runs_as_it_is(here, nam
 
     done = rdsolver("example", name, "--copy", "new/a b")
     first, *others, last = done.stdout.splitlines()
-    assert (done.exit_code, last.split()[:5]) == (0, ["Run", "it", "with:", "rdsolver", "sweep" if "/" in name else "run"])
+    assert (done.exit_code, last.split()[:5]) == (
+        0,
+        ["Run", "it", "with:", "rdsolver", "sweep" if "/" in name else "run"],
+    )
     if "/" in name:
         assert len(load(first)) > 1
     else:
@@ -303,20 +329,29 @@ def test_an_example_is_copied_with_all_that_it_needs_and_runs_as_it_is(here, nam
     assert Path(first).read_bytes() == examples.find(name).read_bytes()
 
 
-# --- completion ------------------------------------------------------------------------------------------------------
+# --- completion ---------------------------------------------------------------------------------------------
 
 
 def test_the_shell_completes_names_without_the_heavy_packages():
     heavy = "[m for m in ('jax', 'numpy', 'scipy', 'pint', 'matplotlib', 'h5py') if m in sys.modules]"
-    code = f"import sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver']\ntry: main()\nexcept SystemExit: print({heavy})"
+    code = (
+        "import sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver']\ntry: main()\nexcept"
+        f" SystemExit: print({heavy})"
+    )
     for typed, offered in (
         ("rdsolver example rank_fc", ["rank_fc_section_2d"]),
         ("rdsolver plot x --kind ban", ["bands"]),
         ("rdsolver params --agent de", ["denosumab"]),
         ("rdsolver params --preset mo", ["mouse"]),
     ):
-        asked = {"_RDSOLVER_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
-        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked)
+        asked = {
+            "_RDSOLVER_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked
+        )
         assert ran.stdout.split()[: len(offered)] == offered, ran
         assert ran.stdout.splitlines()[-1] == "[]"
 

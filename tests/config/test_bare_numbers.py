@@ -1,4 +1,6 @@
-"""Numbers without their unit: one warning a key names the one that is taken; nothing that we write or show has one."""
+"""Numbers without their unit: one warning a key names the one that is taken; nothing that we write or show
+has one.
+"""
 
 import re
 
@@ -91,7 +93,10 @@ def test_what_we_resolve_is_silent(many):
 def test_every_quantity_of_every_table_is_looked_at():
     """Those whose unit follows from another key are not of this kind."""
     found = {key for table in _tables(Config) for key in _units(table)}
-    named = "size spacing thickness voxel denoise amount at every lesion until exchange end save radius wall slab_thickness"
+    named = (
+        "size spacing thickness voxel denoise amount at every lesion until exchange end save radius wall"
+        " slab_thickness"
+    )
     assert found >= set(named.split())
 
 
@@ -109,7 +114,10 @@ def _parts(annotation):
 
 
 def test_a_sweep_says_each_key_once(tmp_path):
-    text = 'base = "base.toml"\n[grid]\n"dose.0.amount" = [1, 2, "3 mg/kg"]\n"section.seed" = [1, 2, 3]\n[keep]\ntimes = 0.5\n'
+    text = (
+        'base = "base.toml"\n[grid]\n"dose.0.amount" = [1, 2, "3 mg/kg"]\n"section.seed" = [1, 2,'
+        " 3]\n[keep]\ntimes = 0.5\n"
+    )
     made = design(tmp_path, text, BASE.replace('end = "10 d"', "end = 10"))
     assert len(made) == 9
     assert sorted(made.warnings) == [
@@ -128,9 +136,17 @@ def test_no_config_of_ours_has_one(name):
 
 def test_no_page_shows_one():
     """Values of the keys that are quantities, in the TOML blocks and --set of every page."""
-    keys = {key for table in _tables(Config) for key in _units(table)} - {"tolerance", "factor", "density", "spread", "bone_fraction"}
+    keys = {key for table in _tables(Config) for key in _units(table)} - {
+        "tolerance",
+        "factor",
+        "density",
+        "spread",
+        "bone_fraction",
+    }
     keys -= {"threshold"}
-    bare = re.compile(rf"(?:^|[\s.\"])(?:{'|'.join(keys)}) ?= ?\[?\"?-?[1-9][\d.e-]*\"?\s*(?:[,#\]\n]|$)", re.MULTILINE)
+    bare = re.compile(
+        rf"(?:^|[\s.\"])(?:{'|'.join(keys)}) ?= ?\[?\"?-?[1-9][\d.e-]*\"?\s*(?:[,#\]\n]|$)", re.MULTILINE
+    )
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         if page.name == "errors.md":
             continue

@@ -1,4 +1,6 @@
-"""A config becomes a Problem in internal units; whatever is wrong with it is said before anything is computed."""
+"""A config becomes a Problem in internal units; whatever is wrong with it is said before anything is
+computed.
+"""
 
 import json
 from itertools import pairwise
@@ -42,7 +44,10 @@ def config(tmp_path):
 
 def test_a_section_beyond_memory_is_refused_before_it_is_made(tmp_path):
     path = tmp_path / "big.toml"
-    path.write_text('[section]\nkind = "slab"\nsize = ["10 m", "10 m"]\nspacing = "1 um"\nthickness = "10 um"\n[time]\nend = "1 d"\n')
+    path.write_text(
+        '[section]\nkind = "slab"\nsize = ["10 m", "10 m"]\nspacing = "1 um"\nthickness = "10'
+        ' um"\n[time]\nend = "1 d"\n'
+    )
     with pytest.raises(InputError, match=r"big.toml: .*memory.*spacing"):
         load_config(path).problem()
 
@@ -66,12 +71,24 @@ def test_a_preset_changes_the_defaults_and_the_file_goes_before_it(config):
 
 
 def test_the_resolved_config_is_a_config_of_the_same_problem(config, tmp_path):
-    changes = ["change.0.parameter=rankl_production", "change.0.factor=2", "change.0.until=5 d", "output.fields=['bone']"]
-    first = load_config(config, [*changes, "dose.0.every=1 d", "dose.0.times=3", "agent.0.name=mine", "agent.0.like=fc_opg"]).problem()
+    changes = [
+        "change.0.parameter=rankl_production",
+        "change.0.factor=2",
+        "change.0.until=5 d",
+        "output.fields=['bone']",
+    ]
+    first = load_config(
+        config, [*changes, "dose.0.every=1 d", "dose.0.times=3", "agent.0.name=mine", "agent.0.like=fc_opg"]
+    ).problem()
     resolved = json.loads(first.config)
     again = load_config(config, [f"{key}={_toml(value)}" for key, value in resolved.items()]).problem()
     assert json.loads(again.config) == resolved
-    assert (again.parameters, again.doses, again.changes, again.save) == (first.parameters, first.doses, first.changes, first.save)
+    assert (again.parameters, again.doses, again.changes, again.save) == (
+        first.parameters,
+        first.doses,
+        first.changes,
+        first.save,
+    )
     np.testing.assert_array_equal(again.section.bone, first.section.bone)
 
 
@@ -85,9 +102,21 @@ def _toml(value):
 
 def test_a_set_value_is_toml_or_else_text(config):
     c = load_config(
-        config, ["dose.0.amount=1 mg/kg", 'dose.0.at=["1 d", 4]', "title=a run", "dose.1.agent=denosumab", "dose.1.amount=1", "dose.1.at=0"]
+        config,
+        [
+            "dose.0.amount=1 mg/kg",
+            'dose.0.at=["1 d", 4]',
+            "title=a run",
+            "dose.1.agent=denosumab",
+            "dose.1.amount=1",
+            "dose.1.at=0",
+        ],
     )
-    assert [(d.agent, d.amount, d.time) for d in c.problem().doses] == [("denosumab", 1, 0), ("rank_fc", 1, 1), ("rank_fc", 1, 4)]
+    assert [(d.agent, d.amount, d.time) for d in c.problem().doses] == [
+        ("denosumab", 1, 0),
+        ("rank_fc", 1, 1),
+        ("rank_fc", 1, 4),
+    ]
     assert c.title == "a run"
 
 
@@ -98,8 +127,16 @@ def test_doses_repeat_from_their_start_and_those_at_one_time_both_count(config):
 
 
 def test_any_number_of_further_drugs(config):
-    given = ["agent.0.name=decoy_a", "agent.0.like=rank_fc", "agent.1.name=decoy_b", "agent.1.like=denosumab", "agent.1.label=Decoy B"]
-    c = load_config(config, [*given, "model.parameters.decoy_b_K_eff=0.5 nM", 'output.fields=["rankl_decoy_b"]'])
+    given = [
+        "agent.0.name=decoy_a",
+        "agent.0.like=rank_fc",
+        "agent.1.name=decoy_b",
+        "agent.1.like=denosumab",
+        "agent.1.label=Decoy B",
+    ]
+    c = load_config(
+        config, [*given, "model.parameters.decoy_b_K_eff=0.5 nM", 'output.fields=["rankl_decoy_b"]']
+    )
     assert [(a.name, a.like, a.label) for a in c.agents] == [
         ("decoy_a", "rank_fc", "decoy_a"),
         ("decoy_b", "denosumab", "Decoy B"),
@@ -122,7 +159,11 @@ def test_a_section_from_python_takes_the_place_of_the_files(config):
     bone = np.zeros((6, 9))
     bone[:, :4] = 1
     p = c.problem(bone)
-    assert (p.section.grid.shape, p.section.grid.spacing, p.section.grid.thickness) == ((6, 9), (20.0, 20.0), 10.0)
+    assert (p.section.grid.shape, p.section.grid.spacing, p.section.grid.thickness) == (
+        (6, 9),
+        (20.0, 20.0),
+        10.0,
+    )
     own = slab(Grid((4, 4, 4), (5.0,) * 3))
     assert c.problem(own).section is own
     assert json.loads(c.problem(own).config)["section"]["kind"] == "slab"
@@ -131,7 +172,10 @@ def test_a_section_from_python_takes_the_place_of_the_files(config):
 
 
 def test_borders_reach_the_grid(config):
-    assert load_config(config, ["section.borders=periodic"]).problem().section.grid.borders == ("periodic", "periodic")
+    assert load_config(config, ["section.borders=periodic"]).problem().section.grid.borders == (
+        "periodic",
+        "periodic",
+    )
 
 
 def test_unusual_values_earn_a_warning(config):
@@ -145,25 +189,61 @@ LEFT = ("border.0.field=rankl", "border.0.side=x-low")
 BAD = {
     "unknown key": (["section.spcing=10"], ["section.spcing", "Did you mean spacing", "slab_thickness"]),
     "unknown table": (["sections.x=1"], ["sections", "Did you mean section", "output"]),
-    "a value for a table of several": (["border=[3]"], ["border.0 = 3 is a value", "[[border]] with its keys"]),
+    "a value for a table of several": (
+        ["border=[3]"],
+        ["border.0 = 3 is a value", "[[border]] with its keys"],
+    ),
     "unknown key of a dose": (["dose.0.agnt=x"], ["dose.0.agnt", "Did you mean agent", "route"]),
-    "unknown parameter": (["model.parameters.rankl_los=1"], ["rankl_los", "Did you mean rankl_loss", "osteoclast_death"]),
-    "parameter of another drug": (["model.parameters.fc_opg_kon=900"], ["fc_opg_kon", "[[dose]]", "[[agent]]"]),
-    "unknown kind": (["section.kind=trabecula"], ["section.kind", '"trabecula"', "Did you mean trabecular", "image", "slab"]),
+    "unknown parameter": (
+        ["model.parameters.rankl_los=1"],
+        ["rankl_los", "Did you mean rankl_loss", "osteoclast_death"],
+    ),
+    "parameter of another drug": (
+        ["model.parameters.fc_opg_kon=900"],
+        ["fc_opg_kon", "[[dose]]", "[[agent]]"],
+    ),
+    "unknown kind": (
+        ["section.kind=trabecula"],
+        ["section.kind", '"trabecula"', "Did you mean trabecular", "image", "slab"],
+    ),
     "no kind": (["section={}"], ["section.kind is missing", "trabecular"]),
     "unknown preset": (["model.preset=rat"], ["model.preset", '"rat"', "human", "mouse"]),
-    "unknown drug": (["dose.0.agent=rankfc"], ["dose.0.agent", '"rankfc"', "rank_fc", "fc_opg", "denosumab", "soluble_rank", "[[agent]]"]),
+    "unknown drug": (
+        ["dose.0.agent=rankfc"],
+        ["dose.0.agent", '"rankfc"', "rank_fc", "fc_opg", "denosumab", "soluble_rank", "[[agent]]"],
+    ),
     "unknown preset of a drug": (["agent.0.name=x", "agent.0.like=y"], ["agent.0.like", '"y"', "rank_fc"]),
-    "drug named like a field": (["agent.0.name=bone", "agent.0.like=rank_fc"], ["agent.0.name", '"bone"', "taken"]),
-    "drug whose parameters collide": (["agent.0.name=precursor", "agent.0.like=rank_fc"], ["agent.0.name", "precursor", "taken"]),
-    "unknown field": (['output.fields=["rank"]'], ["output.fields", '"rank"', "Did you mean rankl", "formation_signal"]),
+    "drug named like a field": (
+        ["agent.0.name=bone", "agent.0.like=rank_fc"],
+        ["agent.0.name", '"bone"', "taken"],
+    ),
+    "drug whose parameters collide": (
+        ["agent.0.name=precursor", "agent.0.like=rank_fc"],
+        ["agent.0.name", "precursor", "taken"],
+    ),
+    "unknown field": (
+        ['output.fields=["rank"]'],
+        ["output.fields", '"rank"', "Did you mean rankl", "formation_signal"],
+    ),
     "wrong dimension": (["section.spacing=10 s"], ["section.spacing", '"10 s"', "um", "for example"]),
     "dose per mass missing": (["dose.0.amount=3 mg"], ["dose.0.amount", '"3 mg"', "mg/kg"]),
     "negative dose": (["dose.0.amount=-3 mg/kg"], ["dose.0.amount", '"-3 mg/kg"', "at least 0"]),
-    "negative diffusivity": (["model.parameters.rankl_diffusivity=-1 um^2/s"], ["rankl_diffusivity", '"-1 um^2/s"', "0 um^2/d and more"]),
-    "not a number": (["section.bone_fraction=nan", "section.kind=trabecular"], ["section.bone_fraction", "nan", "not finite"]),
-    "no spacing": (['section={kind="slab", size=[160, 160], thickness=10}'], ["section.spacing is missing", "10 um"]),
-    "no thickness": (['section={kind="slab", size=[160, 160], spacing=10}'], ["section.thickness is missing", "10 um"]),
+    "negative diffusivity": (
+        ["model.parameters.rankl_diffusivity=-1 um^2/s"],
+        ["rankl_diffusivity", '"-1 um^2/s"', "0 um^2/d and more"],
+    ),
+    "not a number": (
+        ["section.bone_fraction=nan", "section.kind=trabecular"],
+        ["section.bone_fraction", "nan", "not finite"],
+    ),
+    "no spacing": (
+        ['section={kind="slab", size=[160, 160], thickness=10}'],
+        ["section.spacing is missing", "10 um"],
+    ),
+    "no thickness": (
+        ['section={kind="slab", size=[160, 160], spacing=10}'],
+        ["section.thickness is missing", "10 um"],
+    ),
     "thickness of a block": (["section.size=[160, 160, 160]"], ["section.thickness", "block"]),
     "size not a multiple": (["section.size=[165, 160]"], ["section.size.0", "165 um", "spacing", "160 um"]),
     "size not a list": (["section.size=160 um"], ["section.size", '"160 um"', "list"]),
@@ -176,12 +256,18 @@ BAD = {
     "one table for a list": (['dose={agent="rank_fc"}'], ["dose", "[[dose]]"]),
     "saved after the end": (['time.save=["1 d", "11 d"]'], ["time.save", "11 d", "10 d"]),
     "saved too often": (["time.save=1e-9"], ["time.save", "1e-09", "100,000"]),
-    "change of nothing": (["change.0.parameter=rankl", "change.0.factor=2"], ["change.0.parameter", '"rankl"', "rankl_production"]),
+    "change of nothing": (
+        ["change.0.parameter=rankl", "change.0.factor=2"],
+        ["change.0.parameter", '"rankl"', "rankl_production"],
+    ),
     "change of a definition": (
         ["change.0.parameter=smoothing_length", "change.0.factor=2"],
         ["smoothing_length", "cannot change", "rankl_loss"],
     ),
-    "change of a scale": (["change.0.parameter=rankl_scale", "change.0.factor=2"], ["rankl_scale", "cannot change"]),
+    "change of a scale": (
+        ["change.0.parameter=rankl_scale", "change.0.factor=2"],
+        ["rankl_scale", "cannot change"],
+    ),
     "change of a plasma curve": (
         ["change.0.parameter=rank_fc_clearance", "change.0.factor=2"],
         ["rank_fc_clearance", "cannot change", "plasma"],
@@ -194,8 +280,14 @@ BAD = {
         ["change.0.parameter=rankl_loss", "change.0.factor=2", "change.0.at=11"],
         ["change.0.at", "11 d", "0 to 10 d"],
     ),
-    "negative koff": (["model.parameters.rank_fc_K_eff=0.005 nM"], ["rank_fc_K_eff", "rank_fc_kon", "rankl_loss", "above 0.00579 nM"]),
-    "negative koff later": (["change.0.parameter=rankl_loss", "change.0.factor=6"], ["change.0.factor", "opg_K_eff", "rankl_loss 30"]),
+    "negative koff": (
+        ["model.parameters.rank_fc_K_eff=0.005 nM"],
+        ["rank_fc_K_eff", "rank_fc_kon", "rankl_loss", "above 0.00579 nM"],
+    ),
+    "negative koff later": (
+        ["change.0.parameter=rankl_loss", "change.0.factor=6"],
+        ["change.0.factor", "opg_K_eff", "rankl_loss 30"],
+    ),
     "tolerance too loose": (["solver.tolerance=0.5"], ["solver.tolerance", "0.5", "at most 0.1"]),
     "tolerance zero": (["solver.tolerance=0"], ["solver.tolerance", "above 0"]),
     "unknown precision": (["solver.precision=half"], ["solver.precision", '"half"', "float32", "float64"]),
@@ -205,17 +297,14 @@ BAD = {
         ["border.0.field", '"bone"', "diffuses", "osteoclasts"],
     ),
     "border without side": (["border.0.field=rankl", "border.0.value=1"], ["border.0.side is missing"]),
-    "border on no side": (["border.0.field=rankl", "border.0.side=left", "border.0.value=1"], ["border.0.side", '"left"', "x-low"]),
+    "border on no side": (
+        ["border.0.field=rankl", "border.0.side=left", "border.0.value=1"],
+        ["border.0.side", '"left"', "x-low"],
+    ),
     "border of nothing": ([*LEFT], ["border.0.value is missing", "flux"]),
-    "border of two kinds": (
-        [*LEFT, "border.0.value=1", "border.0.flux=1"],
-        ["border.0.value", "flux too"],
-    ),
+    "border of two kinds": ([*LEFT, "border.0.value=1", "border.0.flux=1"], ["border.0.value", "flux too"]),
     "border in another unit": ([*LEFT, "border.0.value=3 um"], ["border.0.value", '"3 um"', "nM"]),
-    "flux in another unit": (
-        [*LEFT, "border.0.flux=3 nM/d"],
-        ["border.0.flux", '"3 nM/d"', "nM um/d"],
-    ),
+    "flux in another unit": ([*LEFT, "border.0.flux=3 nM/d"], ["border.0.flux", '"3 nM/d"', "nM um/d"]),
     "negative border": ([*LEFT, "border.0.value=-1"], ["border.0.value", "-1", "at least 0"]),
     "exchange with nothing": (
         [*LEFT, "border.0.flux=1", "border.0.exchange=1"],
@@ -238,7 +327,10 @@ BAD = {
     ),
     "stride zero": (["output.stride=0"], ["output.stride", "0"]),
     "value for a table": (["time=3"], ["time = 3", "[time]"]),
-    "text for a number": (["section.seed=1.5", "section.kind=trabecular"], ["section.seed", "1.5", "integer"]),
+    "text for a number": (
+        ["section.seed=1.5", "section.kind=trabecular"],
+        ["section.seed", "1.5", "integer"],
+    ),
 }
 
 
@@ -252,7 +344,11 @@ def test_bad_input_is_told_with_file_key_value_and_way_out(config, overrides, sa
         assert part in text
 
 
-TABLES = [name for name, field in Config.model_fields.items() if "Table" in str(field.annotation) or name in ("model", "agent", "initial")]
+TABLES = [
+    name
+    for name, field in Config.model_fields.items()
+    if "Table" in str(field.annotation) or name in ("model", "agent", "initial")
+]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -339,7 +435,12 @@ def test_the_schema_tells_units_and_meanings():
 
 
 def test_a_config_names_the_version_of_its_keys(config):
-    assert load_config(config).resolved()["schema"] == load_config(config, ["schema=1"]).resolved()["schema"] == SCHEMA == 1
+    assert (
+        load_config(config).resolved()["schema"]
+        == load_config(config, ["schema=1"]).resolved()["schema"]
+        == SCHEMA
+        == 1
+    )
     assert schema()["properties"]["schema"]["type"] == "integer"
     with pytest.raises(InputError, match=r"mine\.toml: schema = 2 is newer .* Upgrade rdsolver"):
         load_config(config, ["schema=2", "sections.x=1"])
@@ -364,7 +465,9 @@ def test_a_change_beyond_what_is_plausible_earns_a_warning(config):
 
 
 def test_a_section_is_made_coarser_by_whole_cells():
-    """Volume averages within the field of view; what is left over is dropped; two cells are left along a short axis."""
+    """Volume averages within the field of view; what is left over is dropped; two cells are left along a
+    short axis.
+    """
     rng = np.random.default_rng(1)
     bone, active = rng.random((6, 5)), np.ones((6, 5), bool)
     active[:2, :2] = [[True, False], [False, False]]

@@ -1,4 +1,6 @@
-"""Texts that people and their programs write: marks at the beginning, names that look like numbers, decimal commas."""
+"""Texts that people and their programs write: marks at the beginning, names that look like numbers, decimal
+commas.
+"""
 
 from pathlib import Path
 
@@ -34,14 +36,29 @@ def test_a_mark_at_the_beginning_is_none_of_the_text(there):
     assert load("sweep.toml").rows == ({"section.seed": 4},)
 
 
-# --- where text is wanted ---------------------------------------------------------------------------------------------
+# --- where text is wanted -----------------------------------------------------------------------------------
 
-NUMBERLIKE = ("2024", "1e5", "true", "20240501", "2024-05-01", "007", "0x1F", "nan", "[1, 2]", "2024 # second try", "{a = 1}", "1\nb = 2")
+NUMBERLIKE = (
+    "2024",
+    "1e5",
+    "true",
+    "20240501",
+    "2024-05-01",
+    "007",
+    "0x1F",
+    "nan",
+    "[1, 2]",
+    "2024 # second try",
+    "{a = 1}",
+    "1\nb = 2",
+)
 
 
 @pytest.mark.parametrize("text", NUMBERLIKE)
 def test_bare_text_is_text_where_text_is_wanted(text, there):
-    config = load_config("mine.toml", [f"title={text}", "agent.0.name=other", "agent.0.like=rank_fc", f"agent.0.label={text}"])
+    config = load_config(
+        "mine.toml", [f"title={text}", "agent.0.name=other", "agent.0.like=rank_fc", f"agent.0.label={text}"]
+    )
     assert (config.title, config.agent[0].label) == (text, text)
     again = config_from(config.resolved(), "run.h5")  # as a run's file keeps it
     assert again.title == text
@@ -53,9 +70,35 @@ def test_quotes_are_not_part_of_it(there):
 
 
 def test_which_keys_are_text():
-    assert all(map(takes_text, ("title", "section.image", "section.dataset", "initial.from", "agent.3.name", "dose.0.agent", "model.from")))
-    others = ("section.spacing", "section.threshold", "section.crop", "solver.precision", "time.save", "output.fields", "none.of.them")
-    assert not any(map(takes_text, (*others, "agent.name", "schema", "model.membrane_rankl", "model.parameters.rankl_loss")))
+    assert all(
+        map(
+            takes_text,
+            (
+                "title",
+                "section.image",
+                "section.dataset",
+                "initial.from",
+                "agent.3.name",
+                "dose.0.agent",
+                "model.from",
+            ),
+        )
+    )
+    others = (
+        "section.spacing",
+        "section.threshold",
+        "section.crop",
+        "solver.precision",
+        "time.save",
+        "output.fields",
+        "none.of.them",
+    )
+    assert not any(
+        map(
+            takes_text,
+            (*others, "agent.name", "schema", "model.membrane_rankl", "model.parameters.rankl_loss"),
+        )
+    )
 
 
 def test_a_folder_named_by_a_date_or_a_number_is_a_path(there):
@@ -68,7 +111,9 @@ def test_in_a_file_text_stands_in_quotes_and_the_way_out_is_said(there):
     Path("mine.toml").write_text(f"title = 2024\n{SLAB}")
     with pytest.raises(InputError, match=r'title = 2024 is no text. Text stands in quotes: title = "2024"'):
         load_config("mine.toml")
-    with pytest.raises(InputError, match=r'title = 2024-05-01 is no text. Text stands in quotes: title = "2024-05-01"'):
+    with pytest.raises(
+        InputError, match=r'title = 2024-05-01 is no text. Text stands in quotes: title = "2024-05-01"'
+    ):
         made("[grid]\ntitle = [2024-05-01]")
 
 
@@ -80,7 +125,7 @@ def test_nothing_of_a_value_is_dropped():
     assert value_of('["1 d", 5]') == ["1 d", 5]
 
 
-# --- tables of spreadsheets -------------------------------------------------------------------------------------------
+# --- tables of spreadsheets ---------------------------------------------------------------------------------
 
 
 def table(text: str) -> list[dict]:
@@ -109,15 +154,26 @@ def test_decimals_of_plain_numbers(there):
     assert [row["section.bone_fraction"] for row in rows] == [0.25, 0.3]
     assert [row["solver.tolerance"] for row in rows] == [1e-3, 1.5e-3]
     assert [row["label"] for row in rows] == ["a, b", "c"]
-    assert [r["dose.0.amount"] for r in table("dose.0.amount;section.seed\n1,250 mg/kg;1\n1,5 mg/kg;2\n")] == ["1.250 mg/kg", "1.5 mg/kg"]
+    assert [
+        r["dose.0.amount"] for r in table("dose.0.amount;section.seed\n1,250 mg/kg;1\n1,5 mg/kg;2\n")
+    ] == ["1.250 mg/kg", "1.5 mg/kg"]
 
 
 REFUSED = {
-    "thousands, or decimals": ("dose.0.amount;section.seed\n1,250 mg/kg;1\n", "may have a decimal comma, or one of thousands"),
-    "commas and points": ("dose.0.amount;section.bone_fraction\n0,5 mg/kg;0.25\n", "'0,5 mg/kg' with a decimal comma and '0.25' "),
+    "thousands, or decimals": (
+        "dose.0.amount;section.seed\n1,250 mg/kg;1\n",
+        "may have a decimal comma, or one of thousands",
+    ),
+    "commas and points": (
+        "dose.0.amount;section.bone_fraction\n0,5 mg/kg;0.25\n",
+        "'0,5 mg/kg' with a decimal comma and '0.25' ",
+    ),
     "thousands and decimals": ("dose.0.amount;section.seed\n1.250,5 mg/kg;1\n", "is no quantity"),
     "a list": ("dose.0.at;section.seed\n[0,5];1\n", "may have decimal commas, or commas between numbers"),
-    "a decimal comma among commas": ("dose.0.amount,section.seed\n0,5,1\n", "has 3 cells, .* write decimals with a point"),
+    "a decimal comma among commas": (
+        "dose.0.amount,section.seed\n0,5,1\n",
+        "has 3 cells, .* write decimals with a point",
+    ),
     "a decimal comma in quotes": ('dose.0.amount,section.seed\n"0,5",1\n', "is no quantity"),
     "a single column": ("dose.0.amount\n0,5\n", "has 2 cells"),
     "two separators": ("dose.0.amount;section.seed,title\n1;1,a\n", "holds commas and semicolons"),
@@ -133,5 +189,7 @@ def test_what_may_mean_two_things_is_refused(what, there):
 
 def test_a_table_that_is_not_utf8_is_refused(there):
     Path("rows.csv").write_bytes("title;section.seed\n5 µm;1\n".encode("cp1252"))
-    with pytest.raises(InputError, match=r"is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8"):
+    with pytest.raises(
+        InputError, match=r"is not UTF-8 text. Save it as UTF-8; a spreadsheet calls this CSV UTF-8"
+    ):
         made('[sample]\ntable = "rows.csv"')

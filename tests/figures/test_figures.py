@@ -1,4 +1,6 @@
-"""Figures of a run: drawn from the file alone, whatever it holds; the moments that tell the run; nothing clipped."""
+"""Figures of a run: drawn from the file alone, whatever it holds; the moments that tell the run; nothing
+clipped.
+"""
 
 import subprocess
 import sys
@@ -23,7 +25,11 @@ from rdsolver.output.writer import RunWriter
 
 FLAT = Grid((24, 30), (10.0, 10.0), thickness=10.0)
 BLOCK = Grid((6, 10, 12), (20.0, 20.0, 20.0))
-FIELDS = [Field("rankl", "nM", 0.02, "free RANKL"), Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"), Field("bone", "1", 1.0, "bone")]
+FIELDS = [
+    Field("rankl", "nM", 0.02, "free RANKL"),
+    Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"),
+    Field("bone", "1", 1.0, "bone"),
+]
 SERIES = [
     *(Series(name, "1", name) for name in ("ntx", "bsap", "bone_volume_fraction", "mean_occupancy")),
     Series("osteoclast_number", "1/mm^3", "osteoclasts"),
@@ -38,30 +44,60 @@ def dose(time, agent="rank_fc", amount=3.0):
 
 def effect(t, doses):
     """Fraction of RANKL that is left: down at the dose, back after some 10 d."""
-    return np.prod([1 - 0.99 * np.exp(-(((t - d["time"]) / 8) ** 4)) * (t > d["time"]) for d in doses], axis=0) * np.ones_like(t)
+    return np.prod(
+        [1 - 0.99 * np.exp(-(((t - d["time"]) / 8) ** 4)) * (t > d["time"]) for d in doses], axis=0
+    ) * np.ones_like(t)
 
 
-def make(grid=FLAT, saved=range(0, 41, 2), doses=(), fields=None, active=None, status="finished", steps=None, constant=None, **selection):
+def make(
+    grid=FLAT,
+    saved=range(0, 41, 2),
+    doses=(),
+    fields=None,
+    active=None,
+    status="finished",
+    steps=None,
+    constant=None,
+    **selection,
+):
     """A run in memory in which RANKL falls by 100 after each dose, and osteoclasts and NTX with it."""
     agents = sorted({d["agent"] for d in doses}, reverse=True)
-    drug_series = [Series(f"{place}_{a}", "nM", f"{a} in {place}") for a in agents for place in ("plasma", "tissue")]
+    drug_series = [
+        Series(f"{place}_{a}", "nM", f"{a} in {place}") for a in agents for place in ("plasma", "tissue")
+    ]
     selection = SimpleNamespace(fields=fields, **{"stride": 1, "crop": None, **selection})
     active = np.ones(grid.shape, bool) if active is None else active
     meta = {"doses": list(doses), "agents": [{"name": a, "like": a, "label": DRUGS[a]} for a in agents]}
-    writer = RunWriter(None, grid, FIELDS, [*SERIES, *drug_series], active=active, selection=selection, meta=meta)
+    writer = RunWriter(
+        None, grid, FIELDS, [*SERIES, *drug_series], active=active, selection=selection, meta=meta
+    )
     bone = np.clip(2 * np.sin(np.indices(grid.shape).sum(0) / 3.0), 0, 1)
     for t in np.array(saved, float):
         left = effect(t, doses)
         if constant is not None:
             writer.append(t, {field.name: np.full(grid.shape, constant) for field in FIELDS})
             continue
-        writer.append(t, {"rankl": 0.003 * left * (1 + 0.2 * bone), "osteoclasts": 20 * left * bone * (1 - bone), "bone": bone})
+        writer.append(
+            t,
+            {
+                "rankl": 0.003 * left * (1 + 0.2 * bone),
+                "osteoclasts": 20 * left * bone * (1 - bone),
+                "bone": bone,
+            },
+        )
     t = np.linspace(0, 40, 81) if steps is None else np.array(steps, float)
     left = effect(t, doses)
     relative = dict.fromkeys(("ntx", "bsap", "mean_occupancy"), 0.2 + 0.8 * left)
-    values = {"time": t, "bone_volume_fraction": np.full_like(t, 0.25), "osteoclast_number": 5 * left, "mean_free_rankl": 3e-3 * left}
+    values = {
+        "time": t,
+        "bone_volume_fraction": np.full_like(t, 0.25),
+        "osteoclast_number": 5 * left,
+        "mean_free_rankl": 3e-3 * left,
+    }
     for a in agents:
-        since = np.min([np.where(t > d["time"], t - d["time"], np.inf) for d in doses if d["agent"] == a], axis=0)
+        since = np.min(
+            [np.where(t > d["time"], t - d["time"], np.inf) for d in doses if d["agent"] == a], axis=0
+        )
         values |= {f"plasma_{a}": 200 * np.exp(-since / 3), f"tissue_{a}": 100 * np.exp(-since / 3)}
     writer.append_series(values | relative)
     writer.finish(status)
@@ -76,7 +112,9 @@ def disc(grid):
 RUNS = {
     "a dose": {"doses": [dose(10.0)]},
     "no drug": {},
-    "two drugs, repeated": {"doses": [dose(5.0), dose(12.0), dose(20.0, "denosumab"), dose(36.0, "denosumab", 0.3)]},
+    "two drugs, repeated": {
+        "doses": [dose(5.0), dose(12.0), dose(20.0, "denosumab"), dose(36.0, "denosumab", 0.3)]
+    },
     "round field of view": {"active": disc(FLAT), "doses": [dose(0.0)]},
     "block": {"grid": BLOCK, "doses": [dose(10.0)]},
     "strided and cropped": {"stride": 2, "crop": ((2, 20), (0, 30)), "doses": [dose(10.0)]},
@@ -88,7 +126,12 @@ RUNS = {
     "two times": {"saved": (0, 40)},
     "no step": {"saved": (0,), "steps": ()},
     "tall": {"grid": Grid((90, 20), (10.0, 10.0), thickness=10.0), "doses": [dose(38.0)]},
-    "failed": {"status": "failed", "saved": (0, 2, 4), "steps": np.linspace(0, 5, 9), "doses": [dose(3.0), dose(20.0)]},
+    "failed": {
+        "status": "failed",
+        "saved": (0, 2, 4),
+        "steps": np.linspace(0, 5, 9),
+        "doses": [dose(3.0), dose(20.0)],
+    },
 }
 
 
@@ -142,13 +185,17 @@ def test_moments_are_before_the_dose_at_the_nadir_and_at_the_end():
     assert described(doses=[dose(10.0)])[0] == (10, "before the dose")  # a dose at a saved time acts after it
     assert described(doses=[dose(0.0)])[0] == (0, "before the dose")
     assert described(doses=[dose(1.0)], saved=(2, 4, 40))[0] == (2, "first saved")
-    assert described(doses=[dose(10.0)], saved=(0, 10, 20, 40))[1] == (20, "NTX nadir")  # never the state before the dose
+    # never the state before the dose
+    assert described(doses=[dose(10.0)], saved=(0, 10, 20, 40))[1] == (20, "NTX nadir")
     assert described(doses=[dose(50.0)]) == described()  # a dose that never came
 
 
 def test_moments_of_a_run_without_a_turn_or_with_few_times():
     assert described() == [(0, "start"), (20, "half-way"), (40, "end")]
-    assert described(doses=[dose(10.0)], saved=(0, 10, 40)) == [(10, "before the dose"), (40, "NTX nadir, end")]
+    assert described(doses=[dose(10.0)], saved=(0, 10, 40)) == [
+        (10, "before the dose"),
+        (40, "NTX nadir, end"),
+    ]
     assert described(saved=(0, 40)) == [(0, "start"), (40, "end")]
     assert described(saved=(0,), steps=(0,)) == [(0, "start")]
     assert described(saved=()) == []
@@ -172,7 +219,9 @@ def test_texts_of_doses_and_lines_do_not_overlap():
         figure = compose(make(**RUNS["two drugs, repeated"]))
         figure.draw_without_rendering()
         boxes = {
-            t.get_text(): t.get_window_extent().shrunk(0.95, 0.7) for t in texts(figure) if "mg/kg" in t.get_text() or "," in t.get_text()
+            t.get_text(): t.get_window_extent().shrunk(0.95, 0.7)
+            for t in texts(figure)
+            if "mg/kg" in t.get_text() or "," in t.get_text()
         }
     for a in boxes:
         for b in boxes:
@@ -186,7 +235,12 @@ def test_noise_is_not_blown_up_to_a_panel():
     for ax, panel in zip(axes, panels(run), strict=True):
         lo, hi = ax.get_ylim()
         assert hi - lo >= 0.039 * max(abs(line.values[0]) for line in panel.lines)
-    assert [p.label.split("\n")[0] for p in panels(run)] == ["RANKL,", "osteoclasts", "bone turnover", "BV/TV"]
+    assert [p.label.split("\n")[0] for p in panels(run)] == [
+        "RANKL,",
+        "osteoclasts",
+        "bone turnover",
+        "BV/TV",
+    ]
 
 
 def test_one_scale_for_all_moments_and_free_rankl_is_logarithmic_under_a_drug():
@@ -208,5 +262,13 @@ def test_a_block_is_shown_in_three_planes_through_its_most_active_point():
 
 
 def test_figures_need_neither_jax_nor_a_model():
-    code = "import sys, rdsolver.figures.overview; print({'jax', 'pydantic', 'matplotlib.pyplot', 'rdsolver.models'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    code = (
+        "import sys, rdsolver.figures.overview; print({'jax', 'pydantic', 'matplotlib.pyplot',"
+        " 'rdsolver.models'} & set(sys.modules))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "set()"
+    )

@@ -1,8 +1,10 @@
-"""Feed the readers with files that are damaged or made to harm: python -m tests.fuzz --n 10000 [--seed 1] [--only image] [--case 17].
+"""Feed the readers with files that are damaged or made to harm: python -m tests.fuzz --n 10000 [--seed 1]
+[--only image] [--case 17].
 
-Each case is drawn from the seed and its number, and read in a worker process of bounded memory. It may work, or be refused by an
-InputError or a RunError of one readable paragraph. Anything else - another exception, death by a signal, more than LONGEST of computing,
-memory that runs out - is a failure: it is told with its number, and its files are kept.
+Each case is drawn from the seed and its number, and read in a worker process of bounded memory. It may work,
+or be refused by an InputError or a RunError of one readable paragraph. Anything else - another exception,
+death by a signal, more than LONGEST of computing, memory that runs out - is a failure: it is told with its
+number, and its files are kept.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Reached(Exception):
     """The file was read to the point where a run would compute."""
 
 
-# --- what is exercised ------------------------------------------------------------------------------------------------
+# --- what is exercised --------------------------------------------------------------------------------------
 
 
 def exercise(kind: str, path: Path) -> None:
@@ -77,7 +79,9 @@ def config(path: Path) -> None:
 
 
 def image(path: Path) -> None:
-    """Flat, and as a stack where it is none; of what says that it holds several, one is asked for, and ways out that are told are gone."""
+    """Flat, and as a stack where it is none; of what says that it holds several, one is asked for, and ways
+    out that are told are gone.
+    """
     rng = Random(path.stat().st_size)
     said = path.name.startswith("said")
     keys = {"image": json.dumps(path.name), "voxel": '"20 um"', "thickness": '"10 um"'}
@@ -117,10 +121,26 @@ def run(path: Path) -> None:
     with open_run(path, live=True) as opened:
         told = describe(opened) + repr(opened) + repr(opened.series) + repr([opened[name] for name in opened])
         assert told.isprintable() or "\x1b" not in told, "steers the terminal"
-        for name in ("config", "parameters", "provenance", "summary", "reference", "state", "active", "static", "message", "of_bone"):
+        for name in (
+            "config",
+            "parameters",
+            "provenance",
+            "summary",
+            "reference",
+            "state",
+            "active",
+            "static",
+            "message",
+            "of_bone",
+        ):
             getattr(opened, name)
         for name in opened.series:
-            opened.series[name], opened.series.unit(name), opened.series.label(name), opened.series.levels(name)
+            (
+                opened.series[name],
+                opened.series.unit(name),
+                opened.series.label(name),
+                opened.series.levels(name),
+            )
         for name in opened:
             for key in (slice(None), -1, (0, ..., 0), [0]) if len(opened.times) else (slice(None),):
                 opened[name][key]
@@ -170,14 +190,16 @@ def outcome(kind: str, path: Path) -> tuple[str, str]:
         return "worked", ""
     except (InputError, RunError) as error:
         text = str(error)
-        shown = text.strip() and len(text) < LONGEST_MESSAGE and all(c.isprintable() or c in "\n\t" for c in text)
+        shown = (
+            text.strip() and len(text) < LONGEST_MESSAGE and all(c.isprintable() or c in "\n\t" for c in text)
+        )
         return ("refused" if shown else "failed"), text
     except BaseException:
         return "failed", traceback.format_exc()[-3000:]
     return "worked", ""
 
 
-# --- workers ----------------------------------------------------------------------------------------------------------
+# --- workers ------------------------------------------------------------------------------------------------
 
 
 def prepare(seeds: Path, work: Path, seed: int, pipes: list[tuple[int, int]]) -> None:
@@ -242,7 +264,13 @@ def serve(lines: int, told: int, seeds: Path, work: Path, seed: int) -> None:
         except Exception:
             said = f"the case could not be made: {traceback.format_exc()[-2000:]}"
         now, used = os.times(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start
-        tell(told, outcome=what, said=said, memory=used * 1024, seconds=now.user + now.system - was.user - was.system)
+        tell(
+            told,
+            outcome=what,
+            said=said,
+            memory=used * 1024,
+            seconds=now.user + now.system - was.user - was.system,
+        )
 
 
 def tell(pipe: int, **said: Any) -> None:
@@ -285,7 +313,12 @@ class Worker:
                     os.kill(self.child, 9)
             elif "died" in said:
                 self.child = 0
-                return {"outcome": "failed", "said": killed or f"the process died by signal {said['died']}", "memory": 0, "seconds": 0}
+                return {
+                    "outcome": "failed",
+                    "said": killed or f"the process died by signal {said['died']}",
+                    "memory": 0,
+                    "seconds": 0,
+                }
             else:
                 return said
 
@@ -304,8 +337,19 @@ class Worker:
 
 @contextmanager
 def started(seeds: Path, work: Path, seed: int, count: int) -> Iterator[list[Worker]]:
-    there, here = zip(*(((a, d), (b, c)) for (a, b), (c, d) in ((os.pipe(), os.pipe()) for _ in range(count))), strict=True)
-    command = [sys.executable, "-m", "tests.fuzz", "--worker", str(seeds), str(work), str(seed), json.dumps(there)]
+    there, here = zip(
+        *(((a, d), (b, c)) for (a, b), (c, d) in ((os.pipe(), os.pipe()) for _ in range(count))), strict=True
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--worker",
+        str(seeds),
+        str(work),
+        str(seed),
+        json.dumps(there),
+    ]
     with subprocess.Popen(command, pass_fds=[end for pair in there for end in pair], cwd=ROOT):
         for pair in there:
             for end in pair:
@@ -375,11 +419,20 @@ def main() -> None:
         prepare(Path(seeds), Path(work), int(seed), json.loads(pipes))
         return
     kept, began = Path(tempfile.mkdtemp(prefix="fuzz-")), time.monotonic()
-    tally = fuzz([asked.case] if asked.case is not None else list(range(asked.n)), asked.seed, asked.only, kept, asked.workers)
+    tally = fuzz(
+        [asked.case] if asked.case is not None else list(range(asked.n)),
+        asked.seed,
+        asked.only,
+        kept,
+        asked.workers,
+    )
     for n, kind, said in sorted(tally.failures):
         print(f"--- case {n} ({kind}), kept in {kept / str(n)}:\n{said}")
     total = sum(tally.counts[k] for k in ("worked", "refused", "failed"))
-    print(f"{total} cases: {', '.join(f'{tally.counts[k]} {k}' for k in ('worked', 'refused', 'failed'))}", end="; ")
+    print(
+        f"{total} cases: {', '.join(f'{tally.counts[k]} {k}' for k in ('worked', 'refused', 'failed'))}",
+        end="; ",
+    )
     seconds, case = tally.slowest
     print(f"{time.monotonic() - began:.0f} s, the slowest, case {case}, {seconds:.1f} s; ", end="")
     print(f"at most {tally.memory / 2**20:.0f} MiB beyond the start")

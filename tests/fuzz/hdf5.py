@@ -1,4 +1,6 @@
-"""Run files, checkpoints and images in HDF5, damaged object by object. libhdf5 writes most of it, so it is well-formed HDF5."""
+"""Run files, checkpoints and images in HDF5, damaged object by object. libhdf5 writes most of it, so it is
+well-formed HDF5.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.fuzz.values import TEXTS, number, places, value
 
 
 def hdf5(path: Path, rng: Random) -> None:
-    """One or two objects, links or attributes become others. libhdf5 is asked to write all of it, so it is well-formed HDF5."""
+    """One or two objects, links or attributes become others. libhdf5 is asked to write all of it, so it is
+    well-formed HDF5.
+    """
     with h5py.File(path, "r+") as file:
         for _ in range(rng.randint(1, 2)):
             names: list[str] = [""]
@@ -26,7 +30,8 @@ def hdf5(path: Path, rng: Random) -> None:
                 with contextlib.suppress(OSError, TypeError, ValueError, KeyError):
                     attribute(file[name or "/"], rng)
             else:
-                with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):  # an edit that HDF5 refuses
+                # an edit that HDF5 refuses
+                with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
                     replaced(file, name, rng)
 
 
@@ -54,7 +59,9 @@ def attribute(node: Any, rng: Random) -> None:
 def replaced(file: h5py.File, name: str, rng: Random) -> None:
     old = file[name]
     shape, dtype = (old.shape, old.dtype) if isinstance(old, h5py.Dataset) else ((8, 8), np.dtype("f4"))
-    attrs = {k: v for k, v in old.attrs.items() if k not in ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")}
+    attrs = {
+        k: v for k, v in old.attrs.items() if k not in ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")
+    }
     text = isinstance(old, h5py.Dataset) and dtype.kind == "S"
     values = old[()] if isinstance(old, h5py.Dataset) and (old.size or 0) < 10**6 else 0
     packed = (Path(file.filename).parent.parent / "bomb.zlib").read_bytes
@@ -65,11 +72,14 @@ def replaced(file: h5py.File, name: str, rng: Random) -> None:
     if fate == 0:
         return
     if fate == 1:
-        file[name] = h5py.SoftLink(rng.choice((f"/{name}", "/nowhere", "/", "/time", "/meta", "/series/time")))
+        file[name] = h5py.SoftLink(
+            rng.choice((f"/{name}", "/nowhere", "/", "/time", "/meta", "/series/time"))
+        )
         return
     if fate == 2:
         file[name] = h5py.ExternalLink(
-            rng.choice(("other.h5", "/etc/passwd", "/dev/zero", "../run.h5")), rng.choice(("/secret", "/", f"/{name}"))
+            rng.choice(("other.h5", "/etc/passwd", "/dev/zero", "../run.h5")),
+            rng.choice(("/secret", "/", f"/{name}")),
         )
         return
     if fate == 3:
@@ -80,31 +90,65 @@ def replaced(file: h5py.File, name: str, rng: Random) -> None:
     elif fate == 5:
         file.create_dataset(name, huge, rng.choice(("f4", "f8", "u1")), chunks=True)
     elif fate == 6:
-        file.create_dataset(name, (64,) * rank, "f8", external=[(rng.choice(("/etc/passwd", "/dev/zero", "other.h5")), 0, 8 * 64**rank)])
+        file.create_dataset(
+            name,
+            (64,) * rank,
+            "f8",
+            external=[(rng.choice(("/etc/passwd", "/dev/zero", "other.h5")), 0, 8 * 64**rank)],
+        )
     elif fate == 7:
         virtual = h5py.VirtualLayout(shape or (8,), dtype)
-        virtual[...] = h5py.VirtualSource(rng.choice(("other.h5", "/etc/passwd", ".")), "secret", shape or (8,))
+        virtual[...] = h5py.VirtualSource(
+            rng.choice(("other.h5", "/etc/passwd", ".")), "secret", shape or (8,)
+        )
         file.create_virtual_dataset(name, virtual)
     elif fate == 8:
         node = file.create_dataset(
-            name, shape or (8,), "f8", chunks=tuple(max(n, 1) for n in shape or (8,)), maxshape=(None,) * rank, compression="gzip"
+            name,
+            shape or (8,),
+            "f8",
+            chunks=tuple(max(n, 1) for n in shape or (8,)),
+            maxshape=(None,) * rank,
+            compression="gzip",
         )
         node.id.write_direct_chunk((0,) * rank, packed())
     elif fate == 9:
-        file.create_dataset(name, shape or (8,), "f4", maxshape=(None,) * rank, chunks=(2**28, *(1,) * (rank - 1)), compression="gzip")
+        file.create_dataset(
+            name,
+            shape or (8,),
+            "f4",
+            maxshape=(None,) * rank,
+            chunks=(2**28, *(1,) * (rank - 1)),
+            compression="gzip",
+        )
     elif fate == 10:
-        file.create_dataset(name, data=["a", "b"] if rng.random() < 0.5 else "text", dtype=h5py.string_dtype())
+        file.create_dataset(
+            name, data=["a", "b"] if rng.random() < 0.5 else "text", dtype=h5py.string_dtype()
+        )
     elif fate == 11:
         file.create_dataset(name, (3,), h5py.vlen_dtype(np.dtype("f8")))
     elif fate == 12:
         file.create_dataset(name, data=np.zeros((3,), [("a", "f4"), ("b", "i8", (2, 2))]))
     elif fate == 13 and text:
         nested = rng.choice(
-            ("[" * 100_000, '{"a":' * 100_000, "[" * 500 + "]" * 500, "{", "null", "[1]", '{"a": 1e999}', '"x"', "{}", "\x1b[2J")
+            (
+                "[" * 100_000,
+                '{"a":' * 100_000,
+                "[" * 500 + "]" * 500,
+                "{",
+                "null",
+                "[1]",
+                '{"a": 1e999}',
+                '"x"',
+                "{}",
+                "\x1b[2J",
+            )
         )
         file.create_dataset(name, data=np.bytes_(nested.encode()))
     elif fate == 13 or fate == 14:
-        node = file.create_dataset(name, data=np.full(np.shape(values), rng.choice((np.nan, np.inf, -1.0, 0.0, 1e300))))
+        node = file.create_dataset(
+            name, data=np.full(np.shape(values), rng.choice((np.nan, np.inf, -1.0, 0.0, 1e300)))
+        )
     elif fate == 15:
         wrong = rng.choice(((), (0,), (1,), (3, 3), (2, 3, 4, 5), (*(shape or ()), 2), (shape or (2,))[:-1]))
         file.create_dataset(name, data=np.ones(wrong, rng.choice(("f4", "i8", "u1", "c8", "?", "S5"))))
@@ -137,5 +181,11 @@ def tables(path: Path, rng: Random) -> None:
                 layout.put(
                     meta,
                     name.replace("\0", "0")[:200],
-                    json.dumps(item) if name == "config" else item if not isinstance(item, int) or abs(item) < 2**63 else 7,
+                    (
+                        json.dumps(item)
+                        if name == "config"
+                        else item
+                        if not isinstance(item, int) or abs(item) < 2**63
+                        else 7
+                    ),
                 )

@@ -32,11 +32,20 @@ def tiff(path: Path, rng: Random) -> None:
     """Entries of the first directory (classic, little-endian), and a bomb in a strip."""
     if rng.random() < 0.1:
         packed = (path.parent.parent / "bomb.zlib").read_bytes()
-        tifffile.imwrite(path, iter([packed]), shape=(24, 30), dtype="u1", compression="zlib", rowsperstrip=24, metadata=None)
+        tifffile.imwrite(
+            path,
+            iter([packed]),
+            shape=(24, 30),
+            dtype="u1",
+            compression="zlib",
+            rowsperstrip=24,
+            metadata=None,
+        )
         return
     if rng.random() < 0.1:
         parts = "".join(
-            f'<TiffData FirstZ="{z}"><UUID FileName="{f}">urn:uuid:{z}</UUID></TiffData>' for z, f in enumerate(("a.tif", "../b.tif"))
+            f'<TiffData FirstZ="{z}"><UUID FileName="{f}">urn:uuid:{z}</UUID></TiffData>'
+            for z, f in enumerate(("a.tif", "../b.tif"))
         )
         size = 'DimensionOrder="XYZCT" Type="uint8" SizeX="30" SizeY="24" SizeZ="2" SizeC="1" SizeT="1"'
         text = f'<OME UUID="urn:uuid:0"><Image><Pixels {size}>{parts}</Pixels></Image></OME>'
@@ -53,7 +62,27 @@ def tiff(path: Path, rng: Random) -> None:
                     "<H",
                     data,
                     entry,
-                    rng.choice((256, 257, 258, 259, 262, 273, 277, 278, 279, 282, 322, 323, 324, 325, 330, 339, number(rng) % 65536)),
+                    rng.choice(
+                        (
+                            256,
+                            257,
+                            258,
+                            259,
+                            262,
+                            273,
+                            277,
+                            278,
+                            279,
+                            282,
+                            322,
+                            323,
+                            324,
+                            325,
+                            330,
+                            339,
+                            number(rng) % 65536,
+                        )
+                    ),
                 )
             case 1:
                 struct.pack_into("<H", data, entry + 2, rng.randrange(20))
@@ -75,10 +104,14 @@ def png(path: Path, rng: Random) -> None:
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000)))]
     if rng.random() < 0.3:
         chunks[1:] = [
-            (rng.choice((b"IDAT", b"zTXt", b"iCCP")), b"a\0\0" * rng.randrange(2) + (path.parent.parent / "bomb.zlib").read_bytes())
+            (
+                rng.choice((b"IDAT", b"zTXt", b"iCCP")),
+                b"a\0\0" * rng.randrange(2) + (path.parent.parent / "bomb.zlib").read_bytes(),
+            )
         ]
     made = b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in [*chunks, (b"IEND", b"")]
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in [*chunks, (b"IEND", b"")]
     )
     path.write_bytes(data[:8] + made)
 
@@ -102,11 +135,28 @@ def npy(path: Path, rng: Random) -> None:
             (1,) * 100,
             (True, 7),
         ),
-        "descr": ("|O", "|V1000000000", "<f2", "<c16", "<M8[s]", "|S1000000000", [("a", "<f4"), ("b", "|O")], "junk", "", 3, "<f16", "<U3"),
+        "descr": (
+            "|O",
+            "|V1000000000",
+            "<f2",
+            "<c16",
+            "<M8[s]",
+            "|S1000000000",
+            [("a", "<f4"), ("b", "|O")],
+            "junk",
+            "",
+            3,
+            "<f16",
+            "<U3",
+        ),
         "fortran_order": (True, 1, "x", None),
     }
     fields[which] = rng.choice(odd[which])
-    text = repr(fields) if rng.random() < 0.9 else rng.choice(("(" * 5000, "{'shape': " + "-" * 3000 + "1}", "__import__('os')", ""))
+    text = (
+        repr(fields)
+        if rng.random() < 0.9
+        else rng.choice(("(" * 5000, "{'shape': " + "-" * 3000 + "1}", "__import__('os')", ""))
+    )
     made = text.encode().ljust(rng.choice((118, len(text))), b" ")
     path.write_bytes(data[:8] + struct.pack("<H", min(len(made), 65535)) + made + data[128:])
 
@@ -165,13 +215,20 @@ def nifti(path: Path, rng: Random) -> None:
             case 0 | 1:
                 struct.pack_into("<h", data, rng.randrange(40, 56, 2), number(rng) % 2**16 - 2**15)
             case 2:
-                struct.pack_into("<h", data, rng.choice((70, 72)), rng.choice((0, 1, 2, 16, 64, 128, 1536, 2304, 30_000)))
+                struct.pack_into(
+                    "<h", data, rng.choice((70, 72)), rng.choice((0, 1, 2, 16, 64, 128, 1536, 2304, 30_000))
+                )
             case 3:
                 struct.pack_into(
-                    "<f", data, rng.choice((76, 80, 84, 88, 108, 112, 116)), rng.choice((0.0, -1.0, 1e38, float("nan"), float("inf"), 1e9))
+                    "<f",
+                    data,
+                    rng.choice((76, 80, 84, 88, 108, 112, 116)),
+                    rng.choice((0.0, -1.0, 1e38, float("nan"), float("inf"), 1e9)),
                 )
             case _:
-                struct.pack_into("<i", data, rng.choice((0, 123, 252, 344, 348, 352)), number(rng) % 2**32 - 2**31)
+                struct.pack_into(
+                    "<i", data, rng.choice((0, 123, 252, 344, 348, 352)), number(rng) % 2**32 - 2**31
+                )
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 

@@ -16,7 +16,9 @@ MOST = 40
 
 
 def schedule(folder: Path, rng: Random) -> Path:
-    """A config of a run with one to three schedules, and up to six events at or beside those, or at 0 or the end."""
+    """A config of a run with one to three schedules, and up to six events at or beside those, or at 0 or the
+    end.
+    """
     end, text, known = float(rng.choice((1, 2, 3, 10, 365, 0.3))), "", [0.0]
     for _ in range(rng.randint(1, 3)):
         (first, every), unit = (rng.choice(NUMBERS) for _ in range(2)), rng.choice([*UNITS])
@@ -33,7 +35,10 @@ def schedule(folder: Path, rng: Random) -> Path:
                 text += dose(rng, f"at = [{t!r}, {beside(rng.choice(known), end, rng)!r}]")
             case 1:
                 until = beside(rng.choice([*known, end]), end, rng)
-                text += f'[[change]]\nparameter = "rankl_production"\nfactor = {rng.choice((0, 0.5, 2))}\nat = {t!r}\n'
+                text += (
+                    f'[[change]]\nparameter = "rankl_production"\nfactor = {rng.choice((0, 0.5, 2))}\nat ='
+                    f" {t!r}\n"
+                )
                 text += f"until = {until!r}\n" if until > t and rng.random() < 0.7 else ""
             case _:
                 saved.add(min(t, end))
@@ -65,9 +70,11 @@ def beside(t: float, end: float, rng: Random) -> float:
 
 
 def walk(path: Path) -> None:
-    """Through all events of the run: every drug's curve from one to the next; and a source that the changes act on, to the end.
+    """Through all events of the run: every drug's curve from one to the next; and a source that the changes
+    act on, to the end.
 
-    Raises AssertionError where a run would lose a dose, make a step of nothing, miss a saved time or a change.
+    Raises AssertionError where a run would lose a dose, make a step of nothing, miss a saved time or a
+    change.
     """
     from rdsolver.config.config import load_config
     from rdsolver.parallel import device
@@ -81,9 +88,14 @@ def walk(path: Path) -> None:
         for begin, end in pairwise([0.0, *course.events]):
             assert end - begin > 1e-9 * p.end, f"an interval of {end - begin:g} d"
             course.between(begin, end)
-        given = sum(d.amount for d in p.doses if d.agent == "bisphosphonate" and p.end - d.time < 1e-3 * p.end)
+        given = sum(
+            d.amount for d in p.doses if d.agent == "bisphosphonate" and p.end - d.time < 1e-3 * p.end
+        )
         plasma = course.plasma_at(p.end)
-        assert not given or plasma["bisphosphonate"].amounts[0] > 0.9 * given / p.parameters["bisphosphonate_dose"], "a dose is not given"
+        assert (
+            not given
+            or plasma["bisphosphonate"].amounts[0] > 0.9 * given / p.parameters["bisphosphonate_dose"]
+        ), "a dose is not given"
         follow(p)
 
 
@@ -93,7 +105,10 @@ def source() -> Any:
     from rdsolver.models.pointwise import ReactionDiffusion
 
     made = ReactionDiffusion(
-        "source", (Field("u", "1", 1.0, "u"),), lambda u, p, at: {"u": p["rankl_production"] * at["active"] + 0 * p["mark"]}, {"u": "D"}
+        "source",
+        (Field("u", "1", 1.0, "u"),),
+        lambda u, p, at: {"u": p["rankl_production"] * at["active"] + 0 * p["mark"]},
+        {"u": "D"},
     )
     return made
 
@@ -107,7 +122,16 @@ def follow(p: Any) -> None:
     changes = (*p.changes, *(Change("mark", 1.0, d.time) for d in p.doses))
     values = {"D": 1.0, "mark": 1.0, "rankl_production": 1 / p.end}
     grid = Grid((2, 4), (1.0, 1.0), thickness=1.0)
-    problem = ModelProblem(source(), grid, values, {"u": 0.0}, p.end, p.save, changes=changes, solver=Solver("rkc2", 1e-2, "float64"))
+    problem = ModelProblem(
+        source(),
+        grid,
+        values,
+        {"u": 0.0},
+        p.end,
+        p.save,
+        changes=changes,
+        solver=Solver("rkc2", 1e-2, "float64"),
+    )
     chunks = list(Simulation(problem).chunks())
     assert tuple(t for c in chunks for t, _ in c.saved) == p.save, "a saved time is missed"
     assert min(c.dt for c in chunks[1:]) > 0.4e-9 * p.end, "a step of nothing"

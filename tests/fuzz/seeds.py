@@ -1,4 +1,6 @@
-"""The valid files that `python -m tests.fuzz` starts from: configs, images, a run with its checkpoint, and packed zeros."""
+"""The valid files that `python -m tests.fuzz` starts from: configs, images, a run with its checkpoint, and
+packed zeros.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,20 @@ from rdsolver.output.reader import open_run
 from rdsolver.runs import checkpoint
 from tests.support.places import DATA
 
-IMAGES = ("a.tif", "packed.tif", "imagej.tif", "a.png", "a.npy", "a.h5", "packed.h5", "a.nrrd", "a.mha", "a.mhd", "a.nii", "a.nii.gz")
+IMAGES = (
+    "a.tif",
+    "packed.tif",
+    "imagej.tif",
+    "a.png",
+    "a.npy",
+    "a.h5",
+    "packed.h5",
+    "a.nrrd",
+    "a.mha",
+    "a.mhd",
+    "a.nii",
+    "a.nii.gz",
+)
 BLOCK = 2**26  # bytes
 BOMB = 64 * BLOCK  # 4 GiB, of 4 MiB
 CONFIGS = (
@@ -129,14 +144,34 @@ def seeds(folder: Path) -> None:
     for i, text in enumerate(CONFIGS):
         (folder / f"{i}.toml").write_text(text)
     tifffile.imwrite(folder / "a.tif", grey, photometric="minisblack", metadata=None)
-    tifffile.imwrite(folder / "packed.tif", stack, photometric="minisblack", compression="zlib", rowsperstrip=8, metadata=None)
-    tifffile.imwrite(folder / "imagej.tif", stack, imagej=True, resolution=(0.05, 0.05), metadata={"unit": "um", "spacing": 20})
+    tifffile.imwrite(
+        folder / "packed.tif",
+        stack,
+        photometric="minisblack",
+        compression="zlib",
+        rowsperstrip=8,
+        metadata=None,
+    )
+    tifffile.imwrite(
+        folder / "imagej.tif",
+        stack,
+        imagej=True,
+        resolution=(0.05, 0.05),
+        metadata={"unit": "um", "spacing": 20},
+    )
     PIL.Image.fromarray(grey).save(folder / "a.png")
     np.save(folder / "a.npy", stack.astype("f4"))
     with h5py.File(folder / "a.h5", "w") as file:
         file["scan"] = stack
     with h5py.File(folder / "packed.h5", "w") as file:
-        file.create_dataset("raw/scan", data=stack, compression="gzip", shuffle=True, chunks=(1, 24, 30), maxshape=(None, None, None))
+        file.create_dataset(
+            "raw/scan",
+            data=stack,
+            compression="gzip",
+            shuffle=True,
+            chunks=(1, 24, 30),
+            maxshape=(None, None, None),
+        )
     import SimpleITK as sitk
 
     for name in IMAGES[-5:]:
@@ -145,10 +180,14 @@ def seeds(folder: Path) -> None:
     part = zlib.compressobj(wbits=-15)
     block = part.compress(bytes(BLOCK)) + part.flush(zlib.Z_FULL_FLUSH)
     body = block * (BOMB // BLOCK) + part.flush()
-    (folder.parent / "work" / "bomb.zlib").write_bytes(b"\x78\x9c" + body + struct.pack(">I", (BOMB % 65521) << 16 | 1))
+    (folder.parent / "work" / "bomb.zlib").write_bytes(
+        b"\x78\x9c" + body + struct.pack(">I", (BOMB % 65521) << 16 | 1)
+    )
     head = struct.pack("<i10s18sh8h", 348, b"", b"", 0, 3, 24, 30, 4, 1, 1, 1, 1)
     start = gzip.compress(head.ljust(352, b"\0"))
-    (folder.parent / "work" / "bomb.gz").write_bytes(start + b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + body + bytes(8))
+    (folder.parent / "work" / "bomb.gz").write_bytes(
+        start + b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + body + bytes(8)
+    )
 
 
 def stopped(folder: Path) -> None:
@@ -162,7 +201,15 @@ def stopped(folder: Path) -> None:
         arrays = {k: v for k, v in run.state.items() if np.ndim(v) == 2}
     with h5py.File(path, "r+") as file:
         layout.put(file["meta"], "status", "stopped")
-    rest = {"times": 1, "rows": 1, "first": {}, "last": {}, "spent": 1.0, "simulation": {"t": 1.0, "totals": {}}, "account": {}}
+    rest = {
+        "times": 1,
+        "rows": 1,
+        "first": {},
+        "last": {},
+        "spent": 1.0,
+        "simulation": {"t": 1.0, "totals": {}},
+        "account": {},
+    }
     checkpoint.save(path, marks | rest, {"u": arrays, "slope": arrays})
     with h5py.File(folder / "other.h5", "w") as file:
         file["secret"] = np.arange(64.0).reshape(8, 8)

@@ -76,7 +76,22 @@ def value(rng: Random) -> Any:
     """Anything that TOML can say, now and then what might stand there."""
     kind = rng.randrange(14)
     if kind < 3:
-        return rng.choice((*NUMBERS, 10**30, 1.5, -0.0, 1e308, -1e308, 5e-324, 1e9, 1e-9, float("nan"), float("inf"), -float("inf")))
+        return rng.choice(
+            (
+                *NUMBERS,
+                10**30,
+                1.5,
+                -0.0,
+                1e308,
+                -1e308,
+                5e-324,
+                1e9,
+                1e-9,
+                float("nan"),
+                float("inf"),
+                -float("inf"),
+            )
+        )
     if kind < 5:
         return rng.choice(TEXTS)
     if kind == 5:
@@ -124,7 +139,11 @@ def alike(old: Any, rng: Random) -> Any:
     if isinstance(old, float):
         return old * 10.0 ** rng.randint(-20, 20)
     if isinstance(old, str):
-        return re.sub(r"^[\d.]+", lambda _: f"{10 ** rng.uniform(-9, 9):.3g}" if rng.random() < 0.5 else str(rng.randint(0, 500)), old)
+        return re.sub(
+            r"^[\d.]+",
+            lambda _: f"{10 ** rng.uniform(-9, 9):.3g}" if rng.random() < 0.5 else str(rng.randint(0, 500)),
+            old,
+        )
     return [alike(x, rng) for x in old] if isinstance(old, list) else value(rng)
 
 

@@ -48,16 +48,21 @@ def test_bone_fraction_is_met_at_every_spacing(ndim, length, bone_fraction):
 
 @pytest.mark.parametrize(("ndim", "length"), [(2, 1280.0), (3, 480.0)])
 def test_geometry_is_the_same_at_any_spacing(ndim, length):
-    """The coarse cells hold the mean of the fine cells in them, up to the sampling of cells that the surface cuts."""
+    """The coarse cells hold the mean of the fine cells in them, up to the sampling of cells that the surface
+    cuts.
+    """
     coarse, fine = (trabecular(box(ndim, length, h), 0.25, 120, 3).bone for h in (20.0, 10.0))
     difference = np.abs(coarse - coarsened(fine, 2))
     assert difference.max() < 0.15
     assert difference.mean() < 2e-3
-    assert np.abs(coarse - trabecular(box(ndim, length, 20.0), 0.25, 120, 4).bone).mean() > 0.2  # which another seed is not
+    # which another seed is not
+    assert np.abs(coarse - trabecular(box(ndim, length, 20.0), 0.25, 120, 4).bone).mean() > 0.2
 
 
 def test_geometry_lies_in_physical_coordinates():
-    """The level belongs to the box, so a shifted box shows the shifted bone, but for a slight change of thickness."""
+    """The level belongs to the box, so a shifted box shows the shifted bone, but for a slight change of
+    thickness.
+    """
     whole = trabecular(box(2, 2560, 10), 0.25, 120, 1).bone
     part = trabecular(box(2, 1280, 10, origin=640), 0.25, 120, 1).bone
     assert np.corrcoef(whole[64:192, 64:192].ravel(), part.ravel())[0, 1] > 0.9
@@ -66,13 +71,18 @@ def test_geometry_lies_in_physical_coordinates():
 
 @pytest.mark.parametrize("bone_fraction", [0.1, 0.25, 0.4])
 def test_thickness_2d(bone_fraction):
-    found = [10 * local_thickness(trabecular(box(2, 2560, 10), bone_fraction, 120, seed).bone > 0.5) for seed in range(4)]
+    found = [
+        10 * local_thickness(trabecular(box(2, 2560, 10), bone_fraction, 120, seed).bone > 0.5)
+        for seed in range(4)
+    ]
     assert np.mean(found) == pytest.approx(120, rel=0.15)
     assert found == pytest.approx([120] * 4, rel=0.25)
 
 
 def test_thickness_3d():
-    found = [10 * local_thickness(trabecular(box(3, 480, 10), 0.25, 80, seed).bone > 0.5) for seed in range(2)]
+    found = [
+        10 * local_thickness(trabecular(box(3, 480, 10), 0.25, 80, seed).bone > 0.5) for seed in range(2)
+    ]
     assert np.mean(found) == pytest.approx(80, rel=0.15)
 
 
@@ -85,14 +95,21 @@ def test_block_is_one_bone_in_one_marrow():
 def test_same_seed_same_bone_and_the_record_says_how():
     a, b = (trabecular(box(2, 640, 10), 0.25, 100, 7) for _ in range(2))
     assert np.array_equal(a.bone, b.bone)
-    assert json.loads(json.dumps(a.record)) == {"kind": "trabecular", "bone_fraction": 0.25, "trabecular_thickness": 100.0, "seed": 7}
+    assert json.loads(json.dumps(a.record)) == {
+        "kind": "trabecular",
+        "bone_fraction": 0.25,
+        "trabecular_thickness": 100.0,
+        "seed": 7,
+    }
     assert a.active.all()
 
 
 def test_bone_of_a_seed_stays_what_it_was():
     """Figures and studies name a seed: with other numbers here they would show another bone."""
     bone = trabecular(box(2, 640, 20), 0.25, 100, 1).bone
-    assert np.average(np.indices(bone.shape), axis=(1, 2), weights=np.stack([bone, bone])) == pytest.approx([16.542, 17.258], abs=0.01)
+    assert np.average(np.indices(bone.shape), axis=(1, 2), weights=np.stack([bone, bone])) == pytest.approx(
+        [16.542, 17.258], abs=0.01
+    )
 
 
 def test_anisotropic_cells_carry_the_same_bone():
@@ -118,4 +135,7 @@ def test_anisotropic_cells_carry_the_same_bone():
 )
 def test_bad_values_are_named(change, says):
     with pytest.raises(InputError, match=says):
-        trabecular(**{"grid": box(2, 640, 10), "bone_fraction": 0.25, "trabecular_thickness": 100, "seed": 1} | change)
+        trabecular(
+            **{"grid": box(2, 640, 10), "bone_fraction": 0.25, "trabecular_thickness": 100, "seed": 1}
+            | change
+        )

@@ -1,4 +1,6 @@
-"""What an image file says of its axes, its directions and its grey values is taken at its word, in every format that says it."""
+"""What an image file says of its axes, its directions and its grey values is taken at its word, in every
+format that says it.
+"""
 
 import gzip
 import importlib
@@ -93,7 +95,10 @@ def zarr_like(axes):
 
 def nrrd(path, axes):
     kinds = " ".join({"T": "time", "C": "list"}.get(a, "domain") for a in reversed(axes))
-    head = f"NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nkinds: {kinds}\nspacings: 0.02 0.02 nan\n\n"
+    head = (
+        f"NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nkinds: {kinds}\nspacings: 0.02"
+        " 0.02 nan\n\n"
+    )
     path.write_bytes(head.encode() + STACK.tobytes())
 
 
@@ -106,13 +111,18 @@ def nrrd_units(path, axes):
 
 
 def components(path, axes):
-    head = "ObjectType = Image\nNDims = 2\nDimSize = 30 24\nElementNumberOfChannels = 6\nElementType = MET_UCHAR\n"
+    head = (
+        "ObjectType = Image\nNDims = 2\nDimSize = 30 24\nElementNumberOfChannels = 6\nElementType ="
+        " MET_UCHAR\n"
+    )
     path.write_bytes(f"{head}ElementDataFile = LOCAL\n".encode() + np.moveaxis(STACK, 0, -1).tobytes())
 
 
 def nifti(path, axes="ZYX", pixdim=(20.0, 20.0, 20.0), slope=(0.0, 0.0), sform=None, intent=0):
     """A NIfTI 1 file, lengths in um, written here byte by byte so that what it says is known."""
-    dim = {"T": (4, 30, 24, 1, 6, 1, 1, 1), "C": (5, 30, 24, 1, 1, 6, 1, 1)}.get(axes[0], (3, 30, 24, 6, 1, 1, 1, 1))
+    dim = {"T": (4, 30, 24, 1, 6, 1, 1, 1), "C": (5, 30, 24, 1, 1, 6, 1, 1)}.get(
+        axes[0], (3, 30, 24, 6, 1, 1, 1, 1)
+    )
     head = bytearray(352)
     struct.pack_into("<i36x8h", head, 0, 348, *dim)
     struct.pack_into("<3h", head, 68, intent, 2, 8)
@@ -151,7 +161,9 @@ def test_channels_are_chosen_and_never_taken_for_depth(tmp_path, name):
     section = bone(tmp_path / name, channel=4, thickness=10, **options)
     assert np.array_equal(section.bone, STACK[4] > 110)
     assert section.record["channel"] == 4
-    assert np.array_equal(bone(tmp_path / name, channel="slices", **options | {"voxel": 20}).bone, STACK > 110)
+    assert np.array_equal(
+        bone(tmp_path / name, channel="slices", **options | {"voxel": 20}).bone, STACK > 110
+    )
     refused(tmp_path / name, r"section\.channel = 6 is not there.*0 to 5", channel=6, **options)
     refused(tmp_path / name, r"section\.channel = True is not there", channel=True, **options)
 
@@ -206,12 +218,24 @@ def test_axes_that_are_none_in_space_and_keys_without_effect(tmp_path):
     attribute("axes", lambda _: ["channel", "wavelength", "x"])(tmp_path / "b.h5", "")
     refused(tmp_path / "b.h5", "several axes of channels", channel=0)
     for name in ("a.npy", "a.tif", "a.mha"):
-        refused(written(tmp_path / name, STACK), r"section\.channel is given, and the file says of no axis", channel=0)
-    refused(written(tmp_path / "a.png", GREY), r"section\.frame is given, and the file says of no axis", frame=0)
+        refused(
+            written(tmp_path / name, STACK),
+            r"section\.channel is given, and the file says of no axis",
+            channel=0,
+        )
+    refused(
+        written(tmp_path / "a.png", GREY), r"section\.frame is given, and the file says of no axis", frame=0
+    )
 
 
 def test_words_for_axes():
-    assert [meaning(w) for w in ("Z", "depth", "rows", "T", "Channels")] == ["z", "z", "y", "frame", "channel"]
+    assert [meaning(w) for w in ("Z", "depth", "rows", "T", "Channels")] == [
+        "z",
+        "z",
+        "y",
+        "frame",
+        "channel",
+    ]
     assert [meaning(w) for w in ("", "dim_0", "phony_dim_2", "axis1", "k", "???")] == [""] * 6
     assert meaning("Angle") == "angle"
 
@@ -221,14 +245,19 @@ def test_colour_stays_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb")
     tifffile.imwrite(tmp_path / "jpeg.tif", np.tile(rgb, (2, 2, 1)), photometric="rgb", compression="jpeg")
     tifffile.imwrite(tmp_path / "palette.tif", GREY, photometric="palette", colormap=np.zeros((3, 256), "u2"))
-    head = "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 3 30 24\nkinds: RGB-color domain domain\n\n"
+    head = (
+        "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 3 30 24\nkinds: RGB-color domain"
+        " domain\n\n"
+    )
     (tmp_path / "a.nrrd").write_bytes(head.encode() + rgb.tobytes())
     for name in ("a.tif", "jpeg.tif", "palette.tif", "a.nrrd"):
         refused(tmp_path / name, "colour image", channel=0, thickness=10)
 
 
 def test_samples_of_a_grey_tiff_are_channels(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(STACK[:2], 0, -1), photometric="minisblack", planarconfig="contig")
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.moveaxis(STACK[:2], 0, -1), photometric="minisblack", planarconfig="contig"
+    )
     refused(tmp_path / "a.tif", "2 channels")
     assert np.array_equal(bone(tmp_path / "a.tif", channel=1, thickness=10).bone, STACK[1] > 110)
 
@@ -238,7 +267,10 @@ def test_slices_of_a_folder_and_masks_are_read_alike(tmp_path):
         tifffile.imwrite(tmp_path / f"{i}.tif", STACK + i, imagej=True, metadata={"axes": "CYX"})
     refused(tmp_path, r"slice 0\.tif: it holds 6 channels.*section\.channel")
     assert np.array_equal(bone(tmp_path, channel=3).bone, np.stack([STACK[3] + i for i in range(3)]) > 110)
-    with pytest.raises(InputError, match=r"section\.field_of_view = .*0\.tif\": it holds 6 channels.*Save the one that is meant"):
+    with pytest.raises(
+        InputError,
+        match=r"section\.field_of_view = .*0\.tif\": it holds 6 channels.*Save the one that is meant",
+    ):
         section_from_array(GREY, **flat(), field_of_view=tmp_path / "0.tif")
 
 
@@ -269,7 +301,10 @@ def test_one_time_of_a_series_is_read_without_the_others(tmp_path, monkeypatch):
 def test_the_keys_of_a_config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ome(tmp_path / "a.ome.tif", "CYX")
-    text = '[section]\nkind = "image"\nimage = "a.ome.tif"\nvoxel = "20 um"\nthreshold = 110\nthickness = "10 um"\n'
+    text = (
+        '[section]\nkind = "image"\nimage = "a.ome.tif"\nvoxel = "20 um"\nthreshold = 110\nthickness = "10'
+        ' um"\n'
+    )
     text += 'channel = "marker 1"\n[time]\nend = 1\n'
     assert tomllib.loads(text)["section"]["channel"] == "marker 1"
     (tmp_path / "a.toml").write_text(text)
@@ -287,23 +322,39 @@ OBLIQUE = ((20, 0, 0), (0, 20, 0), (0, 10, 20))
 
 def test_oblique_axes_are_refused(tmp_path):
     rows = " ".join("(" + ",".join(str(x / 1000) for x in v) + ")" for v in OBLIQUE)
-    head = "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspace dimension: 3\nspace directions: "
+    head = (
+        "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspace dimension: 3\nspace"
+        " directions: "
+    )
     (tmp_path / "a.nrrd").write_bytes(f"{head}{rows}\n\n".encode() + STACK.tobytes())
     unit = " ".join(f"{x:g}" for v in OBLIQUE for x in np.array(v) / np.linalg.norm(v))
-    head = "ObjectType = Image\nNDims = 3\nDimSize = 30 24 6\nElementType = MET_UCHAR\nElementSpacing = 0.02 0.02 0.0223607\n"
-    (tmp_path / "a.mha").write_bytes(f"{head}TransformMatrix = {unit}\nElementDataFile = LOCAL\n".encode() + STACK.tobytes())
+    head = (
+        "ObjectType = Image\nNDims = 3\nDimSize = 30 24 6\nElementType = MET_UCHAR\nElementSpacing = 0.02"
+        " 0.02 0.0223607\n"
+    )
+    (tmp_path / "a.mha").write_bytes(
+        f"{head}TransformMatrix = {unit}\nElementDataFile = LOCAL\n".encode() + STACK.tobytes()
+    )
     nifti(tmp_path / "a.nii", pixdim=(20, 20, 22.3607), sform=np.transpose(OBLIQUE))
     for name in ("a.nrrd", "a.mha", "a.nii"):
-        refused(tmp_path / name, r"not at right angles \(two of them at 63\.4 degrees\).*Resample", voxel=None)
+        refused(
+            tmp_path / name, r"not at right angles \(two of them at 63\.4 degrees\).*Resample", voxel=None
+        )
 
 
 def test_turned_axes_keep_the_spacing_of_each(tmp_path):
     """The axes are those of the array: z is the slowest, whichever way it points in the scanner."""
     turned = ((0, 0, 0.02), (0, -0.03, 0), (0.04, 0, 0))
     rows = " ".join("(" + ",".join(map(str, v)) + ")" for v in turned)
-    head = "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspace dimension: 3\nspace directions: "
+    head = (
+        "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspace dimension: 3\nspace"
+        " directions: "
+    )
     (tmp_path / "a.nrrd").write_bytes(f"{head}{rows}\n\n".encode() + STACK.tobytes())
-    head = "ObjectType = Image\nNDims = 3\nDimSize = 30 24 6\nElementType = MET_UCHAR\nElementSpacing = 0.02 0.03 0.04\n"
+    head = (
+        "ObjectType = Image\nNDims = 3\nDimSize = 30 24 6\nElementType = MET_UCHAR\nElementSpacing = 0.02"
+        " 0.03 0.04\n"
+    )
     head += "TransformMatrix = 0 0 1 0 -1 0 1 0 0\nElementDataFile = LOCAL\n"
     (tmp_path / "a.mha").write_bytes(head.encode() + STACK.tobytes())
     nifti(tmp_path / "a.nii", pixdim=(20, 30, 40), sform=1000 * np.transpose(turned))
@@ -315,9 +366,18 @@ def test_turned_axes_keep_the_spacing_of_each(tmp_path):
 
 def test_two_voxel_sizes_in_one_file_are_refused(tmp_path):
     nifti(tmp_path / "a.nii", pixdim=(20, 20, 20), sform=np.diag([10, 20, 20]))
-    refused(tmp_path / "a.nii", r"two voxel sizes, 20 x 20 x 20 in pixdim and 10 x 20 x 20 in its sform", voxel=None)
-    head = "ObjectType = Image\nNDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementSpacing = 0.02 0.02\n"
-    (tmp_path / "a.mha").write_bytes(f"{head}TransformMatrix = 2 0 0 1\nElementDataFile = LOCAL\n".encode() + GREY.tobytes())
+    refused(
+        tmp_path / "a.nii",
+        r"two voxel sizes, 20 x 20 x 20 in pixdim and 10 x 20 x 20 in its sform",
+        voxel=None,
+    )
+    head = (
+        "ObjectType = Image\nNDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementSpacing = 0.02"
+        " 0.02\n"
+    )
+    (tmp_path / "a.mha").write_bytes(
+        f"{head}TransformMatrix = 2 0 0 1\nElementDataFile = LOCAL\n".encode() + GREY.tobytes()
+    )
     refused(tmp_path / "a.mha", r"lengths 2, 1, so that it states two voxel sizes")
 
 
@@ -326,7 +386,9 @@ def test_a_nifti_that_is_cut_off_is_not_filled_with_zeros(tmp_path, name):
     nifti(tmp_path / "whole.nii")
     data = (tmp_path / "whole.nii").read_bytes()
     whole = gzip.compress(data)
-    (tmp_path / name).write_bytes({"a.nii": data[:-9], "a.nii.gz": gzip.compress(data[:-9]), "cut.nii.gz": whole[:-100]}[name])
+    (tmp_path / name).write_bytes(
+        {"a.nii": data[:-9], "a.nii.gz": gzip.compress(data[:-9]), "cut.nii.gz": whole[:-100]}[name]
+    )
     refused(tmp_path / name, r"cut off, 4663 bytes of 4672|could not be read", voxel=None)
 
 
@@ -339,7 +401,10 @@ def test_complex_values_of_a_nifti_are_refused_before_they_are_read(tmp_path):
 
 
 def test_units_of_a_nrrd_are_of_each_axis(tmp_path):
-    head = 'NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspacings: 20 20 0.03\nunits: "um" "um" "mm"\n\n'
+    head = (
+        "NRRD0005\ntype: uchar\nencoding: raw\ndimension: 3\nsizes: 30 24 6\nspacings: 20 20 0.03\nunits:"
+        ' "um" "um" "mm"\n\n'
+    )
     (tmp_path / "a.nrrd").write_bytes(head.encode() + STACK.tobytes())
     assert bone(tmp_path / "a.nrrd", voxel=None).grid.spacing == pytest.approx((30, 20, 20))
 
@@ -357,7 +422,10 @@ def calibrated(path):
         tifffile.imwrite(path, STACK, imagej=True, metadata=metadata)
     elif kind == "mha":
         head = "ObjectType = Image\nNDims = 3\nDimSize = 30 24 6\nElementType = MET_UCHAR\n"
-        head += "ElementToIntensityFunctionSlope = 5\nElementToIntensityFunctionOffset = -200\nElementDataFile = LOCAL\n"
+        head += (
+            "ElementToIntensityFunctionSlope = 5\nElementToIntensityFunctionOffset = -200\nElementDataFile ="
+            " LOCAL\n"
+        )
         path.write_bytes(head.encode() + STACK.tobytes())
     elif kind == "h5":
         with h5py.File(path, "w") as file:
@@ -377,7 +445,10 @@ def test_a_threshold_is_of_calibrated_values_and_says_so(tmp_path, name):
     assert (scale["scale"], scale["offset"], scale["slope"]) == ("calibrated", -200, 5)
     unit = " mg HA/cm3" if name in ("a.tif", "a.h5") else ""
     assert section.describe().endswith(f", threshold 300{unit} (calibrated: -200 + 5 x stored)")
-    assert np.array_equal(bone(tmp_path / name, threshold="otsu").bone, section_from_array(LINE, voxel=20, threshold="otsu").bone)
+    assert np.array_equal(
+        bone(tmp_path / name, threshold="otsu").bone,
+        section_from_array(LINE, voxel=20, threshold="otsu").bone,
+    )
     plain = section_from_array(STACK, voxel=20, threshold=110)
     assert plain.record["grey_values"] == {"scale": "as stored"}
     assert plain.describe().endswith("threshold 110 (grey values as stored)")
@@ -385,7 +456,9 @@ def test_a_threshold_is_of_calibrated_values_and_says_so(tmp_path, name):
 
 def test_times_of_a_nifti_are_calibrated_once(tmp_path):
     nifti(tmp_path / "a.nii", "TYX", slope=(5.0, -200.0))
-    assert np.array_equal(bone(tmp_path / "a.nii", threshold=300, frame=4, thickness=10, voxel=None).bone, LINE[4] > 300)
+    assert np.array_equal(
+        bone(tmp_path / "a.nii", threshold=300, frame=4, thickness=10, voxel=None).bone, LINE[4] > 300
+    )
 
 
 def test_a_nifti_with_an_offset_and_no_slope_is_refused(tmp_path):
@@ -437,14 +510,19 @@ def test_a_falling_scale_and_one_clipped_at_zero(tmp_path):
     metadata = {"cf": 0, "c0": 255.0, "c1": -1.0}
     tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, metadata=metadata)
     assert np.array_equal(bone(tmp_path / "a.tif", threshold=145, thickness=10).bone, GREY < 110)
-    tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, metadata={"cf": 0, "c0": -150.0, "c1": 1.0, "zeroclip": True})
+    tifffile.imwrite(
+        tmp_path / "a.tif", GREY, imagej=True, metadata={"cf": 0, "c0": -150.0, "c1": 1.0, "zeroclip": True}
+    )
     with pytest.raises(InputError, match=r"from 0 to 69"):
         bone(tmp_path / "a.tif", threshold=-1, thickness=10)
 
 
 def test_a_calibrated_mask_says_not_what_is_outside(tmp_path):
     tifffile.imwrite(
-        tmp_path / "m.tif", np.where(GREY > 110, 255, 0).astype("u1"), imagej=True, metadata={"cf": 0, "c0": -200.0, "c1": 5.0}
+        tmp_path / "m.tif",
+        np.where(GREY > 110, 255, 0).astype("u1"),
+        imagej=True,
+        metadata={"cf": 0, "c0": -200.0, "c1": 5.0},
     )
     with pytest.raises(InputError, match=r"the mask is calibrated, and a stored 0 is -200"):
         section_from_array(GREY, **flat(), field_of_view=tmp_path / "m.tif")
@@ -467,7 +545,10 @@ def test_missing_voxels_of_integers_are_no_grey_values(tmp_path):
 
 
 def test_links_that_lie_beside_a_header_are_followed(tmp_path):
-    """As git-annex keeps them: names in the user's folder, files in a store. The header names its values in the user's folder."""
+    """As git-annex keeps them: names in the user's folder, files in a store.
+
+    The header names its values in the user's folder.
+    """
     store, data = tmp_path / "store", tmp_path / "data"
     for folder in (store / "1", store / "2", data):
         folder.mkdir(parents=True)
@@ -484,19 +565,28 @@ def test_links_that_lie_beside_a_header_are_followed(tmp_path):
     (store / "2" / "KEY-b.raw").write_bytes((STACK + 1).tobytes())
     assert bone(data / "a.mhd").record["sha256"] != before
     (store / "2" / "KEY-b.raw").unlink()
-    refused(data / "a.mhd", r"'a\.raw', which is no file in the same folder \(a link to a file that is not here: fetch it")
+    refused(
+        data / "a.mhd",
+        r"'a\.raw', which is no file in the same folder \(a link to a file that is not here: fetch it",
+    )
     (store / "1" / "KEY-a.mhd").unlink()
     refused(data / "a.mhd", r"it is a link, to a file that is not here")
 
 
-@pytest.mark.parametrize("name", ["LIST", "LIST 2", "list", "%d.raw 1 4 1", "../values.raw", "inner/values.raw", "."])
+@pytest.mark.parametrize(
+    "name", ["LIST", "LIST 2", "list", "%d.raw 1 4 1", "../values.raw", "inner/values.raw", "."]
+)
 def test_a_header_names_one_plain_file(tmp_path, name):
     """A file called LIST or %d would be read as a list of files, which may be any of this machine."""
     (tmp_path / "inner").mkdir()
     for other in ("values.raw", "inner/values.raw", "LIST", "LIST 2", "list", "%d.raw 1 4 1"):
         (tmp_path / other).write_bytes(GREY.tobytes())
-    (tmp_path / "a.mhd").write_text(f"NDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementDataFile = {name}\n")
-    (tmp_path / "a.nrrd").write_text(f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n")
+    (tmp_path / "a.mhd").write_text(
+        f"NDims = 2\nDimSize = 30 24\nElementType = MET_UCHAR\nElementDataFile = {name}\n"
+    )
+    (tmp_path / "a.nrrd").write_text(
+        f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n"
+    )
     for kind in ("mhd", "nrrd"):
         refused(tmp_path / f"a.{kind}", "which is no file in the same folder", thickness=10)
 
@@ -507,13 +597,26 @@ def test_a_header_names_one_plain_file(tmp_path, name):
 def packed_tiff(path, values, bits):
     """A plain TIFF of so many bits a voxel, rows filled up to whole bytes, as cameras write it."""
     rows = [
-        np.packbits(np.concatenate([[v >> b & 1 for b in range(bits - 1, -1, -1)] for v in row]).astype("u1")) for row in values.tolist()
+        np.packbits(np.concatenate([[v >> b & 1 for b in range(bits - 1, -1, -1)] for v in row]).astype("u1"))
+        for row in values.tolist()
     ]
     data = b"".join(row.tobytes() for row in rows)
     height, width = values.shape
-    tags = ((256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, len(data)))
+    tags = (
+        (256, width),
+        (257, height),
+        (258, bits),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, len(data)),
+    )
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+    path.write_bytes(
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 10, 12])
@@ -528,7 +631,8 @@ def test_voxels_of_odd_bits(tmp_path, bits):
 
 
 @pytest.mark.parametrize(
-    "packing", ["tiff_lzw", "packbits", "tiff_deflate", "tiff_adobe_deflate", "group3", "group4", "tiff_ccitt", "jpeg"]
+    "packing",
+    ["tiff_lzw", "packbits", "tiff_deflate", "tiff_adobe_deflate", "group3", "group4", "tiff_ccitt", "jpeg"],
 )
 def test_compressions_of_other_programs(tmp_path, packing):
     bits = packing in ("group3", "group4", "tiff_ccitt")
@@ -538,12 +642,23 @@ def test_compressions_of_other_programs(tmp_path, packing):
         assert tif.pages[0].compression != 1
     section = bone(tmp_path / "a.tif", threshold=0.5 if bits else 110, thickness=10)
     expected = values if bits else values > 110
-    assert np.array_equal(section.bone, expected) if packing != "jpeg" else np.mean(section.bone != expected) < 0.02
+    assert (
+        np.array_equal(section.bone, expected)
+        if packing != "jpeg"
+        else np.mean(section.bone != expected) < 0.02
+    )
 
 
 def test_lzw_of_a_stack_with_a_predictor(tmp_path):
     deep = STACK.astype("u2") * 200
-    tifffile.imwrite(tmp_path / "a.tif", deep, compression="lzw", predictor=True, photometric="minisblack", metadata={"axes": "ZYX"})
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        deep,
+        compression="lzw",
+        predictor=True,
+        photometric="minisblack",
+        metadata={"axes": "ZYX"},
+    )
     assert np.array_equal(bone(tmp_path / "a.tif", threshold=22000).bone, deep > 22000)
 
 
@@ -557,14 +672,22 @@ def without_imagecodecs(monkeypatch):
 def test_without_imagecodecs_the_way_out_is_told(tmp_path, monkeypatch):
     without_imagecodecs(monkeypatch)
     PIL.Image.fromarray(GREY).save(tmp_path / "a.tif", compression="tiff_lzw")
-    refused(tmp_path / "a.tif", r"compressed by LZW.*which is not installed.*images.*deflate or plain", thickness=10)
+    refused(
+        tmp_path / "a.tif",
+        r"compressed by LZW.*which is not installed.*images.*deflate or plain",
+        thickness=10,
+    )
     packed_tiff(tmp_path / "b.tif", GREY, 12)
-    refused(tmp_path / "b.tif", r"packed at 12 bits a voxel.*imagecodecs, which is not installed", thickness=10)
+    refused(
+        tmp_path / "b.tif", r"packed at 12 bits a voxel.*imagecodecs, which is not installed", thickness=10
+    )
 
 
 def test_compressions_without_bounds_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY, compression="zstd")
-    refused(tmp_path / "a.tif", "compressed by ZSTD, which is not read. Save it with LZW or deflate", thickness=10)
+    refused(
+        tmp_path / "a.tif", "compressed by ZSTD, which is not read. Save it with LZW or deflate", thickness=10
+    )
 
 
 @pytest.mark.parametrize("name", ["jpeg", "lzw", "packbits"])
@@ -572,9 +695,19 @@ def test_parts_that_unpack_to_more_than_their_page(tmp_path, monkeypatch, name):
     """A JPEG is refused, LZW and PackBits are unpacked into the room of the page and no further."""
     codecs = pytest.importorskip("imagecodecs")
     monkeypatch.setattr(tiff, "SMALL", 2**16)
-    bombs = {"jpeg": codecs.jpeg8_encode, "lzw": lambda a: codecs.lzw_encode(a.tobytes()), "packbits": lambda a: b"\x81\0" * 2**12}
+    bombs = {
+        "jpeg": codecs.jpeg8_encode,
+        "lzw": lambda a: codecs.lzw_encode(a.tobytes()),
+        "packbits": lambda a: b"\x81\0" * 2**12,
+    }
     bomb = iter([bombs[name](np.zeros((1024, 1024), "u1"))])
-    tifffile.imwrite(tmp_path / "a.tif", bomb, shape=(24, 30), dtype="u1", compression=name, rowsperstrip=24, metadata=None)
-    said = {"jpeg": "unpacks to more than the 720 bytes", "lzw": "from 0 to 0", "packbits": "could not be read"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", bomb, shape=(24, 30), dtype="u1", compression=name, rowsperstrip=24, metadata=None
+    )
+    said = {
+        "jpeg": "unpacks to more than the 720 bytes",
+        "lzw": "from 0 to 0",
+        "packbits": "could not be read",
+    }
     with pytest.raises(InputError, match=said[name]):
         bone(tmp_path / "a.tif", thickness=10)

@@ -1,4 +1,6 @@
-"""Scans into sections: bone volume is kept, sizes and thresholds are explicit, every bad input is told in one paragraph."""
+"""Scans into sections: bone volume is kept, sizes and thresholds are explicit, every bad input is told in one
+paragraph.
+"""
 
 import json
 import os
@@ -20,7 +22,9 @@ from rdsolver.images.resampling import average
 from tests.support.places import SHARED
 
 DATA = SHARED / "data"
-real = pytest.mark.skipif(not DATA.is_dir(), reason="needs the scans in ../shared/data, which are not part of the project")
+real = pytest.mark.skipif(
+    not DATA.is_dir(), reason="needs the scans in ../shared/data, which are not part of the project"
+)
 
 rng = np.random.default_rng(1)
 GREY = rng.integers(0, 100, (24, 30)).astype(np.uint8)
@@ -73,9 +77,13 @@ def test_bigtiff_16_bit_png_and_one_bit_png(tmp_path):
     tifffile.imwrite(tmp_path / "big.tif", STACK, bigtiff=True, metadata=None)
     assert np.array_equal(section_from_image(tmp_path / "big.tif", voxel=20, threshold=110).bone, STACK > 110)
     deep = GREY.astype(np.uint16) * 200
-    assert np.array_equal(section_from_image(write(tmp_path / "deep.png", deep), **flat(threshold=22000)).bone, deep > 22000)
+    assert np.array_equal(
+        section_from_image(write(tmp_path / "deep.png", deep), **flat(threshold=22000)).bone, deep > 22000
+    )
     PIL.Image.fromarray(GREY > 110).save(tmp_path / "bit.png")
-    assert np.array_equal(section_from_image(tmp_path / "bit.png", **flat(threshold="binary")).bone, GREY > 110)
+    assert np.array_equal(
+        section_from_image(tmp_path / "bit.png", **flat(threshold="binary")).bone, GREY > 110
+    )
 
 
 def test_folder_is_read_in_natural_order(tmp_path):
@@ -97,7 +105,9 @@ def test_a_stack_of_one_slice_is_two_dimensional(tmp_path):
 def test_hash_covers_the_values_beside_a_metaimage_header(tmp_path):
     found = set()
     for values in (STACK, STACK + 1):
-        found.add(section_from_image(write(tmp_path / "a.mhd", values), voxel=20, threshold=110).record["sha256"])
+        found.add(
+            section_from_image(write(tmp_path / "a.mhd", values), voxel=20, threshold=110).record["sha256"]
+        )
     assert len(found) == 2
 
 
@@ -112,19 +122,41 @@ def test_voxel_size_of_tiffs(tmp_path):
     um = {"resolution": (1 / 20, 1 / 25)}  # pixels per um along x and y
     imagej = {"axes": "ZYX", "unit": "um", "spacing": 30.0}
     assert found(imagej=True, metadata=imagej, **um) == pytest.approx((30, 25, 20))
-    assert found(imagej=True, metadata=imagej | {"unit": "mm", "spacing": 0.03}, resolution=(50, 40)) == pytest.approx((30, 25, 20))
-    sizes = {"axes": "ZYX", "PhysicalSizeX": 20.0, "PhysicalSizeY": 25.0, "PhysicalSizeZ": 0.03, "PhysicalSizeZUnit": "mm"}
+    assert found(
+        imagej=True, metadata=imagej | {"unit": "mm", "spacing": 0.03}, resolution=(50, 40)
+    ) == pytest.approx((30, 25, 20))
+    sizes = {
+        "axes": "ZYX",
+        "PhysicalSizeX": 20.0,
+        "PhysicalSizeY": 25.0,
+        "PhysicalSizeZ": 0.03,
+        "PhysicalSizeZUnit": "mm",
+    }
     assert found(ome=True, metadata=sizes) == pytest.approx((30, 25, 20))
-    for meaningless in ({}, {"resolution": (72, 72), "resolutionunit": "INCH"}, {"resolution": (1, 1), "resolutionunit": "NONE"}):
-        with pytest.raises(InputError, match=r"section\.voxel is missing, and a\.tif carries no voxel size\.\nGive the edge"):
+    for meaningless in (
+        {},
+        {"resolution": (72, 72), "resolutionunit": "INCH"},
+        {"resolution": (1, 1), "resolutionunit": "NONE"},
+    ):
+        with pytest.raises(
+            InputError, match=r"section\.voxel is missing, and a\.tif carries no voxel size\.\nGive the edge"
+        ):
             found(metadata=None, **meaningless)
 
 
 def test_resolution_tags_with_a_real_unit_give_y_and_x(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", GREY, resolution=(500, 400), resolutionunit="CENTIMETER", metadata=None)
-    assert section_from_image(tmp_path / "a.tif", threshold=110, thickness=10).grid.spacing == pytest.approx((25, 20))
-    tifffile.imwrite(tmp_path / "b.tif", STACK, resolution=(500, 400), resolutionunit="CENTIMETER", metadata=None)
-    with pytest.raises(InputError, match=r"section\.voxel is missing, and b\.tif carries only \? x 25 x 20 um"):
+    tifffile.imwrite(
+        tmp_path / "a.tif", GREY, resolution=(500, 400), resolutionunit="CENTIMETER", metadata=None
+    )
+    assert section_from_image(tmp_path / "a.tif", threshold=110, thickness=10).grid.spacing == pytest.approx(
+        (25, 20)
+    )
+    tifffile.imwrite(
+        tmp_path / "b.tif", STACK, resolution=(500, 400), resolutionunit="CENTIMETER", metadata=None
+    )
+    with pytest.raises(
+        InputError, match=r"section\.voxel is missing, and b\.tif carries only \? x 25 x 20 um"
+    ):
         section_from_image(tmp_path / "b.tif", threshold=110)
 
 
@@ -138,16 +170,23 @@ def test_voxel_size_of_hdf5_and_medical_formats(tmp_path):
         sitk.WriteImage(image, str(tmp_path / name))
     nii = bytearray((tmp_path / "a.nii").read_bytes())
     (tmp_path / "unknown.nii").write_bytes(nii[:123] + b"\x00" + nii[124:])  # xyzt_units
-    header = 'NRRD0004\ntype: uint8\ndimension: 3\nsizes: 30 24 6\nspacings: 20 25 30\nunits: "um" "um" "um"\nencoding: raw\n\n'
+    header = (
+        'NRRD0004\ntype: uint8\ndimension: 3\nsizes: 30 24 6\nspacings: 20 25 30\nunits: "um" "um"'
+        ' "um"\nencoding: raw\n\n'
+    )
     (tmp_path / "um.nrrd").write_bytes(header.encode() + STACK.tobytes())
     for name in ("a.h5", "a.nrrd", "a.mha", "a.nii", "um.nrrd"):
-        assert section_from_image(tmp_path / name, threshold=110).grid.spacing == pytest.approx((30, 25, 20)), name
+        assert section_from_image(tmp_path / name, threshold=110).grid.spacing == pytest.approx(
+            (30, 25, 20)
+        ), name
     with pytest.raises(InputError, match=r"unknown\.nii carries no voxel size"):
         section_from_image(tmp_path / "unknown.nii", threshold=110)
 
 
 def test_voxel_size_is_compared_with_the_one_in_the_file(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", GREY, resolution=(500, 500), resolutionunit="CENTIMETER", metadata=None)
+    tifffile.imwrite(
+        tmp_path / "a.tif", GREY, resolution=(500, 500), resolutionunit="CENTIMETER", metadata=None
+    )
     assert section_from_image(tmp_path / "a.tif", **flat(voxel=20.1)).grid.spacing == (20.1, 20.1)
     with pytest.raises(InputError, match=r"section\.voxel is 20\.5 um, but a\.tif carries 20 um"):
         section_from_image(tmp_path / "a.tif", **flat(voxel=20.5))
@@ -162,10 +201,16 @@ def test_resampling_keeps_the_bone_volume(spacing):
     section = section_from_array(GREY, **flat(), spacing=spacing)
     shape, steps = section.grid.shape, section.grid.spacing
     extent = [n * h for n, h in zip(shape, steps, strict=True)]
-    assert [e + d for e, d in zip(extent, section.record["dropped"], strict=True)] == pytest.approx([480, 600])
+    assert [e + d for e, d in zip(extent, section.record["dropped"], strict=True)] == pytest.approx(
+        [480, 600]
+    )
     assert all(d < h for d, h in zip(section.record["dropped"], steps, strict=True))
-    covered = np.multiply.outer(*(np.clip((e - np.arange(n) * 20) / 20, 0, 1) for e, n in zip(extent, GREY.shape, strict=True)))
-    assert section.bone.sum() * np.prod(steps) == pytest.approx(((GREY > 110) * covered).sum() * 400, rel=1e-12)
+    covered = np.multiply.outer(
+        *(np.clip((e - np.arange(n) * 20) / 20, 0, 1) for e, n in zip(extent, GREY.shape, strict=True))
+    )
+    assert section.bone.sum() * np.prod(steps) == pytest.approx(
+        ((GREY > 110) * covered).sum() * 400, rel=1e-12
+    )
 
 
 def test_whole_ratios_are_block_means_and_3d_is_the_same():
@@ -184,10 +229,14 @@ def test_average_of_a_linear_profile_is_exact_at_any_ratio():
 
 def test_field_of_view_weighs_the_bone_and_decides_what_is_active():
     grey, mask = np.array([[1.0, 1.0, 0.0, 0.0, 0.0, 1.0]] * 3), np.array([[1, 1, 1, 1, 0, 0]] * 3)
-    section = section_from_array(grey, voxel=10, thickness=10, threshold="binary", field_of_view=mask, spacing=(10, 30))
+    section = section_from_array(
+        grey, voxel=10, thickness=10, threshold="binary", field_of_view=mask, spacing=(10, 30)
+    )
     assert np.allclose(section.bone, [[2 / 3, 0]] * 3)  # the bone at the far end lies outside
     assert np.array_equal(section.active, [[True, False]] * 3)
-    section = section_from_array(grey, voxel=10, thickness=10, threshold="binary", field_of_view=mask, spacing=(10, 20))
+    section = section_from_array(
+        grey, voxel=10, thickness=10, threshold="binary", field_of_view=mask, spacing=(10, 20)
+    )
     assert np.array_equal(section.active, [[True, True, False]] * 3)
 
 
@@ -200,19 +249,25 @@ def test_upsampling_repeats_a_voxel():
 
 
 def test_otsu_is_the_threshold_of_largest_variance_between_classes():
-    values = np.concatenate([rng.normal(60, 12, 3000), rng.normal(150, 20, 1000)]).round().clip(0, 255).astype(np.uint8)
+    values = (
+        np.concatenate([rng.normal(60, 12, 3000), rng.normal(150, 20, 1000)])
+        .round()
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     between = [
-        values[values <= t].size * values[values > t].size * (values[values <= t].mean() - values[values > t].mean()) ** 2
+        values[values <= t].size
+        * values[values > t].size
+        * (values[values <= t].mean() - values[values > t].mean()) ** 2
         for t in range(values.min(), values.max())
     ]
     best = values.min() + int(np.argmax(between)) + 0.5
     for scaled in (values, values.astype(float), values.astype(float) / 1000):
         section = section_from_array(scaled.reshape(50, 80), voxel=10, thickness=10, threshold="otsu")
         assert np.array_equal(section.bone.ravel(), values > best)
-    assert section_from_array(values.reshape(50, 80), voxel=10, thickness=10, threshold="otsu").record["threshold"] == {
-        "rule": "otsu",
-        "value": best,
-    }
+    assert section_from_array(values.reshape(50, 80), voxel=10, thickness=10, threshold="otsu").record[
+        "threshold"
+    ] == {"rule": "otsu", "value": best}
 
 
 def test_otsu_looks_inside_the_field_of_view_only():
@@ -251,20 +306,30 @@ def test_denoise_takes_speckle_out_and_nothing_in_from_outside():
         mask = np.ones(clean.shape, bool)
         mask[:, 25:] = False
         blank = np.where(mask, noisy, 0)
-        assert np.array_equal(section_from_array(blank, **flat(), denoise=rule, field_of_view=mask).bone[:, :25], clean[:, :25] > 110), rule
+        assert np.array_equal(
+            section_from_array(blank, **flat(), denoise=rule, field_of_view=mask).bone[:, :25],
+            clean[:, :25] > 110,
+        ), rule
 
 
 def test_circle_is_found_within_the_padding_and_lies_in_the_plane():
     y, x = np.indices((101, 101)) - 50
     scan = np.where(np.hypot(y, x) <= 40, rng.integers(1, 200, (101, 101)), 0)
     stack = np.stack([scan] * 4)
-    section = section_from_array(stack, voxel=10, threshold=100, field_of_view="circle", crop=((0, 4), (0, 101), (0, 60)))
+    section = section_from_array(
+        stack, voxel=10, threshold=100, field_of_view="circle", crop=((0, 4), (0, 101), (0, 60))
+    )
     expected = np.hypot(y, x)[:, :60] <= 40 * 0.96
     assert np.array_equal(section.active, np.stack([expected] * 4))
     assert section.record["field_of_view"] == {"radius": pytest.approx(384, rel=0.01), "centre": [505, 505]}
-    full = section_from_array(scan + 1 + (y + x) % 2, voxel=10, thickness=10, threshold=100, field_of_view="circle")
-    assert full.record["field_of_view"]["radius"] == pytest.approx(505 * 0.96)  # nothing constant outside: the inscribed circle
-    given = section_from_array(scan, voxel=10, thickness=10, threshold=100, field_of_view={"radius": 300, "centre": (405, 505)})
+    full = section_from_array(
+        scan + 1 + (y + x) % 2, voxel=10, thickness=10, threshold=100, field_of_view="circle"
+    )
+    # nothing constant outside: the inscribed circle
+    assert full.record["field_of_view"]["radius"] == pytest.approx(505 * 0.96)
+    given = section_from_array(
+        scan, voxel=10, thickness=10, threshold=100, field_of_view={"radius": 300, "centre": (405, 505)}
+    )
     assert np.array_equal(given.active, np.hypot(y + 10, x) <= 30)
 
 
@@ -279,7 +344,9 @@ def test_mask_file_of_the_whole_image_is_cropped_with_it(tmp_path):
 
 
 def test_record_is_json_and_complete(tmp_path):
-    section = section_from_image(write(tmp_path / "a.tif", GREY), **flat(), crop=((0, 20), (0, 30)), denoise="median", spacing=40)
+    section = section_from_image(
+        write(tmp_path / "a.tif", GREY), **flat(), crop=((0, 20), (0, 30)), denoise="median", spacing=40
+    )
     record = json.loads(json.dumps(section.record))
     assert set(record) == {"kind", "file", "sha256", "shape", "voxel", "crop", "denoise", "field_of_view", "grey_values", "threshold",
                            "bone_volume_fraction", "spacing", "dropped"}  # fmt: skip
@@ -293,7 +360,9 @@ def test_record_is_json_and_complete(tmp_path):
 
 @real
 def test_trabecular_volume_resampled_to_64_cubed():
-    section = section_from_image(DATA / "lhdl3155_grey_128_19p5um.tif", voxel=19.5, threshold="otsu", spacing=39)
+    section = section_from_image(
+        DATA / "lhdl3155_grey_128_19p5um.tif", voxel=19.5, threshold="otsu", spacing=39
+    )
     assert section.grid.shape == (64, 64, 64)
     assert section.record["dropped"] == [0, 0, 0]
     assert section.bone_volume_fraction == pytest.approx(0.2, abs=0.02)
@@ -305,7 +374,9 @@ def test_slice_with_round_field_of_view():
     """BV/TV 0.22 at smoothed grey > 63; Otsu's threshold lies higher, which is why the rule is explicit."""
 
     def bone_volume_fraction(threshold, **options):
-        section = section_from_image(DATA / "lhdlTi2923_slice247_grey_256.tif", threshold=threshold, thickness=19.5, **options)
+        section = section_from_image(
+            DATA / "lhdlTi2923_slice247_grey_256.tif", threshold=threshold, thickness=19.5, **options
+        )
         assert section.grid.spacing == (19.5, 19.5)  # the file carries it
         view = section.record["field_of_view"]
         assert view is None or view["radius"] / 19.5 == pytest.approx(123, abs=0.5)
@@ -435,14 +506,20 @@ def test_hdf5_datasets_are_listed(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw/scan"], file["raw/mask"], file["angle"] = GREY, GREY, 1.0
     says(tmp_path / "a.h5", r"no dataset is named\. The file holds raw/mask, raw/scan")
-    says(tmp_path / "a.h5", r"no dataset 'raw/image'\. The file holds raw/mask, raw/scan", dataset="raw/image")
+    says(
+        tmp_path / "a.h5", r"no dataset 'raw/image'\. The file holds raw/mask, raw/scan", dataset="raw/image"
+    )
     assert section_from_image(tmp_path / "a.h5", **flat(), dataset="raw/scan").record["dataset"] == "raw/scan"
 
 
 def test_without_simpleitk_it_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.nrrd").write_text("NRRD0004")
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    says(tmp_path / "a.nrrd", r"needs SimpleITK, which is not installed\. Install it, in .* pip install -e \"\.\[images\]\", or save")
+    says(
+        tmp_path / "a.nrrd",
+        r"needs SimpleITK, which is not installed\. Install it, in .* pip install -e \"\.\[images\]\", or"
+        r" save",
+    )
 
 
 # --- bad values
@@ -454,7 +531,13 @@ HOLE = np.where(np.eye(8, 9) > 0, np.nan, 1.0)
 
 def test_a_blank_image_has_no_circle_to_find():
     with pytest.raises(InputError, match=r"one grey value everywhere, 200"):
-        section_from_array(np.full((16, 16), 200, np.uint8), voxel=20.0, threshold="otsu", field_of_view="circle", thickness=20.0)
+        section_from_array(
+            np.full((16, 16), 200, np.uint8),
+            voxel=20.0,
+            threshold="otsu",
+            field_of_view="circle",
+            thickness=20.0,
+        )
 
 
 @pytest.mark.parametrize(
@@ -499,7 +582,11 @@ def test_a_blank_image_has_no_circle_to_find():
         (GREY, {"field_of_view": np.zeros((24, 30))}, r"leave nothing of the image"),
         (GREY, {"field_of_view": {"diameter": 3}}, r"A circle has a radius"),
         (GREY, {"field_of_view": 5}, r"section\.field_of_view is 5"),
-        (GREY, {"field_of_view": "no/mask.tif"}, r"section\.field_of_view = \"no/mask\.tif\": there is no such file"),
+        (
+            GREY,
+            {"field_of_view": "no/mask.tif"},
+            r"section\.field_of_view = \"no/mask\.tif\": there is no such file",
+        ),
     ],
 )
 def test_bad_values_are_named(array, options, pattern):

@@ -21,7 +21,9 @@ def test_at_baseline_occupancy_every_response_is_at_its_baseline():
     one = jnp.asarray(1.0)
     assert float(cells.death(P, one)) == pytest.approx(0.16, rel=1e-14)
     still = P | {"survival_most": one, "survival_least": one}  # survival off
-    assert [float(cells.death(still, x * one)) for x in (0.0, 0.5, 3.0)] == pytest.approx([0.16] * 3, rel=1e-14)
+    assert [float(cells.death(still, x * one)) for x in (0.0, 0.5, 3.0)] == pytest.approx(
+        [0.16] * 3, rel=1e-14
+    )
     assert float(cells.differentiation(P, one)) == pytest.approx(P["differentiation"], rel=1e-14)
     assert float(cells.activation(P, one)) == pytest.approx(1.0, rel=1e-14)
 
@@ -63,7 +65,9 @@ def test_binding_equilibrium_is_the_quadratic():
 def test_moved_bone_solves_its_equation_and_stays_within_bounds(net, start, step):
     b = float(matrix.moved_bone(jnp.asarray(net), jnp.asarray(start), jnp.asarray(step)))
     assert 0 <= b <= 1
-    assert b == pytest.approx(start + step * net * float(matrix.edge_factor(jnp.asarray(net), jnp.asarray(b))), abs=2e-9)
+    assert b == pytest.approx(
+        start + step * net * float(matrix.edge_factor(jnp.asarray(net), jnp.asarray(b))), abs=2e-9
+    )
     if net == 0:
         assert b == start
 
@@ -74,12 +78,16 @@ def test_formation_in_step_with_resorption_balances_exactly():
     assert np.all(np.isfinite(matrix.formation(P, 0 * j, j, jnp.asarray(0.5))))
 
 
-# --- plasma --------------------------------------------------------------------------------------------------------------
+# --- plasma -------------------------------------------------------------------------------------------------
 
 
 def test_fc_opg_plasma_is_the_published_model():
-    """Target T11: 3 mg/kg s.c. gives 605, 320 and 10.0 ng/mL at 24, 96 and 240 h (Zierhut 2008, DDMODEL00000233)."""
-    found = curve("fc_opg", values((drug("fc_opg"),)), [Dose("fc_opg", 3.0, "sc", 0.0)], np.array([1.0, 4.0, 10.0]))
+    """Target T11: 3 mg/kg s.c. gives 605, 320 and 10.0 ng/mL at 24, 96 and 240 h (Zierhut 2008,
+    DDMODEL00000233).
+    """
+    found = curve(
+        "fc_opg", values((drug("fc_opg"),)), [Dose("fc_opg", 3.0, "sc", 0.0)], np.array([1.0, 4.0, 10.0])
+    )
     assert found == pytest.approx([605, 320, 10.0], rel=0.01)
 
 

@@ -1,4 +1,6 @@
-"""A model of one's own: the files that docs/extend.md shows, run by the command line; what it gives, and what is refused."""
+"""A model of one's own: the files that docs/extend.md shows, run by the command line; what it gives, and what
+is refused.
+"""
 
 import json
 import re
@@ -38,7 +40,11 @@ def folder(tmp_path, monkeypatch):
 
 
 def rdsolver(*arguments: str, allow: bool = True, overrides: tuple[str, ...] = ()):
-    words = [*arguments, *(["--allow-python"] if allow else []), *(w for o in overrides for w in ("--set", o))]
+    words = [
+        *arguments,
+        *(["--allow-python"] if allow else []),
+        *(w for o in overrides for w in ("--set", o)),
+    ]
     return CliRunner().invoke(app, words)
 
 
@@ -46,7 +52,7 @@ def gray_scott(*overrides: str):
     return load_config("gray_scott.toml", [*SMALL, *overrides], allow_python=True)
 
 
-# --- what the page shows ----------------------------------------------------------------------------------------------
+# --- what the page shows ------------------------------------------------------------------------------------
 
 
 def test_the_page_shows_the_files_that_come_with_rdsolver():
@@ -60,7 +66,12 @@ def test_the_page_shows_the_files_that_come_with_rdsolver():
 def test_a_whole_model_from_its_file_to_its_figure(folder):
     done = rdsolver("run", "gray_scott.toml", overrides=(*SMALL, "model.parameters.feed=0.2"))
     assert done.exit_code == 0, done.output
-    for part in ("warning", "feed = 0.2 1/d lies outside the plausible range", "Gray-Scott: u (substrate)", "mean substrate 0.6"):
+    for part in (
+        "warning",
+        "feed = 0.2 1/d lies outside the plausible range",
+        "Gray-Scott: u (substrate)",
+        "mean substrate 0.6",
+    ):
         assert part in done.stdout
     out = folder / "outputs" / "gray_scott"
     assert {p.name for p in out.iterdir()} == {"run.h5", "run.log", "overview.png"}
@@ -113,7 +124,9 @@ def test_the_same_config_again_is_the_same_run(folder):
     """The resolved config in the file is a config; random starts follow the seed."""
     first = gray_scott().problem()
     resolved = json.loads(first.config)
-    again = load_config("gray_scott.toml", [f"{k}={_toml(v)}" for k, v in resolved.items()], allow_python=True).problem()
+    again = load_config(
+        "gray_scott.toml", [f"{k}={_toml(v)}" for k, v in resolved.items()], allow_python=True
+    ).problem()
     other = gray_scott("initial.seed=2").problem()
     assert json.loads(again.config) == resolved
     assert (again.initial["v"] == first.initial["v"]).all()
@@ -129,7 +142,13 @@ def _toml(value):
 @pytest.mark.parametrize("integrator", ["tr-bdf2", "rkc2", "etdrk4"])
 def test_integrators_agree(folder, integrator):
     """At 20 d in float64, with a change on the way; etdrk4 in the whole box."""
-    tight = ("solver.precision=float64", "solver.tolerance=1e-6", "change.0.parameter=kill", "change.0.factor=1.5", "change.0.at=7 d")
+    tight = (
+        "solver.precision=float64",
+        "solver.tolerance=1e-6",
+        "change.0.parameter=kill",
+        "change.0.factor=1.5",
+        "change.0.at=7 d",
+    )
     with (
         simulate(gray_scott("solver.integrator=rkc2", *tight)) as want,
         simulate(gray_scott(f"solver.integrator={integrator}", *tight)) as run,
@@ -139,7 +158,11 @@ def test_integrators_agree(folder, integrator):
 
 
 def test_a_border_lets_in_and_a_selection_is_kept(folder):
-    opened = ("section.borders=no-flux", 'border=[{field="u", side="x-low", value=3}]', 'output={fields=["u"], stride=2}')
+    opened = (
+        "section.borders=no-flux",
+        'border=[{field="u", side="x-low", value=3}]',
+        'output={fields=["u"], stride=2}',
+    )
     with simulate(gray_scott(*opened)) as run, simulate(gray_scott("section.borders=no-flux")) as closed:
         assert list(run) == ["u"]
         assert run["u"].shape == (3, 12, 12)
@@ -149,7 +172,10 @@ def test_a_border_lets_in_and_a_selection_is_kept(folder):
 def test_a_run_goes_on_from_another(folder):
     tight = ("solver.precision=float64", "solver.tolerance=1e-6")
     simulate(gray_scott(*tight, "time.end=10 d"), out="first").close()
-    with simulate(gray_scott(*tight)) as whole, simulate(gray_scott(*tight, "time.end=10 d", "initial.from=first/run.h5")) as rest:
+    with (
+        simulate(gray_scott(*tight)) as whole,
+        simulate(gray_scott(*tight, "time.end=10 d", "initial.from=first/run.h5")) as rest,
+    ):
         assert np.allclose(rest["v"][-1], whole["v"][-1], atol=2e-5)
     smaller = gray_scott('section.size=["20 um", "20 um"]', "initial.from=first/run.h5")
     with pytest.raises(InputError, match=r"first/run\.h5 was made on another section"):
@@ -161,14 +187,20 @@ def test_a_run_goes_on_from_another(folder):
         simulate(load_config(ROOT / "configs" / "rank_fc_section_2d.toml", ["initial.from=first/run.h5"]))
 
 
-# --- from Python ------------------------------------------------------------------------------------------------------
+# --- from Python --------------------------------------------------------------------------------------------
 
 
 def test_a_model_in_python_gives_the_same_file(tmp_path):
     grid = Grid((16, 16, 12), (10.0, 10.0, 10.0))
     start = np.where(np.indices(grid.shape).sum(0) < 12, 1.0, 0.0)
     problem = ModelProblem(
-        FISHER, grid, {"growth": 1.0, "diffusivity": 50.0}, {"u": start}, 2.0, (0.0, 2.0), source=Source("f.py", "x\ny\n")
+        FISHER,
+        grid,
+        {"growth": 1.0, "diffusivity": 50.0},
+        {"u": start},
+        2.0,
+        (0.0, 2.0),
+        source=Source("f.py", "x\ny\n"),
     )
     with simulate(problem, out=tmp_path) as run:
         assert run.parameters == {"growth": 1.0, "diffusivity": 50.0}
@@ -194,7 +226,7 @@ def test_a_run_file_is_in_days():
         simulate(ModelProblem(FISHER, grid, {"growth": 1.0}, {}, 1.0))
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- what is refused ----------------------------------------------------------------------------------------
 
 
 def test_nothing_is_executed_unless_it_is_allowed(folder):
@@ -216,14 +248,26 @@ RATES = 'return {"u": p["feed"] * (1 - u["u"]) - eaten, "v": eaten - (p["feed"] 
     ("old", "new", "said"),
     [
         ("def rates(u, p, at):", "def rates(u, p, at)", ["gray_scott.py, line LINE: SyntaxError"]),
-        ("import numpy as np", "import nowhere", ["gray_scott.py, line LINE: ModuleNotFoundError", "nowhere"]),
+        (
+            "import numpy as np",
+            "import nowhere",
+            ["gray_scott.py, line LINE: ModuleNotFoundError", "nowhere"],
+        ),
         ("GRAY_SCOTT =", "OTHER =", ["holds no GRAY_SCOTT", "It holds OTHER"]),
         ("GRAY_SCOTT =", "GRAY_SCOTT = 3\nOTHER =", ["GRAY_SCOTT is an int", "ReactionDiffusion"]),
-        ("GRAY_SCOTT =", "def GRAY_SCOTT(): return 1 / 0\nOTHER =", ["GRAY_SCOTT() fails", "line LINE: ZeroDivisionError"]),
+        (
+            "GRAY_SCOTT =",
+            "def GRAY_SCOTT(): return 1 / 0\nOTHER =",
+            ["GRAY_SCOTT() fails", "line LINE: ZeroDivisionError"],
+        ),
         ("import numpy as np", "raise SystemExit(5)", ["line LINE: SystemExit: 5"]),
         ('"feed", 0.037', '"feed", None', ["parameters give feed the value None"]),
         ('"feed", 0.037,', '"feed",', ["line LINE: TypeError", "high"]),
-        ('"v": "v_diffusivity"', '"w": "diffusivity"', ['moves names "w"', "Allowed: u, v", '"diffusivity"', "u_diffusivity"]),
+        (
+            '"v": "v_diffusivity"',
+            '"w": "diffusivity"',
+            ['moves names "w"', "Allowed: u, v", '"diffusivity"', "u_diffusivity"],
+        ),
         ('Field("v"', 'Field("time"', ['hold "time", which is taken']),
         ("    initial=initial,", '    initial=initial, lives="blood",', ['lives = "blood"', "marrow"]),
         ("    initial=initial,", '    initial=initial, time_unit="s",', ['time_unit = "s"', "days"]),
@@ -231,10 +275,22 @@ RATES = 'return {"u": p["feed"] * (1 - u["u"]) - eaten, "v": eaten - (p["feed"] 
         ('"kill", 0.06,', '"feed", 0.06,', ['hold "feed", which stands there twice']),
         ("0.03, 0.07", '0.07, "much"', ["give kill the range 0.07 to 'much'"]),
         ('Field("v", "1", 0.3', 'Field("v", "1", 0', ["give v the scale 0"]),
-        ("GRAY_SCOTT =", "from rdsolver.models.verification import FISHER as GRAY_SCOTT\nOTHER =", ['"diffusivity"', "parameter"]),
+        (
+            "GRAY_SCOTT =",
+            "from rdsolver.models.verification import FISHER as GRAY_SCOTT\nOTHER =",
+            ['"diffusivity"', "parameter"],
+        ),
         # seen where the run begins
-        ("where.random", "where.rand", ["initial state of Gray-Scott fails", "gray_scott.py, line LINE: AttributeError"]),
-        ('    return {"u": np.where', '    return 3, {"u": np.where', ["initial state of Gray-Scott is of type tuple"]),
+        (
+            "where.random",
+            "where.rand",
+            ["initial state of Gray-Scott fails", "gray_scott.py, line LINE: AttributeError"],
+        ),
+        (
+            '    return {"u": np.where',
+            '    return 3, {"u": np.where',
+            ["initial state of Gray-Scott is of type tuple"],
+        ),
         ('"v": np.where(drop', '"w": np.where(drop', ["initial state", "holds w", "Allowed: u, v"]),
         ("np.where(drop, 0.25, 0.0)", "np.zeros(3)", ["v is an array of shape (3,)", "(24, 24)"]),
         ("np.where(drop, 0.25, 0.0)", "np.where(drop, np.nan, 0.0)", ["v is not finite in"]),
@@ -244,7 +300,11 @@ RATES = 'return {"u": p["feed"] * (1 - u["u"]) - eaten, "v": eaten - (p["feed"] 
         (RATES, 'return {"u": eaten}', ["give ['u']", "every field: u, v"]),
         (RATES, 'return eaten, u["v"]', ["rates of Gray-Scott give tuple"]),
         (RATES, 'return {"u": eaten.mean(0), "v": eaten}', ["that of u has shape (24,)", "pointwise"]),
-        (RATES, 'return {"u": eaten / u["v"], "v": eaten}', ["that of u is not finite at the start", "v = 0"]),
+        (
+            RATES,
+            'return {"u": eaten / u["v"], "v": eaten}',
+            ["that of u is not finite at the start", "v = 0"],
+        ),
     ],
 )
 def test_a_slip_in_the_file_is_told_with_its_line(folder, old, new, said):
@@ -253,7 +313,9 @@ def test_a_slip_in_the_file_is_told_with_its_line(folder, old, new, said):
     (folder / "gray_scott.py").write_text(text)
     done = rdsolver("run", "gray_scott.toml", overrides=SMALL)
     assert done.exit_code == 2, done.output
-    line = next(i for i, (a, b) in enumerate(zip(text.split("\n"), GRAY_SCOTT.split("\n"), strict=False), 1) if a != b)
+    line = next(
+        i for i, (a, b) in enumerate(zip(text.split("\n"), GRAY_SCOTT.split("\n"), strict=False), 1) if a != b
+    )
     for part in said:
         assert part.replace("LINE", str(line)) in done.stderr
     assert "Traceback" not in done.output
@@ -266,7 +328,10 @@ def test_a_slip_in_the_file_is_told_with_its_line(folder, old, new, said):
         (["dose.0.agent=rank_fc", "dose.0.amount=1", "dose.0.at=0"], ["dose belongs to the bone model"]),
         (["agent.0.name=rank_fc"], ["agent belongs to the bone model"]),
         (["tumour.nests=1"], ["tumour belongs to the bone model"]),
-        (["model.preset=mouse", "model.membrane_rankl=true"], ["model.preset belongs", "model.membrane_rankl belongs"]),
+        (
+            ["model.preset=mouse", "model.membrane_rankl=true"],
+            ["model.preset belongs", "model.membrane_rankl belongs"],
+        ),
         (["model.parameters.fed=1"], ["model.parameters.fed", "Did you mean feed?"]),
         (["model.parameters.feed=3 um"], ["model.parameters.feed", "does not convert to 1/d"]),
         (["model.parameters.feed=-1"], ["model.parameters.feed = -1 is too small", "0.01 to 0.1"]),
@@ -297,7 +362,10 @@ def test_an_exponential_integrator_needs_a_whole_box(folder):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ('section={kind="box", size=[320, 320], spacing=20, thickness=10}', 'section.kind = "box" holds no bone'),
+        (
+            'section={kind="box", size=[320, 320], spacing=20, thickness=10}',
+            'section.kind = "box" holds no bone',
+        ),
         ("solver.integrator=etdrk4", 'solver.integrator = "etdrk4"'),
         ("initial.seed=1", "initial.seed belongs to a model of one's own"),
     ],

@@ -38,7 +38,9 @@ SECOND = Binder("decoy", "opg", "second decoy", drug=False)
 DECOY = Extension(
     "a second decoy",
     binders=(SECOND,),
-    parameters=(Parameter("decoy_production", 2.4, "nM/d", "its production in marrow", "assumed", "A", 0.0, 100.0),),
+    parameters=(
+        Parameter("decoy_production", 2.4, "nM/d", "its production in marrow", "assumed", "A", 0.0, 100.0),
+    ),
     rates=lambda u, p, at: {"decoy": p["decoy_production"] * at["marrow"]},
 )
 
@@ -66,7 +68,9 @@ def test_cells_of_their_own_grow_move_and_make_rankl():
 
 def test_the_switch_turns_it_off():
     simulation, chunks = run(extended(T_CELLS, extension=0.0))
-    assert series(chunks)["osteoclast_number"][-1] == pytest.approx(seen(problem(square(24)), "osteoclast_number")[-1], rel=1e-6)
+    assert series(chunks)["osteoclast_number"][-1] == pytest.approx(
+        seen(problem(square(24)), "osteoclast_number")[-1], rel=1e-6
+    )
     assert np.abs(state(simulation)["t_cells"]).max() < 0.1
 
 
@@ -81,9 +85,12 @@ def test_what_is_added_counts_in_the_budgets():
 
 
 def test_a_binder_made_in_the_tissue_is_one_more_decoy():
-    free, still = (seen(extended(replace(DECOY, healthy=healthy)), "mean_free_rankl") for healthy in (False, True))
+    free, still = (
+        seen(extended(replace(DECOY, healthy=healthy)), "mean_free_rankl") for healthy in (False, True)
+    )
     assert free[-1] < 0.8 * free[0]
-    assert still[0] == pytest.approx(free[-1], rel=0.02)  # part of the healthy section: what the other one comes to
+    # part of the healthy section: what the other one comes to
+    assert still[0] == pytest.approx(free[-1], rel=0.02)
     assert np.ptp(still) < 1e-6 * still[0]
 
 
@@ -97,20 +104,26 @@ def test_second_order_with_what_it_adds():
     assert found[1] / found[2] > 3.2
 
 
-# --- from a config ------------------------------------------------------------------------------------------------------
+# --- from a config ------------------------------------------------------------------------------------------
 
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 SHED, CELLS, JOINT = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
 DRUG_TOML, CELLS_TOML, JOINT_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
 SMALL = ('section.size=["480 um", "480 um"]', "time.end=12 d")
-BARE = CELLS_TOML[CELLS_TOML.index("[section]") :].replace('[[dose]]\nagent = "fc_opg"\namount = "1 mg/kg"\nat = "10 d"\n', "")
+BARE = CELLS_TOML[CELLS_TOML.index("[section]") :].replace(
+    '[[dose]]\nagent = "fc_opg"\namount = "1 mg/kg"\nat = "10 d"\n', ""
+)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = {"shed_rank.py": SHED, "t_cells.py": CELLS, "joint.py": JOINT, "t_cells.toml": CELLS_TOML}
-    files |= {"joint.toml": JOINT_TOML + BARE, "drug.toml": BARE + DRUG_TOML, "shed.toml": 'model = "shed_rank.py:SHED_RANK"\n' + BARE}
+    files |= {
+        "joint.toml": JOINT_TOML + BARE,
+        "drug.toml": BARE + DRUG_TOML,
+        "shed.toml": 'model = "shed_rank.py:SHED_RANK"\n' + BARE,
+    }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -140,14 +153,22 @@ def test_the_binders_and_the_source_of_the_page_run(folder):
     assert drug.series["tissue_decoy_x"].max() > 0
     assert drug.series["mean_free_rankl"].min() < 0.5 * drug.series["mean_free_rankl"][0]
     assert "rankl_shed_rank" in shed
-    assert np.ptp(shed.series["mean_free_rankl"]) < 1e-4 * shed.series["mean_free_rankl"][0]  # part of the healthy section
+    # part of the healthy section
+    assert np.ptp(shed.series["mean_free_rankl"]) < 1e-4 * shed.series["mean_free_rankl"][0]
     time, rankl = joint.series["time"], joint.series["mean_free_rankl"]
     assert np.ptp(rankl[time <= 5.0]) < 1e-4 * rankl[0]
     assert rankl[time > 6.0].min() > 1.2 * rankl[0]
 
 
 def test_a_tumour_and_an_extension_in_one_run(folder):
-    both = simulate(loaded("t_cells.toml", 'tumour={at = [["240 um", "240 um"]], radius = "80 um"}', "time.end=4 d", "dose=[]"))
+    both = simulate(
+        loaded(
+            "t_cells.toml",
+            'tumour={at = [["240 um", "240 um"]], radius = "80 um"}',
+            "time.end=4 d",
+            "dose=[]",
+        )
+    )
     assert {"tumour", "t_cells"} <= set(both)
 
 
@@ -157,11 +178,19 @@ def test_a_tumour_and_an_extension_in_one_run(folder):
         ('"t_cells", "1/mm^3"', '"bone", "1/mm^3"', ['unknowns hold "bone", which is taken']),
         ('"t_cell_growth", 0.1', '"rankl_loss", 0.1', ['parameters hold "rankl_loss", which is taken']),
         ('start={"t_cells": 50.0}', 'start={"cells": 50.0}', ['start names "cells"', "t_cells"]),
-        ('start={"t_cells": 50.0}', 'start={"t_cells": -1}', ["start gives t_cells the value -1", "at least 0"]),
+        (
+            'start={"t_cells": 50.0}',
+            'start={"t_cells": -1}',
+            ["start gives t_cells the value -1", "at least 0"],
+        ),
         ("t_cells", "free_rankl", ['unknowns hold "free_rankl", which is taken']),
         ("t_cells", "x", ['unknowns hold "x", which is taken']),
         ('"t_cell_growth", 0.1', '"extension", 0.1', ['parameters hold "extension", which is taken']),
-        ('start={"t_cells": 50.0}', 'start={"t_cells": 50.0}, healthy=True', ["start is given, and healthy too"]),
+        (
+            'start={"t_cells": 50.0}',
+            'start={"t_cells": 50.0}, healthy=True',
+            ["start is given, and healthy too"],
+        ),
         ("    return {", "    return None and {", ["the rates of extension T cells give NoneType"]),
         ('p["t_cell_release"] * cells', 'p["t_cell_releas"] * cells', ["t_cells.py, line 9: KeyError"]),
         ('p["t_cell_release"] * cells', "cells / 0.0", ["that of rankl is not finite at the start"]),

@@ -26,7 +26,11 @@ GRID = Grid((24, 20), (10.0, 10.0), thickness=10.0)
 
 def run(model, values, initial, end, integrator="tr-bdf2", tolerance=1e-4, grid=GRID, **rest):
     with device.on("cpu"):
-        simulation = Simulation(ModelProblem(model, grid, values, initial, end, solver=Solver(integrator, tolerance, "float64"), **rest))
+        simulation = Simulation(
+            ModelProblem(
+                model, grid, values, initial, end, solver=Solver(integrator, tolerance, "float64"), **rest
+            )
+        )
         chunks = list(simulation.chunks())
     return simulation, chunks
 
@@ -39,7 +43,11 @@ def gray_scott_start():
     rng = np.random.default_rng(0)
     v = 0.4 * rng.random((32, 32)) * (np.hypot(*(np.mgrid[:32, :32] - 16)) < 6)
     values = {"u_diffusivity": 0.16, "v_diffusivity": 0.08, "feed": 0.035, "kill": 0.06}
-    return Grid((32, 32), (1.0, 1.0), borders=("periodic", "periodic"), thickness=1.0), values, {"u": 1 - v, "v": v}
+    return (
+        Grid((32, 32), (1.0, 1.0), borders=("periodic", "periodic"), thickness=1.0),
+        values,
+        {"u": 1 - v, "v": v},
+    )
 
 
 def test_implicit_and_explicit_integrators_agree():
@@ -75,7 +83,10 @@ def test_a_mask_is_impermeable(integrator, leak):
 @pytest.mark.parametrize(
     ("borders", "want"),
     [
-        ((Border("u", "value", "x", "low", value=2.0), Border("u", "value", "x", "high", value=4.0)), lambda x: 2 + 2 * x),
+        (
+            (Border("u", "value", "x", "low", value=2.0), Border("u", "value", "x", "high", value=4.0)),
+            lambda x: 2 + 2 * x,
+        ),
         # flux q in at the left, u = 1 at the right: u = 1 + q (L - x)/D
         (
             (Border("u", "flux", "x", "low", flux=3.0), Border("u", "value", "x", "high", value=1.0)),
@@ -83,7 +94,10 @@ def test_a_mask_is_impermeable(integrator, leak):
         ),
         # Robin at the left, exchange a with 5, against 1 at the right: (5 - u0) a = D (u0 - 1)/L
         (
-            (Border("u", "exchange", "x", "low", value=5.0, exchange=2.5), Border("u", "value", "x", "high", value=1.0)),
+            (
+                Border("u", "exchange", "x", "low", value=5.0, exchange=2.5),
+                Border("u", "value", "x", "high", value=1.0),
+            ),
             lambda x: 1 + 2.0 * (1 - x),
         ),
     ],
@@ -91,7 +105,14 @@ def test_a_mask_is_impermeable(integrator, leak):
 def test_borders_let_through_what_they_should(borders, want, integrator):
     """Linear profiles are exact: the scheme is linear between a cell and the face."""
     simulation, _ = run(
-        DECAY, {"diffusivity": 500.0, "loss": 0.0}, {}, 2000.0, integrator, 1e-6, arrays={"source": np.zeros(())}, borders=borders
+        DECAY,
+        {"diffusivity": 500.0, "loss": 0.0},
+        {},
+        2000.0,
+        integrator,
+        1e-6,
+        arrays={"source": np.zeros(())},
+        borders=borders,
     )
     x = GRID.centres(1) / 200
     assert np.allclose(state(simulation)["u"], want(x)[None, :], rtol=1e-4)
@@ -126,7 +147,9 @@ def test_borders_are_checked():
 
 
 def test_the_bound_holds_the_jacobian():
-    """The Gershgorin bound against the eigenvalues of the reaction in every cell; scales differ by a thousand."""
+    """The Gershgorin bound against the eigenvalues of the reaction in every cell; scales differ by a
+    thousand.
+    """
     model = ReactionDiffusion(
         "two scales",
         (Field("a", "nM", 1.0, "a"), Field("b", "1/mm^3", 1000.0, "b")),
@@ -138,7 +161,10 @@ def test_the_bound_holds_the_jacobian():
         u = {"a": jnp.asarray(rng.random((4, 4))), "b": jnp.asarray(1000 * rng.random((4, 4)))}
         place = model.prepare(Grid((4, 4), (1.0, 1.0), thickness=1.0), jnp.ones((4, 4)), None, {})
         bound = float(model.reaction_bound(u, {}, place, place, {}))
-        cells = [np.array([[-b / 100, -a / 100], [40, -1]]) for a, b in zip(np.ravel(u["a"]), np.ravel(u["b"]), strict=True)]
+        cells = [
+            np.array([[-b / 100, -a / 100], [40, -1]])
+            for a, b in zip(np.ravel(u["a"]), np.ravel(u["b"]), strict=True)
+        ]
     worst = max(np.abs(np.linalg.eigvals(c)).max() for c in cells)
     assert worst <= bound <= 100 * worst
 
@@ -168,10 +194,12 @@ def test_the_plan_gives_more_work_where_the_solver_is_slow_and_takes_it_back():
     assert slow is not None
     assert slow.krylov == ("fields",)
     assert 4.0 * 0.7 ** (slow.cycles["fields"] - 2) <= linear_solver_control.AIM
-    assert linear_solver_control.more(system, {"fields": 4.0, "fields.contraction": 1.3}) is None  # more of it does not help
+    # more of it does not help
+    assert linear_solver_control.more(system, {"fields": 4.0, "fields.contraction": 1.3}) is None
     assert (
         linear_solver_control.more(
-            replace(system, cycles={"fields": np.int32(linear_solver_control.MOST_CYCLES)}), {"fields": 4.0, "fields.contraction": 0.3}
+            replace(system, cycles={"fields": np.int32(linear_solver_control.MOST_CYCLES)}),
+            {"fields": 4.0, "fields.contraction": 0.3},
         )
         is None
     )
@@ -181,11 +209,15 @@ def test_the_plan_gives_more_work_where_the_solver_is_slow_and_takes_it_back():
 
 
 def test_a_hard_section_is_solved_with_more_cycles_not_with_shorter_steps(monkeypatch):
-    """With one weak V-cycle a stage is not solved at the first try; the plan changes, the steps and the answer do not."""
+    """With one weak V-cycle a stage is not solved at the first try; the plan changes, the steps and the
+    answer do not.
+    """
     grid, values, start = gray_scott_start()
     want, _ = run(GRAY_SCOTT, values, start, 60.0, "tr-bdf2", 1e-4, grid)
     monkeypatch.setattr(multigrid, "WEIGHTS", {2: (0.05, 0.05)})
-    got, _ = run(replace(GRAY_SCOTT, name="Gray-Scott, badly smoothed"), values, start, 60.0, "tr-bdf2", 1e-4, grid)
+    got, _ = run(
+        replace(GRAY_SCOTT, name="Gray-Scott, badly smoothed"), values, start, 60.0, "tr-bdf2", 1e-4, grid
+    )
     assert got.system.cycles["fields"] > 2
     assert got.totals.steps < 1.3 * want.totals.steps
     assert far(state(got), state(want)) < 1e-3

@@ -29,7 +29,9 @@ def tissue(name, end=60.0, changes=(), doses=(), section=VESSEL, **changed):
     agents = tuple({d.agent: drug(d.agent) for d in doses}.values())
     values = {p.name: p.default(name) for p in parameters(agents, tissue=name)} | changed
     solver = Solver("tr-bdf2", 1e-4, "float64")
-    return Problem(section, values, end, (), tissue=name, agents=agents, doses=doses, changes=changes, solver=solver)
+    return Problem(
+        section, values, end, (), tissue=name, agents=agents, doses=doses, changes=changes, solver=solver
+    )
 
 
 def course(problem):
@@ -38,7 +40,7 @@ def course(problem):
         return [{"time": c.t} | c.observed for c in simulation.chunks()], simulation
 
 
-# --- the section --------------------------------------------------------------------------------------------------------
+# --- the section --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wall", [30.0, 100.0])
@@ -60,7 +62,7 @@ def test_rings_lie_whole_in_the_section_and_need_room():
         rings(grid, 400.0, 50.0)
 
 
-# --- the response -------------------------------------------------------------------------------------------------------
+# --- the response -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TISSUES)
@@ -86,14 +88,17 @@ def test_the_wall_calcifies_as_fast_as_the_equation_says():
     expected = 1 - np.exp(-60.0 * rate)
     found = np.asarray(simulation.u["response"])
     assert np.abs(found - expected).max() < 0.02 * expected.max()  # OPG takes the first hours to go
-    assert rows[-1]["mean_response"] == pytest.approx((VESSEL.bone * found).sum() / VESSEL.bone.sum(), rel=1e-6)
+    assert rows[-1]["mean_response"] == pytest.approx(
+        (VESSEL.bone * found).sum() / VESSEL.bone.sum(), rel=1e-6
+    )
 
 
 def test_opg_protects_the_artery_and_a_decoy_stands_in_for_it():
     lost = (Change("opg_production_factor", 0.0, 0.0),)
     weekly = tuple(Dose("fc_opg", 3.0, "sc", 7.0 * k) for k in range(9))
     healthy, without, treated = (
-        course(tissue("artery", **k))[0][-1]["mean_response"] for k in ({}, {"changes": lost}, {"changes": lost, "doses": weekly})
+        course(tissue("artery", **k))[0][-1]["mean_response"]
+        for k in ({}, {"changes": lost}, {"changes": lost, "doses": weekly})
     )
     assert without > 5 * healthy
     assert treated < healthy
@@ -107,7 +112,7 @@ def test_rankl_drives_the_generic_responder_and_lets_it_go():
     assert response[-1] < 0.1
 
 
-# --- from a config ------------------------------------------------------------------------------------------------------
+# --- from a config ------------------------------------------------------------------------------------------
 
 ARTERY = CONFIGS / "artery_calcification.toml"
 COARSE = ["section.spacing=40 um", "dose=[]", "time.end=20 d", "time.save=10 d"]
@@ -132,9 +137,15 @@ def test_a_run_of_a_tissue_from_its_config(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ('tumour={at = [["640 um", "640 um"]]}', r'tumour belongs to bone, and this run.s tissue is "artery"'),
+        (
+            'tumour={at = [["640 um", "640 um"]]}',
+            r'tumour belongs to bone, and this run.s tissue is "artery"',
+        ),
         ("model.preset=mouse", "model.preset belongs to bone"),
-        ('dose=[{agent="bisphosphonate", amount=0.06, at=1}]', r'dose.0.agent = "bisphosphonate" belongs to bone'),
+        (
+            'dose=[{agent="bisphosphonate", amount=0.06, at=1}]',
+            r'dose.0.agent = "bisphosphonate" belongs to bone',
+        ),
         ('dose=[{agent="fc_opg", amount=1, lesion="0.1 mm^2"}]', r"dose.0.lesion belongs to bone"),
         ("model.parameters.turnover_speed=0.1", r"turnover_speed belongs to bone, and this run has none"),
         ("model.parameters.tumour_growth=0.1", r"tumour_growth belongs to a tumour, and this run has none"),
@@ -152,9 +163,18 @@ def test_what_contradicts_a_tissue_is_refused(override, said):
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("response_rate", 'belongs to tissue beyond bone, and this run has none. Choose one: model.name = "artery"'),
-        ("bisphosphonate_effect", "belongs to a bisphosphonate, and this run has none. Give a [[dose]] of it"),
-        ("membrane_share", "belongs to RANKL on membranes, and this run has none. Turn it on: model.membrane_rankl = true"),
+        (
+            "response_rate",
+            'belongs to tissue beyond bone, and this run has none. Choose one: model.name = "artery"',
+        ),
+        (
+            "bisphosphonate_effect",
+            "belongs to a bisphosphonate, and this run has none. Give a [[dose]] of it",
+        ),
+        (
+            "membrane_share",
+            "belongs to RANKL on membranes, and this run has none. Turn it on: model.membrane_rankl = true",
+        ),
         ("tumour_growth", "belongs to a tumour, and this run has none. Plant one"),
     ],
 )

@@ -1,4 +1,6 @@
-"""The tumour and what passes between it and bone; serum calcium; drugs that wait for a lesion; a bisphosphonate; RANKL on membranes."""
+"""The tumour and what passes between it and bone; serum calcium; drugs that wait for a lesion; a
+bisphosphonate; RANKL on membranes.
+"""
 
 import re
 
@@ -31,7 +33,7 @@ def untreated():
     return run(ill(save=(0.0, 40.0)))
 
 
-# --- where it begins ----------------------------------------------------------------------------------------------------
+# --- where it begins ----------------------------------------------------------------------------------------
 
 
 def test_nests_fill_marrow_alone_and_are_the_same_at_any_spacing():
@@ -68,7 +70,7 @@ def test_nests_that_do_not_fit_are_refused(nests, said):
         nests.planted(problem(square(32)).section)
 
 
-# --- what it does ---------------------------------------------------------------------------------------------------------
+# --- what it does -------------------------------------------------------------------------------------------
 
 
 def test_without_the_cycle_it_is_the_healthy_section(untreated):
@@ -77,19 +79,39 @@ def test_without_the_cycle_it_is_the_healthy_section(untreated):
     with device.on("cpu"):
         ours = Simulation(ill())
     for name in ("rankl", "opg", "osteoclasts", "precursors"):
-        np.testing.assert_allclose(np.asarray(ours.u[name]), np.asarray(healthy.course.u[name]), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(ours.u[name]), np.asarray(healthy.course.u[name]), rtol=1e-8, atol=1e-12
+        )
 
 
 def test_a_tumour_is_conserved_by_its_transport_and_keeps_its_share_of_the_room():
-    """No growth, no death: its amount stays to round-off, no density falls below the tolerance, and T over the room becomes level."""
+    """No growth, no death: its amount stays to round-off, no density falls below the tolerance, and T over
+    the room becomes level.
+    """
     grid = square(24)
     y, x = np.meshgrid(grid.centres(0), grid.centres(1), indexing="ij")
-    bone = 0.5 + 0.4 * np.cos(2 * np.pi * x / 480) * np.cos(2 * np.pi * y / 480)  # marrow everywhere, of any share
+    # marrow everywhere, of any share
+    bone = 0.5 + 0.4 * np.cos(2 * np.pi * x / 480) * np.cos(2 * np.pi * y / 480)
     still = dict.fromkeys(
-        ("tumour_growth", "tumour_death", "pthrp_rankl", "pthrp_precursors", "tumour_rankl", "formation_suppression"), 0.0
+        (
+            "tumour_growth",
+            "tumour_death",
+            "pthrp_rankl",
+            "pthrp_precursors",
+            "tumour_rankl",
+            "formation_suppression",
+        ),
+        0.0,
     )
     place = Section(grid, bone, np.ones(grid.shape, bool))
-    simulation, _ = run(problem(section=place, tumour=Nests(at=((240.0, 100.0),)), end=100.0, changed=still | {"tumour_motility": 1e4}))
+    simulation, _ = run(
+        problem(
+            section=place,
+            tumour=Nests(at=((240.0, 100.0),)),
+            end=100.0,
+            changed=still | {"tumour_motility": 1e4},
+        )
+    )
     start, end = np.asarray(simulation.course.u["tumour"]), state(simulation)["tumour"]
     assert end.sum() == pytest.approx(start.sum(), rel=1e-10)
     assert end.min() > -1e-3
@@ -110,7 +132,8 @@ def test_the_vicious_cycle_and_each_of_its_arms(untreated):
         return {k: found[k][-1] for k in ("ntx", "tumour_burden", "bone_volume_fraction", "bsap")}
 
     whole = last()
-    assert last(tumour_basal_growth=0.4, tgf_beta_half=100.0)["tumour_burden"] < 0.9 * whole["tumour_burden"]  # bone feeds it
+    # bone feeds it
+    assert last(tumour_basal_growth=0.4, tgf_beta_half=100.0)["tumour_burden"] < 0.9 * whole["tumour_burden"]
     assert last(pthrp_rankl=0.0)["ntx"] < 0.9 * whole["ntx"]  # the host's RANKL
     assert last(pthrp_precursors=0.0)["ntx"] < 0.9 * whole["ntx"]
     quiet = last(pthrp_rankl=0.0, tumour_rankl=0.0)["ntx"]  # the three other sources, each without the host's
@@ -152,23 +175,28 @@ def test_budgets_close_with_a_tumour(untreated):
     assert max(abs(b["imbalance"]) for b in untreated[0].budgets().values()) < 1e-11
 
 
-# --- serum calcium ----------------------------------------------------------------------------------------------------------
+# --- serum calcium ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("release", "level"), [(0.0, 2.40), (10.0, 2.76), (20.0, 3.09), (30.0, 3.40)])
 def test_serum_calcium_in_balance(release, level):
     assert calcium.steady(release, 0.0, CALCIUM) == pytest.approx(level, abs=0.005)
-    assert calcium.later(2.4, 60.0, release, 0.0, CALCIUM) == pytest.approx(calcium.steady(release, 0.0, CALCIUM), rel=1e-6)
+    assert calcium.later(2.4, 60.0, release, 0.0, CALCIUM) == pytest.approx(
+        calcium.steady(release, 0.0, CALCIUM), rel=1e-6
+    )
 
 
 def test_serum_calcium_stays_above_zero_however_much_bone_takes_up():
     assert calcium.later(2.4, 100.0, -1e4, 0.0, CALCIUM) > 0
-    assert calcium.steady(10.0, 1.0, CALCIUM) > calcium.steady(10.0, 0.0, CALCIUM)  # PTHrP: kidneys take more back
-    assert calcium.steady(10.0, 0.0, CALCIUM | {"calcium_clearance": 0.7}) > calcium.steady(10.0, 0.0, CALCIUM)
+    # PTHrP: kidneys take more back
+    assert calcium.steady(10.0, 1.0, CALCIUM) > calcium.steady(10.0, 0.0, CALCIUM)
+    assert calcium.steady(10.0, 0.0, CALCIUM | {"calcium_clearance": 0.7}) > calcium.steady(
+        10.0, 0.0, CALCIUM
+    )
     assert [calcium.grade(x) for x in (2.4, 2.7, 3.2, 3.6)] == ["none", "mild", "moderate", "severe"]
 
 
-# --- drugs ------------------------------------------------------------------------------------------------------------------
+# --- drugs --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delay", [0.0, 5.0])
@@ -194,7 +222,7 @@ def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
     assert s["mean_free_rankl"][-1] == pytest.approx(s["mean_free_rankl"][0], rel=0.05)
 
 
-# --- RANKL on membranes -------------------------------------------------------------------------------------------------------
+# --- RANKL on membranes -------------------------------------------------------------------------------------
 
 
 def test_rankl_on_membranes_keeps_the_balance_and_the_budgets():
@@ -211,10 +239,12 @@ def test_a_decoy_covers_rankl_on_membranes_too():
     assert s["ntx"].min() < 0.4
 
 
-# --- the configs that come with it --------------------------------------------------------------------------------------------
+# --- the configs that come with it --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [p for p in sorted(CONFIGS.glob("*.toml")) if "microct" not in p.stem], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(CONFIGS.glob("*.toml")) if "microct" not in p.stem], ids=lambda p: p.stem
+)
 def test_a_config_says_what_it_shows_and_can_be_run(path):
     header = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert header.startswith("# ")
@@ -224,7 +254,7 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
     assert not config.warnings
 
 
-# --- what is refused, and what is said --------------------------------------------------------------------------------------
+# --- what is refused, and what is said ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -232,9 +262,15 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
     [
         (["tumour.radius=5 um"], r"tumour\.radius = 5 um is less than a cell, 20 um"),
         (["model.parameters.opg_suppression=2"], r"opg_suppression = 2 is too large\. Allowed: 0 to 1"),
-        (['agent=[{name="bisphosphonate", like="rank_fc"}]'], r"agent\.0\.like is given, and a bisphosphonate is no binder"),
+        (
+            ['agent=[{name="bisphosphonate", like="rank_fc"}]'],
+            r"agent\.0\.like is given, and a bisphosphonate is no binder",
+        ),
         (['agent=[{name="time", like="rank_fc"}]'], r"agent\.0\.name = \"time\" is taken"),
-        (['change=[{parameter="opg_surface_share", factor=4}]'], r"change\.0\.factor = 4 makes opg_surface_share 2"),
+        (
+            ['change=[{parameter="opg_surface_share", factor=4}]'],
+            r"change\.0\.factor = 4 makes opg_surface_share 2",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(overrides, said):
@@ -243,7 +279,12 @@ def test_what_cannot_be_is_refused(overrides, said):
 
 
 def test_calcium_is_in_balance_whatever_the_kidneys():
-    for changed in ({"calcium_intake": 0.0}, {"calcium_filtration": 1.0}, {"calcium_clearance": 0.05}, {"calcium_reabsorption": 0.0}):
+    for changed in (
+        {"calcium_intake": 0.0},
+        {"calcium_filtration": 1.0},
+        {"calcium_clearance": 0.05},
+        {"calcium_reabsorption": 0.0},
+    ):
         p = CALCIUM | changed
         level = calcium.steady(0.0, 0.0, p)
         assert calcium.excreted(level, 0.0, p) == pytest.approx(p["calcium_intake"], abs=1e-9)
@@ -252,7 +293,14 @@ def test_calcium_is_in_balance_whatever_the_kidneys():
 
 def test_a_run_goes_on_only_with_what_the_other_one_had(tmp_path):
     base = CONFIGS / "treat_bisphosphonate.toml"
-    coarse = ["section.spacing=40 um", "time.end=2 d", "time.save=2 d", "dose.0.at=1 d", "dose.0.times=1", "tumour.radius=120 um"]
+    coarse = [
+        "section.spacing=40 um",
+        "time.end=2 d",
+        "time.save=2 d",
+        "dose.0.at=1 d",
+        "dose.0.times=1",
+        "tumour.radius=120 um",
+    ]
     simulate(load_config(base, coarse), out=tmp_path / "first").close()
     on = [*coarse, f"initial.from={tmp_path / 'first' / 'run.h5'}"]
     for wrong, said in (

@@ -24,7 +24,12 @@ from rdsolver.operators.transport import (
 )
 
 pytestmark = pytest.mark.usefixtures("double")
-CASES = [((9, 12), (False, False)), ((9, 12), (True, False)), ((7, 8, 5), (False, False, False)), ((7, 8, 5), (False, True, True))]
+CASES = [
+    ((9, 12), (False, False)),
+    ((9, 12), (True, False)),
+    ((7, 8, 5), (False, False, False)),
+    ((7, 8, 5), (False, True, True)),
+]
 
 
 def random_case(shape, wrap, seed=0):
@@ -51,22 +56,30 @@ def test_fluxes_conserve_and_stay_inside_the_field_of_view(shape, wrap):
 def test_diagonals_are_those_of_the_operators(shape, wrap):
     _, u, c, v = random_case(shape, wrap)
     probe = jnp.zeros_like(u).at[(2,) * u.ndim].set(1.0)
-    assert diffusion(probe, c, wrap)[(2,) * u.ndim] == pytest.approx(-float(own_diffusion(c, wrap)[(2,) * u.ndim]), rel=1e-13)
-    assert drift(probe, v, wrap)[(2,) * u.ndim] == pytest.approx(-float(own_drift(v, wrap)[(2,) * u.ndim]), rel=1e-13)
+    assert diffusion(probe, c, wrap)[(2,) * u.ndim] == pytest.approx(
+        -float(own_diffusion(c, wrap)[(2,) * u.ndim]), rel=1e-13
+    )
+    assert drift(probe, v, wrap)[(2,) * u.ndim] == pytest.approx(
+        -float(own_drift(v, wrap)[(2,) * u.ndim]), rel=1e-13
+    )
 
 
 @pytest.mark.parametrize(("shape", "wrap"), CASES)
 def test_diffusion_is_symmetric_and_drift_takes_from_no_empty_cell(shape, wrap):
     _, u, c, v = random_case(shape, wrap)
     w = jnp.asarray(np.random.default_rng(1).random(shape))
-    assert float((w * diffusion(u, c, wrap)).sum()) == pytest.approx(float((u * diffusion(w, c, wrap)).sum()), rel=1e-12)
+    assert float((w * diffusion(u, c, wrap)).sum()) == pytest.approx(
+        float((u * diffusion(w, c, wrap)).sum()), rel=1e-12
+    )
     empty = jnp.asarray(np.random.default_rng(2).random(shape) > 0.5)
     assert float(jnp.where(empty, drift(jnp.where(empty, 0, u), v, wrap), 0).min()) >= 0
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_diffusion_is_second_order(ndim):
-    """cos(pi x) cos(pi y) .. on the unit box with varying D, no flux and periodic borders: error falls by 4 with h/2."""
+    """cos(pi x) cos(pi y) .. on the unit box with varying D, no flux and periodic borders: error falls by 4
+    with h/2.
+    """
 
     def error(n, periodic):
         wrap = (periodic,) * ndim
@@ -76,7 +89,9 @@ def test_diffusion_is_second_order(ndim):
         D = 1 + 0.5 * np.prod([np.cos(k * q) for q in x], axis=0)
         exact = -ndim * k**2 * u * D
         for a in range(ndim):
-            slope = -k * np.sin(k * x[a]) * np.prod([np.cos(k * q) for b, q in enumerate(x) if b != a], axis=0)
+            slope = (
+                -k * np.sin(k * x[a]) * np.prod([np.cos(k * q) for b, q in enumerate(x) if b != a], axis=0)
+            )
             exact = exact + 0.5 * slope**2
         c = face_diffusion(jnp.asarray(D), open_faces(jnp.ones((n,) * ndim), wrap), (1 / n,) * ndim, wrap)
         return float(np.sqrt(np.mean((np.asarray(diffusion(jnp.asarray(u), c, wrap)) - exact) ** 2)))
@@ -101,13 +116,20 @@ def test_fitted_diffusion_with_upwind_drift_has_the_exact_steady_profile():
 
 
 def test_a_smoothed_surface_has_the_same_area_and_width_at_any_spacing():
-    """The slope of a smoothed step: its sum is the jump; its variance, mean over where the step cuts a cell, is length²."""
+    """The slope of a smoothed step: its sum is the jump; its variance, mean over where the step cuts a cell,
+    is length².
+    """
     for h in (20.0, 10.0, 5.0):
         variances = []
         for offset in np.arange(8) / 8:
             low = np.arange(int(400 / h)) * h
             step = np.tile(np.clip((200 + offset * h - low) / h, 0, 1), (4, 1))
-            slope = -h * np.asarray(smooth_slopes(jnp.asarray(step), gaussian_taps(15.0, (h, h)), (True, False))[1])[0]
+            slope = (
+                -h
+                * np.asarray(smooth_slopes(jnp.asarray(step), gaussian_taps(15.0, (h, h)), (True, False))[1])[
+                    0
+                ]
+            )
             centre = low + h / 2
             assert slope.sum() == pytest.approx(1, abs=2e-4)
             assert (slope * centre).sum() == pytest.approx(200 + offset * h, abs=0.05)
@@ -137,7 +159,9 @@ def test_the_norm_does_not_depend_on_the_order(seed, dtype):
         e = (rng.normal(size=997) * 10 ** rng.uniform(-3, 2)).astype(dtype)
         mixed = rng.permutation(e)
         assert float(mean_square(jnp.asarray(e), 997)) == float(mean_square(jnp.asarray(mixed), 997))
-        assert float(mean_square(jnp.asarray(e), 997)) == pytest.approx(np.minimum(e.astype(float) ** 2, 1e4).mean(), rel=1e-6, abs=1e-6)
+        assert float(mean_square(jnp.asarray(e), 997)) == pytest.approx(
+            np.minimum(e.astype(float) ** 2, 1e4).mean(), rel=1e-6, abs=1e-6
+        )
 
 
 def test_a_nan_is_not_lost_in_the_norm():

@@ -57,7 +57,8 @@ def test_tiff_is_a_hyperstack_that_imagej_scales(saved, tmp_path):
     assert meta["Labels"][0] == "free RANKL (nM), 0 d"
     info = json.loads(meta["Info"])
     assert (info["units"], info["title"], info["run_id"]) == ("nM", "a test", "0123")
-    assert (meta["frames"], meta.get("slices", 1)) == (2, grid.shape[0] if grid.ndim == 3 else 1)  # time is told apart from depth
+    # time is told apart from depth
+    assert (meta["frames"], meta.get("slices", 1)) == (2, grid.shape[0] if grid.ndim == 3 else 1)
 
 
 def test_csv_has_a_row_a_cell_of_the_field_of_view(saved, tmp_path):
@@ -73,7 +74,9 @@ def test_csv_has_a_row_a_cell_of_the_field_of_view(saved, tmp_path):
     at = np.meshgrid(*(grid.centres(k) for k in range(grid.ndim)), indexing="ij")
     np.testing.assert_allclose(table[: inside.sum(), 1 : 1 + grid.ndim], np.stack([a[inside] for a in at], 1))
     for column, name in ((-2, "rankl"), (-1, "osteoclasts")):
-        np.testing.assert_allclose(table[:, column].reshape(2, -1), expected(grid, name)[:, inside], rtol=1e-8)
+        np.testing.assert_allclose(
+            table[:, column].reshape(2, -1), expected(grid, name)[:, inside], rtol=1e-8
+        )
 
 
 def test_csv_of_the_series_is_exact(saved, tmp_path):
@@ -84,7 +87,9 @@ def test_csv_of_the_series_is_exact(saved, tmp_path):
         head, *rows = csv.reader(file)
     assert head == ["time (d)", "ntx", "mean_free_rankl (nM)"]
     with open_run(path) as run:
-        np.testing.assert_array_equal(np.array(rows, float).T, [run.series[n] for n in ("time", "ntx", "mean_free_rankl")])
+        np.testing.assert_array_equal(
+            np.array(rows, float).T, [run.series[n] for n in ("time", "ntx", "mean_free_rankl")]
+        )
 
 
 def test_vtkhdf_keeps_what_was_clipped(tmp_path):
@@ -92,13 +97,17 @@ def test_vtkhdf_keeps_what_was_clipped(tmp_path):
     fields = [Field("drug", "nM", 1.0, "drug"), Field("charge", "1", 1.0, "charge", signed=True)]
     with RunWriter(tmp_path / "run.h5", grid, fields, [], active=np.ones(grid.shape, bool)) as writer:
         for t in range(3):
-            writer.append(float(t), {"drug": np.full(grid.shape, 1e-9 - t * 1e-9), "charge": np.full(grid.shape, -1.0)})
+            writer.append(
+                float(t), {"drug": np.full(grid.shape, 1e-9 - t * 1e-9), "charge": np.full(grid.shape, -1.0)}
+            )
         writer.append_series({"time": np.array([0.0])})
         writer.finish()
     with open_run(tmp_path / "run.h5") as run:
         export(run, "vtkhdf", tmp_path / "f.vtkhdf", ["drug", "charge"], [0, 2])
     with open_run(tmp_path / "f.vtkhdf") as part:
-        assert {name: cells.tolist() for name, (cells, _) in part.clipped.items()} == {"drug": [0, grid.cells]}
+        assert {name: cells.tolist() for name, (cells, _) in part.clipped.items()} == {
+            "drug": [0, grid.cells]
+        }
         assert part.clipped["drug"][1].tolist() == [0, np.float32(-1e-9)]
         assert part["charge"][-1].max() == -1
 
@@ -121,7 +130,12 @@ def test_vtkhdf_is_a_smaller_run_that_paraview_opens(saved, tmp_path):
     exported(path, "vtkhdf", tmp_path / "f.vtkhdf", "--field", "rankl")
     with open_run(path) as whole, open_run(tmp_path / "f.vtkhdf") as part:
         assert list(part) == ["rankl"]
-        assert (part.shape, part.spacing, part.origin, part.thickness) == (whole.shape, whole.spacing, whole.origin, whole.thickness)
+        assert (part.shape, part.spacing, part.origin, part.thickness) == (
+            whole.shape,
+            whole.spacing,
+            whole.origin,
+            whole.thickness,
+        )
         assert (part.status, part.summary, part.parameters) == (whole.status, whole.summary, whole.parameters)
         assert part.provenance == whole.provenance
         np.testing.assert_array_equal(part["rankl"][:], expected(grid, "rankl"))
@@ -134,7 +148,9 @@ def test_vtkhdf_is_a_smaller_run_that_paraview_opens(saved, tmp_path):
     np.testing.assert_array_equal(np.reshape(got["arrays"]["rankl"], grid.shape), expected(grid, "rankl")[-1])
 
 
-@pytest.mark.skipif(not all(map(importlib.util.find_spec, ("xarray", "zarr"))), reason="xarray or zarr is not installed")
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("xarray", "zarr"))), reason="xarray or zarr is not installed"
+)
 def test_zarr_opens_in_xarray(saved, tmp_path):
     import xarray
 
@@ -187,7 +203,9 @@ def test_xdmf_points_into_the_run(saved, tmp_path):
     assert [float(g.find("Time").get("Value")) for g in grids] == [0, pytest.approx(2 / 3)]
     for found, values_there in zip(grids, expected(grid, "rankl"), strict=True):
         assert found.find("Attribute").get("Name") == "rankl (nM)"
-        origin, spacing = ([float(v) for v in item.text.split()] for item in found.findall("Geometry/DataItem"))
+        origin, spacing = (
+            [float(v) for v in item.text.split()] for item in found.findall("Geometry/DataItem")
+        )
         flat = 3 - grid.ndim
         assert origin == [0] * flat + [grid.centres(k)[0] for k in range(grid.ndim)]
         assert spacing == [grid.thickness] * flat + list(grid.spacing)
@@ -195,7 +213,9 @@ def test_xdmf_points_into_the_run(saved, tmp_path):
         start, stride, count = np.array(cut.text.split(), int).reshape(3, -1)
         file, _, name = data.text.partition(":")
         with h5py.File((tmp_path / file).resolve()) as run:
-            part = run[name][tuple(slice(a, a + s * n, s) for a, s, n in zip(start, stride, count, strict=True))]
+            part = run[name][
+                tuple(slice(a, a + s * n, s) for a, s, n in zip(start, stride, count, strict=True))
+            ]
             assert data.get("Dimensions") == " ".join(map(str, run[name].shape))
         np.testing.assert_array_equal(part[0], values_there)
 
@@ -208,7 +228,9 @@ def test_vtk_reads_the_xdmf(saved, tmp_path):
     np.testing.assert_allclose(got["times"], [0, 2 / 3])
     assert got["spacing"][: grid.ndim] == [*reversed(grid.spacing)]
     assert got["origin"][: grid.ndim] == [grid.centres(axis)[0] for axis in reversed(range(grid.ndim))]
-    np.testing.assert_array_equal(np.reshape(got["arrays"]["rankl (nM)"], grid.shape), expected(grid, "rankl")[-1])
+    np.testing.assert_array_equal(
+        np.reshape(got["arrays"]["rankl (nM)"], grid.shape), expected(grid, "rankl")[-1]
+    )
 
 
 @pytest.mark.parametrize(

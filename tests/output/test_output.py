@@ -23,11 +23,24 @@ from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter, estimate_size
 from rdsolver.utils import provenance
 
-FIELDS = [Field("rankl", "nM", 0.02, "free RANKL"), Field("bone", "", 1.0, "bone"), Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts")]
+FIELDS = [
+    Field("rankl", "nM", 0.02, "free RANKL"),
+    Field("bone", "", 1.0, "bone"),
+    Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"),
+]
 SERIES = [Series("ntx", "1", "NTX"), Series("mean_free_rankl", "nM", "mean free RANKL")]
 META = {
     "config": json.dumps({"title": "µ", "long": "x" * 70_000}),
-    "parameters": [{"name": "rankl_loss", "value": 10.13, "unit": "1/d", "meaning": "loss", "source": "none", "mark": "A"}],
+    "parameters": [
+        {
+            "name": "rankl_loss",
+            "value": 10.13,
+            "unit": "1/d",
+            "meaning": "loss",
+            "source": "none",
+            "mark": "A",
+        }
+    ],
     **provenance.collect("cpu", "float32", None),
     "run_id": "0123",
 }
@@ -54,14 +67,31 @@ def selection(fields=None, stride=1, crop=None):
 
 
 def write(path, grid, active=None, finish=True, **options):
-    writer = RunWriter(path, grid, FIELDS, SERIES, active=circle(grid) if active is None else active, meta=META, title="a test", **options)
+    writer = RunWriter(
+        path,
+        grid,
+        FIELDS,
+        SERIES,
+        active=circle(grid) if active is None else active,
+        meta=META,
+        title="a test",
+        **options,
+    )
     with writer:
         writer.set_reference({"bone": values(grid, 0)["bone"], "theta0": 0.25})
         for step in range(N):
             writer.append(step / 3, values(grid, step))
-            writer.append_series({"time": np.array([step / 3, step / 3 + 0.1]), "ntx": np.ones(2), "mean_free_rankl": np.full(2, step)})
+            writer.append_series(
+                {
+                    "time": np.array([step / 3, step / 3 + 0.1]),
+                    "ntx": np.ones(2),
+                    "mean_free_rankl": np.full(2, step),
+                }
+            )
         if finish:
-            writer.set_state({k: v.astype("f4") for k, v in values(grid, N).items()}, {"time": 1.0, "plasma": [1.0, 2.0]})
+            writer.set_state(
+                {k: v.astype("f4") for k, v in values(grid, N).items()}, {"time": 1.0, "plasma": [1.0, 2.0]}
+            )
             writer.finish(summary={"nadir": np.float32(0.5), "budgets": {"rankl": 1e-7}})
     return writer
 
@@ -80,15 +110,25 @@ def test_what_is_written_comes_back(saved):
         np.testing.assert_array_equal(run.times, np.arange(N) / 3)
         for step in range(N):
             for name, expected in values(grid, step).items():
-                np.testing.assert_array_equal(run[name][step], np.where(circle(grid), expected, np.nan).astype("f4"))
+                np.testing.assert_array_equal(
+                    run[name][step], np.where(circle(grid), expected, np.nan).astype("f4")
+                )
         np.testing.assert_array_equal(run.active, circle(grid))
         np.testing.assert_array_equal(run.series["mean_free_rankl"], [0, 0, 1, 1, 2, 2])
         assert (run["rankl"].unit, run["bone"].unit, run.series.unit("mean_free_rankl")) == ("nM", "1", "nM")
         assert run.config == json.loads(META["config"])
         assert run.parameters == {"rankl_loss": 10.13}
-        assert run.provenance.items() >= {k: META[k] for k in ("versions", "device", "seed", "git_commit", "git_dirty")}.items()
+        assert (
+            run.provenance.items()
+            >= {k: META[k] for k in ("versions", "device", "seed", "git_commit", "git_dirty")}.items()
+        )
         assert (run.status, run.summary) == ("finished", {"nadir": 0.5, "budgets": {"rankl": 1e-7}})
-        assert (run.shape, run.spacing, run.origin, run.thickness) == (grid.shape, grid.spacing, grid.origin, grid.thickness)
+        assert (run.shape, run.spacing, run.origin, run.thickness) == (
+            grid.shape,
+            grid.spacing,
+            grid.origin,
+            grid.thickness,
+        )
         np.testing.assert_array_equal(run.reference["bone"], values(grid, 0)["bone"])
         assert run.reference["theta0"] == 0.25
         np.testing.assert_array_equal(run.state["rankl"], values(grid, N)["rankl"].astype("f4"))
@@ -110,7 +150,16 @@ def test_fields_slice_like_arrays(saved):
     with open_run(saved[0]) as run:
         lazy, whole = run["rankl"], np.asarray(run["rankl"])
         assert lazy.shape == whole.shape
-        for key in (-1, slice(1, None), slice(None, None, 2), [0, 2], (-1, 3), (slice(-2, None), ..., 2), ..., (..., slice(0, 4))):
+        for key in (
+            -1,
+            slice(1, None),
+            slice(None, None, 2),
+            [0, 2],
+            (-1, 3),
+            (slice(-2, None), ..., 2),
+            ...,
+            (..., slice(0, 4)),
+        ):
             np.testing.assert_array_equal(lazy[key], whole[key], err_msg=str(key))
         with pytest.raises(IndexError):
             lazy[N]
@@ -188,7 +237,9 @@ print(json.dumps({"steps": reader.GetNumberOfSteps(), "days": days, "shape": ima
 
 def elsewhere(code, *arguments):
     """Readers whose HDF5 libraries clash with h5py's get a process of their own."""
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -203,16 +254,24 @@ def test_xarray_reads_it(saved, engine, module):
     assert got["x"] == grid.centres(-1).tolist()
     assert got["days"] == [step / 3 for step in range(N)]
     assert got["dims"] == ["time", *grid.axes]
-    of_fields = {"rankl": "nmol L-1", "bone": "1", "osteoclasts": "mm-3"} | {"time": "d", "active": "1"} | dict.fromkeys(grid.axes, "um")
+    of_fields = (
+        {"rankl": "nmol L-1", "bone": "1", "osteoclasts": "mm-3"}
+        | {"time": "d", "active": "1"}
+        | dict.fromkeys(grid.axes, "um")
+    )
     assert (got["units"], got["ntx_unit"]) == (of_fields, "1")
     assert got["ntx"] == [1.0] * 2 * N
-    assert got["sums"] == {name: v.astype("f4")[circle(grid)].astype("f8").sum() for name, v in values(grid, N - 1).items()}
+    assert got["sums"] == {
+        name: v.astype("f4")[circle(grid)].astype("f8").sum() for name, v in values(grid, N - 1).items()
+    }
 
 
 @pytest.mark.parametrize(("engine", "module"), [("h5netcdf", "h5netcdf"), ("netcdf4", "netCDF4")])
 @pytest.mark.parametrize("part", [None, selection(("rankl",), 2, ((1, 60), (3, 64)))])
 def test_xarray_opens_all_of_a_run_as_a_tree(tmp_path, engine, module, part):
-    """No group has a dimension of the root's name in another length: the series have more times, the state has more cells."""
+    """No group has a dimension of the root's name in another length: the series have more times, the state
+    has more cells.
+    """
     if not all(map(importlib.util.find_spec, ("xarray", module))):
         pytest.skip(f"{module} is not installed")
     grid = GRIDS["2d"]
@@ -246,11 +305,15 @@ def test_units_stand_in_the_file_for_programs_and_for_people(saved):
             ("series/mean_free_rankl", "nmol L-1", "nM"),
             ("series/series_time", "d", "d"),
         ):
-            assert (layout.as_text(f[name].attrs["units"]), layout.as_text(f[name].attrs["units_readable"])) == (units, readable)
+            assert (
+                layout.as_text(f[name].attrs["units"]),
+                layout.as_text(f[name].attrs["units_readable"]),
+            ) == (units, readable)
 
 
 @pytest.mark.parametrize(
-    ("unit", "expected"),  # UDUNITS 2.2 (cf-units 3.3) reads every one of the first half, as the same quantity
+    # UDUNITS 2.2 (cf-units 3.3) reads every one of the first half, as the same quantity
+    ("unit", "expected"),
     [
         ("nM", "nmol L-1"),
         ("1/mm^3", "mm-3"),
@@ -269,7 +332,22 @@ def test_units_stand_in_the_file_for_programs_and_for_people(saved):
         ("1", "1"),
         *(
             (same, same)
-            for same in ("a.u.", "bananas", "12", "10^3/uL", "1.5 m", "log10 M", "(m", "m)", "1/", "*m", "m//s", "m-12", "%", "kDa")
+            for same in (
+                "a.u.",
+                "bananas",
+                "12",
+                "10^3/uL",
+                "1.5 m",
+                "log10 M",
+                "(m",
+                "m)",
+                "1/",
+                "*m",
+                "m//s",
+                "m-12",
+                "%",
+                "kDa",
+            )
         ),
     ],
 )
@@ -278,9 +356,15 @@ def test_units_as_udunits_reads_them_and_unknown_ones_as_they_are(unit, expected
 
 
 def test_what_is_below_zero_within_the_tolerance_is_saved_as_zero_and_counted(tmp_path):
-    """No viewer takes a density for a field of two signs; a field that may be negative, and the state, stay as they are."""
+    """No viewer takes a density for a field of two signs; a field that may be negative, and the state, stay
+    as they are.
+    """
     grid, inside = GRIDS["2d"], circle(GRIDS["2d"])
-    fields = [Field("drug", "nM", 1.0, "drug"), Field("charge", "1", 1.0, "charge", signed=True), Field("rankl", "nM", 1.0, "RANKL")]
+    fields = [
+        Field("drug", "nM", 1.0, "drug"),
+        Field("charge", "1", 1.0, "charge", signed=True),
+        Field("rankl", "nM", 1.0, "RANKL"),
+    ]
     drug = np.where(np.indices(grid.shape)[1] < 45, -1e-9, 2.0)
     with RunWriter(tmp_path / "run.h5", grid, fields, SERIES, active=inside) as writer:
         for t, state in enumerate((np.full(grid.shape, 2.0), drug)):
@@ -288,7 +372,9 @@ def test_what_is_below_zero_within_the_tolerance_is_saved_as_zero_and_counted(tm
         writer.set_state({"drug": drug}, {"time": 1.0})
         writer.finish()
     with open_run(tmp_path / "run.h5") as run:
-        np.testing.assert_array_equal(run["drug"][1], np.where(inside, np.maximum(drug, 0), np.nan).astype("f4"))
+        np.testing.assert_array_equal(
+            run["drug"][1], np.where(inside, np.maximum(drug, 0), np.nan).astype("f4")
+        )
         assert np.nanmin(run["charge"][1]) == np.float32(-1e-9)
         np.testing.assert_array_equal(run.state["drug"], drug)
         assert run.clipped.keys() == {"drug", "rankl"}
@@ -298,10 +384,14 @@ def test_what_is_below_zero_within_the_tolerance_is_saved_as_zero_and_counted(tm
         assert not run.clipped["rankl"][0].any()
         assert summary(run)["clipped"] == {"drug": {"cells": int(cells[1]), "times": 1, "lowest": lowest[1]}}
         assert f"{cells[1]:,} values of drug at 1 time, the lowest -1e-09 nM, are saved as 0" in describe(run)
-    with RunWriter.reopened(tmp_path / "run.h5", grid, active=inside, times=1, rows=0, spent=0.0) as writer:  # counts go with the times
+    # counts go with the times
+    with RunWriter.reopened(tmp_path / "run.h5", grid, active=inside, times=1, rows=0, spent=0.0) as writer:
         writer.append(3.0, {"drug": np.abs(drug), "charge": drug, "rankl": drug})
     with open_run(tmp_path / "run.h5") as run:
-        assert {name: cells.tolist() for name, (cells, _) in run.clipped.items()} == {"drug": [0, 0], "rankl": [0, inside[:, :45].sum()]}
+        assert {name: cells.tolist() for name, (cells, _) in run.clipped.items()} == {
+            "drug": [0, 0],
+            "rankl": [0, inside[:, :45].sum()],
+        }
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("vtkmodules"), reason="vtk is not installed")
@@ -316,7 +406,9 @@ def test_paraview_reads_it(saved):
     assert got["spacing"][: grid.ndim] == [*reversed(grid.spacing)]
     assert got["origin"] == [*(grid.centres(axis)[0] for axis in reversed(range(grid.ndim))), *[0] * flat]
     for name, expected in values(grid, N - 1).items():
-        np.testing.assert_array_equal(np.reshape(got["arrays"][name], grid.shape), np.where(circle(grid), expected, np.nan))
+        np.testing.assert_array_equal(
+            np.reshape(got["arrays"][name], grid.shape), np.where(circle(grid), expected, np.nan)
+        )
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("vtkmodules"), reason="vtk is not installed")
@@ -339,7 +431,11 @@ def test_to_xarray_carries_units(saved):
     with open_run(path) as run:
         fields, series = run.to_xarray("rankl"), run.series.to_xarray()
     assert fields.rankl.dims == ("time", *grid.axes)
-    assert (fields.rankl.attrs["units"], fields.x.attrs["units"], series.mean_free_rankl.attrs["units"]) == ("nmol L-1", "um", "nmol L-1")
+    assert (fields.rankl.attrs["units"], fields.x.attrs["units"], series.mean_free_rankl.attrs["units"]) == (
+        "nmol L-1",
+        "um",
+        "nmol L-1",
+    )
     assert fields.rankl.attrs["units_readable"] == "nM"
     assert series.ntx.dims == ("series_time",)  # as in the file
     assert fields.time.dtype == np.float64
@@ -353,14 +449,18 @@ def test_a_selection_keeps_its_place(tmp_path, name):
     cut = tuple(slice(a, b, 2) for a, b in crop)
     with open_run(tmp_path / "run.h5") as run:
         assert list(run) == ["rankl"]
-        np.testing.assert_array_equal(run["rankl"][-1], np.where(circle(grid), values(grid, N - 1)["rankl"], np.nan)[cut])
+        np.testing.assert_array_equal(
+            run["rankl"][-1], np.where(circle(grid), values(grid, N - 1)["rankl"], np.nan)[cut]
+        )
         for axis, label in enumerate(grid.axes):
             np.testing.assert_array_equal(run.centres(label), grid.centres(axis)[cut[axis]])
         assert run.spacing == tuple(2 * h for h in grid.spacing)
         assert run.state["bone"].shape == grid.shape  # another run goes on from the whole grid
         vtk = run.file["VTKHDF"].attrs
         np.testing.assert_array_equal(vtk["Spacing"][: grid.ndim], run.spacing[::-1])
-        np.testing.assert_array_equal(vtk["Origin"][: grid.ndim], [run.centres(a)[0] for a in reversed(grid.axes)])
+        np.testing.assert_array_equal(
+            vtk["Origin"][: grid.ndim], [run.centres(a)[0] for a in reversed(grid.axes)]
+        )
         np.testing.assert_array_equal(vtk["WholeExtent"][1 : 2 * grid.ndim : 2] + 1, run.shape[::-1])
 
 
@@ -389,7 +489,9 @@ def test_a_selection_off_the_grid_is_refused(tmp_path, wrong, says):
 
 def test_static_fields(tmp_path):
     grid = GRIDS["2d"]
-    write(tmp_path / "run.h5", grid, static=[(Field("kappa", "1", 1.0, "mobility"), np.full(grid.shape, 0.5))])
+    write(
+        tmp_path / "run.h5", grid, static=[(Field("kappa", "1", 1.0, "mobility"), np.full(grid.shape, 0.5))]
+    )
     with open_run(tmp_path / "run.h5") as run:
         assert "kappa" not in run
         np.testing.assert_array_equal(run.static["kappa"], np.where(run.active, np.float32(0.5), np.nan))
@@ -410,7 +512,15 @@ def test_memory_equals_file(saved):
 def test_describe_tells_what_the_file_holds(saved):
     with open_run(saved[0]) as run:
         told = describe(run)
-    for word in ("a test", "finished", "osteoclasts (1/mm^3)", "mean_free_rankl: 0 -> 2 nM", "budgets.rankl", "versions.h5py", "cpu"):
+    for word in (
+        "a test",
+        "finished",
+        "osteoclasts (1/mm^3)",
+        "mean_free_rankl: 0 -> 2 nM",
+        "budgets.rankl",
+        "versions.h5py",
+        "cpu",
+    ):
         assert word in told
 
 
@@ -419,10 +529,22 @@ def test_the_summary_is_plain_json_and_holds_all_that_describe_tells(saved):
     with open_run(path) as run:
         found = json.loads(json.dumps(summary(run), allow_nan=False))
         assert describe(run).startswith("title")
-    assert (found["title"], found["status"], found["saved"]) == ("a test", "finished", [k / 3 for k in range(N)])
-    assert (found["section"]["cells"], found["section"]["spacing_um"]) == (list(grid.shape), list(grid.spacing))
+    assert (found["title"], found["status"], found["saved"]) == (
+        "a test",
+        "finished",
+        [k / 3 for k in range(N)],
+    )
+    assert (found["section"]["cells"], found["section"]["spacing_um"]) == (
+        list(grid.shape),
+        list(grid.spacing),
+    )
     assert found["fields"]["osteoclasts"] == {"unit": "1/mm^3", "label": "osteoclasts"}
-    assert found["series"]["observables"]["mean_free_rankl"] == {"unit": "nM", "label": "mean free RANKL", "first": 0.0, "last": 2.0}
+    assert found["series"]["observables"]["mean_free_rankl"] == {
+        "unit": "nM",
+        "label": "mean free RANKL",
+        "first": 0.0,
+        "last": 2.0,
+    }
     assert found["series"]["steps"] == 2 * N
     assert found["parameters"] == META["parameters"]
     assert found["provenance"]["versions"] == META["versions"]
@@ -448,7 +570,9 @@ for n in range(100_000):
 @pytest.mark.parametrize("flushed", [1, 7, 40])
 def test_a_killed_run_keeps_every_flushed_time(tmp_path, flushed):
     path = tmp_path / "run.h5"
-    with subprocess.Popen([sys.executable, "-c", WRITE_ON, str(path)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_ON, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
         for _ in range(flushed):
             seen = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
@@ -477,7 +601,10 @@ def test_a_run_is_readable_while_it_is_written(tmp_path):
     grid = GRIDS["2d"]
     with RunWriter(tmp_path / "run.h5", grid, FIELDS, SERIES, active=circle(grid), meta=META) as writer:
         writer.append(0.0, values(grid, 0))
-        code = "import sys; from rdsolver import open_run; print(len(open_run(sys.argv[1], locking=False).times))"
+        code = (
+            "import sys; from rdsolver import open_run; print(len(open_run(sys.argv[1],"
+            " locking=False).times))"
+        )
         assert elsewhere(code, tmp_path / "run.h5") == 1
 
 
@@ -553,7 +680,13 @@ def test_files_that_are_no_runs_are_refused_in_a_sentence(tmp_path):
         f.attrs[layout.SCHEMA_KEY] = layout.SCHEMA + 1
     whole = (tmp_path / "newer.h5").read_bytes()
     (tmp_path / "short.h5").write_bytes(whole[: len(whole) // 2])
-    expected = {"missing": "not there", "text": "not an HDF5", "other": "not a run", "newer": "Upgrade", "short": "cut short"}
+    expected = {
+        "missing": "not there",
+        "text": "not an HDF5",
+        "other": "not a run",
+        "newer": "Upgrade",
+        "short": "cut short",
+    }
     for name, says in expected.items():
         with pytest.raises(InputError, match=rf"{name}\.h5.*{says}"):
             open_run(tmp_path / f"{name}.h5")
@@ -562,7 +695,10 @@ def test_files_that_are_no_runs_are_refused_in_a_sentence(tmp_path):
 def test_the_estimate_follows_the_selection():
     grid = GRIDS["2d"]
     assert estimate_size(grid, FIELDS, 10) == 3 * 10 * 70 * 90 * 4
-    assert estimate_size(grid, FIELDS, 10, "float64", selection(("rankl",), 2, ((0, 70), (0, 45)))) == 10 * 35 * 23 * 8
+    assert (
+        estimate_size(grid, FIELDS, 10, "float64", selection(("rankl",), 2, ((0, 70), (0, 45))))
+        == 10 * 35 * 23 * 8
+    )
 
 
 def test_output_and_reader_import_no_model_and_no_jax():

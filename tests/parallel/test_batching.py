@@ -1,5 +1,8 @@
-"""Runs that step together are, bit for bit, what each is alone at that width. The bone model, which takes a minute to compile at any width,
-is held to the same by `python -m benchmarks batch`."""
+"""Runs that step together are, bit for bit, what each is alone at that width.
+
+The bone model, which takes a minute to compile at any width, is held to the same by `python -m benchmarks
+batch`.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +27,9 @@ def rates(u, p, at):
     return {"a": p["growth"] * u["a"] * (1 - u["a"]) - u["a"] * u["b"] + broken, "b": u["a"] - u["b"]}
 
 
-MODEL = ReactionDiffusion("two", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")), rates, {"a": "diffusivity"})
+MODEL = ReactionDiffusion(
+    "two", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")), rates, {"a": "diffusivity"}
+)
 
 
 def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
@@ -34,7 +39,14 @@ def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
     changes = (Change("growth", 1.5, 1.2 + i / 9),)
     solver = Solver(integrator, 1e-4, precision)
     return ModelProblem(
-        MODEL, Grid((15, 13), (1.0, 1.0), thickness=1.0), values, {"a": start}, 3.0 + i % 3, save=(0.0, 2.5), changes=changes, solver=solver
+        MODEL,
+        Grid((15, 13), (1.0, 1.0), thickness=1.0),
+        values,
+        {"a": start},
+        3.0 + i % 3,
+        save=(0.0, 2.5),
+        changes=changes,
+        solver=solver,
     )
 
 
@@ -80,7 +92,9 @@ def test_a_member_is_what_it_is_alone(case):
             assert same(found[i].result(), read(problems[i]))
     apart = simulate(problems[0])
     for name in apart:  # round-off, seen through the steps
-        np.testing.assert_allclose(found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:])))
+        np.testing.assert_allclose(
+            found[0].result()[name], apart[name][:], rtol=1e-3, atol=1e-6 * np.nanmax(np.abs(apart[name][:]))
+        )
 
 
 class Soon(Stop):
@@ -120,7 +134,11 @@ def test_a_member_that_fails_harms_no_other():
 
 def test_members_of_another_shape_wait_for_nobody_in_the_end():
     """A run of another size is of another program; all come to their end."""
-    others = [two(0), replace(two(3), grid=Grid((9, 9), (1.0, 1.0), thickness=1.0), initial={"a": np.full((9, 9), 0.1)}), two(1)]
+    others = [
+        two(0),
+        replace(two(3), grid=Grid((9, 9), (1.0, 1.0), thickness=1.0), initial={"a": np.full((9, 9), 0.1)}),
+        two(1),
+    ]
     found, _ = together(others, 2)
     assert [f.exception() for f in found] == [None] * 3
 

@@ -1,4 +1,7 @@
-"""What goes wrong around a run: folders, memory, the file at its end. It is said before anything is computed, or the state is kept."""
+"""What goes wrong around a run: folders, memory, the file at its end.
+
+It is said before anything is computed, or the state is kept.
+"""
 
 import subprocess
 import sys
@@ -47,10 +50,14 @@ def config(tmp_path):
 
 
 @pytest.mark.parametrize("out", ["/proc/rdsolver", "file", "file/below", "held"])
-def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(config, tmp_path, monkeypatch, out):
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(
+    config, tmp_path, monkeypatch, out
+):
     (tmp_path / "file").write_text("")
     (tmp_path / "held" / "run.h5").mkdir(parents=True)
-    monkeypatch.setattr("rdsolver.simulation.scenario.BoneCourse.__init__", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(
+        "rdsolver.simulation.scenario.BoneCourse.__init__", lambda *_: pytest.fail("something was computed")
+    )
     monkeypatch.setattr("rdsolver.runs.run.check_start", lambda *_: None)
     done = rdsolver("run", config, "--out", tmp_path / out, "--force")
     assert done.exit_code == 2, done.output
@@ -82,7 +89,10 @@ NO_ROOM = (
 @pytest.mark.parametrize("error", NO_ROOM)
 def test_memory_that_runs_out_ends_the_run_with_its_state_kept(tmp_path, monkeypatch, error):
     broken(monkeypatch, error)
-    with pytest.raises(RunError, match=r"no more memory: 576 cells with .* float64 need about .* Use a coarser section\.spacing"):
+    with pytest.raises(
+        RunError,
+        match=r"no more memory: 576 cells with .* float64 need about .* Use a coarser section\.spacing",
+    ):
         simulate(small(), out=tmp_path / "a")
     with open_run(tmp_path / "a" / "run.h5") as run:
         assert run.status == "failed"
@@ -147,15 +157,28 @@ main()
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 def test_memory_that_is_limited_leaves_status_3_and_no_traceback(config, tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL, "run", str(config), "--out", str(tmp_path / "out")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, "run", str(config), "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 3, done.stderr
     assert "no more memory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_warnings_are_kept_and_shown(config, tmp_path):
-    odd = ["--set", "model.parameters.opg_kon=1e6 1/(nM d)", "--set", "change.0.parameter=rankl_production", "--set", "change.0.factor=1e4"]
-    done = rdsolver("run", config, *odd, "--set", "time.end=3.5 d", "--out", tmp_path / "a", "--walltime", "0.001 s")
+    odd = [
+        "--set",
+        "model.parameters.opg_kon=1e6 1/(nM d)",
+        "--set",
+        "change.0.parameter=rankl_production",
+        "--set",
+        "change.0.factor=1e4",
+    ]
+    done = rdsolver(
+        "run", config, *odd, "--set", "time.end=3.5 d", "--out", tmp_path / "a", "--walltime", "0.001 s"
+    )
     assert done.exit_code == 0, done.output
     told = load_config(config, [o for o in odd if o != "--set"]).warnings
     assert ["opg_kon" in told[0], "change.0.factor = 10000: rankl_production = " in told[1]] == [True, True]

@@ -61,7 +61,13 @@ def treated(end=5.0, save=(0.0, 0.7, 2.0, 5.0), **rest):
 def waiting():
     """A tumour, and a treatment that begins when its lesion is large enough."""
     doses = tuple(Dose("fc_opg", 3.0, "sc", t) for t in (0.0, 3.0))
-    return ill(end=60.0, precision="float32", agents=("fc_opg",), treatments=(Treatment(0.002, doses),), save=(0.0, 31.0, 60.0))
+    return ill(
+        end=60.0,
+        precision="float32",
+        agents=("fc_opg",),
+        treatments=(Treatment(0.002, doses),),
+        save=(0.0, 31.0, 60.0),
+    )
 
 
 def own():
@@ -70,11 +76,21 @@ def own():
     def rates(u, p, at):
         return {"a": p["growth"] * u["a"] * (1 - u["a"]) - u["a"] * u["b"], "b": u["a"] - u["b"]}
 
-    rows = tuple(Parameter(k, v, "1", "", "", "A", 0.0, 9.0) for k, v in {"growth": 2.0, "diffusivity": 0.5}.items())
-    model = ReactionDiffusion("own", (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")), rates, {"a": "diffusivity"}, parameters=rows)
+    rows = tuple(
+        Parameter(k, v, "1", "", "", "A", 0.0, 9.0) for k, v in {"growth": 2.0, "diffusivity": 0.5}.items()
+    )
+    model = ReactionDiffusion(
+        "own",
+        (Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")),
+        rates,
+        {"a": "diffusivity"},
+        parameters=rows,
+    )
     start = np.random.default_rng(1).random((16, 16))
     values = {p.name: p.value for p in rows}
-    return ModelProblem(model, Grid((16, 16), (1.0, 1.0), thickness=1.0), values, {"a": start}, 6.0, save=(0.0, 2.5, 6.0))
+    return ModelProblem(
+        model, Grid((16, 16), (1.0, 1.0), thickness=1.0), values, {"a": start}, 6.0, save=(0.0, 2.5, 6.0)
+    )
 
 
 CASES = {
@@ -102,7 +118,9 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
         with resume(often, p, stop=After(23 + 10 * stops)) as run:
             status = run.status
             cost.append(run.provenance["seconds"])
-            assert run.provenance["wall_time"] == pytest.approx(sum(v for k, v in cost[-1].items() if k != "writing"))
+            assert run.provenance["wall_time"] == pytest.approx(
+                sum(v for k, v in cost[-1].items() if k != "writing")
+            )
             assert run.provenance["peak_memory"]["host"] > 1e8
     assert cost[0].keys() == {"compiling", "baseline", "stepping", "writing"}
     assert all(0 <= cost[0][part] <= cost[-1][part] for part in cost[0])  # of all sittings together
@@ -112,7 +130,7 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
     assert {x.name for x in often.parent.iterdir()} == {"run.h5"}
 
 
-# --- from the command line, with real signals -------------------------------------------------------------------------
+# --- from the command line, with real signals ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["2d", "3d"])
@@ -123,7 +141,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(place, tmp_path):
 
 
 def test_a_killed_writer_leaves_all_that_it_flushed():
-    done = subprocess.run([sys.executable, "-m", "tests.support.kill", "--n", "40"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.kill", "--n", "40"], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("saved times left") == 40
 
@@ -166,7 +186,17 @@ main()
 def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
     config, out = tmp_path / "a.toml", tmp_path / "out"
     config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
-    command = [sys.executable, "-c", BLOCKED, "run", str(config), "--out", str(out), "--set", "solver.integrator=tr-bdf2"]
+    command = [
+        sys.executable,
+        "-c",
+        BLOCKED,
+        "run",
+        str(config),
+        "--out",
+        str(out),
+        "--set",
+        "solver.integrator=tr-bdf2",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert any(b"blocked" in line for line in process.stdout)
         process.send_signal(signal.SIGTERM)
@@ -180,7 +210,7 @@ def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
         assert found.numbers["simulation"]["t"] == run.state["time"] == run.series["time"][-1] > 0
 
 
-# --- a run repeated, refused, or damaged ------------------------------------------------------------------------------
+# --- a run repeated, refused, or damaged --------------------------------------------------------------------
 
 
 def small(**rest):
@@ -231,9 +261,22 @@ def test_what_does_not_belong_together_is_refused(stopped, tmp_path):
 
 
 def test_what_differs_is_said():
-    then = {"precision": "float32", "device": "gpu:0 (X)", "versions": {"jax": "0.1", "numpy": "2"}, "git_commit": "a"}
-    now = {"precision": "float32", "device": "cpu", "versions": {"jax": "0.2", "numpy": "2"}, "git_commit": "a"}
-    assert list(checkpoint.differences(then, now)) == ["device was gpu:0 (X), now cpu", "jax was 0.1, now 0.2"]
+    then = {
+        "precision": "float32",
+        "device": "gpu:0 (X)",
+        "versions": {"jax": "0.1", "numpy": "2"},
+        "git_commit": "a",
+    }
+    now = {
+        "precision": "float32",
+        "device": "cpu",
+        "versions": {"jax": "0.2", "numpy": "2"},
+        "git_commit": "a",
+    }
+    assert list(checkpoint.differences(then, now)) == [
+        "device was gpu:0 (X), now cpu",
+        "jax was 0.1, now 0.2",
+    ]
 
 
 def test_a_run_is_repeated_from_its_file(tmp_path):
@@ -298,7 +341,7 @@ def test_a_run_of_the_first_layout_goes_on(tmp_path):
         assert not run.clipped
 
 
-# --- a run whose files lie elsewhere by now ------------------------------------------------------------------------------
+# --- a run whose files lie elsewhere by now -----------------------------------------------------------------
 
 
 SCAN = """
@@ -330,8 +373,10 @@ MINE = ReactionDiffusion("mine", (Field("u", "1", 1.0, "u"),), lambda u, p, at: 
 
 @pytest.fixture(scope="module")
 def scanned(tmp_path_factory):
-    """A run on a scan to its end, one that was stopped, and that without its section, as older files are. What they were made from
-    lies in another folder now."""
+    """A run on a scan to its end, one that was stopped, and that without its section, as older files are.
+
+    What they were made from lies in another folder now.
+    """
     folder = tmp_path_factory.mktemp("scanned")
     tifffile.imwrite(folder / "scan.tif", np.random.default_rng(3).integers(0, 255, (32, 40)).astype("u1"))
     tifffile.imwrite(folder / "mask.tif", np.uint8(np.hypot(*(np.mgrid[:32, :40] - 18)) < 15))
@@ -359,7 +404,9 @@ def test_a_run_goes_on_and_is_repeated_without_the_files_it_was_made_from(scanne
         assert run.section.grid.origin == (0.0, 0.0)
     resume(folder, allow_python=True).close()
     same(scanned / "straight" / "run.h5", folder / "run.h5")
-    done = CliRunner().invoke(app, ["run", "--from", str(scanned / "straight"), "--allow-python", "--out", str(tmp_path / "again")])
+    done = CliRunner().invoke(
+        app, ["run", "--from", str(scanned / "straight"), "--allow-python", "--out", str(tmp_path / "again")]
+    )
     assert done.exit_code == 0, done.output
     same(scanned / "straight" / "run.h5", tmp_path / "again" / "run.h5")
 
@@ -382,7 +429,7 @@ def test_a_run_without_its_section_is_told_where_the_files_are(scanned, tmp_path
     same(scanned / "old_straight" / "run.h5", folder / "run.h5")
 
 
-# --- disks that are full, files that are gone -------------------------------------------------------------------------
+# --- disks that are full, files that are gone ---------------------------------------------------------------
 
 
 LIMITED = """
@@ -398,7 +445,17 @@ def test_a_full_disk_ends_the_run_with_its_state_kept(tmp_path):
     config = tmp_path / "a.toml"
     config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
 
-    command = [sys.executable, "-c", LIMITED, "run", str(config), "--out", str(tmp_path / "out"), "--checkpoint", "0.1 s"]
+    command = [
+        sys.executable,
+        "-c",
+        LIMITED,
+        "run",
+        str(config),
+        "--out",
+        str(tmp_path / "out"),
+        "--checkpoint",
+        "0.1 s",
+    ]
     done = subprocess.run(command, capture_output=True)
     assert done.returncode == 3
     assert b"cannot be written any further" in done.stderr

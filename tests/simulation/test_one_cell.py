@@ -21,7 +21,9 @@ from rdsolver.problem.problem import ModelProblem
 from rdsolver.simulation.scenario import BoneCourse, PlainCourse
 from tests.support.problems import problem
 
-DECAY = ReactionDiffusion("decay", (Field("c", "nM", 1.0, "c"),), lambda u, p, at: {"c": -p["loss"] * u["c"]}, {"c": "D"})
+DECAY = ReactionDiffusion(
+    "decay", (Field("c", "nM", 1.0, "c"),), lambda u, p, at: {"c": -p["loss"] * u["c"]}, {"c": "D"}
+)
 LINE = """
 model = "line.py:DECAY"
 [section]
@@ -69,7 +71,11 @@ def test_a_line_of_cells_runs_from_a_config_and_its_overview_shows_profiles(line
 
 def test_a_stride_leaves_two_cells_where_there_are_as_many(line):
     def asked(**output):
-        return load_config(line, [f"output.{k}={v}" for k, v in output.items()], allow_python=True).problem().output
+        return (
+            load_config(line, [f"output.{k}={v}" for k, v in output.items()], allow_python=True)
+            .problem()
+            .output
+        )
 
     assert asked(stride=127).stride == 127
     assert asked(crop=[[0, 1], [4, 5]], stride=9).crop == ((0, 1), (4, 5))
@@ -80,11 +86,15 @@ def test_a_stride_leaves_two_cells_where_there_are_as_many(line):
 
 
 def test_cells_across_a_periodic_line_change_nothing():
-    """The rates of a line are those of each row of cells that are the same: nothing passes between a cell and itself."""
+    """The rates of a line are those of each row of cells that are the same: nothing passes between a cell and
+    itself.
+    """
 
     def rates(shape: tuple[int, ...]) -> np.ndarray:
         ndim = len(shape)
-        grid = Grid(shape, (10.0,) * ndim, borders=("periodic",) * ndim, thickness=10.0 if ndim == 2 else None)
+        grid = Grid(
+            shape, (10.0,) * ndim, borders=("periodic",) * ndim, thickness=10.0 if ndim == 2 else None
+        )
         start = np.broadcast_to(np.random.default_rng(1).random(12), shape)
         course = PlainCourse(ModelProblem(DECAY, grid, {"loss": 0.1, "D": 100.0}, {"c": start}, 1.0))
         return np.asarray(jax.jit(course.system.rates)(jnp.zeros(()), course.u)["c"]).reshape(-1, 12)[0]
@@ -103,11 +113,17 @@ def test_bone_one_cell_thick_is_a_section_of_that_thickness():
     with device.on("cpu"):
         for section in (flat, block):
             course = BoneCourse(problem(section=section, agents=("rank_fc",)), begin=False)
-            u = course.model.initial(course.system.place.bone, course.system.place.active, course.problem.parameters)
+            u = course.model.initial(
+                course.system.place.bone, course.system.place.active, course.problem.parameters
+            )
             u = {k: x * (1 + 0.3 * noise.reshape(x.shape)) if k != "bone" else x for k, x in u.items()}
-            rates, observed = jax.jit(lambda t, u, s=course.system: (s.rates(t, u), s.observe(t, u)))(jnp.zeros(()), u)
+            rates, observed = jax.jit(lambda t, u, s=course.system: (s.rates(t, u), s.observe(t, u)))(
+                jnp.zeros(()), u
+            )
             found.append(({k: np.asarray(x).reshape(24, 24) for k, x in rates.items()}, observed))
     (two, of_two), (three, of_three) = found
     for name, rate in two.items():
         np.testing.assert_allclose(three[name], rate, rtol=1e-8, atol=1e-9 * np.abs(rate).max() + 1e-30)
-    assert {k: float(x) for k, x in of_three.items()} == pytest.approx({k: float(x) for k, x in of_two.items()}, rel=1e-9)
+    assert {k: float(x) for k, x in of_three.items()} == pytest.approx(
+        {k: float(x) for k, x in of_two.items()}, rel=1e-9
+    )

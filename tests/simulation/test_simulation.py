@@ -20,7 +20,18 @@ from rdsolver.problem.problem import Change
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import RKC2, TRBDF2
 from rdsolver.timestepping.step_control import clipped
-from tests.support.problems import SPACING, Dose, errors, fixed_steps, problem, replace, run, series, square, state
+from tests.support.problems import (
+    SPACING,
+    Dose,
+    errors,
+    fixed_steps,
+    problem,
+    replace,
+    run,
+    series,
+    square,
+    state,
+)
 
 DOSED = {"agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 2.0),), "end": 12.0}
 
@@ -37,7 +48,7 @@ def tight():
     return run(problem(**DOSED, integrator="rkc2", tolerance=1e-5, save=(0.0, 1.0, 2.5, 4.0, 8.5, 12.0)))
 
 
-# --- the healthy section stays, and comes back ---------------------------------------------------------------------------
+# --- the healthy section stays, and comes back --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -55,10 +66,15 @@ def test_an_untreated_section_keeps_its_bone_for_a_year(ndim, binary):
 
 
 def test_a_pulse_of_rankl_is_overcome():
-    """RANKL production doubled for 10 days: osteoclasts are back within 2 % after a year, and lost bone is partly refilled."""
+    """RANKL production doubled for 10 days: osteoclasts are back within 2 % after a year, and lost bone is
+    partly refilled.
+    """
     _, chunks = run(problem(end=365.0, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
     s = series(chunks)
-    oc, bv = s["osteoclast_number"] / s["osteoclast_number"][0], s["bone_volume_fraction"] / s["bone_volume_fraction"][0]
+    oc, bv = (
+        s["osteoclast_number"] / s["osteoclast_number"][0],
+        s["bone_volume_fraction"] / s["bone_volume_fraction"][0],
+    )
     assert oc.max() > 1.5
     assert abs(oc[-1] - 1) < 0.02
     assert bv.min() < 0.995
@@ -84,7 +100,9 @@ def test_a_resorption_front_runs_at_the_same_speed_on_both_grids():
 
 
 def test_a_slab_eroded_by_200_um_refills_and_stays_bounded():
-    """Far from where the surface was at baseline the reference still holds: bone comes back, within [0, 1], nothing runs away."""
+    """Far from where the surface was at baseline the reference still holds: bone comes back, within [0, 1],
+    nothing runs away.
+    """
     section = slab(Grid((4, 48), (SPACING, SPACING), thickness=10.0), thickness=600.0)
     changes = (Change("rankl_production", 20.0, 0.0, 300.0),)
     p = problem(section=section, end=900.0, preset="mouse", save=(0.0, 300.0, 900.0), changes=changes)
@@ -101,7 +119,7 @@ def test_a_slab_eroded_by_200_um_refills_and_stays_bounded():
     assert s["bsap"][-1] < 3
 
 
-# --- budgets ---------------------------------------------------------------------------------------------------------------
+# --- budgets ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float64", 1e-11), ("float32", 1e-5)])
@@ -131,7 +149,7 @@ def test_one_wrong_sign_in_the_binding_breaks_the_budgets(monkeypatch):
         jax.clear_caches()
 
 
-# --- time integration ------------------------------------------------------------------------------------------------------
+# --- time integration ---------------------------------------------------------------------------------------
 
 
 def test_the_two_integrators_agree_within_tolerance(dosed, tight):
@@ -143,7 +161,12 @@ def test_the_two_integrators_agree_within_tolerance(dosed, tight):
 
 
 def test_a_dose_is_given_once_however_often_the_course_is_asked():
-    p = problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "iv", 0.0), Dose("fc_opg", 1.0, "sc", 2.0)), end=4.0)
+    p = problem(
+        square(24),
+        agents=("fc_opg",),
+        doses=(Dose("fc_opg", 1.0, "iv", 0.0), Dose("fc_opg", 1.0, "sc", 2.0)),
+        end=4.0,
+    )
     with device.on("cpu"):
         course = Simulation(p).course
         first, again = ((course.between(0.0, 2.0), course.between(2.0, 4.0)) for _ in range(2))
@@ -152,7 +175,9 @@ def test_a_dose_is_given_once_however_often_the_course_is_asked():
         inside = course.plasma_at(1.0)["fc_opg"]  # between two events
         inside.advance(1.0, 2.0)
         np.testing.assert_allclose(inside.amounts, course.plasma_at(2.0)["fc_opg"].amounts, rtol=1e-4)
-        assert np.array_equal(course.plasma_at(1.0)["fc_opg"].amounts, course.plasma_at(1.0)["fc_opg"].amounts)
+        assert np.array_equal(
+            course.plasma_at(1.0)["fc_opg"].amounts, course.plasma_at(1.0)["fc_opg"].amounts
+        )
 
 
 def test_states_saved_between_steps_are_within_tolerance(dosed, tight):
@@ -169,7 +194,8 @@ def test_states_saved_between_steps_are_within_tolerance(dosed, tight):
 def test_float32_takes_the_steps_of_float64(dosed):
     simulation, _ = run(problem(**DOSED, precision="float32"))
     assert abs(simulation.totals.solves - dosed[0].totals.solves) <= 0.1 * dosed[0].totals.solves
-    assert max(errors(state(simulation), state(dosed[0]), simulation).values()) < 1e-4  # docs/reproducibility.md
+    # docs/reproducibility.md
+    assert max(errors(state(simulation), state(dosed[0]), simulation).values()) < 1e-4
     assert dosed[0].totals.contraction < 0.35
     assert simulation.totals.contraction < 0.35
 
@@ -197,9 +223,19 @@ def test_error_falls_with_the_tolerance(dosed, tight):
 
 @pytest.mark.parametrize(("integrator", "steps"), [(TRBDF2(), (8, 16)), (RKC2(), (16, 32))])
 def test_second_order_with_fixed_work(integrator, steps):
-    """Fixed steps over four days of a falling drug, from a smooth state: the error falls by four with half the step."""
+    """Fixed steps over four days of a falling drug, from a smooth state: the error falls by four with half
+    the step.
+    """
     with device.on("cpu"):
-        simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 0.0),), end=2.0, tolerance=1e-5))
+        simulation = Simulation(
+            problem(
+                square(24),
+                agents=("fc_opg",),
+                doses=(Dose("fc_opg", 1.0, "sc", 0.0),),
+                end=2.0,
+                tolerance=1e-5,
+            )
+        )
         for _ in simulation.chunks():
             pass
         begin = integrator, simulation.course.between(2.0, 6.0), 2.0, simulation.u
@@ -217,10 +253,12 @@ def test_landings():
 
 def test_two_runs_give_the_same_bits(dosed):
     again, _ = run(problem(**DOSED, save=(0.0, 1.0, 2.5, 4.0, 8.5, 12.0)))
-    assert all(np.array_equal(a, b) for a, b in zip(state(again).values(), state(dosed[0]).values(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(state(again).values(), state(dosed[0]).values(), strict=True)
+    )
 
 
-# --- place -----------------------------------------------------------------------------------------------------------------
+# --- place --------------------------------------------------------------------------------------------------
 
 
 def test_nothing_lives_or_flows_outside_the_field_of_view():
@@ -228,7 +266,9 @@ def test_nothing_lives_or_flows_outside_the_field_of_view():
     y, x = np.meshgrid(*[np.linspace(-1, 1, 32)] * 2, indexing="ij")
     active = y**2 + x**2 < 0.95
     section = Section(grid, trabecular(grid, 0.3, 120.0, 1).bone * active, active)
-    simulation, chunks = run(problem(section=section, agents=("fc_opg",), doses=(Dose("fc_opg", 3.0, "sc", 0.0),), end=3.0))
+    simulation, chunks = run(
+        problem(section=section, agents=("fc_opg",), doses=(Dose("fc_opg", 3.0, "sc", 0.0),), end=3.0)
+    )
     for name, values in state(simulation).items():
         assert np.abs(values[~active]).max() == 0, name
     assert all(abs(b["imbalance"]) < 1e-11 for b in simulation.budgets().values())
@@ -239,7 +279,10 @@ def test_nothing_lives_or_flows_outside_the_field_of_view():
 def test_a_transposed_section_gives_the_transposed_result():
     section = trabecular(square(24), 0.3, 110.0, 2)
     turned = replace(section, bone=section.bone.T.copy())
-    results = [state(run(problem(section=s, end=5.0, changes=(Change("rankl_production", 2.0, 1.0),)))[0]) for s in (section, turned)]
+    results = [
+        state(run(problem(section=s, end=5.0, changes=(Change("rankl_production", 2.0, 1.0),)))[0])
+        for s in (section, turned)
+    ]
     for name in results[0]:
         assert np.allclose(results[0][name], results[1][name].T, rtol=1e-9, atol=1e-12)
 
@@ -255,12 +298,14 @@ def test_most_osteoclasts_keep_to_bone():
     assert osteoclasts[distance <= 30].sum() > 0.9 * osteoclasts.sum()
 
 
-# --- runs that go on from runs, files ------------------------------------------------------------------------------------
+# --- runs that go on from runs, files -----------------------------------------------------------------------
 
 
 def test_a_run_goes_on_from_another(tmp_path):
     """Two runs of 4 d, the second from the first, against one of 8 d with the dose in the first half."""
-    base = problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 1.0),), end=4.0, tolerance=1e-4)
+    base = problem(
+        square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 1.0),), end=4.0, tolerance=1e-4
+    )
     whole, _ = run(replace(base, end=8.0, save=(8.0,)))
     simulate(base, out=tmp_path / "first").close()
     second = replace(base, doses=(), initial=tmp_path / "first" / "run.h5", save=(0.0, 4.0))
@@ -307,15 +352,30 @@ def test_x64_is_as_the_caller_left_it():
 
 
 def test_open_borders_are_in_the_baseline_and_in_the_budgets():
-    """RANKL held at one side, OPG exchanged at another: nothing changes untreated, and what passes is counted."""
-    borders = (Border("rankl", "value", "x", "low", value=0.05), Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0))
+    """RANKL held at one side, OPG exchanged at another: nothing changes untreated, and what passes is
+    counted.
+    """
+    borders = (
+        Border("rankl", "value", "x", "low", value=0.05),
+        Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0),
+    )
     dose = (Dose("fc_opg", 1.0, "sc", 1.0),)
     quiet, chunks = run(problem(square(24), borders=borders, agents=("fc_opg",), end=2.0))
     assert np.allclose(series(chunks)["ntx"], 1, atol=1e-6)
     assert state(quiet)["rankl"][:, 0].min() > 5 * np.median(state(quiet)["rankl"][:, -1])
     treated, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0))
     assert {abs(b["imbalance"]) < 1e-12 for b in treated.budgets().values()} == {True}
-    explicit, _ = run(problem(square(24), borders=borders, agents=("fc_opg",), doses=dose, end=3.0, integrator="rkc2", tolerance=1e-4))
+    explicit, _ = run(
+        problem(
+            square(24),
+            borders=borders,
+            agents=("fc_opg",),
+            doses=dose,
+            end=3.0,
+            integrator="rkc2",
+            tolerance=1e-4,
+        )
+    )
     assert max(errors(state(treated), state(explicit), treated).values()) < 5e-3
 
 

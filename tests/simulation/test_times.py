@@ -31,12 +31,20 @@ from rdsolver.utils.instants import SIMULTANEOUS, Instants
 from tests.support.problems import Dose, problem, replace, run, series
 
 END = 4.0
-UNITS = {"s": Fraction(1, 86400), "min": Fraction(1, 1440), "h": Fraction(1, 24), "d": Fraction(1), "week": Fraction(7)}
+UNITS = {
+    "s": Fraction(1, 86400),
+    "min": Fraction(1, 1440),
+    "h": Fraction(1, 24),
+    "d": Fraction(1),
+    "week": Fraction(7),
+}
 SLAB = {"kind": "slab", "size": ["160 um", "160 um"], "spacing": "20 um", "thickness": "10 um"}
 
 
 def nudged(t: float, by: int) -> float:
-    """A time as another way to compute it might give it: by so many last digits, or by a share of what counts as the same."""
+    """A time as another way to compute it might give it: by so many last digits, or by a share of what counts
+    as the same.
+    """
     if abs(by) <= 4:
         for _ in range(abs(by)):
             t = nextafter(t, inf if by > 0 else 0.0)
@@ -47,7 +55,10 @@ def nudged(t: float, by: int) -> float:
 NUMBERS = ["1", "2", "3", "5", "7", "8", "0.1", "0.3", "0.7", "1e1", "90", "1234.5"]
 intervals = st.tuples(st.sampled_from(NUMBERS), st.sampled_from([*UNITS]))
 repeats = st.lists(st.tuples(intervals, intervals, st.integers(1, 60)), min_size=1, max_size=3)
-echoes = st.lists(st.tuples(st.sampled_from(["dose", "change", "save"]), st.integers(0, 200), st.integers(-40, 40)), max_size=4)
+echoes = st.lists(
+    st.tuples(st.sampled_from(["dose", "change", "save"]), st.integers(0, 200), st.integers(-40, 40)),
+    max_size=4,
+)
 
 
 def exactly(interval: tuple[str, str]) -> Fraction:
@@ -55,15 +66,23 @@ def exactly(interval: tuple[str, str]) -> Fraction:
 
 
 def planned(schedules, again) -> tuple[dict, dict, list[Fraction]]:
-    """The tables of a run by intervals; those of the same run by lists of times, where what falls together is the same number; and all
-    times of doses, exact. again: a dose, a change or a saved time at the time of an earlier dose, or a rounding beside it."""
-    due, tables, plain = [], {"dose": [], "change": [], "time": {"end": END}}, {"dose": [], "change": [], "time": {"end": END}}
+    """The tables of a run by intervals; those of the same run by lists of times, where what falls together is
+    the same number; and all times of doses, exact. again: a dose, a change or a saved time at the time of an
+    earlier dose, or a rounding beside it.
+    """
+    due, tables, plain = (
+        [],
+        {"dose": [], "change": [], "time": {"end": END}},
+        {"dose": [], "change": [], "time": {"end": END}},
+    )
     for first, every, times in schedules:
         exact = [exactly(first) + i * exactly(every) for i in range(times)]
         exact = [t for t in exact if t < END * (1 - 1e-6)]
         if exact:
             given = {"agent": "fc_opg", "amount": "1 mg/kg"}
-            tables["dose"].append(given | {"at": " ".join(first), "every": " ".join(every), "times": len(exact)})
+            tables["dose"].append(
+                given | {"at": " ".join(first), "every": " ".join(every), "times": len(exact)}
+            )
             plain["dose"].append(given | {"at": [float(t) for t in exact]})
             due += exact
     assume(due)
@@ -95,18 +114,28 @@ def test_a_schedule_is_what_the_list_of_its_exact_times_is(schedules, again):
     assume(all(t == 0 or t > 3 * SIMULTANEOUS * END for t in due))
     got, want = of(tables), of(plain)
     assert [(d.agent, d.amount) for d in got.doses] == [(d.agent, d.amount) for d in want.doses]
-    pairs = [*zip([d.time for d in got.doses], [d.time for d in want.doses], strict=True), *zip(got.save, want.save, strict=True)]
+    pairs = [
+        *zip([d.time for d in got.doses], [d.time for d in want.doses], strict=True),
+        *zip(got.save, want.save, strict=True),
+    ]
     pairs += [(c.start, w.start) for c, w in zip(got.changes, want.changes, strict=True)]
     assert all(abs(a - b) <= SIMULTANEOUS * END for a, b in pairs)
     events = sorted({0.0, END, *got.save, *(d.time for d in got.doses), *(c.start for c in got.changes)})
-    assert len(events) == len({0.0, END, *want.save, *(d.time for d in want.doses), *(c.start for c in want.changes)})
+    assert len(events) == len(
+        {0.0, END, *want.save, *(d.time for d in want.doses), *(c.start for c in want.changes)}
+    )
     assert all(b - a > SIMULTANEOUS * END for a, b in pairwise(events))
     if not again:
         assert got.doses == want.doses
 
 
 def test_a_thousand_doses_do_not_drift():
-    p = of({"dose": [{"agent": "fc_opg", "amount": "1 mg/kg", "every": "8 h", "times": 1000}], "time": {"end": "400 d", "save": "8 h"}})
+    p = of(
+        {
+            "dose": [{"agent": "fc_opg", "amount": "1 mg/kg", "every": "8 h", "times": 1000}],
+            "time": {"end": "400 d", "save": "8 h"},
+        }
+    )
     assert [d.time for d in p.doses] == [float(Fraction(i, 3)) for i in range(1000)]
     assert p.save == tuple(float(Fraction(i, 3)) for i in range(1201))
 
@@ -120,11 +149,17 @@ def test_the_time_with_the_fewest_digits_stands_for_the_others_and_the_ends_for_
         Instants(1.0, [0.5, 0.5 + 0.9e-9, 0.5 + 1.8e-9])
 
 
-# --- whole runs ---------------------------------------------------------------------------------------------------------------
+# --- whole runs ---------------------------------------------------------------------------------------------
 
 
 def dosed(doses, changes=(), save=(0.0, END)):
-    return problem(agents=("fc_opg",), doses=tuple(Dose("fc_opg", 1.0, "sc", t) for t in doses), changes=changes, save=save, end=END)
+    return problem(
+        agents=("fc_opg",),
+        doses=tuple(Dose("fc_opg", 1.0, "sc", t) for t in doses),
+        changes=changes,
+        save=save,
+        end=END,
+    )
 
 
 def told(p) -> dict[str, np.ndarray]:
@@ -136,7 +171,10 @@ def test_doses_changes_and_saves_that_meet_by_rounding_run_as_if_they_met_exactl
     eight_hours = 0.333333333333333  # 15 digits, as a file may have them
     near = dosed(
         (*(i * eight_hours for i in range(6)), 1.0),
-        (Change("rankl_production", 2.0, nextafter(1.0, 0.0)), Change("opg_production", 2.0, 0.9, 1.0 + 2e-12)),
+        (
+            Change("rankl_production", 2.0, nextafter(1.0, 0.0)),
+            Change("opg_production", 2.0, 0.9, 1.0 + 2e-12),
+        ),
         (0.0, sum([0.1] * 10), 0.3, 0.1 + 0.2, END),
     )
     exact = dosed(
@@ -153,10 +191,18 @@ def test_doses_changes_and_saves_that_meet_by_rounding_run_as_if_they_met_exactl
 
 
 def test_a_change_that_lasts_no_time_is_refused():
-    with pytest.raises(InputError, match=r"rankl_production begins at 0\.3 and ends at 0\.30000000000000004, which is one instant"):
+    with pytest.raises(
+        InputError,
+        match=r"rankl_production begins at 0\.3 and ends at 0\.30000000000000004, which is one instant",
+    ):
         dosed((), (Change("rankl_production", 2.0, 0.3, 0.1 + 0.2),))
-    tables = {"change": [{"parameter": "rankl_production", "factor": 2, "at": 0.3, "until": 0.1 + 0.2}], "time": {"end": END}}
-    with pytest.raises(InputError, match=r"change\.0\.until = 0\.30000000000000004 d is the same time as at = 0\.3 d"):
+    tables = {
+        "change": [{"parameter": "rankl_production", "factor": 2, "at": 0.3, "until": 0.1 + 0.2}],
+        "time": {"end": END},
+    }
+    with pytest.raises(
+        InputError, match=r"change\.0\.until = 0\.30000000000000004 d is the same time as at = 0\.3 d"
+    ):
         of(tables)
 
 
@@ -190,10 +236,20 @@ def test_serum_calcium_follows_the_parameters_of_its_step():
     assert course.watched(30 + days, days, seen)["serum_calcium"] > 2.401
 
 
-# --- rates that follow time ---------------------------------------------------------------------------------------------------
+# --- rates that follow time ---------------------------------------------------------------------------------
 
 GRID = Grid((8, 8), (10.0, 10.0), thickness=10.0)
-NONE = {"day": 0.0, "pulse": 0.0, "dose": 0.0, "on": 23.3, "off": 23.9, "given": 7.0, "loss": 0.1, "diffusivity": 100.0, "undeclared": 0.0}
+NONE = {
+    "day": 0.0,
+    "pulse": 0.0,
+    "dose": 0.0,
+    "on": 23.3,
+    "off": 23.9,
+    "given": 7.0,
+    "loss": 0.1,
+    "diffusivity": 100.0,
+    "undeclared": 0.0,
+}
 
 
 def driven(solver: Solver | None = None, **what) -> ModelProblem:
@@ -216,7 +272,9 @@ def test_rates_see_the_time_before_a_jump_until_the_step_has_landed_on_it():
     assert (left, right) == (0.0, 5.0)
 
 
-@pytest.mark.parametrize("declared", ["3", (1.0, float("nan")), [[1.0]], lambda p: p["nowhere"], lambda p: "soon"])
+@pytest.mark.parametrize(
+    "declared", ["3", (1.0, float("nan")), [[1.0]], lambda p: p["nowhere"], lambda p: "soon"]
+)
 def test_break_times_that_are_none_are_refused(declared):
     model = replace(DRIVEN, breaks=declared)
     with pytest.raises(InputError, match="the break times of driven by time"):
@@ -237,7 +295,10 @@ def test_longest_step_counts_where_integrators_are_chosen():
         system, u = (course := PlainCourse(driven(day=1.0))).system, course.u
         _, why = choose(Solver(longest_step=1e-3), system, u, 60.0, 1)
         _, free = choose(Solver(), system, u, 60.0, 1)
-    works = [{w.split()[0]: float(w.split()[1].replace(",", "")) for w in text.split(": ")[1].split(", ")} for text in (why, free)]
+    works = [
+        {w.split()[0]: float(w.split()[1].replace(",", "")) for w in text.split(": ")[1].split(", ")}
+        for text in (why, free)
+    ]
     assert all(works[0][name] > 50 * works[1][name] for name in works[0])
 
 
@@ -296,11 +357,15 @@ def test_etdrk4_sees_what_follows_time_alone_whatever_its_period_and_phase(perio
     model = ReactionDiffusion(
         "swing",
         (Field("u", "1", 1.0, "u"),),
-        lambda u, p, at: {"u": 1 + jnp.sin(2 * jnp.pi * (at["time"] / p["period"] + p["phase"])) - 0.1 * u["u"]},
+        lambda u, p, at: {
+            "u": 1 + jnp.sin(2 * jnp.pi * (at["time"] / p["period"] + p["phase"])) - 0.1 * u["u"]
+        },
         {"u": "D"},
     )
     times = tuple(np.linspace(0, 60, 13)[1:] - 0.77)
-    p = ModelProblem(model, GRID, {"D": 100.0, "period": period, "phase": phase}, {}, 60.0, times, solver=Solver("etdrk4"))
+    p = ModelProblem(
+        model, GRID, {"D": 100.0, "period": period, "phase": phase}, {}, 60.0, times, solver=Solver("etdrk4")
+    )
     with device.on("cpu"):
         got = {t: u["u"][0, 0] for c in Simulation(p).chunks() for t, u in c.saved}
     w, k, t = 2 * np.pi / period, 0.1, np.array(times)
@@ -312,6 +377,11 @@ def test_etdrk4_sees_what_follows_time_alone_whatever_its_period_and_phase(perio
 
 def test_a_plasma_curve_begins_at_a_dose_that_is_due_but_for_rounding():
     rows = parameters((drug("fc_opg"),))
-    found = curve("fc_opg", {p.name: p.value for p in rows}, (Dose("fc_opg", 1.0, "iv", 0.1 + 0.2),), np.array([0.1, 0.3, 0.5]))
+    found = curve(
+        "fc_opg",
+        {p.name: p.value for p in rows},
+        (Dose("fc_opg", 1.0, "iv", 0.1 + 0.2),),
+        np.array([0.1, 0.3, 0.5]),
+    )
     assert found[0] == 0
     assert found[1] > found[2] > 0

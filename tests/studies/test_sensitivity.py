@@ -1,4 +1,6 @@
-"""Derivatives of a run by its parameters: against finite differences, in files and figures; whole ranges through SALib."""
+"""Derivatives of a run by its parameters: against finite differences, in files and figures; whole ranges
+through SALib.
+"""
 
 import csv
 import json
@@ -38,7 +40,9 @@ from tests.support.problems import Dose, problem, replace, square
 
 STEP = 1e-4  # of finite differences, relative
 TOLERANCE = 1e-3  # of the run: what is compared is the same steps, however long they are
-NAMES = (  # of every part: molecules, cells, bone, tumour, serum calcium, plasma; one that [[change]] multiplies, one that is 0
+# of every part: molecules, cells, bone, tumour, serum calcium, plasma; one that [[change]] multiplies, one
+# that is 0
+NAMES = (
     "rankl_production",
     "opg_K_eff",
     "osteoclast_death",
@@ -56,7 +60,13 @@ def ill(end=4.0, **rest):
     """16 x 16 cells, a tumour, a dose on day 1, RANKL raised from day 2 to 3."""
     changes = (Change("rankl_production", 1.5, 2.0, 3.0),)
     return problem(
-        square(16, 30.0), agents=("rank_fc",), doses=(Dose("rank_fc", 3.0, "sc", 1.0),), tumour=NEST, changes=changes, end=end, **rest
+        square(16, 30.0),
+        agents=("rank_fc",),
+        doses=(Dose("rank_fc", 3.0, "sc", 1.0),),
+        tumour=NEST,
+        changes=changes,
+        end=end,
+        **rest,
     )
 
 
@@ -73,7 +83,11 @@ class Differences:
         levels = [calcium.steady(0.0, 0.0, course.in_force(0.0))]
         for i, days in enumerate(np.diff(self.run.times)):
             lost = found["bone_volume_fraction"][i] - found["bone_volume_fraction"][i + 1]
-            levels.append(course.serum(levels[-1], days, lost, found["mean_pthrp"][i + 1], course.in_force(self.run.times[i])))
+            levels.append(
+                course.serum(
+                    levels[-1], days, lost, found["mean_pthrp"][i + 1], course.in_force(self.run.times[i])
+                )
+            )
         return found | {"serum_calcium": np.array(levels)}
 
     def by(self, name):
@@ -106,7 +120,9 @@ def test_derivatives_are_those_of_finite_differences(found):
             slopes = differences.by(name)
             for observable in result.observables:
                 series, kind = observable.name.rsplit(".", 1)
-                value, (want,) = taken(kind, run.times, values[series], run.course.events, slopes[series][:, None])
+                value, (want,) = taken(
+                    kind, run.times, values[series], run.course.events, slopes[series][:, None]
+                )
                 got = exact[observable.name, name]
                 assert got.observable.value == pytest.approx(value, rel=1e-6)
                 if value and abs(want * size(got.at) / value) > 1e-3:
@@ -137,7 +153,9 @@ def test_the_baseline_moves_with_the_parameters_and_has_settled(found):
             above, below = (type(run.course)(replace(p, parameters=v)) for v in values)
             for key in ("theta0", "k_res", "jbar"):
                 want = (above.system.place.reference[key] - below.system.place.reference[key]) / (2 * STEP)
-                np.testing.assert_allclose(reference.along[key][i], want, rtol=1e-4, atol=1e-6 * abs(reference.value[key]))
+                np.testing.assert_allclose(
+                    reference.along[key][i], want, rtol=1e-4, atol=1e-6 * abs(reference.value[key])
+                )
             for key in ("rankl", "osteoclasts", "formation_signal"):
                 want = (above.u[key] - below.u[key]) / (2 * STEP)
                 scale = float(abs(state.value[key]).max())
@@ -145,16 +163,24 @@ def test_the_baseline_moves_with_the_parameters_and_has_settled(found):
 
 
 def test_what_is_known_without_computing(found):
-    """NTX is linear in its background; the healthy serum calcium balances intake; what sets tolerances alone is left out, and said."""
+    """NTX is linear in its background; the healthy serum calcium balances intake; what sets tolerances alone
+    is left out, and said.
+    """
     result, run = found
-    assert dict(result.left_out) == {"rankl_scale": NOT_DIFFERENTIATED["rankl_scale"], "lesion_area": dict(result.left_out)["lesion_area"]}
+    assert dict(result.left_out) == {
+        "rankl_scale": NOT_DIFFERENTIATED["rankl_scale"],
+        "lesion_area": dict(result.left_out)["lesion_area"],
+    }
     by_zero = [d for d in result.of("ntx.mean") if d.parameter.name == ZERO]
     assert [d.logarithmic for d in by_zero] == [None]
     flat = {k: np.zeros((len(run.times), 1)) for k in ("bone_volume_fraction", "mean_pthrp")}
     values, along = serum(run, ["calcium_intake"], run.series, flat)
     np.testing.assert_allclose(values, run.series["serum_calcium"], rtol=1e-6)
     p = run.course.in_force(0.0)
-    lower, upper = (calcium.steady(0.0, 0.0, p | {"calcium_intake": p["calcium_intake"] * (1 + s * 1e-4)}) for s in (-1, 1))
+    lower, upper = (
+        calcium.steady(0.0, 0.0, p | {"calcium_intake": p["calcium_intake"] * (1 + s * 1e-4)})
+        for s in (-1, 1)
+    )
     assert along[0, 0] == pytest.approx((upper - lower) / 2e-4, rel=1e-3)
 
 
@@ -173,14 +199,18 @@ def test_a_treatment_that_a_lesion_started_stays_where_it_was():
     assert got[-1] < 0
     for name in ("plasma_rank_fc", "mean_free_rankl"):
         want = slopes[name] * p.parameters["rank_fc_clearance"]
-        np.testing.assert_allclose([s.along[name][0] for s in seen], want, rtol=1e-3, atol=1e-5 * abs(want).max())
+        np.testing.assert_allclose(
+            [s.along[name][0] for s in seen], want, rtol=1e-3, atol=1e-5 * abs(want).max()
+        )
     assert any("start when they did" in note for note in local_module.notes_of(p, run))
 
 
 def test_an_extremum_lies_between_the_steps():
     times = np.array([0.0, 1.0, 2.5, 3.0, 4.0])
     shift = 1.7
-    value, along = taken("min", times, (times - shift) ** 2 + 2, slopes=np.stack([-2 * (times - shift), np.ones(5)], axis=1))
+    value, along = taken(
+        "min", times, (times - shift) ** 2 + 2, slopes=np.stack([-2 * (times - shift), np.ones(5)], axis=1)
+    )
     assert value == pytest.approx(2)
     np.testing.assert_allclose(along, [0, 1], atol=1e-12)  # the moment moves, the lowest value does not
     assert taken("min", times, (times - shift) ** 2 + 2, events=(1.0,))[0] == pytest.approx(2.49)
@@ -188,7 +218,7 @@ def test_an_extremum_lies_between_the_steps():
     assert taken("max", times, np.ones(5))[0] == 1
 
 
-# --- whole ranges -----------------------------------------------------------------------------------------------------------
+# --- whole ranges -------------------------------------------------------------------------------------------
 
 
 def test_ranges_are_those_of_the_uncertain_parameters():
@@ -207,7 +237,9 @@ def test_ranges_are_those_of_the_uncertain_parameters():
 
 
 def test_scales_follow_the_parameters():
-    """At the defaults they are the defaults; with OPG 1000 times stronger, the baseline is found from them alone."""
+    """At the defaults they are the defaults; with OPG 1000 times stronger, the baseline is found from them
+    alone.
+    """
     p = problem(square(16, 30.0))
     found = typical(p.parameters)
     for name, value in found.items():
@@ -216,7 +248,11 @@ def test_scales_follow_the_parameters():
     with device.on("cpu"):
         with pytest.raises(RunError, match="not found"):
             BoneCourse(replace(p, parameters=strong))
-        assert np.isfinite(float(BoneCourse(replace(p, parameters=strong | typical(strong))).system.place.reference["theta0"]))
+        assert np.isfinite(
+            float(
+                BoneCourse(replace(p, parameters=strong | typical(strong))).system.place.reference["theta0"]
+            )
+        )
 
 
 def test_a_coarse_section_keeps_its_bone():
@@ -234,9 +270,14 @@ def test_morris_and_sobol_find_what_acts(monkeypatch):
     """With an outcome that is known: ntx.end = 3 x of one parameter, and failures at one end of another."""
 
     def known(design, folder, wanted, *_):
-        value = {key: np.array([number(row[f"model.parameters.{key}"], unit) for row in design.rows]) for key, unit in UNITS.items()}
+        value = {
+            key: np.array([number(row[f"model.parameters.{key}"], unit) for row in design.rows])
+            for key, unit in UNITS.items()
+        }
         failed = value["osteoclast_motility"] > 5000
-        return np.where(failed, np.nan, 3 * np.log(value["chemotaxis"]))[:, None], {"no baseline": int(failed.sum())}
+        return np.where(failed, np.nan, 3 * np.log(value["chemotaxis"]))[:, None], {
+            "no baseline": int(failed.sum())
+        }
 
     UNITS = {"chemotaxis": "um^2/d", "osteoclast_motility": "um^2/d"}
     monkeypatch.setattr(global_, "_all", known)
@@ -259,7 +300,9 @@ def test_a_sample_is_the_config_with_other_numbers():
     found, _ = ranges(p, SAMPLED)
     design = designed(fine, p, found, np.array([[0.5, 0.5, 0.5], [1.0, 0.0, 0.5]]))
     keys = {f"model.parameters.{k}" for k in SAMPLED}
-    assert set(design.varied) - keys <= {f"model.parameters.{k}_scale" for k in ("rankl", "opg", "precursor", "osteoclast")}
+    assert set(design.varied) - keys <= {
+        f"model.parameters.{k}_scale" for k in ("rankl", "opg", "precursor", "osteoclast")
+    }
     first, second = (design.config(i).problem() for i in range(2))
     assert (first.grid.shape, first.solver.precision, first.output.fields) == ((32, 32), "float64", ())
     assert second.parameters["chemotaxis"] == next(r.high for r in found if r.parameter.name == "chemotaxis")
@@ -275,7 +318,7 @@ def test_too_few_samples_are_said_not_used(monkeypatch):
         scan(config(), "morris", 2, 1, ["chemotaxis", "drift_limit"], ["ntx.end"])
 
 
-# --- the command ------------------------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 CONFIG = """
 title = "small"
@@ -315,7 +358,9 @@ def rdsolver(*words):
 def test_the_command_writes_table_files_and_figure(folder, found, monkeypatch):
     """Of derivatives that are there already."""
     asked = []
-    monkeypatch.setattr(command, "local", lambda problem, names, observables, tell: asked.append(names) or found[0])
+    monkeypatch.setattr(
+        command, "local", lambda problem, names, observables, tell: asked.append(names) or found[0]
+    )
     done = rdsolver("--parameters", "osteoclast_death, ntx_background", "--json", "s.json", "--csv", "s.csv")
     assert done.exit_code == 0, done.output
     assert asked == [["osteoclast_death", "ntx_background"]]
@@ -350,12 +395,17 @@ def test_the_command_samples_whole_ranges(folder):
     assert {r["observable"]: r["mu_star"] for r in tree["sensitivities"]}["lesion_area.end"] == 0
     assert Path("t.pdf").stat().st_size > 3000
     assert open_sweep("runs").counts == {"finished": 6}
-    assert "drift_limit" in rdsolver(*words, "--json", "s.json", "--out", "runs", "--figure", "t.pdf").stdout  # of the runs that are there
+    # of the runs that are there
+    assert "drift_limit" in rdsolver(*words, "--json", "s.json", "--out", "runs", "--figure", "t.pdf").stdout
 
 
 def test_samples_that_cannot_be_run_are_counted(folder):
     """One whose koff is not above 0, and one that takes too many steps."""
-    design = of_rows("sample", tables(), [{"model.parameters.opg_kon": kon, "solver.max_steps": n} for kon, n in ((1.0, 99), (864.0, 1))])
+    design = of_rows(
+        "sample",
+        tables(),
+        [{"model.parameters.opg_kon": kon, "solver.max_steps": n} for kon, n in ((1.0, 99), (864.0, 1))],
+    )
     y, failed = global_._all(design, folder / "runs", ["ntx.end"], Silent(), 1, True)
     assert np.isnan(y).all()
     assert len(failed) == 2
@@ -376,7 +426,10 @@ def test_samples_that_cannot_be_run_are_counted(folder):
         (["--out", "runs"], ["--out", "--global"]),
         (["--global", "monte_carlo"], ["monte_carlo", "morris", "sobol"]),
         (["--global", "sobol", "--samples", "6"], ["6", "power of 2"]),
-        (["--global", "morris", "--parameters", "smoothing_length,drift_limit"], ["smoothing_length", "cannot be sampled"]),
+        (
+            ["--global", "morris", "--parameters", "smoothing_length,drift_limit"],
+            ["smoothing_length", "cannot be sampled"],
+        ),
         (["--global", "morris", "--parameters", "drift_limit"], ["two parameters"]),
     ],
 )

@@ -14,7 +14,10 @@ from tests.support.problems import Dose, problem, run, series, square, values
 
 
 def test_bone_markers_after_one_dose_of_fc_opg():
-    """T3: 3 mg/kg s.c. in women, change of NTX and BSAP in % (Bekker 2001, 10.1359/jbmr.2001.16.2.348). Calibration (K_eff, e, tau)."""
+    """T3: 3 mg/kg s.c. in women, change of NTX and BSAP in % (Bekker 2001, 10.1359/jbmr.2001.16.2.348).
+
+    Calibration (K_eff, e, tau).
+    """
     dose = Dose("fc_opg", 3.0, "sc", 0.0)
     _, chunks = run(problem(square(48), agents=("fc_opg",), doses=(dose,), end=42.0, precision="float32"))
     s = series(chunks)
@@ -29,7 +32,9 @@ def test_bone_markers_after_one_dose_of_fc_opg():
     assert -40 <= change("bsap", 42) <= -20
 
 
-@pytest.mark.parametrize(("amount", "low", "high"), [(0.1, -30, 0), (0.3, -60, -30), (1.0, -100, -60), (3.0, -100, -75)])
+@pytest.mark.parametrize(
+    ("amount", "low", "high"), [(0.1, -30, 0), (0.3, -60, -30), (1.0, -100, -60), (3.0, -100, -75)]
+)
 def test_ntx_nadir_falls_with_the_dose_of_fc_opg(amount, low, high):
     """T4: Fc-OPG, NTX nadir in % (Zierhut 2008, Body 2003). Calibration."""
     dose = Dose("fc_opg", amount, "sc", 0.0)
@@ -43,7 +48,10 @@ SMALL = Stage(True, 1, size=480.0)  # 24 x 24 cells
 def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():
     """T2: human trabeculae, 180 days (Boaretti 2023, 10.3389/fbioe.2023.1091294). Calibration."""
     placebo = every("denosumab", 0.0, 182.0, 182.0)  # the program of the test below
-    found = [SMALL(Scene(180.0, doses=placebo, changes=(Change("rankl_production", r, 0.0),))) for r in (0.5, 1.0, 4.0, 8.0, 16.0)]
+    found = [
+        SMALL(Scene(180.0, doses=placebo, changes=(Change("rankl_production", r, 0.0),)))
+        for r in (0.5, 1.0, 4.0, 8.0, 16.0)
+    ]
     assert np.all(np.diff([r.end("bone_volume_fraction") for r in found]) < 0)
     assert np.all(np.diff([r.end("osteoclast_number") for r in found]) > 0)
 
@@ -51,7 +59,10 @@ def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():
 def test_osteoclasts_overshoot_after_denosumab_only_where_precursors_pile_up():
     """T10 (10.3389/fbioe.2022.886579). Calibration (the pool)."""
     doses = every("denosumab", 1.0, 182.0, 182.0)
-    free, frozen = (SMALL(Scene(400.0, doses=doses, changed=changed)).relative("osteoclast_number") for changed in ((), FROZEN))
+    free, frozen = (
+        SMALL(Scene(400.0, doses=doses, changed=changed)).relative("osteoclast_number")
+        for changed in ((), FROZEN)
+    )
     assert free.max() > 1.03
     assert frozen.max() < 1.005
     assert free.min() < 0.1
@@ -66,7 +77,9 @@ def test_a_decoy_does_not_act_on_a_tumour_away_from_bone():
 
 
 def test_the_bone_of_compared_grids_is_the_same_bone():
-    fine, coarse = (config_from(SMALL.tables(Scene(1.0, spacing=h)), "scene").problem().section for h in (10.0, 20.0))
+    fine, coarse = (
+        config_from(SMALL.tables(Scene(1.0, spacing=h)), "scene").problem().section for h in (10.0, 20.0)
+    )
     assert fine.grid.shape == (48, 48)
     np.testing.assert_allclose(fine.bone.reshape(24, 2, 24, 2).mean(axis=(1, 3)), coarse.bone, atol=1e-12)
 
@@ -76,7 +89,9 @@ def test_switches_leave_no_answer_to_the_occupancy():
     off = values() | {k: x for s in SWITCHES for k, x in s.off.items()}
     for answer in (cells.differentiation, cells.activation, cells.death):
         assert np.ptp(np.asarray(answer(values(), u))) > 0.1 * float(answer(values(), u)[1])
-        np.testing.assert_allclose(np.asarray(answer(off, u)), float(answer(values(), np.ones(1))[0]), rtol=1e-6)
+        np.testing.assert_allclose(
+            np.asarray(answer(off, u)), float(answer(values(), np.ones(1))[0]), rtol=1e-6
+        )
     assert np.all(np.asarray(cells.drift_speed(off, u)) == 0)
     np.testing.assert_allclose(np.asarray(matrix.formation(off, u, np.ones(3), 1.0)), 1.0, rtol=0.02)
 

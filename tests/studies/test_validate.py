@@ -1,4 +1,6 @@
-"""The targets of the model as a command prints them; the runs behind them are those of test_targets and test_tumour."""
+"""The targets of the model as a command prints them; the runs behind them are those of test_targets and
+test_tumour.
+"""
 
 import json
 
@@ -48,7 +50,9 @@ def test_every_target_has_a_study():
 
 
 def test_what_was_tuned_is_listed_once_a_target():
-    first, second = (Target("T2", "x", "", 1.0, 0.0, None, "%", "calibration", tuned) for tuned in (("a", "b"), ("b",)))
+    first, second = (
+        Target("T2", "x", "", 1.0, 0.0, None, "%", "calibration", tuned) for tuned in (("a", "b"), ("b",))
+    )
     assert tuning([first, second, target(1.0)]) == ["T2: a, b"]
     assert as_json(first)["tuned"] == ["a", "b"]
     assert "T2: a, b" in as_html([first])
@@ -61,7 +65,10 @@ def test_rises_and_falls():
 
 
 def test_the_page_holds_a_figure_a_panel():
-    dose, time = (Curve(panel, "one", np.arange(n), np.ones(n)) for panel, n in (("T7: mg/kg (x), lesion", 4), ("T3: days (x), NTX", 40)))
+    dose, time = (
+        Curve(panel, "one", np.arange(n), np.ones(n))
+        for panel, n in (("T7: mg/kg (x), lesion", 4), ("T3: days (x), NTX", 40))
+    )
     page = as_html([target(1.0)], [dose, time, dose])
     assert page.count("data:image/png;base64,") == 2
     assert 'alt="T7: mg/kg (x), lesion"' in page
@@ -70,7 +77,10 @@ def test_the_page_holds_a_figure_a_panel():
 def test_affinities_keep_what_the_decoy_takes_at_baseline():
     """O0/K_O = 2 in every set: OPG's production goes with its constant."""
     ours = {p.name: p.value for p in parameters()}
-    ratios = [(ours | constants)["opg_production"] / (ours | constants)["opg_K_eff"] for constants in AFFINITIES.values()]
+    ratios = [
+        (ours | constants)["opg_production"] / (ours | constants)["opg_K_eff"]
+        for constants in AFFINITIES.values()
+    ]
     assert ratios == pytest.approx([80.0] * 3)
     assert (ours | AFFINITIES["OPG tighter"])["rank_K"] == pytest.approx(500 * ours["opg_K_eff"])
 

@@ -20,7 +20,9 @@ from rdsolver.studies.verification.results import at_least, at_most, order
 
 def run_verify(folder, *arguments):
     target = folder / "rows.json"
-    result = CliRunner().invoke(app, ["verify", "--json", str(target), "--figures", str(folder / "figures"), *arguments])
+    result = CliRunner().invoke(
+        app, ["verify", "--json", str(target), "--figures", str(folder / "figures"), *arguments]
+    )
     return result, json.loads(target.read_text()) if target.exists() else None
 
 
@@ -29,7 +31,12 @@ def test_the_quick_set_passes(tmp_path):
     assert not [row for row in rows if not row["pass"]]
     assert result.exit_code == 0
     assert {row["study"].split(":")[0] for row in rows} == {"space", "drift", "time", "exact", "invariants"}
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"space.png", "time_order.png", "time_tolerance.png", "exact.png"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "space.png",
+        "time_order.png",
+        "time_tolerance.png",
+        "exact.png",
+    }
     assert rows[0]["study"] in result.output
 
 
@@ -55,7 +62,9 @@ def test_a_miss_leaves_with_status_1(tmp_path, monkeypatch):
 def test_what_is_optional_and_not_there_is_said_and_fails_nothing(tmp_path, monkeypatch):
     for name in ("bone_models", "bone_models.models", "bone_models.models.lemaire_model"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(verify, "STUDIES", (exact.lemaire_2004, lambda quick: iter([at_most("exact: one", 1.0, 0.5)])))
+    monkeypatch.setattr(
+        verify, "STUDIES", (exact.lemaire_2004, lambda quick: iter([at_most("exact: one", 1.0, 0.5)]))
+    )
     monkeypatch.chdir(tmp_path)
     result, rows = run_verify(tmp_path)
     assert result.exit_code == 0
@@ -67,12 +76,18 @@ def test_what_is_optional_and_not_there_is_said_and_fails_nothing(tmp_path, monk
 def test_figures_are_drawn_only_where_asked_and_a_folder_that_cannot_be_is_said_first(tmp_path, monkeypatch):
     drawn, study = [], lambda quick: iter([at_most("exact: one", 1.0, 0.5)])
     monkeypatch.setattr(verify, "STUDIES", (study,))
-    monkeypatch.setattr("rdsolver.studies.verification.figures.draw", lambda curves, folder: drawn.append(folder) or [])
+    monkeypatch.setattr(
+        "rdsolver.studies.verification.figures.draw", lambda curves, folder: drawn.append(folder) or []
+    )
     assert CliRunner().invoke(app, ["verify"]).exit_code == 0
     assert drawn == []
     (tmp_path / "file").touch()
     result = CliRunner().invoke(app, ["verify", "--figures", str(tmp_path / "file")])
-    assert (result.exit_code, "cannot be written" in result.output, "study" in result.output) == (2, True, False)
+    assert (result.exit_code, "cannot be written" in result.output, "study" in result.output) == (
+        2,
+        True,
+        False,
+    )
 
 
 @pytest.fixture

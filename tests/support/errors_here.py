@@ -1,4 +1,6 @@
-"""What the cases of test_errors.py have at hand: a folder, runs, images, configs and models that can be changed, code that fails."""
+"""What the cases of test_errors.py have at hand: a folder, runs, images, configs and models that can be
+changed, code that fails.
+"""
 
 import errno
 import fcntl
@@ -115,7 +117,9 @@ class Here:
 
     def added(self, *overrides: str, **changed: str) -> tuple[str, int]:
         """With an extension of the bone model that is changed."""
-        Path("own.py").write_text(OWN + NEW.replace("CHANGED", f"[{', '.join(f'({k!r}, {v})' for k, v in changed.items())}]"))
+        Path("own.py").write_text(
+            OWN + NEW.replace("CHANGED", f"[{', '.join(f'({k!r}, {v})' for k, v in changed.items())}]")
+        )
         return self.check("model.from=own.py:MINE", *overrides)
 
     def goes_on(self, *overrides: str, run: str = "done") -> tuple[str, int]:
@@ -130,9 +134,13 @@ class Here:
             edit(file)
         return path
 
-    def few(self, name: str, steps: int = 3, times: int = 2, fields=FIELDS, series: str = "ntx", title: str = "") -> Path:
+    def few(
+        self, name: str, steps: int = 3, times: int = 2, fields=FIELDS, series: str = "ntx", title: str = ""
+    ) -> Path:
         """A run that holds little."""
-        with RunWriter(name, FLAT, fields, [Series(series, "1", "")], active=np.ones(FLAT.shape, bool), title=title) as writer:
+        with RunWriter(
+            name, FLAT, fields, [Series(series, "1", "")], active=np.ones(FLAT.shape, bool), title=title
+        ) as writer:
             for t in range(times):
                 writer.append(float(t), {f.name: np.zeros(FLAT.shape) for f in fields})
             writer.append_series({"time": np.arange(float(steps)), series: np.ones(steps)})
@@ -151,7 +159,11 @@ def then(*steps):
 
 
 def changes(name: str, factor: object = 2, **more) -> list[str]:
-    return [f"change.0.parameter={name}", f"change.0.factor={factor}", *(f"change.0.{k}={v}" for k, v in more.items())]
+    return [
+        f"change.0.parameter={name}",
+        f"change.0.factor={factor}",
+        *(f"change.0.{k}={v}" for k, v in more.items()),
+    ]
 
 
 def border(**keys) -> list[str]:
@@ -234,7 +246,11 @@ def linked() -> None:
         file["one"] = h5py.ExternalLink("b.h5", "/one")
 
 
-OME = '<?xml version="1.0"?><OME>' + "".join(f'<TiffData><UUID FileName="{n}.tif">urn:uuid:{n}</UUID></TiffData>' for n in "ab") + "</OME>"
+OME = (
+    '<?xml version="1.0"?><OME>'
+    + "".join(f'<TiffData><UUID FileName="{n}.tif">urn:uuid:{n}</UUID></TiffData>' for n in "ab")
+    + "</OME>"
+)
 
 
 def cut(path: Path, size: int) -> None:
@@ -290,12 +306,18 @@ HELD = []
 
 def refuses_to_write(h: Here) -> None:
     opened = h5py.File
-    h.patch.setattr(h5py, "File", lambda p, mode="r", **k: fails(PermissionError(13, "no"))() if mode == "r+" else opened(p, mode, **k))
+    h.patch.setattr(
+        h5py,
+        "File",
+        lambda p, mode="r", **k: fails(PermissionError(13, "no"))() if mode == "r+" else opened(p, mode, **k),
+    )
 
 
 def removes(h: Here) -> None:
     append = RunWriter.append
-    h.patch.setattr(RunWriter, "append", lambda self, *a: (self.path.unlink(missing_ok=True), append(self, *a)))
+    h.patch.setattr(
+        RunWriter, "append", lambda self, *a: (self.path.unlink(missing_ok=True), append(self, *a))
+    )
 
 
 def load_own(**more) -> ModelProblem:
@@ -324,7 +346,13 @@ def of_image(file: h5py.File) -> None:
     """A run that an older rdsolver made from an image, which is gone."""
     meta = layout.take(file["meta"])
     config = json.loads(meta["config"])
-    config["section"] = {"kind": "image", "image": "/none/a.tif", "voxel": 20, "threshold": 110, "thickness": 10}
+    config["section"] = {
+        "kind": "image",
+        "image": "/none/a.tif",
+        "voxel": 20,
+        "threshold": 110,
+        "thickness": 10,
+    }
     layout.put(file["meta"], "config", json.dumps(config))
     layout.put(file["meta"], "section", {"kind": "image", "sha256": "0" * 64})
 
@@ -336,14 +364,18 @@ def opened(h: Here) -> Run:
 def ended(path: Path, grid: Grid, model: str, state: dict[str, float], bone: np.ndarray) -> None:
     """A run that came to its end, as far as another one reads it."""
     meta = {"model": model, "parameters": [{"name": "turnover_speed", "value": 0.05}]}
-    with RunWriter(path, grid, FIELDS, [Series("ntx", "1", "")], active=np.ones(grid.shape, bool), meta=meta) as writer:
+    with RunWriter(
+        path, grid, FIELDS, [Series("ntx", "1", "")], active=np.ones(grid.shape, bool), meta=meta
+    ) as writer:
         writer.set_reference({"bone": bone})
         writer.set_state({name: np.full(grid.shape, value) for name, value in state.items()}, {"time": 1.0})
         writer.finish()
 
 
 def make_runs(folder: Path) -> Path:
-    """One of bone and one of another model that came to their end, one that was stopped, and one that is drawn."""
+    """One of bone and one of another model that came to their end, one that was stopped, and one that is
+    drawn.
+    """
     (folder / "a.toml").write_text(SLAB)
     (folder / "own.toml").write_text(BOX)
     (folder / "own.py").write_text(OWN)

@@ -1,4 +1,6 @@
-"""Every error of a command, a config, a section, an image or a model of one's own, provoked: id in docs/errors.md -> how."""
+"""Every error of a command, a config, a section, an image or a model of one's own, provoked: id in
+docs/errors.md -> how.
+"""
 
 import os
 import subprocess
@@ -79,34 +81,49 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "cli-time-clock": lambda h: h.cli("run", "mine.toml", "--checkpoint", "0:75:00"),
     "cli-copy": lambda h: h.cli("example", "myeloma", "here"),
     "cli-copy-what": lambda h: h.cli("example", "--copy"),
-    "cli-copy-there": lambda h: then(Path("myeloma.toml").write_text("mine"), h.cli("example", "myeloma", "--copy")),
+    "cli-copy-there": lambda h: then(
+        Path("myeloma.toml").write_text("mine"), h.cli("example", "myeloma", "--copy")
+    ),
     "bare-number": lambda h: then(h.check(), h.cli("check", "mine.toml", "--json", "--set", "time.end=5")),
     "given-other": lambda h: then(Path("s.toml").write_text('base = "mine.toml"'), h.cli("run", "s.toml")),
     "cli-twice": lambda h: h.cli("run", "mine.toml", "mine.toml"),
     "cli-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "tpu")),
     "cli-no-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "gpu:9")),
     "jax-setting": lambda h: then(
-        h.patch.setattr("rdsolver.cli.main._load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")), h.check()
+        h.patch.setattr(
+            "rdsolver.cli.main._load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")
+        ),
+        h.check(),
     ),
     "jax-errors": lambda h: stops_at_nan(h),
-    "figures-backend": lambda h: in_process(h, "plot", h.runs / "flat", "--out", "a.png", MPLBACKEND="nonsense"),
-    "address-space": lambda h: then(h.patch.setattr("rdsolver.parallel.device.resource", SimpleNamespace(**LIMIT)), h.check()),
+    "figures-backend": lambda h: in_process(
+        h, "plot", h.runs / "flat", "--out", "a.png", MPLBACKEND="nonsense"
+    ),
+    "address-space": lambda h: then(
+        h.patch.setattr("rdsolver.parallel.device.resource", SimpleNamespace(**LIMIT)), h.check()
+    ),
     "cli-written": lambda h: h.cli("export", h.runs / "flat", "--to", "csv", "--out", "/proc/none/a.csv"),
-    "path-home": lambda h: then(h.patch.setattr("os.path.expanduser", lambda path: path), h.cli("check", "~/mine.toml")),
+    "path-home": lambda h: then(
+        h.patch.setattr("os.path.expanduser", lambda path: path), h.cli("check", "~/mine.toml")
+    ),
     "set-form": lambda h: h.check("x"),
     "set-inside": lambda h: h.check("time.end.x=1"),
     "set-list": lambda h: h.check("dose.7.at=1"),
     # config, key by key
     "config-missing": lambda h: h.cli("check", "mine.toml"),
     "config-unreadable": lambda h: h.cli("check", "."),
-    "config-encoding": lambda h: then(Path("mine.toml").write_bytes(b"\xff\xfet"), h.cli("check", "mine.toml")),
+    "config-encoding": lambda h: then(
+        Path("mine.toml").write_bytes(b"\xff\xfet"), h.cli("check", "mine.toml")
+    ),
     "config-large": lambda h: h.check(text="# " + "x" * 2_000_000),
     "config-deep": lambda h: h.check(text="a = " + "[" * 5000),
     "config-toml": lambda h: h.check(text="[section]\nspacing = 10 um\n"),
     "config-schema": lambda h: h.check("schema=2"),
     "config-python": lambda h: then(h.own(), h.cli("check", "mine.toml")),
     "key-unknown": lambda h: h.check("section.spcing=1"),
-    "key-missing": lambda h: h.check(text='[section]\nkind="slab"\nsize=[160, 160]\nthickness=10\n[time]\nend=1\n'),
+    "key-missing": lambda h: h.check(
+        text='[section]\nkind="slab"\nsize=[160, 160]\nthickness=10\n[time]\nend=1\n'
+    ),
     "key-word": lambda h: h.check("solver.precision=half"),
     "key-tables": lambda h: h.check('dose={agent="rank_fc"}'),
     "key-list": lambda h: h.check("section.size=160 um"),
@@ -122,13 +139,19 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "quantity-finite": lambda h: h.check("time.end=inf"),
     "quantity-unit": lambda h: h.check("time.end=3 moons"),
     "quantity-dimension": lambda h: h.check("time.end=3 um"),
-    "quantity-own": lambda h: h.own('"u", "1", 1.0', '"u", "IU", 1.0', 'border=[{field="u", side="x-low", value="3 nM"}]'),
+    "quantity-own": lambda h: h.own(
+        '"u", "1", 1.0', '"u", "IU", 1.0', 'border=[{field="u", side="x-low", value="3 nM"}]'
+    ),
     "quantity-bounds": lambda h: h.check("time.end=-1 d"),
     # config, as a whole
     "size-multiple": lambda h: h.check("section.size=[165, 160]"),
     "size-many": lambda h: h.check("section.size=[1e12, 160]"),
-    "section-memory": lambda h: then(h.patch.setattr("rdsolver.config.sections.slab", fails(MemoryError())), h.check()),
-    "dose-many": lambda h: h.check(*(f"dose.{i}={{agent='rank_fc', amount=1, every=1e-9, times=9999}}" for i in range(2))),
+    "section-memory": lambda h: then(
+        h.patch.setattr("rdsolver.config.sections.slab", fails(MemoryError())), h.check()
+    ),
+    "dose-many": lambda h: h.check(
+        *(f"dose.{i}={{agent='rank_fc', amount=1, every=1e-9, times=9999}}" for i in range(2))
+    ),
     "thickness-missing": lambda h: h.check(PLAIN % "slab_thickness=80"),
     "thickness-block": lambda h: h.check(BLOCK),
     "slab-axis": lambda h: h.check("section.axis=z"),
@@ -148,13 +171,17 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "change-fixed": lambda h: h.check(*changes("smoothing_length")),
     "change-until": lambda h: h.check(*changes("rankl_loss", at=5, until=4)),
     "change-instant": lambda h: h.check(*changes("rankl_loss", at=5, until=5 + 1e-12)),
-    "change-lasts": lambda h: h.raised(lambda: replace(driven(), changes=(Change("loss", 2.0, 5.0, 5.0 + 1e-12),))),
+    "change-lasts": lambda h: h.raised(
+        lambda: replace(driven(), changes=(Change("loss", 2.0, 5.0, 5.0 + 1e-12),))
+    ),
     "times-close": lambda h: h.raised(lambda: replace(driven(), save=(0.5, 0.5 + 5e-8, 0.5 + 1e-7))),
     "change-bounds": lambda h: h.check(*changes("bone_mobility", 1e3)),
     "border-kind": lambda h: h.check(*border()),
     "border-exchange": lambda h: h.check(*border(flux=1, exchange=1)),
     "border-periodic": lambda h: h.check(*border(value=1), "section.borders=periodic"),
-    "border-twice": lambda h: h.check(*border(value=1), *(o.replace("border.0", "border.1") for o in border(value=1))),
+    "border-twice": lambda h: h.check(
+        *border(value=1), *(o.replace("border.0", "border.1") for o in border(value=1))
+    ),
     "border-negative": lambda h: h.check(*border(value=-1)),
     "tumour-nowhere": lambda h: h.check("tumour.kind=myeloma"),
     "tumour-idle": lambda h: h.check("tumour.spread=0.01", "tumour.radius=50"),
@@ -163,16 +190,22 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "save-late": lambda h: h.check("time.save=[1, 11]"),
     "save-never": lambda h: h.check("time.save=[]"),
     "save-often": lambda h: h.check("time.save=1e-9"),
-    "save-many": lambda h: then(h.patch.setattr("rdsolver.config.tables.MOST_SAVED", 2), h.check("time.save=[1, 2, 3]")),
+    "save-many": lambda h: then(
+        h.patch.setattr("rdsolver.config.tables.MOST_SAVED", 2), h.check("time.save=[1, 2, 3]")
+    ),
     "not-of-bone": lambda h: h.check("model.name=artery", "model.preset=human", RINGS % 50),
     "not-of-own": lambda h: h.own("", "", "model.preset=mouse"),
     "etd-bone": lambda h: h.check("solver.integrator=etdrk4"),
-    "etd-whole": lambda h: h.own("", "", "solver.integrator=etdrk4", 'border=[{field="u", side="x-low", value=1}]'),
+    "etd-whole": lambda h: h.own(
+        "", "", "solver.integrator=etdrk4", 'border=[{field="u", side="x-low", value=1}]'
+    ),
     "longest-step": lambda h: h.raised(lambda: Solver(longest_step=0)),
     "tolerance": lambda h: h.check("solver.tolerance=1e-9"),
     "stride": lambda h: h.check("output.stride=8"),
     "crop": lambda h: h.check("output.crop=[[0, 8], [0, 17]]"),
-    "memory": lambda h: h.check(TRABECULAR.replace("320", "1e5").replace("spacing=20", "spacing=1") % "seed=1"),
+    "memory": lambda h: h.check(
+        TRABECULAR.replace("320", "1e5").replace("spacing=20", "spacing=1") % "seed=1"
+    ),
     # section
     "trabecular-fraction": lambda h: h.check(TRABECULAR % "bone_fraction=0.95"),
     "trabecular-thin": lambda h: h.check(TRABECULAR % "trabecular_thickness=30"),
@@ -196,7 +229,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-empty": lambda h: h.image(np.zeros((0, 5)), "a.npy"),
     "image-large": lambda h: then(h.patch.setattr(voxels, "MAX_VOXELS", 700), h.image()),
     "image-png": lambda h: then(h.patch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100), h.image(GREY, "a.png")),
-    "image-colour": lambda h: then(PIL.Image.fromarray(GREY).convert("RGB").save("a.png"), h.image(None, "a.png")),
+    "image-colour": lambda h: then(
+        PIL.Image.fromarray(GREY).convert("RGB").save("a.png"), h.image(None, "a.png")
+    ),
     "image-channels": lambda h: h.image(np.stack([GREY] * 3, -1), "a.npy"),
     "image-choose": lambda h: then(said(STACK, axes="CYX"), h.image(None)),
     "image-choice": lambda h: then(said(STACK, axes="TYX"), h.image(None, "a.tif", "section.frame=9")),
@@ -208,12 +243,18 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-applied": lambda h: then(said(GREY.astype("f4"), cf=0), h.image(None)),
     "image-quantised": lambda h: then(nrrd("old min: 0"), h.image(None, "a.nrrd")),
     "image-absent": lambda h: then(axes("y", "x", values=GREY, _FillValue=GREY[0, 0]), h.image(None, "a.h5")),
-    "image-oblique": lambda h: then(nrrd("space dimension: 2", "space directions: (1,0) (1,1)"), h.image(None, "a.nrrd")),
+    "image-oblique": lambda h: then(
+        nrrd("space dimension: 2", "space directions: (1,0) (1,1)"), h.image(None, "a.nrrd")
+    ),
     "image-directions": lambda h: then(nifti(Path("a.nii"), sform=np.zeros((3, 3))), h.image(None, "a.nii")),
     "image-lengths": lambda h: then(metaimage("TransformMatrix = 2 0 0 2"), h.image(None, "a.mha")),
-    "image-vectors": lambda h: then(nifti(Path("a.nii"), "CYX", slope=(2.0, 1.0), intent=1007), h.image(None, "a.nii")),
+    "image-vectors": lambda h: then(
+        nifti(Path("a.nii"), "CYX", slope=(2.0, 1.0), intent=1007), h.image(None, "a.nii")
+    ),
     "image-sform": lambda h: then(nifti(Path("a.nii"), sform=10 * np.eye(3)), h.image(None, "a.nii")),
-    "image-scales": lambda h: then(slices(a=GREY), said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("s/b.tif"), h.image(None, "s")),
+    "image-scales": lambda h: then(
+        slices(a=GREY), said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("s/b.tif"), h.image(None, "s")
+    ),
     "image-inverted": lambda h: then(tiff("a.tif", GREY, photometric="miniswhite"), h.image(None)),
     "image-axes": lambda h: h.image(np.ones((2, 3, 4, 5)), "a.npy"),
     "image-several": lambda h: then(tiff("a.tif", GREY, GREY[:9]), h.image(None)),
@@ -226,44 +267,77 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "image-slice": lambda h: then(slices(a=STACK), h.image(None, "s")),
     "image-unlike": lambda h: then(slices(a=GREY, b=GREY[:9]), h.image(None, "s")),
     "image-itk": lambda h: then(
-        h.patch.setitem(sys.modules, "SimpleITK", None), Path("a.nrrd").write_text("NRRD0004"), h.image(None, "a.nrrd")
+        h.patch.setitem(sys.modules, "SimpleITK", None),
+        Path("a.nrrd").write_text("NRRD0004"),
+        h.image(None, "a.nrrd"),
     ),
-    "image-short": lambda h: then(written(Path("a.npy"), GREY), cut(Path("a.npy"), 300), h.image(None, "a.npy")),
+    "image-short": lambda h: then(
+        written(Path("a.npy"), GREY), cut(Path("a.npy"), 300), h.image(None, "a.npy")
+    ),
     "image-packed": lambda h: then(h.patch.setattr(tiff_reader, "READ", ()), h.image()),
-    "image-codecs": lambda h: then(tiff("a.tif", GREY, compression="lzw"), without_imagecodecs(h.patch), h.image(None)),
-    "image-jpeg": lambda h: then(said(iter([b"x" * 99]), compression="jpeg", shape=(24, 30), dtype="u1", imagej=False), h.image(None)),
+    "image-codecs": lambda h: then(
+        tiff("a.tif", GREY, compression="lzw"), without_imagecodecs(h.patch), h.image(None)
+    ),
+    "image-jpeg": lambda h: then(
+        said(iter([b"x" * 99]), compression="jpeg", shape=(24, 30), dtype="u1", imagej=False), h.image(None)
+    ),
     "image-header": lambda h: then(Path("a.mha").write_text("NDims = 9\n"), h.image(None, "a.mha")),
-    "image-beside": lambda h: then(Path("a.mhd").write_text("NDims = 2\nElementDataFile = ../b.raw\n"), h.image(None, "a.mhd")),
-    "image-parts": lambda h: then(tifffile.imwrite("a.tif", GREY, description=OME, metadata=None), h.image(None)),
+    "image-beside": lambda h: then(
+        Path("a.mhd").write_text("NDims = 2\nElementDataFile = ../b.raw\n"), h.image(None, "a.mhd")
+    ),
+    "image-parts": lambda h: then(
+        tifffile.imwrite("a.tif", GREY, description=OME, metadata=None), h.image(None)
+    ),
     "file-elsewhere": lambda h: then(linked(), h.image(None, "a.h5")),
     "file-memory": lambda h: then(
-        h.patch.setattr(safe_files, "SMALL", 0), h.patch.setattr(safe_files, "host_memory", lambda: 10), h.image(GREY, "a.npy")
+        h.patch.setattr(safe_files, "SMALL", 0),
+        h.patch.setattr(safe_files, "host_memory", lambda: 10),
+        h.image(GREY, "a.npy"),
     ),
     "file-bomb": lambda h: then(
-        h.patch.setattr(safe_files, "SMALL", 0), h.raised(lambda: safe_files.check_unpacks(zlib.compress(bytes(999)), 5, "a"))
+        h.patch.setattr(safe_files, "SMALL", 0),
+        h.raised(lambda: safe_files.check_unpacks(zlib.compress(bytes(999)), 5, "a")),
     ),
-    "file-heap": lambda h: then(axes("y", "x", values=GREY, note="yx"), emptied("a.h5"), h.image(None, "a.h5")),
+    "file-heap": lambda h: then(
+        axes("y", "x", values=GREY, note="yx"), emptied("a.h5"), h.image(None, "a.h5")
+    ),
     "file-kind": lambda h: then(hdf5(one=np.zeros((9, 9), "V8")), h.image(None, "a.h5")),
     "file-packed": lambda h: then(hdf5(scaled=True), h.image(None, "a.h5")),
-    "voxel-missing": lambda h: then(written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('voxel = "20 um"\n', ""))),
+    "voxel-missing": lambda h: then(
+        written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('voxel = "20 um"\n', ""))
+    ),
     "voxel-impossible": lambda h: then(
         tifffile.imwrite("a.tif", GREY, resolution=(1e-3, 1e-3), resolutionunit="CENTIMETER"),
         h.check(text=IMAGE.replace('voxel = "20 um"\n', "")),
     ),
-    "voxel-other": lambda h: then(tifffile.imwrite("a.tif", GREY, resolution=(1e3, 1e3), resolutionunit="CENTIMETER"), h.image(None)),
+    "voxel-other": lambda h: then(
+        tifffile.imwrite("a.tif", GREY, resolution=(1e3, 1e3), resolutionunit="CENTIMETER"), h.image(None)
+    ),
     "length": lambda h: h.image(GREY, "a.tif", "section.voxel=2 cm"),
     "lengths": lambda h: h.image(GREY, "a.tif", "section.voxel=[1, 2, 3]"),
-    "image-thickness": lambda h: then(written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('thickness = "10 um"\n', ""))),
+    "image-thickness": lambda h: then(
+        written(Path("a.tif"), GREY), h.check(text=IMAGE.replace('thickness = "10 um"\n', ""))
+    ),
     "image-deep": lambda h: h.image(STACK),
     "image-crop": lambda h: h.image(GREY, "a.tif", "section.crop=[[0, 25], [0, 30]]"),
-    "view-shape": lambda h: then(written(Path("m.tif"), GREY[:5]), h.image(GREY, "a.tif", "section.field_of_view=m.tif")),
-    "view-empty": lambda h: then(written(Path("m.tif"), GREY * 0), h.image(GREY, "a.tif", "section.field_of_view=m.tif")),
+    "view-shape": lambda h: then(
+        written(Path("m.tif"), GREY[:5]), h.image(GREY, "a.tif", "section.field_of_view=m.tif")
+    ),
+    "view-empty": lambda h: then(
+        written(Path("m.tif"), GREY * 0), h.image(GREY, "a.tif", "section.field_of_view=m.tif")
+    ),
     "view-calibrated": lambda h: then(
-        said(GREY, cf=0, c0=1.0, c1=2.0), Path("a.tif").rename("m.tif"), h.image(GREY, "a.tif", "section.field_of_view=m.tif")
+        said(GREY, cf=0, c0=1.0, c1=2.0),
+        Path("a.tif").rename("m.tif"),
+        h.image(GREY, "a.tif", "section.field_of_view=m.tif"),
     ),
     "denoise": lambda h: h.image(GREY, "a.tif", "section.denoise=900 um"),
-    "denoise-rule": lambda h: h.raised(lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold=110, denoise="strong")),
-    "threshold-rule": lambda h: h.raised(lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold="bright")),
+    "denoise-rule": lambda h: h.raised(
+        lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold=110, denoise="strong")
+    ),
+    "threshold-rule": lambda h: h.raised(
+        lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold="bright")
+    ),
     "threshold-none": lambda h: h.image(GREY, "a.tif", "section.threshold=255"),
     "threshold-fraction": lambda h: h.image(GREY * 1.5, "a.npy", "section.threshold=fraction"),
     "threshold-binary": lambda h: h.image(GREY, "a.tif", "section.threshold=binary"),

@@ -1,4 +1,6 @@
-"""Every error of a run, of what reads one, of a study and of a Python caller, provoked: id in docs/errors.md -> how."""
+"""Every error of a run, of what reads one, of a study and of a Python caller, provoked: id in docs/errors.md
+-> how.
+"""
 
 import os
 import sys
@@ -97,12 +99,17 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # where a run begins
     "out-exists": lambda h: then(h.check(), h.cli("run", "mine.toml", "--out", h.runs / "done")),
     "out-written": lambda h: then(h.check(), h.cli("run", "mine.toml", "--out", "/proc/none")),
-    "out-folder": lambda h: then(h.check(), Path("out/run.h5").mkdir(parents=True), h.cli("run", "mine.toml", "--out", "out", "--force")),
+    "out-folder": lambda h: then(
+        h.check(),
+        Path("out/run.h5").mkdir(parents=True),
+        h.cli("run", "mine.toml", "--out", "out", "--force"),
+    ),
     "initial-model": lambda h: h.goes_on("model.name=artery"),
     "moved-key": lambda h: h.cli("resume", h.copy(), "--set", "time.end=9", "--allow-python"),
     "moved-missing": lambda h: h.cli("resume", h.edited(of_image), "--allow-python"),
     "moved-other": lambda h: then(
-        Path("a.tif").touch(), h.cli("resume", h.edited(of_image), "--allow-python", "--set", "section.image=a.tif")
+        Path("a.tif").touch(),
+        h.cli("resume", h.edited(of_image), "--allow-python", "--set", "section.image=a.tif"),
     ),
     "initial-state": lambda h: h.check(f"initial.from={h.edited(lambda f: f.pop('state'), 'done')}"),
     "initial-section": lambda h: h.goes_on("section.slab_thickness=40"),
@@ -111,21 +118,30 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "initial-baseline": lambda h: h.goes_on(DOSE, "model.parameters.turnover_speed=0.07"),
     "initial-fields": lambda h: h.own("", "", f"initial.from={h.runs / 'other' / 'run.h5'}"),
     # while it goes on
-    "baseline-none": lambda h: h.raised(lambda: baseline._checked(dict.fromkeys(baseline.BASES, np.zeros(())))),
+    "baseline-none": lambda h: h.raised(
+        lambda: baseline._checked(dict.fromkeys(baseline.BASES, np.zeros(())))
+    ),
     "baseline-lost": lambda h: then(h.patch.setattr(baseline, "MOST_ITERATIONS", 0), h.check(command="run")),
     "steps": lambda h: h.own("", "", "solver.max_steps=2", command="run"),
     "step-small": lambda h: h.own("-p[", 'jnp.where(at["time"] > 0.5, jnp.nan, -1) * p[', command="run"),
     "step-bound": lambda h: then(
-        h.patch.setattr(RKC2, "largest_dt", lambda *_: 0.0), h.own("", "", "solver.integrator=rkc2", command="run")
+        h.patch.setattr(RKC2, "largest_dt", lambda *_: 0.0),
+        h.own("", "", "solver.integrator=rkc2", command="run"),
     ),
-    "memory-out": lambda h: then(h.patch.setattr(TRBDF2, "pieces", fails(MemoryError("no"))), h.own(command="run")),
+    "memory-out": lambda h: then(
+        h.patch.setattr(TRBDF2, "pieces", fails(MemoryError("no"))), h.own(command="run")
+    ),
     "disk": lambda h: then(h.patch.setattr(RunWriter, "_reserve", fails(FULL, 1)), h.own(command="run")),
     "checkpoint-disk": lambda h: then(h.patch.setattr(os, "fsync", fails(FULL)), h.own(command="run")),
     "run-removed": lambda h: then(removes(h), h.own(command="run")),
     "run-locked": lambda h: then(path := h.copy(), lock(path), h.cli("resume", path, "--allow-python")),
-    "run-read-only": lambda h: then(path := h.copy(), refuses_to_write(h), h.cli("resume", path, "--allow-python")),
+    "run-read-only": lambda h: then(
+        path := h.copy(), refuses_to_write(h), h.cli("resume", path, "--allow-python")
+    ),
     "run-short": lambda h: h.cli("resume", h.edited(shortened), "--allow-python"),
-    "memory-command": lambda h: then(h.patch.setattr(Run, "__init__", fails(MemoryError("no"))), h.cli("plot", h.runs / "flat")),
+    "memory-command": lambda h: then(
+        h.patch.setattr(Run, "__init__", fails(MemoryError("no"))), h.cli("plot", h.runs / "flat")
+    ),
     # a run that goes on, or is read
     "run-missing": lambda h: h.cli("info", "nowhere.h5"),
     "run-gone": lambda h: then(path := h.copy(), path.unlink(), h.cli("resume", path, "--allow-python")),
@@ -142,36 +158,67 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "run-clipped": lambda h: h.cli("info", h.edited(lambda f: f["clipped/cells"].resize(1, 0), "flat")),
     "run-centres": lambda h: h.cli("plot", h.edited(lambda f: f["x"].__setitem__(slice(None), np.nan))),
     "run-meta": lambda h: h.cli("info", h.edited(lambda f: f["meta"].attrs.pop("status"))),
-    "run-config": lambda h: h.cli("resume", h.edited(lambda f: f["meta"].attrs.modify("config", "[]")), "--allow-python"),
-    "run-precision": lambda h: h.cli("resume", h.edited(lambda f: f["meta"].attrs.modify("precision", "half")), "--allow-python"),
+    "run-config": lambda h: h.cli(
+        "resume", h.edited(lambda f: f["meta"].attrs.modify("config", "[]")), "--allow-python"
+    ),
+    "run-precision": lambda h: h.cli(
+        "resume", h.edited(lambda f: f["meta"].attrs.modify("precision", "half")), "--allow-python"
+    ),
     "run-closed": lambda h: then(run := opened(h), run.close(), h.raised(lambda: run.active)),
-    "file-attribute": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.create("title", ["a", "b"], dtype=h5py.string_dtype()))),
-    "file-large": lambda h: then(h.patch.setattr("rdsolver.output.layout.take", fails(MemoryError())), h.cli("info", h.runs / "flat")),
-    "file-deep": lambda h: then(h.patch.setattr("rdsolver.output.layout.take", fails(RecursionError())), h.cli("info", h.runs / "flat")),
+    "file-attribute": lambda h: h.cli(
+        "plot", h.edited(lambda f: f.attrs.create("title", ["a", "b"], dtype=h5py.string_dtype()))
+    ),
+    "file-large": lambda h: then(
+        h.patch.setattr("rdsolver.output.layout.take", fails(MemoryError())), h.cli("info", h.runs / "flat")
+    ),
+    "file-deep": lambda h: then(
+        h.patch.setattr("rdsolver.output.layout.take", fails(RecursionError())),
+        h.cli("info", h.runs / "flat"),
+    ),
     "file-damaged": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.pop("title"))),
     "run-dataset": lambda h: h.cli("plot", h.edited(lambda f: (f.pop("active"), f.create_group("active")))),
-    "checkpoint-none": lambda h: then(path := h.copy(), checkpoint.remove(path), h.cli("resume", path, "--allow-python")),
-    "checkpoint-sum": lambda h: then(path := h.copy(), damaged(path), h.cli("resume", path, "--allow-python")),
-    "checkpoint-newer": lambda h: then(path := h.copy(), newer(path), h.cli("resume", path, "--allow-python")),
-    "checkpoint-entry": lambda h: then(path := h.copy(), misnumbered(path, "many"), h.cli("resume", path, "--allow-python")),
-    "checkpoint-count": lambda h: then(path := h.copy(), misnumbered(path, -1), h.cli("resume", path, "--allow-python")),
-    "checkpoint-precision": lambda h: h.raised(lambda: list(checkpoint.differences({"precision": "float32"}, {"precision": "float64"}))),
-    "checkpoint-other": lambda h: then(
-        h.patch.setattr("rdsolver.runs.run.fingerprint", lambda p: ""), h.cli("resume", h.copy(), "--allow-python")
+    "checkpoint-none": lambda h: then(
+        path := h.copy(), checkpoint.remove(path), h.cli("resume", path, "--allow-python")
     ),
-    "run-python": lambda h: then(h.patch.setattr(Run, "config", {}), h.cli("run", "--from", h.runs / "done", "--out", "again")),
+    "checkpoint-sum": lambda h: then(
+        path := h.copy(), damaged(path), h.cli("resume", path, "--allow-python")
+    ),
+    "checkpoint-newer": lambda h: then(
+        path := h.copy(), newer(path), h.cli("resume", path, "--allow-python")
+    ),
+    "checkpoint-entry": lambda h: then(
+        path := h.copy(), misnumbered(path, "many"), h.cli("resume", path, "--allow-python")
+    ),
+    "checkpoint-count": lambda h: then(
+        path := h.copy(), misnumbered(path, -1), h.cli("resume", path, "--allow-python")
+    ),
+    "checkpoint-precision": lambda h: h.raised(
+        lambda: list(checkpoint.differences({"precision": "float32"}, {"precision": "float64"}))
+    ),
+    "checkpoint-other": lambda h: then(
+        h.patch.setattr("rdsolver.runs.run.fingerprint", lambda p: ""),
+        h.cli("resume", h.copy(), "--allow-python"),
+    ),
+    "run-python": lambda h: then(
+        h.patch.setattr(Run, "config", {}), h.cli("run", "--from", h.runs / "done", "--out", "again")
+    ),
     # figures and export
     "figure-suffix": lambda h: h.cli("plot", h.runs / "flat", "--out", "a.bmp"),
     "movie-suffix": lambda h: h.cli("movie", h.runs / "flat", "--out", "a.avi"),
     "report-suffix": lambda h: h.cli("report", h.runs / "flat", "--out", "a.pdf"),
     "movie-ffmpeg": lambda h: then(
-        h.patch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", "none"), h.cli("movie", h.runs / "flat", "--out", "a.mp4")
+        h.patch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", "none"),
+        h.cli("movie", h.runs / "flat", "--out", "a.mp4"),
     ),
     "movie-fps": lambda h: h.cli("movie", h.runs / "flat", "--out", "a.gif", "--fps", 0),
     "one-run": lambda h: h.cli("plot", h.runs / "flat", h.runs / "flat"),
     "compare-number": lambda h: h.cli("plot", "--kind", "compare", h.runs / "flat"),
-    "compare-field": lambda h: h.cli("plot", "--kind", "compare", h.runs / "flat", h.runs / "flat", "--field", "gold"),
-    "compare-nothing": lambda h: h.cli("plot", "--kind", "compare", h.few("a.h5"), h.few("b.h5", series="other")),
+    "compare-field": lambda h: h.cli(
+        "plot", "--kind", "compare", h.runs / "flat", h.runs / "flat", "--field", "gold"
+    ),
+    "compare-nothing": lambda h: h.cli(
+        "plot", "--kind", "compare", h.few("a.h5"), h.few("b.h5", series="other")
+    ),
     "compare-empty": lambda h: h.cli("plot", "--kind", "compare", h.few("a.h5", steps=0), h.few("b.h5")),
     "draw-steps": lambda h: h.cli("plot", "--kind", "timeseries", h.few("a.h5", steps=0)),
     "draw-nothing": lambda h: h.cli("plot", h.few("a.h5", steps=0, times=0)),
@@ -183,49 +230,85 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "time-series": lambda h: h.cli("export", h.runs / "flat", "--to", "csv", "--time", "3 d"),
     "at-outside": lambda h: h.cli("plot", h.runs / "flat", "--kind", "profile", "--at", "9000,10"),
     "along": lambda h: h.cli("plot", h.runs / "flat", "--kind", "profile", "--along", "z"),
-    "maps-many": lambda h: h.cli("plot", "--kind", "maps", h.few("a.h5", times=8), *(w for t in range(8) for w in ("--time", t))),
-    "profile-many": lambda h: h.cli("plot", "--kind", "profile", h.few("a.h5", times=14), *(w for t in range(14) for w in ("--time", t))),
+    "maps-many": lambda h: h.cli(
+        "plot", "--kind", "maps", h.few("a.h5", times=8), *(w for t in range(8) for w in ("--time", t))
+    ),
+    "profile-many": lambda h: h.cli(
+        "plot", "--kind", "profile", h.few("a.h5", times=14), *(w for t in range(14) for w in ("--time", t))
+    ),
     "report-many": lambda h: h.cli("report", *[h.runs / "flat"] * 9, "--out", "a.html"),
-    "report-large": lambda h: then(h.patch.setattr(report, "LIMIT", 10), h.cli("report", h.few("a.h5", times=0))),
+    "report-large": lambda h: then(
+        h.patch.setattr(report, "LIMIT", 10), h.cli("report", h.few("a.h5", times=0))
+    ),
     "surface": lambda h: then(
-        h.patch.setitem(sys.modules, "skimage.measure", None), h.raised(lambda: triangles(np.ones((3, 3, 3)), (1, 1, 1)))
+        h.patch.setitem(sys.modules, "skimage.measure", None),
+        h.raised(lambda: triangles(np.ones((3, 3, 3)), (1, 1, 1))),
     ),
     "fields-none": lambda h: h.cli("plot", "--kind", "maps", h.few("a.h5", fields=[])),
-    "fields-outside": lambda h: h.cli("plot", "--kind", "maps", h.edited(lambda f: f["active"].__setitem__(..., 0), "flat")),
+    "fields-outside": lambda h: h.cli(
+        "plot", "--kind", "maps", h.edited(lambda f: f["active"].__setitem__(..., 0), "flat")
+    ),
     "export-nothing": lambda h: h.raised(lambda: export(opened(h), "npz", Path("a.npz"), [], [0])),
     "export-itself": lambda h: h.cli("export", "--to", "npz", path := h.few("a.npz"), "--out", path),
-    "export-exists": lambda h: then(Path("a.zarr").mkdir(), h.cli("export", "--to", "zarr", h.runs / "flat", "--out", "a.zarr")),
-    "export-zarr": lambda h: then(h.patch.setitem(sys.modules, "zarr", None), h.cli("export", "--to", "zarr", h.runs / "flat")),
+    "export-exists": lambda h: then(
+        Path("a.zarr").mkdir(), h.cli("export", "--to", "zarr", h.runs / "flat", "--out", "a.zarr")
+    ),
+    "export-zarr": lambda h: then(
+        h.patch.setitem(sys.modules, "zarr", None), h.cli("export", "--to", "zarr", h.runs / "flat")
+    ),
     "export-imagej": lambda h: then(
-        h.patch.setattr("rdsolver.output.export.IMAGEJ_LIMIT", 10), h.cli("export", "--to", "tiff", h.runs / "flat", "--out", "a.tif")
+        h.patch.setattr("rdsolver.output.export.IMAGEJ_LIMIT", 10),
+        h.cli("export", "--to", "tiff", h.runs / "flat", "--out", "a.tif"),
     ),
     # sensitivity
     "sensitivity-own": lambda h: h.own(command="sensitivity"),
     "sensitivity-folder": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--csv", "none/a.csv")),
     "sensitivity-samples": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--samples", 4)),
-    "sensitivity-number": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--global", "sobol", "--samples", 3)),
-    "sensitivity-name": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--parameters", "gold")),
-    "sensitivity-fixed": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--parameters", "rankl_scale")),
-    "sensitivity-sampled": lambda h: then(
-        h.check(), h.cli("sensitivity", "mine.toml", "--global", "morris", "--parameters", "rankl_scale,opg_kon")
+    "sensitivity-number": lambda h: then(
+        h.check(), h.cli("sensitivity", "mine.toml", "--global", "sobol", "--samples", 3)
     ),
-    "sensitivity-two": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--global", "morris", "--parameters", "opg_kon")),
+    "sensitivity-name": lambda h: then(h.check(), h.cli("sensitivity", "mine.toml", "--parameters", "gold")),
+    "sensitivity-fixed": lambda h: then(
+        h.check(), h.cli("sensitivity", "mine.toml", "--parameters", "rankl_scale")
+    ),
+    "sensitivity-sampled": lambda h: then(
+        h.check(),
+        h.cli("sensitivity", "mine.toml", "--global", "morris", "--parameters", "rankl_scale,opg_kon"),
+    ),
+    "sensitivity-two": lambda h: then(
+        h.check(), h.cli("sensitivity", "mine.toml", "--global", "morris", "--parameters", "opg_kon")
+    ),
     "sensitivity-initial": lambda h: then(
         h.check(), h.cli("sensitivity", "mine.toml", "--set", f"initial.from={h.runs / 'done' / 'run.h5'}")
     ),
     "sensitivity-initial-global": lambda h: then(
-        h.check(), h.cli("sensitivity", "mine.toml", "--global", "morris", "--set", f"initial.from={h.runs / 'done' / 'run.h5'}")
+        h.check(),
+        h.cli(
+            "sensitivity",
+            "mine.toml",
+            "--global",
+            "morris",
+            "--set",
+            f"initial.from={h.runs / 'done' / 'run.h5'}",
+        ),
     ),
     "sensitivity-salib": lambda h: then(
-        h.patch.setitem(sys.modules, "SALib.analyze.morris", None), h.check(), h.cli("sensitivity", "mine.toml", "--global", "morris")
+        h.patch.setitem(sys.modules, "SALib.analyze.morris", None),
+        h.check(),
+        h.cli("sensitivity", "mine.toml", "--global", "morris"),
     ),
     # from Python
     "python-array": lambda h: h.raised(lambda: then(h.check(), load_config("mine.toml").problem(np.ones(5)))),
     "python-thickness": lambda h: h.raised(
-        lambda: then(h.check(text=IMAGE.replace('thickness = "10 um"\n', "")), load_config("mine.toml").problem(np.ones((5, 5))))
+        lambda: then(
+            h.check(text=IMAGE.replace('thickness = "10 um"\n', "")),
+            load_config("mine.toml").problem(np.ones((5, 5))),
+        )
     ),
     "python-shapes": lambda h: h.raised(lambda: Section(square(8), np.ones((8, 7)), np.ones((8, 8), bool))),
-    "python-fractions": lambda h: h.raised(lambda: Section(square(8), np.full((8, 8), 2.0), np.ones((8, 8), bool))),
+    "python-fractions": lambda h: h.raised(
+        lambda: Section(square(8), np.full((8, 8), 2.0), np.ones((8, 8), bool))
+    ),
     "python-view": lambda h: h.raised(lambda: Section(square(8), np.ones((8, 8)), np.zeros((8, 8), bool))),
     "python-surface": lambda h: h.raised(
         lambda: Problem(Section(square(8), np.zeros((8, 8)), np.ones((8, 8), bool), {}, True), {}, 1.0, ())
@@ -235,10 +318,16 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
         lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold=110, field_of_view=5)  # pyright: ignore
     ),
     "python-circle": lambda h: h.raised(
-        lambda: section_from_array(GREY, voxel=20.0, thickness=10.0, threshold=110, field_of_view={"diameter": 3})
+        lambda: section_from_array(
+            GREY, voxel=20.0, thickness=10.0, threshold=110, field_of_view={"diameter": 3}
+        )
     ),
-    "python-depth": lambda h: h.raised(lambda: section_from_array(GREY, voxel=20.0, thickness=-1.0, threshold=110)),
-    "python-image": lambda h: h.raised(lambda: section_from_array(np.zeros((0, 4)), voxel=20.0, thickness=10.0, threshold=110)),
+    "python-depth": lambda h: h.raised(
+        lambda: section_from_array(GREY, voxel=20.0, thickness=-1.0, threshold=110)
+    ),
+    "python-image": lambda h: h.raised(
+        lambda: section_from_array(np.zeros((0, 4)), voxel=20.0, thickness=10.0, threshold=110)
+    ),
     "python-two": lambda h: h.raised(lambda: simulate(problem(), section=np.ones((8, 8)))),
     "python-precision": lambda h: h.raised(lambda: simulate(problem(), precision="half")),
     "python-border": lambda h: h.raised(lambda: met(side(axis="z"))),
@@ -247,22 +336,48 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-border-none": lambda h: h.raised(lambda: met(side(), active=False)),
     "python-unit": lambda h: h.raised(lambda: simulate(load_own(model={"time_unit": "s"}))),
     "python-value": lambda h: h.raised(lambda: simulate(load_own(parameters={}))),
-    "python-etd": lambda h: h.raised(lambda: simulate(load_own(active=np.eye(8) > 0, solver=Solver("etdrk4")))),
+    "python-etd": lambda h: h.raised(
+        lambda: simulate(load_own(active=np.eye(8) > 0, solver=Solver("etdrk4")))
+    ),
     "python-stride": lambda h: h.raised(lambda: Window.of(FLAT, SimpleNamespace(stride=0, crop=None))),  # pyright: ignore
     "python-crop": lambda h: h.raised(lambda: Window.of(FLAT, SimpleNamespace(stride=1, crop=((0, 99),)))),  # pyright: ignore
     "python-fields": lambda h: h.raised(lambda: selected_fields(FIELDS, SimpleNamespace(fields=("gold",)))),  # pyright: ignore
-    "python-xarray": lambda h: then(h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())),
+    "python-xarray": lambda h: then(
+        h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())
+    ),
     **{f"python-{row}": lambda h, make=REFUSED[case][0]: h.raised(make) for row, case in GIVEN.items()},
     # samples
     "samples-left": lambda h: then(
         h.patch.setattr(global_, "run_sweep", lambda *_: Outcome({}, 6, "stopped by a test")),
         h.check(),
-        h.cli("sensitivity", "mine.toml", "--global", "morris", "--samples", 2, "--parameters", "opg_kon,rankl_loss"),
+        h.cli(
+            "sensitivity",
+            "mine.toml",
+            "--global",
+            "morris",
+            "--samples",
+            2,
+            "--parameters",
+            "opg_kon,rankl_loss",
+        ),
     ),
     "samples-failed": lambda h: then(
-        h.patch.setattr(global_, "_all", lambda design, folder, wanted, *_: (np.full((len(design), len(wanted)), np.nan), {"no": 9})),
+        h.patch.setattr(
+            global_,
+            "_all",
+            lambda design, folder, wanted, *_: (np.full((len(design), len(wanted)), np.nan), {"no": 9}),
+        ),
         h.check(),
-        h.cli("sensitivity", "mine.toml", "--global", "morris", "--samples", 2, "--parameters", "opg_kon,rankl_loss"),
+        h.cli(
+            "sensitivity",
+            "mine.toml",
+            "--global",
+            "morris",
+            "--samples",
+            2,
+            "--parameters",
+            "opg_kon,rankl_loss",
+        ),
     ),
     "rkc-step": lambda h: h.raised(lambda: rkc_step(h)),
 }

@@ -57,7 +57,9 @@ def begun(h: Here, *words: object, edit: Callable[[Path], object] = lambda out: 
     return h.cli("sweep", *words) if words else swept(h)
 
 
-def driven(h: Here, answer: Callable[[work.Task], object], *words: object, text: str = ONE) -> tuple[str, int]:
+def driven(
+    h: Here, answer: Callable[[work.Task], object], *words: object, text: str = ONE
+) -> tuple[str, int]:
     """The driver with an engine that answers at once (None: it is lost); what status.json of run 0 says."""
 
     class Now(Executor):
@@ -74,18 +76,27 @@ def driven(h: Here, answer: Callable[[work.Task], object], *words: object, text:
                 future.set_exception(error)
             return future
 
-    h.patch.setattr(driver, "_engine", lambda *_: executors.Engine("a cluster", Now(), lambda: 1, lambda: None, lambda: None))
+    h.patch.setattr(
+        driver,
+        "_engine",
+        lambda *_: executors.Engine("a cluster", Now(), lambda: 1, lambda: None, lambda: None),
+    )
     Path("mine.toml").write_text(SLAB)
     Path("s.toml").write_text(f'base = "mine.toml"\n{text}')
     said, left = h.cli("sweep", "s.toml", "--out", "out", *words)
-    return disk.status_of(Path("out/runs/0")).get("error", "") or said + Path("out/sweep.log").read_text(), left
+    return (
+        disk.status_of(Path("out/runs/0")).get("error", "") or said + Path("out/sweep.log").read_text(),
+        left,
+    )
 
 
 def unlucky(task: work.Task) -> work.Status:
     return work.died(task, "an unlucky start")
 
 
-def collected(text: str = TWO_LEVELS, missing: tuple[str, ...] = (), edit: Callable[[Path], object] = lambda out: None) -> Path:
+def collected(
+    text: str = TWO_LEVELS, missing: tuple[str, ...] = (), edit: Callable[[Path], object] = lambda out: None
+) -> Path:
     """A sweep of two doses, or another, that is done, and changed after it was collected."""
     made = design(Path(), text, BASE)
     out = put_sweep(Path("done"), made, missing=missing)
@@ -152,7 +163,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-table-twice": lambda h: tabled(h, "time.end,time.end\n1,2\n"),
     "sweep-table-elsewhere": lambda h: tabled(h, "time.end\n1\n", ONE),
     "sweep-table-cells": lambda h: tabled(h, "time.end\n1,2\n"),
-    "sweep-table-encoding": lambda h: then(Path("d.csv").write_bytes(b"\xff"), swept(h, '[sample]\ntable = "d.csv"')),
+    "sweep-table-encoding": lambda h: then(
+        Path("d.csv").write_bytes(b"\xff"), swept(h, '[sample]\ntable = "d.csv"')
+    ),
     "sweep-table-separators": lambda h: tabled(h, "time.end;title,label\n1;2,3\n"),
     "sweep-table-decimals": lambda h: tabled(h, "time.end;time.save\n1,5;0.5\n"),
     "sweep-table-thousands": lambda h: tabled(h, "time.end;time.save\n1,500;1\n"),
@@ -175,15 +188,24 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-engine": lambda h: swept(h, ONE, "--engine", "ray"),
     "sweep-batch": lambda h: swept(h, ONE, "--batch", "1"),
     "sweep-batch-engine": lambda h: swept(h, ONE, "--batch", "4", "--engine", "tcp://127.0.0.1:1"),
-    "sweep-batch-memory": lambda h: then(h.patch.setattr(driver, "host_memory", lambda: 1000), swept(h, ONE, "--batch", "4")),
+    "sweep-batch-memory": lambda h: then(
+        h.patch.setattr(driver, "host_memory", lambda: 1000), swept(h, ONE, "--batch", "4")
+    ),
     "sweep-listed": lambda h: swept(h, ONE, "--list", "--jobs", 4),
-    "sweep-gpu": lambda h: then(h.patch.setenv("CUDA_VISIBLE_DEVICES", ""), swept(h, ONE, "--device", "gpu:9")),
-    "sweep-dask": lambda h: then(h.patch.setattr(executors, "CONNECTING", 0.2), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),
+    "sweep-gpu": lambda h: then(
+        h.patch.setenv("CUDA_VISIBLE_DEVICES", ""), swept(h, ONE, "--device", "gpu:9")
+    ),
+    "sweep-dask": lambda h: then(
+        h.patch.setattr(executors, "CONNECTING", 0.2), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")
+    ),
     "sweep-tls": lambda h: swept(h, ONE, "--engine", "tls://127.0.0.1:9"),
     "sweep-slurm-tls": lambda h: then(
-        h.patch.setitem(dask.config.config, "distributed", {"comm": {"require-encryption": True}}), under_slurm(h)
+        h.patch.setitem(dask.config.config, "distributed", {"comm": {"require-encryption": True}}),
+        under_slurm(h),
     ),
-    "sweep-dask-missing": lambda h: then(h.patch.setitem(sys.modules, "distributed", None), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")),
+    "sweep-dask-missing": lambda h: then(
+        h.patch.setitem(sys.modules, "distributed", None), swept(h, ONE, "--engine", "tcp://127.0.0.1:9")
+    ),
     "sweep-profile-missing": lambda h: under_slurm(h, memory=None),
     "sweep-profile-key": lambda h: under_slurm(h, memroy="1GB"),
     "sweep-profile-jobs": lambda h: under_slurm(h, jobs=0),
@@ -195,23 +217,33 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-runs": lambda h: then(Path("out/runs").mkdir(parents=True), swept(h)),
     "sweep-written": lambda h: then(Path("out").touch(), swept(h)),
     "sweep-lock": lambda h: then(
-        h.patch.setattr(driver, "PATIENCE", 0.0), begun(h, edit=lambda out: ((out / disk.LOCK).touch(), lock(out / disk.LOCK)))
+        h.patch.setattr(driver, "PATIENCE", 0.0),
+        begun(h, edit=lambda out: ((out / disk.LOCK).touch(), lock(out / disk.LOCK))),
     ),
     "sweep-lock-written": lambda h: begun(h, edit=lambda out: (out / disk.LOCK).mkdir()),
     "sweep-none": lambda h: h.cli("sweep", "status", "."),
     "sweep-newer": lambda h: begun(h, "status", "out", edit=edit_json("sweep.json", schema=9)),
     "sweep-damaged": lambda h: begun(h, "one", "out", "0", edit=edit_json("sweep.json", rows=[[1, 2]])),
     "sweep-unreadable": lambda h: begun(
-        h, "status", "out", edit=lambda _: h.patch.setattr(Path, "read_text", fails(PermissionError(13, "no")))
+        h,
+        "status",
+        "out",
+        edit=lambda _: h.patch.setattr(Path, "read_text", fails(PermissionError(13, "no"))),
     ),
     "sweep-run-unknown": lambda h: begun(h, "one", "out", "7"),
     # read and drawn
     "sweep-uncollected": lambda h: h.cli("plot", collected(edit=lambda out: (out / "series.h5").unlink())),
     "sweep-changed": lambda h: h.cli("plot", collected(edit=edit_json("sweep.json", names=["a", "b"]))),
-    "sweep-summary": lambda h: h.cli("plot", collected(edit=lambda out: (out / "summary.csv").write_text("name\n0,1\n"))),
-    "sweep-series": lambda h: h.cli("plot", collected(edit=lambda out: (out / "series.h5").write_text("no HDF5"))),
+    "sweep-summary": lambda h: h.cli(
+        "plot", collected(edit=lambda out: (out / "summary.csv").write_text("name\n0,1\n"))
+    ),
+    "sweep-series": lambda h: h.cli(
+        "plot", collected(edit=lambda out: (out / "series.h5").write_text("no HDF5"))
+    ),
     "sweep-taken": lambda h: h.raised(named_label),
-    "sweep-collected": lambda h: then(out := collected(), h.patch.setattr(os, "replace", fails(FULL)), h.cli("sweep", "collect", out)),
+    "sweep-collected": lambda h: then(
+        out := collected(), h.patch.setattr(os, "replace", fails(FULL)), h.cli("sweep", "collect", out)
+    ),
     "sweep-kind": lambda h: h.cli("plot", collected(), "--kind", "maps"),
     "sweep-kind-run": lambda h: h.cli("plot", h.runs / "flat", "--kind", "surface"),
     "sweep-choice": lambda h: h.cli("plot", collected(), "--time", "3 d"),
@@ -219,20 +251,32 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sweep-numbers": lambda h: h.cli("plot", collected(), "--kind", "surface"),
     "sweep-field": lambda h: h.cli("plot", collected(), "--field", "gold"),
     "sweep-statistic": lambda h: h.cli("plot", collected(), "--field", "ntx.median"),
-    "sweep-xarray": lambda h: then(h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: open_sweep(collected()).series)),
+    "sweep-xarray": lambda h: then(
+        h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: open_sweep(collected()).series)
+    ),
     # while it goes on
     "sweep-lost": lambda h: driven(h, lambda task: None),
-    "sweep-kept": lambda h: then(h.patch.setattr(driver, "record", fails(FULL)), driven(h, fails(worker_pool.Died("")), "--retry", "0")),
-    "sweep-table": lambda h: then(h.patch.setattr(collect, "locks", SimpleNamespace(hdf5=fails(FULL))), driven(h, unlucky)),
+    "sweep-kept": lambda h: then(
+        h.patch.setattr(driver, "record", fails(FULL)), driven(h, fails(worker_pool.Died("")), "--retry", "0")
+    ),
+    "sweep-table": lambda h: then(
+        h.patch.setattr(collect, "locks", SimpleNamespace(hdf5=fails(FULL))), driven(h, unlucky)
+    ),
     # runs that failed
     "sweep-failed": lambda h: driven(h, unlucky),
     "sweep-too-many": lambda h: driven(h, unlucky, "--max-failures", "0", text='[grid]\n"time.end" = [4, 5]'),
     "sweep-killed": lambda h: driven(h, fails(worker_pool.Died(worker_pool._ending(-9)))),
     "sweep-ended": lambda h: driven(h, fails(worker_pool.Died(worker_pool._ending(7)))),
     "sweep-worker": lambda h: driven(h, fails(TimeoutError("a worker is lost")), "--retry", "1"),
-    "sweep-another": lambda h: driven(h, lambda task: work._ended(task, "stopped", "another process computes it", 1)),
-    "sweep-run-error": lambda h: driven(h, fails_in(h, "rdsolver.runs.run.carry_on", RunError("an unlucky start"))),
-    "sweep-unforeseen": lambda h: driven(h, fails_in(h, "rdsolver.runs.run.carry_on", ZeroDivisionError("division by zero"))),
+    "sweep-another": lambda h: driven(
+        h, lambda task: work._ended(task, "stopped", "another process computes it", 1)
+    ),
+    "sweep-run-error": lambda h: driven(
+        h, fails_in(h, "rdsolver.runs.run.carry_on", RunError("an unlucky start"))
+    ),
+    "sweep-unforeseen": lambda h: driven(
+        h, fails_in(h, "rdsolver.runs.run.carry_on", ZeroDivisionError("division by zero"))
+    ),
     # what the table says
     "sweep-row-run": lambda h: summary(h, lambda out: (out / "runs/0/run.h5").write_text("no HDF5")),
     "sweep-row-status": lambda h: summary(h, lambda out: (out / "runs/0/status.json").write_text("{")),

@@ -1,8 +1,9 @@
 """Kill processes while they write, and see what is left: python -m tests.support.kill --n 1000 [--runs 10].
 
-A writer writes saved times, series and checkpoints as fast as it can, and says each through a pipe once it is flushed; SIGKILL
-comes at a random moment after its first. What it said must be there, in its values; the file must take more. A whole run is killed the
-same way and resumed, as often as it takes, and must end with the bits of one that was left alone.
+A writer writes saved times, series and checkpoints as fast as it can, and says each through a pipe once it is
+flushed; SIGKILL comes at a random moment after its first. What it said must be there, in its values; the file
+must take more. A whole run is killed the same way and resumed, as often as it takes, and must end with the
+bits of one that was left alone.
 
 Writers are forked, so nothing here imports JAX before the last of them.
 """
@@ -34,7 +35,15 @@ GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b", signed=True))
 SERIES = (Series("n", "1", "n"),)
 GROUPS = ("", "series", "state", "reference")
-REST = {"run_id": "kill", "fingerprint": "", "spent": 0.0, "simulation": {}, "account": {}, "first": {}, "last": {}}
+REST = {
+    "run_id": "kill",
+    "fingerprint": "",
+    "spent": 0.0,
+    "simulation": {},
+    "account": {},
+    "first": {},
+    "last": {},
+}
 LONGEST = 0.25  # s from the first flush to the kill
 DELAY = 0.15  # s from a run's checkpoint to the signal, at most
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)
@@ -102,11 +111,16 @@ def kill_writer(folder: Path, rng: random.Random) -> int:
 def look(path: Path, grid: Grid, said: int) -> int:
     import xarray
 
-    with open_run(path) as run, h5py.File(path) as file, xarray.open_dataset(path, engine="h5netcdf") as dataset:
+    with (
+        open_run(path) as run,
+        h5py.File(path) as file,
+        xarray.open_dataset(path, engine="h5netcdf") as dataset,
+    ):
         assert run.status == "running"
         left = len(run.times)
         assert said <= left <= dataset.sizes["time"] <= left + 1
-        assert np.isnan(dataset["time"][left:]).all()  # fields that were flushed before their time was: xarray takes the longest
+        # fields that were flushed before their time was: xarray takes the longest
+        assert np.isnan(dataset["time"][left:]).all()
         assert said <= len(run.series["n"])
         assert int(file["VTKHDF/Steps"].attrs["NSteps"]) <= left
         np.testing.assert_array_equal(run.times, np.arange(left))
@@ -124,7 +138,9 @@ def go_on(path: Path, grid: Grid, left: int) -> None:
     n = kept.numbers["times"]
     assert left - 4 <= n <= left
     np.testing.assert_array_equal(kept.arrays["u"]["a"], values(grid, n - 1))
-    with RunWriter.reopened(path, grid, active=np.ones(grid.shape, bool), times=n, rows=n, spent=0.0) as writer:
+    with RunWriter.reopened(
+        path, grid, active=np.ones(grid.shape, bool), times=n, rows=n, spent=0.0
+    ) as writer:
         writer.append(float(n), {"a": values(grid, n), "b": -values(grid, n)})
         writer.finish()
     with open_run(path) as run:
@@ -134,8 +150,10 @@ def go_on(path: Path, grid: Grid, left: int) -> None:
 
 
 def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int]) -> tuple[int, float]:
-    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met it while it ran, and the
-    longest that it took to leave, s. Raises AssertionError unless it ends with the bits of a run left alone."""
+    """A whole run, sent these signals one after another, each time resumed, at last to its end; how many met
+    it while it ran, and the longest that it took to leave, s. Raises AssertionError unless it ends with the
+    bits of a run left alone.
+    """
     from rdsolver.runs.run import resume, simulate
 
     config, straight, killed = folder / "run.toml", folder / "straight", folder / "killed"
@@ -170,7 +188,12 @@ def _changed(folder: Path) -> int:
 def contents(path: Path) -> dict[str, bytes]:
     """Every array of a run file, and the attributes of its last state."""
     with h5py.File(path) as file:
-        nodes = {f"{g}/{k}": n[()].tobytes() for g in GROUPS for k, n in (file[g or "/"]).items() if isinstance(n, h5py.Dataset)}
+        nodes = {
+            f"{g}/{k}": n[()].tobytes()
+            for g in GROUPS
+            for k, n in (file[g or "/"]).items()
+            if isinstance(n, h5py.Dataset)
+        }
         return nodes | {f"state@{k}": np.asarray(v).tobytes() for k, v in file["state"].attrs.items()}
 
 
@@ -186,14 +209,17 @@ def same(one: Path, other: Path) -> None:
 
 def rdsolver(*arguments: object) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", "from rdsolver.cli.main import main; main()", *map(str, arguments)], stdout=subprocess.DEVNULL
+        [sys.executable, "-c", "from rdsolver.cli.main import main; main()", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=100, help="kills of a writer")
-    parser.add_argument("--runs", type=int, default=0, help="whole runs, 2D and 3D in turn, each sent five signals")
+    parser.add_argument(
+        "--runs", type=int, default=0, help="whole runs, 2D and 3D in turn, each sent five signals"
+    )
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     rng, lost = random.Random(asked.seed), 0
@@ -205,7 +231,10 @@ def main() -> None:
                     print(f"writer {i + 1}: {kill_writer(folder, rng)} saved times left")
                 else:
                     met, longest = kill_run(folder, list(PLACES)[i % 2], rng, SIGNALS)
-                    print(f"run {i + 1}: {met} of {len(SIGNALS)} signals met it, gone after {longest:.1f} s at most")
+                    print(
+                        f"run {i + 1}: {met} of {len(SIGNALS)} signals met it, gone after {longest:.1f} s at"
+                        " most"
+                    )
                 shutil.rmtree(folder)
             except Exception as e:
                 lost += 1

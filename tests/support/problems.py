@@ -47,7 +47,9 @@ def problem(
     section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
     parts = {name: rest[name] for name in ("bisphosphonate", "membrane") if name in rest}
     extension = rest.get("extension")
-    rows = parameters(binders, rest.get("tumour") is not None, extension=extension.rows if extension else (), **parts)
+    rows = parameters(
+        binders, rest.get("tumour") is not None, extension=extension.rows if extension else (), **parts
+    )
     return Problem(
         section,
         {row.name: row.default(preset) for row in rows} | (changed or {}),
@@ -73,7 +75,9 @@ def run(p: Problem):
 
 def series(chunks) -> dict[str, np.ndarray]:
     """The observables with their time."""
-    return {"time": np.array([c.t for c in chunks])} | {k: np.array([c.observed[k] for c in chunks]) for k in chunks[0].observed}
+    return {"time": np.array([c.t for c in chunks])} | {
+        k: np.array([c.observed[k] for c in chunks]) for k in chunks[0].observed
+    }
 
 
 def state(simulation) -> dict[str, np.ndarray]:
@@ -90,4 +94,16 @@ def fixed_steps(integrator, system, begin: float, u, end: float, n: int) -> dict
     return replay.arrays(replay.replay(integrator, system, begin, u, [(end - begin) / n] * n, 1e-3)[-1].u)
 
 
-__all__ = ["Dose", "drug", "errors", "fixed_steps", "problem", "replace", "run", "series", "square", "state", "values"]
+__all__ = [
+    "Dose",
+    "drug",
+    "errors",
+    "fixed_steps",
+    "problem",
+    "replace",
+    "run",
+    "series",
+    "square",
+    "state",
+    "values",
+]

@@ -74,4 +74,6 @@ def made(text: str, *overrides: str, base: str = "bone.toml", allow: bool = True
 
 
 def sweep(*words: object) -> Result:
-    return CliRunner().invoke(app, ["sweep", *map(str, words), *(["--allow-python"] if "status" not in words else [])])
+    return CliRunner().invoke(
+        app, ["sweep", *map(str, words), *(["--allow-python"] if "status" not in words else [])]
+    )

@@ -1,7 +1,8 @@
-"""Kill a sweep's driver and its children while they work: python -m tests.support.sweep_kill --runs 200 --driver-kills 5 --child-kills 10.
+"""Kill a sweep's driver and its children while they work: python -m tests.support.sweep_kill --runs 200
+--driver-kills 5 --child-kills 10.
 
-SIGKILL comes at random moments; after the driver's, the same command is given again. In the end every run must have the bits of a sweep
-left alone, and no run that had finished may have been touched.
+SIGKILL comes at random moments; after the driver's, the same command is given again. In the end every run
+must have the bits of a sweep left alone, and no run that had finished may have been touched.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def undisturbed(sweep: Path, out: Path, *options: str) -> str:
     return said
 
 
-def disturbed(sweep: Path, out: Path, runs: int, drivers: int, kids: int, rng: random.Random, *options: str) -> Watched:
+def disturbed(
+    sweep: Path, out: Path, runs: int, drivers: int, kids: int, rng: random.Random, *options: str
+) -> Watched:
     """The same sweep with so many kills. Raises AssertionError unless it comes to its end."""
     watched = Watched(out)
     hits = ["driver"] * drivers + ["child"] * kids
@@ -120,7 +123,9 @@ def disturbed(sweep: Path, out: Path, runs: int, drivers: int, kids: int, rng: r
 
 
 def children_of(parent: int) -> list[int]:
-    rows = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     words = (row.split(None, 2) for row in rows)
     return [int(pid) for pid, ppid, args in words if int(ppid) == parent and "rdsolver.sweep.worker" in args]
 
@@ -134,7 +139,9 @@ def equal(one: Path, other: Path) -> int:
         assert sorted(p.name for p in a.iterdir()) == sorted(p.name for p in b.iterdir())
         same(a / "run.h5", b / "run.h5")
         was, now = (json.loads((p / "status.json").read_text()) for p in (a, b))
-        assert [was[k] for k in was if k not in ("wall_time", "attempts")] == [now[k] for k in now if k not in ("wall_time", "attempts")]
+        assert [was[k] for k in was if k not in ("wall_time", "attempts")] == [
+            now[k] for k in now if k not in ("wall_time", "attempts")
+        ]
     if (one / "summary.csv").exists():
         assert table(one) == table(other)
         assert (one / "series.h5").read_bytes() == (other / "series.h5").read_bytes()
@@ -163,10 +170,15 @@ def main() -> None:
     undisturbed(sweep, folder / "alone", "--jobs", asked.jobs)
     alone = time.perf_counter() - began
     rng = random.Random(asked.seed)
-    watched = disturbed(sweep, folder / "killed", asked.runs, asked.driver_kills, asked.child_kills, rng, "--jobs", asked.jobs)
+    watched = disturbed(
+        sweep, folder / "killed", asked.runs, asked.driver_kills, asked.child_kills, rng, "--jobs", asked.jobs
+    )
     seconds = time.perf_counter() - began - alone
     count = equal(folder / "alone", folder / "killed")
-    print(f"{count} of {asked.runs} runs complete and equal bit for bit; {watched.drivers} drivers and {watched.children} children killed")
+    print(
+        f"{count} of {asked.runs} runs complete and equal bit for bit; {watched.drivers} drivers and"
+        f" {watched.children} children killed"
+    )
     print(f"{alone:.0f} s left alone, {seconds:.0f} s with the kills; no finished run was written again")
     shutil.rmtree(folder)
 

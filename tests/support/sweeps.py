@@ -60,23 +60,50 @@ def series(depth: float, time: np.ndarray = STEPS) -> dict[str, np.ndarray]:
     since = np.clip(time - 2, 0, None)
     left = 1 - depth * since * np.exp(1 - since / 2) / 2
     jump = np.where(since > 0, 100 * np.exp(-since / 3), 0)
-    return {"time": time, "ntx": left, "osteoclast_number": 4 * left, "bone_volume_fraction": 0.25 + 0.001 * time, "plasma_rank_fc": jump}
+    return {
+        "time": time,
+        "ntx": left,
+        "osteoclast_number": 4 * left,
+        "bone_volume_fraction": 0.25 + 0.001 * time,
+        "plasma_rank_fc": jump,
+    }
 
 
 def depth_of(row: dict) -> float:
     """How far NTX falls in a run: more with the dose, less with Fc-OPG, a little else in each replicate."""
     amount = {"300 ug/kg": 0.3, "1 mg/kg": 1.0, "3 mg/kg": 3.0}.get(str(row.get("dose.0.amount")), 1.0)
-    return (0.9 if row.get("dose.0.agent") != "fc_opg" else 0.6) * amount / (amount + 0.5) + 0.01 * row.get("replicate", 0)
+    return (0.9 if row.get("dose.0.agent") != "fc_opg" else 0.6) * amount / (amount + 0.5) + 0.01 * row.get(
+        "replicate", 0
+    )
 
 
-def put_run(folder: Path, name: str, values: dict[str, np.ndarray], kinds=SERIES, wall=1.0, status="finished", error="") -> None:
+def put_run(
+    folder: Path,
+    name: str,
+    values: dict[str, np.ndarray],
+    kinds=SERIES,
+    wall=1.0,
+    status="finished",
+    error="",
+) -> None:
     """One run as it is left: run.h5, then status.json."""
     place = folder / "runs" / name
     place.mkdir(parents=True)
     grid, fields = Grid((4, 4), (20.0, 20.0), thickness=10.0), [Field("rankl", "nM", 0.02, "RANKL")]
-    table = [{"name": "rankl_loss", "value": 10.13, "unit": "1/d", "meaning": "loss", "source": "a source", "mark": "V"}]
+    table = [
+        {
+            "name": "rankl_loss",
+            "value": 10.13,
+            "unit": "1/d",
+            "meaning": "loss",
+            "source": "a source",
+            "mark": "V",
+        }
+    ]
     counts = {"steps": len(values["time"]) - 1, "rejected": 2, "stage_solves": 30}
-    with RunWriter(place / "run.h5", grid, fields, kinds, active=np.ones((4, 4), bool), meta={"parameters": table}) as w:
+    with RunWriter(
+        place / "run.h5", grid, fields, kinds, active=np.ones((4, 4), bool), meta={"parameters": table}
+    ) as w:
         w.append_series({k: values[k] for k in ("time", *(s.name for s in kinds))})
         w.finish(status, error, counts)
     said = {"status": status, "error": error, "wall_time": wall, "hash": "h"} | counts

@@ -1,4 +1,6 @@
-"""Runs that an analysis asks for one at a time: each once, by children that may die; those of `validate` among them."""
+"""Runs that an analysis asks for one at a time: each once, by children that may die; those of `validate`
+among them.
+"""
 
 import threading
 import tomllib
@@ -61,7 +63,10 @@ def test_its_name_holds_defaults_and_the_code(children, tmp_path, monkeypatch):
 
 def test_a_run_whose_process_dies_or_is_stopped_is_tried_again(children, tmp_path):
     stopped = {"status": "stopped", "error": "stopped by SIGTERM"}
-    children.answers = {"10 d": [Died("its process was killed by SIGKILL"), stopped], "9 d": [Died("killed")] * 3}
+    children.answers = {
+        "10 d": [Died("its process was killed by SIGKILL"), stopped],
+        "9 d": [Died("killed")] * 3,
+    }
     with on_demand(tmp_path, 1) as compute:
         assert compute(tables()).name == "run.h5"
         assert [t["attempt"] for t in children.tasks] == [1, 2, 3]

@@ -22,7 +22,7 @@ from tests.support import sweep_kill
 from tests.support.sweep_files import MODEL, made, sweep, write_bases
 from tests.support.sweep_kill import equal
 
-# --- runs -------------------------------------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------------------------
 
 SEEDS = '[grid]\n"initial.seed" = [1, 2, 3, 4, 5, 6, 7, 8]\n'
 
@@ -47,7 +47,12 @@ def test_a_sweep_leaves_every_run_with_its_config_and_its_status(alone):
         run = out / "runs" / str(i)
         assert sorted(p.name for p in run.iterdir()) == ["run.h5", "run.log", "run.toml", "status.json"]
         status = json.loads((run / "status.json").read_text())
-        assert (status["status"], status["error"], status["exit_status"], status["attempts"]) == ("finished", "", 0, 1)
+        assert (status["status"], status["error"], status["exit_status"], status["attempts"]) == (
+            "finished",
+            "",
+            0,
+            1,
+        )
         with open_run(run / "run.h5") as opened:
             assert status["steps"] == opened.summary["steps"] > 20
             assert status["stage_solves"] == opened.summary["stage_solves"]
@@ -70,7 +75,11 @@ def test_the_same_command_computes_nothing_again_and_another_sweep_is_refused(al
 def _left(out):
     """Of every file when it was written; of the table and the series, which are made anew, what is in them."""
     anew = ("summary.csv", "series.h5")
-    return {p: p.read_bytes() if p.name in anew else p.stat().st_mtime_ns for p in out.rglob("*") if p.name != "sweep.lock" and p.is_file()}
+    return {
+        p: p.read_bytes() if p.name in anew else p.stat().st_mtime_ns
+        for p in out.rglob("*")
+        if p.name != "sweep.lock" and p.is_file()
+    }
 
 
 def test_two_drivers_in_one_folder_are_refused(alone, monkeypatch):
@@ -86,7 +95,9 @@ def test_two_drivers_in_one_folder_are_refused(alone, monkeypatch):
 
 def test_killed_drivers_and_children_leave_no_trace(alone, tmp_path):
     file, out, _ = alone
-    watched = sweep_kill.disturbed(file, tmp_path / "out", 8, 1, 2, random.Random(4), "--jobs", "2", "--allow-python")
+    watched = sweep_kill.disturbed(
+        file, tmp_path / "out", 8, 1, 2, random.Random(4), "--jobs", "2", "--allow-python"
+    )
     assert watched.drivers == 1
     assert equal(out, tmp_path / "out") == 8
 
@@ -114,7 +125,9 @@ def test_a_stopped_sweep_keeps_what_it_has_within_ten_seconds(alone, tmp_path):
     said, _ = process.communicate()
     assert process.returncode == 128 + signal.SIGINT
     assert time.monotonic() - began < 12
-    assert said.splitlines()[-1].endswith("runs are left. Go on with: rdsolver " + shlex.join(map(str, words)))
+    assert said.splitlines()[-1].endswith(
+        "runs are left. Go on with: rdsolver " + shlex.join(map(str, words))
+    )
     assert kids
     assert not any(_lives(kid) for kid in kids)
     assert "runs finished" in sweep(*words[1:]).output
@@ -174,7 +187,7 @@ def test_one_run_as_a_job_of_its_own(there, alone):
     assert "1 of 2 runs done" in sweep("status", "out").output
 
 
-# --- Dask -------------------------------------------------------------------------------------------------------------
+# --- Dask ---------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -185,7 +198,9 @@ def dask_processes(workers=2):
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     dask = [sys.executable, "-m", "dask"]
     commands = [[*dask, "scheduler", "--host", address, "--no-dashboard"]]
-    commands += [[*dask, "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]] * workers
+    commands += [
+        [*dask, "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    ] * workers
     there = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for c in commands]
     try:
         yield address, there
@@ -205,7 +220,9 @@ def test_dask_completes_every_run_once_when_a_worker_is_killed(alone, tmp_path):
     file, out, _ = alone
     watched = sweep_kill.Watched(tmp_path / "out")
     with dask_processes() as (address, (_, worker, _)):
-        process = sweep_kill.rdsolver("sweep", file, "--out", tmp_path / "out", "--allow-python", "--engine", address)
+        process = sweep_kill.rdsolver(
+            "sweep", file, "--out", tmp_path / "out", "--allow-python", "--engine", address
+        )
         _wait_for(tmp_path / "out", "runs/*/run.h5", 1, process)
         worker.kill()
         _wait_for(tmp_path / "out", "runs/*/status.json", 4, process)

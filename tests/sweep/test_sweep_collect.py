@@ -1,4 +1,6 @@
-"""What came of a sweep: the table, the series on one grid, read back, drawn and reported, from whatever there is."""
+"""What came of a sweep: the table, the series on one grid, read back, drawn and reported, from whatever there
+is.
+"""
 
 import builtins
 import json
@@ -65,25 +67,33 @@ def copied(doses, tmp_path):
     return shutil.copytree(doses, tmp_path / "copy")
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
+# --- the table ----------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_is_opened_by_its_folder_or_a_file_in_it(doses):
-    assert all(list(open_sweep(given)) == list(open_sweep(doses)) for given in (str(doses), doses / "sweep.json", doses / "series.h5"))
+    assert all(
+        list(open_sweep(given)) == list(open_sweep(doses))
+        for given in (str(doses), doses / "sweep.json", doses / "series.h5")
+    )
 
 
 def test_each_run_has_its_row_with_what_varied_and_what_came_out(doses, tmp_path):
     sweep, made = open_sweep(doses), design(tmp_path)
     assert list(sweep.columns)[:3] == ["name", "dose.0.agent", "dose.0.amount"]
     assert sweep.columns["name"].tolist() == list(made.names) == list(sweep)
-    assert sweep.columns["dose.0.amount"].tolist() == pytest.approx([300, 300, 1000, 1000, 3000, 3000] * 2)  # all in the unit of the first
+    # all in the unit of the first
+    assert sweep.columns["dose.0.amount"].tolist() == pytest.approx([300, 300, 1000, 1000, 3000, 3000] * 2)
     assert sweep.units["dose.0.amount"] == "ug/kg"
     assert sweep.columns["section.seed"].tolist() == [row["section.seed"] for row in made.rows]
     for i, row in enumerate(made.rows):
         values = series(depth_of(row))
         found = {s: sweep.columns[f"ntx.{s}"][i] for s in STATISTICS}
         low = values["ntx"].argmin()
-        assert (found["end"], found["min"], found["min_time"]) == (values["ntx"][-1], values["ntx"][low], STEPS[low])
+        assert (found["end"], found["min"], found["min_time"]) == (
+            values["ntx"][-1],
+            values["ntx"][low],
+            STEPS[low],
+        )
         assert (found["max"], found["max_time"]) == (values["ntx"][0], 0)
         fine = np.linspace(0, 10, 20_001)
         assert found["mean"] == pytest.approx(series(depth_of(row), fine)["ntx"].mean(), rel=0.01)
@@ -97,7 +107,9 @@ def test_two_collections_are_the_same_bytes_but_for_the_wall_time(doses, tmp_pat
     sweep = collect(tmp_path / "again")
     assert set(sweep.columns["wall_time"]) == {7.25}
     assert (tmp_path / "again" / "series.h5").read_bytes() == (doses / "series.h5").read_bytes()
-    assert (tmp_path / "again" / "summary.csv").read_text().replace(",7.25,", ",1.0,") == (doses / "summary.csv").read_text()
+    assert (tmp_path / "again" / "summary.csv").read_text().replace(",7.25,", ",1.0,") == (
+        doses / "summary.csv"
+    ).read_text()
 
 
 def test_partial_results_say_which_runs_are_missing(tmp_path):
@@ -167,7 +179,7 @@ def test_a_run_whose_times_do_not_increase_hurts_no_other(tmp_path):
     assert collect(out).columns["status"].tolist() == ["failed", "finished"]
 
 
-# --- the series ------------------------------------------------------------------------------------------------------
+# --- the series ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
@@ -214,16 +226,15 @@ def test_series_end_with_their_run_and_skip_what_a_run_does_not_measure(tmp_path
     assert np.isfinite(ntx[0]).tolist() == [True] * 5 + [False] * 6
     assert np.isnan(ntx[1]).all()
     assert np.isfinite(cells[1]).tolist() == [False] * 3 + [True] * 8
-    assert sweep.columns["osteoclast_number.min_time"][1] == STEPS[5:][series(0.5)["osteoclast_number"][5:].argmin()]
+    assert (
+        sweep.columns["osteoclast_number.min_time"][1]
+        == STEPS[5:][series(0.5)["osteoclast_number"][5:].argmin()]
+    )
 
 
 @pytest.mark.parametrize(
     ("times", "expected"),
-    [
-        ('times = "4 d"', [0, 4, 8, 10]),
-        ('times = ["9 d", "1 d", 2]', [1, 2, 9]),
-        ("", [0, 5, 10]),
-    ],
+    [('times = "4 d"', [0, 4, 8, 10]), ('times = ["9 d", "1 d", 2]', [1, 2, 9]), ("", [0, 5, 10])],
 )
 def test_the_common_grid_is_keep_times_or_the_saved_times_of_the_base(tmp_path, times, expected):
     made = design(tmp_path, f'base = "base.toml"\n[grid]\n"section.seed" = [1, 2]\n[keep]\n{times}')
@@ -231,7 +242,9 @@ def test_the_common_grid_is_keep_times_or_the_saved_times_of_the_base(tmp_path, 
 
 
 def test_the_default_grid_is_that_of_a_run(tmp_path):
-    made = design(tmp_path, 'base = "base.toml"\n[grid]\n"time.end" = ["7 d"]', BASE.replace('save = "5 d"', ""))
+    made = design(
+        tmp_path, 'base = "base.toml"\n[grid]\n"time.end" = ["7 d"]', BASE.replace('save = "5 d"', "")
+    )
     assert grid(made.as_json()).tolist() == made.config(0).time.saved()
 
 
@@ -248,7 +261,7 @@ def test_many_runs_are_written_in_blocks(tmp_path, monkeypatch):
     assert found[[0, 3, 6], -1] == pytest.approx([series(0.1 * (i + 1))["ntx"][-1] for i in (0, 3, 6)])
 
 
-# --- read back -------------------------------------------------------------------------------------------------------
+# --- read back ----------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_is_a_mapping_of_its_runs(doses):
@@ -257,11 +270,16 @@ def test_a_sweep_is_a_mapping_of_its_runs(doses):
     assert "03" in sweep
     with sweep["03"] as run, sweep[3] as same, sweep[-1] as last:
         assert run.file.filename == same.file.filename
-        assert run.series["ntx"].tolist() == series(depth_of({"dose.0.amount": "1 mg/kg", "replicate": 2}))["ntx"].tolist()
+        assert (
+            run.series["ntx"].tolist()
+            == series(depth_of({"dose.0.amount": "1 mg/kg", "replicate": 2}))["ntx"].tolist()
+        )
         assert last.file.filename.endswith("11/run.h5")
     with pytest.raises(KeyError, match="this sweep has 00, 01"):
         sweep["nix"]
-    assert repr(sweep) == "<Sweep 'Two drugs & <doses>': 12 runs over dose.0.agent, dose.0.amount; 12 finished>"
+    assert (
+        repr(sweep) == "<Sweep 'Two drugs & <doses>': 12 runs over dose.0.agent, dose.0.amount; 12 finished>"
+    )
 
 
 def test_the_table_is_a_data_frame_or_a_structured_array(doses, monkeypatch):
@@ -318,13 +336,20 @@ def test_what_is_no_sweep_or_not_collected_is_said(copied, tmp_path):
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(InputError, match=r"summary\.csv holds other runs"):
         open_sweep(copied)
-    for text in ("{}", "nonsense", "[]", '{"schema": 1}', '{"schema": "1"}', '{"schema": 1, "columns": 1, "rows": 2, "names": 3}'):
+    for text in (
+        "{}",
+        "nonsense",
+        "[]",
+        '{"schema": 1}',
+        '{"schema": "1"}',
+        '{"schema": 1, "columns": 1, "rows": 2, "names": 3}',
+    ):
         (copied / "sweep.json").write_text(text)
         with pytest.raises(InputError, match=r"sweep\.json is damaged, or no design of a sweep"):
             open_sweep(copied)
 
 
-# --- figures and report ----------------------------------------------------------------------------------------------
+# --- figures and report -------------------------------------------------------------------------------------
 
 
 def drawn(sweep, kind, names=()):
@@ -390,7 +415,11 @@ def test_labels_of_a_sweep_are_shown_as_they_are_written(tmp_path, monkeypatch):
 
 
 def test_the_default_kind_follows_the_design(others):
-    assert {name: default(sweep) for name, sweep in others.items()} == {"samples": "scatter", "ratio": "surface", "animals": "bands"}
+    assert {name: default(sweep) for name, sweep in others.items()} == {
+        "samples": "scatter",
+        "ratio": "surface",
+        "animals": "bands",
+    }
 
 
 def test_columns_that_move_together_are_one_factor(others):
@@ -402,7 +431,15 @@ def test_columns_that_move_together_are_one_factor(others):
 
 
 def test_of_many_numbers_those_are_drawn_that_act_most(tmp_path):
-    keys = ["opg_loss", "rankl_loss", "formation_delay", "chemotaxis", "drift_limit", "activation_share", "vessel_exchange"]
+    keys = [
+        "opg_loss",
+        "rankl_loss",
+        "formation_delay",
+        "chemotaxis",
+        "drift_limit",
+        "activation_share",
+        "vessel_exchange",
+    ]
     between = "\n".join(f'"model.parameters.{key}" = {{ between = [0.1, 0.4] }}' for key in keys)
     made = design(
         tmp_path,
@@ -440,7 +477,9 @@ def test_a_surface_shows_the_mean_of_its_cell(others):
 def test_plot_and_report_take_the_folder_of_a_sweep(copied):
     done = rdsolver("plot", copied)
     assert done.stdout.strip() == str(copied / "dose-response.png")
-    done = rdsolver("plot", copied, "--kind", "bands", "--field", "ntx,bone_volume_fraction", "--out", copied / "b.svg")
+    done = rdsolver(
+        "plot", copied, "--kind", "bands", "--field", "ntx,bone_volume_fraction", "--out", copied / "b.svg"
+    )
     assert done.exit_code == 0, done.output
     assert "<svg" in (copied / "b.svg").read_text()
     collected = json.loads((copied / "sweep.json").read_text())
@@ -461,7 +500,10 @@ def test_plot_and_report_take_the_folder_of_a_sweep(copied):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--kind", "maps"], "maps is not known for a sweep. Allowed: dose-response, surface, bands, scatter"),
+        (
+            ["--kind", "maps"],
+            "maps is not known for a sweep. Allowed: dose-response, surface, bands, scatter",
+        ),
         (["--field", "nix"], "--field nix: no run of"),
         (["--field", "ntx.nix"], "of an observable there is end, min"),
         (["--kind", "surface"], "needs 2 numbers that vary"),
@@ -481,16 +523,22 @@ def test_a_kind_of_sweeps_is_not_for_a_run(doses):
     assert "--kind bands draws a sweep" in done.stderr
 
 
-# --- the command, and what comes with it -----------------------------------------------------------------------------
+# --- the command, and what comes with it --------------------------------------------------------------------
 
 
 def test_collect_says_what_there_is(copied, capsys):
     (copied / "summary.csv").unlink()
     collect_command(copied)
-    assert capsys.readouterr().out.splitlines() == ["12 runs: 12 finished", str(copied / "summary.csv"), str(copied / "series.h5")]
+    assert capsys.readouterr().out.splitlines() == [
+        "12 runs: 12 finished",
+        str(copied / "summary.csv"),
+        str(copied / "series.h5"),
+    ]
 
 
-@pytest.mark.parametrize(("name", "runs"), [("dose_response", 36), ("rankl_opg_ratio", 14), ("sobol_uncertainty", 128)])
+@pytest.mark.parametrize(
+    ("name", "runs"), [("dose_response", 36), ("rankl_opg_ratio", 14), ("sobol_uncertainty", 128)]
+)
 def test_the_sweeps_that_come_with_it_are_valid_listed_and_printed(name, runs, tmp_path):
     path = examples.folder() / "sweeps" / f"{name}.toml"
     made = load(path)

@@ -16,7 +16,7 @@ from rdsolver.sweep import design, driver, estimate, executors, worker_pool
 from rdsolver.utils.extras import install
 from tests.support.sweep_files import made, sweep
 
-# --- what a file makes ------------------------------------------------------------------------------------------------
+# --- what a file makes --------------------------------------------------------------------------------------
 
 
 def test_grid_together_samples_and_replicates_multiply(there):
@@ -38,9 +38,12 @@ n = 4
     assert d.columns[3:] == ("model.parameters.rank_fc_K_eff", "time.end", "replicate", "section.seed")
     assert (d.names[0], d.names[-1]) == ("00", "31")
     first, second, third = d.rows[:3]
-    assert {k: v for k, v in first.items() if k not in ("replicate", "section.seed")}.items() <= second.items()
+    assert {
+        k: v for k, v in first.items() if k not in ("replicate", "section.seed")
+    }.items() <= second.items()
     assert first["section.seed"] != second["section.seed"]
-    assert first["section.seed"] == third["section.seed"]  # replicate 1 is the same section in every combination
+    # replicate 1 is the same section in every combination
+    assert first["section.seed"] == third["section.seed"]
     config = d.config(31)
     assert config.title == "bone"
     assert config.dose[0].amount == 3
@@ -58,7 +61,10 @@ def test_the_same_file_makes_the_same_design_and_another_one_another(there):
     for method in ("sobol", "latin_hypercube", "uniform"):
         one, again = made(text.format(method)), made(text.format(method))
         assert one == again
-        assert one.hash == design.Design.from_json(json.loads(json.dumps(one.as_json())), "sweep.toml", True).hash
+        assert (
+            one.hash
+            == design.Design.from_json(json.loads(json.dumps(one.as_json())), "sweep.toml", True).hash
+        )
         hashes[method] = one.hash
         amounts = [one.config(i).dose[0].amount for i in range(8)]
         assert all(1 <= a < 9 for a in amounts)
@@ -73,32 +79,79 @@ def test_a_table_names_the_runs(there):
     assert d.names == ("low", "high")
     assert d.columns == ("section.seed", "dose.0.amount", "label")
     assert d.rows[1] == {"section.seed": 1, "dose.0.amount": "3 mg/kg", "label": "3"}
-    assert made('replicates = 2\n[sample]\ntable = "design.csv"').names == ("low-1", "low-2", "high-1", "high-2")
+    assert made('replicates = 2\n[sample]\ntable = "design.csv"').names == (
+        "low-1",
+        "low-2",
+        "high-1",
+        "high-2",
+    )
 
 
 FAULTS = {
     "an empty list": ('[grid]\n"section.seed" = []', ["grid.section.seed = [] names no value"]),
-    "ragged lists": ('[together]\n"section.seed" = [1, 2]\nlabel = ["a"]', ["together", "section.seed 2, label 1", "equally long"]),
-    "an unknown key of a run": ('[grid]\n"dose.0.amont" = [1]', ["dose.0.amont", "Did you mean amount?", "run 0"]),
+    "ragged lists": (
+        '[together]\n"section.seed" = [1, 2]\nlabel = ["a"]',
+        ["together", "section.seed 2, label 1", "equally long"],
+    ),
+    "an unknown key of a run": (
+        '[grid]\n"dose.0.amont" = [1]',
+        ["dose.0.amont", "Did you mean amount?", "run 0"],
+    ),
     "an unknown key": ("replicate = 3", ["replicate is not a known key", "Did you mean replicates?"]),
     "a key varied twice": (
         '[grid]\n"section.seed" = [1]\n[together]\n"section.seed" = [1]',
         ["together.section.seed", "[grid] already"],
     ),
-    "one inside another": ('[grid]\n"dose.0" = ["a"]\n[together]\n"dose.0.amount" = [1]', ["is varied in [grid] already, as dose.0"]),
+    "one inside another": (
+        '[grid]\n"dose.0" = ["a"]\n[together]\n"dose.0.amount" = [1]',
+        ["is varied in [grid] already, as dose.0"],
+    ),
     "names that collide": ('[together]\nname = ["a", "A"]', ["two runs are named 'A'"]),
     "names that name no folder": ('[together]\nname = ["../a"]', ["name = '../a' cannot name a folder"]),
-    "too many": ("[sample]\nn = 1048576\n'time.end' = { between = [3, 4] }\n[keep]\ntimes = '1 d'", ["1048576", "1000000"]),
-    "too many in all": (f'replicates = 1000\n[grid]\n"section.seed" = {list(range(1001))}', ["1,001,000 runs", "at most 1,000,000"]),
-    "bounds reversed": ('[sample]\nn = 2\n"time.end" = { between = ["9 d", "3 d"] }', ["sample.time.end.between", "not in order"]),
-    "bounds of two dimensions": ('[sample]\nn = 2\n"time.end" = { between = ["3 d", "9 um"] }', ["sample.time.end.between", "9 um"]),
-    "a bound without unit": ('[sample]\nn = 2\n"time.end" = { between = ["3 d", 9] }', ["a unit in one place"]),
-    "log from zero": ('[sample]\nn = 2\n"time.end" = { between = [0, 9], scale = "log" }', ["above 0", "log"]),
-    "halves": ('[sample]\nn = 2\n"section.seed" = { between = [1.5, 3], scale = "integer" }', ["no whole numbers"]),
-    "no power of 2": ('[sample]\nn = 6\n"time.end" = { between = [3, 9] }', ["n = 6 is no power of 2", "Give 4 or 8"]),
-    "times after the end": ('[grid]\n"time.end" = ["9 d", "4 d"]\n[keep]\ntimes = "5 d"', ["keep.times holds 5 d", "run 1", "(4 d)"]),
-    "a value of one run": ('[grid]\n"section.seed" = [1, "x", 2]', ['run 1 (section.seed = "x")', "section.seed"]),
-    "nothing to replicate": ("replicates = 2\n[grid]\n'section.seed' = [1]", ["nothing in bone.toml is drawn at random beyond"]),
+    "too many": (
+        "[sample]\nn = 1048576\n'time.end' = { between = [3, 4] }\n[keep]\ntimes = '1 d'",
+        ["1048576", "1000000"],
+    ),
+    "too many in all": (
+        f'replicates = 1000\n[grid]\n"section.seed" = {list(range(1001))}',
+        ["1,001,000 runs", "at most 1,000,000"],
+    ),
+    "bounds reversed": (
+        '[sample]\nn = 2\n"time.end" = { between = ["9 d", "3 d"] }',
+        ["sample.time.end.between", "not in order"],
+    ),
+    "bounds of two dimensions": (
+        '[sample]\nn = 2\n"time.end" = { between = ["3 d", "9 um"] }',
+        ["sample.time.end.between", "9 um"],
+    ),
+    "a bound without unit": (
+        '[sample]\nn = 2\n"time.end" = { between = ["3 d", 9] }',
+        ["a unit in one place"],
+    ),
+    "log from zero": (
+        '[sample]\nn = 2\n"time.end" = { between = [0, 9], scale = "log" }',
+        ["above 0", "log"],
+    ),
+    "halves": (
+        '[sample]\nn = 2\n"section.seed" = { between = [1.5, 3], scale = "integer" }',
+        ["no whole numbers"],
+    ),
+    "no power of 2": (
+        '[sample]\nn = 6\n"time.end" = { between = [3, 9] }',
+        ["n = 6 is no power of 2", "Give 4 or 8"],
+    ),
+    "times after the end": (
+        '[grid]\n"time.end" = ["9 d", "4 d"]\n[keep]\ntimes = "5 d"',
+        ["keep.times holds 5 d", "run 1", "(4 d)"],
+    ),
+    "a value of one run": (
+        '[grid]\n"section.seed" = [1, "x", 2]',
+        ['run 1 (section.seed = "x")', "section.seed"],
+    ),
+    "nothing to replicate": (
+        "replicates = 2\n[grid]\n'section.seed' = [1]",
+        ["nothing in bone.toml is drawn at random beyond"],
+    ),
     "no such table": ('[sample]\ntable = "none.csv"', ['sample.table = "none.csv"', "cannot be read"]),
     "a table and points": ('[sample]\ntable = "x.csv"\nn = 3', ["sample.table", "Give one of them"]),
     "a section that cannot be made": ('[grid]\n"section.bone_fraction" = [0.999]', ["run 0"]),
@@ -156,13 +209,15 @@ def test_dask_that_is_not_installed_is_said(there, monkeypatch):
     assert f"needs distributed, which is not installed. {install('cluster')}." in result.output
 
 
-# --- what it would take -----------------------------------------------------------------------------------------------
+# --- what it would take -------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_says_what_it_takes_and_writes_nothing(there, monkeypatch):
     made('[grid]\n"section.seed" = [1, 2]\n"section.spacing" = ["20 um", "40 um"]')
     said = sweep("sweep.toml", "--dry-run", "--jobs", "2").output
-    assert all(words in said for words in ("runs      4", "groups    2", "at once   2", "disk ", "time      about"))
+    assert all(
+        words in said for words in ("runs      4", "groups    2", "at once   2", "disk ", "time      about")
+    )
     assert not Path("outputs").exists()
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     for words in ((), ("--dry-run",)):
@@ -173,11 +228,24 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(there, monkeypatch):
 
 def test_slurm_gets_a_script(there):
     made('[grid]\n"section.seed" = [1]')
-    profile = {"jobs": 3, "cores": 4, "memory": "8GB", "walltime": "02:00:00", "queue": "short", "interface": "lo"}
+    profile = {
+        "jobs": 3,
+        "cores": 4,
+        "memory": "8GB",
+        "walltime": "02:00:00",
+        "queue": "short",
+        "interface": "lo",
+    }
     _profile(profile | {"job_extra_directives": ["--gres=gpu:1"]})
     said = sweep("sweep.toml", "--dry-run", "--engine", "slurm:profile.toml").output
     assert "--no-dashboard --dashboard-address 127.0.0.1:0" in said
-    for line in ("#SBATCH -p short", "#SBATCH --cpus-per-task=4", "#SBATCH -t 02:00:00", "#SBATCH --gres=gpu:1", "--nworkers 4 --nanny"):
+    for line in (
+        "#SBATCH -p short",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH -t 02:00:00",
+        "#SBATCH --gres=gpu:1",
+        "--nworkers 4 --nanny",
+    ):
         assert line in said
     for change, words in (
         ({"cuores": 1}, "cuores is not a known key. Did you mean cores?"),
@@ -244,7 +312,9 @@ def test_that_nobody_computes_is_said(there, monkeypatch):
         futures[0].set_result({"status": "finished", "error": "", "wall_time": 1.0, "steps": 1})
 
     monkeypatch.setattr(driver, "ALONE", 0.05)
-    engine = executors.Engine("2 Slurm jobs", Queue(), lambda: 0, lambda: None, lambda: None, "no job runs: `squeue --me` says why")
+    engine = executors.Engine(
+        "2 Slurm jobs", Queue(), lambda: 0, lambda: None, lambda: None, "no job runs: `squeue --me` says why"
+    )
     tell = SimpleNamespace(say=say, working=lambda *_: None)
     Path("out").mkdir()
     outcome = driver._Driver(d, Path("out"), engine, driver.Wanted(), tell, {}).go([0], set(), 9)
@@ -261,7 +331,10 @@ def test_a_job_that_slurm_refuses_is_said(there, monkeypatch):
     Path("sbatch").write_text("#!/bin/sh\necho invalid partition: nowhere >&2\nexit 1\n")
     Path("sbatch").chmod(0o755)
     result = sweep(*words)
-    assert (result.exit_code, "Slurm does not take the job: invalid partition: nowhere." in result.output) == (2, True), result.output
+    assert (
+        result.exit_code,
+        "Slurm does not take the job: invalid partition: nowhere." in result.output,
+    ) == (2, True), result.output
 
 
 def _profile(settings):
@@ -292,7 +365,7 @@ def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tm
     assert worker_pool.gpu_memory("gpu", 3) == 300 * 2**20
 
     def width(megabytes, **more):
-        (seat, *_) = driver.seats(driver.Wanted(device="gpu", **more), int(megabytes * 1e6), 99)
+        seat, *_ = driver.seats(driver.Wanted(device="gpu", **more), int(megabytes * 1e6), 99)
         return seat.width
 
     assert [width(m) for m in (1, 4, 15, 30, 500)] == [16, 8, 4, 2, 0]

@@ -1,4 +1,6 @@
-"""Exponential integrators: diffusion exact for any step, order 2 and 4 in the rest, the same answer as the others."""
+"""Exponential integrators: diffusion exact for any step, order 2 and 4 in the rest, the same answer as the
+others.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,9 @@ def cpu():
 
 def posed(model, values, initial, grid=GRID, precision="float64", **rest):
     """System and start."""
-    course = PlainCourse(ModelProblem(model, grid, values, initial, 1.0, solver=Solver("rkc2", 1e-3, precision), **rest))
+    course = PlainCourse(
+        ModelProblem(model, grid, values, initial, 1.0, solver=Solver("rkc2", 1e-3, precision), **rest)
+    )
     return course.system, course.u
 
 
@@ -43,7 +47,12 @@ def gray_scott():
     rng = np.random.default_rng(0)
     v = 0.4 * rng.random((30, 31)) * (np.hypot(*(np.mgrid[:30, :31] - 15)) < 6)
     values = {"u_diffusivity": 0.16, "v_diffusivity": 0.08, "feed": 0.035, "kill": 0.06}
-    return posed(GRAY_SCOTT, values, {"u": 1 - v, "v": v}, Grid((30, 31), (1.0, 1.0), borders=("periodic", "periodic"), thickness=1.0))
+    return posed(
+        GRAY_SCOTT,
+        values,
+        {"u": 1 - v, "v": v},
+        Grid((30, 31), (1.0, 1.0), borders=("periodic", "periodic"), thickness=1.0),
+    )
 
 
 def step(integrator, system, u, memory, dt, tol=1e-3, t=0.0):
@@ -62,7 +71,15 @@ def fixed(integrator, system, u, steps, end, tol=1e-3):
 def adaptive(integrator, system, u, end, tol, dt):
     memory, t = start(system, np.float64(0), u), 0.0
     while t < end:
-        trial = step(integrator, system, u, memory, clipped(min(dt, integrator.largest_dt(system, t, u)), end - t), tol, t)
+        trial = step(
+            integrator,
+            system,
+            u,
+            memory,
+            clipped(min(dt, integrator.largest_dt(system, t, u)), end - t),
+            tol,
+            t,
+        )
         verdict = judge(trial, integrator.order)
         if verdict.accept:
             u, memory, t = trial.u, trial.memory, trial.t
@@ -94,7 +111,9 @@ def test_phi_functions():
             np.testing.assert_allclose(found[k], hyp1f1(1, k + 1, z) / factorial, rtol=3e-14 if k else 1e-13)
     single = etd.phi(jnp.asarray(z, jnp.float32))
     for k in range(4):
-        np.testing.assert_allclose(single[k], etd.phi(jnp.asarray(z, jnp.float32).astype(float))[k], rtol=2e-6)
+        np.testing.assert_allclose(
+            single[k], etd.phi(jnp.asarray(z, jnp.float32).astype(float))[k], rtol=2e-6
+        )
 
 
 @pytest.mark.parametrize("integrator", [ETDRK2(), ETDRK4()])
@@ -107,7 +126,13 @@ def test_linear_diffusion_is_exact_for_any_step(integrator, dt, borders):
     waves, half = (2, 4), 1 if borders == "periodic" else 2  # of the whole length, or of twice of it
     mode = np.cos(2 * np.pi / half * waves[0] * y / 24) * np.cos(2 * np.pi / half * waves[1] * x / 20)
     rate = sum(-4 / 100 * np.sin(np.pi * w / (half * n)) ** 2 for w, n in zip(waves, (24, 20), strict=True))
-    system, u = posed(DECAY, {"diffusivity": 30.0, "loss": 0.0}, {"u": 1 + mode}, grid, arrays={"source": np.zeros((24, 20))})
+    system, u = posed(
+        DECAY,
+        {"diffusivity": 30.0, "loss": 0.0},
+        {"u": 1 + mode},
+        grid,
+        arrays={"source": np.zeros((24, 20))},
+    )
     trial = step(integrator, system, u, start(system, np.float64(0), u), dt)
     np.testing.assert_allclose(trial.u["u"], 1 + np.exp(30 * rate * dt) * mode, rtol=1e-12)
     assert trial.error < 1e-9
@@ -126,7 +151,9 @@ def test_order(integrator, order, steps):
 
 @pytest.mark.parametrize(("integrator", "tol"), [(ETDRK2(), 1e-4), (ETDRK4(), 1e-4)])
 def test_agreement_with_rkc2(integrator, tol):
-    """The discrete Laplacian is the same, so the answer is: no-flux W1 from an empty start, and periodic Gray-Scott."""
+    """The discrete Laplacian is the same, so the answer is: no-flux W1 from an empty start, and periodic
+    Gray-Scott.
+    """
     for (system, u), end, dt in ((decoy(), 600.0, 1.0), (gray_scott(), 100.0, 0.1)):
         other = adaptive(RKC2(), system, u, end, 1e-6, dt)
         assert far(adaptive(integrator, system, u, end, tol, dt), other) < 3 * tol
@@ -152,7 +179,9 @@ def test_a_steady_state_stays(precision):
     source = 1e-3 * (np.hypot(*(np.mgrid[:24, :20] - 9.0)) < 5)
     values = {"diffusivity": 30.0, "loss": 1e-3}
     basis = spectral.basis((24, 20), (10.0, 10.0), (False, False), np.dtype("float64"))
-    steady = spectral.inverse(spectral.forward(jnp.asarray(source), basis) / (1e-3 - 30.0 * spectral.eigenvalues(basis)), basis)
+    steady = spectral.inverse(
+        spectral.forward(jnp.asarray(source), basis) / (1e-3 - 30.0 * spectral.eigenvalues(basis)), basis
+    )
     system, u = posed(DECAY, values, {"u": steady}, precision=precision, arrays={"source": source})
     trial = step(ETDRK4(), system, u, start(system, np.float64(0), u), 1e5)
     np.testing.assert_allclose(trial.u["u"], steady, rtol=1e-11 if precision == "float64" else 1e-4)
@@ -178,7 +207,9 @@ def test_fields_that_do_not_move():
         lambda u, p, at: {"free": -p["rate"] * u["free"], "settled": p["rate"] * u["free"]},
         {"free": "diffusivity"},
     )
-    free = 1 + np.outer(np.cos(np.pi * (np.arange(24) + 0.5) / 24), np.cos(np.pi * (np.arange(20) + 0.5) / 20))
+    free = 1 + np.outer(
+        np.cos(np.pi * (np.arange(24) + 0.5) / 24), np.cos(np.pi * (np.arange(20) + 0.5) / 20)
+    )
     system, u = posed(settling, {"diffusivity": 30.0, "rate": 1e-2}, {"free": free})
     found = fixed(ETDRK4(), system, u, 20, 200.0)
     assert found["free"].sum() + found["settled"].sum() == pytest.approx(free.sum(), rel=1e-12)

@@ -26,7 +26,15 @@ DOSED = {"agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 1.0),), "int
 
 def decoy(n=24, h=10.0, end=3600.0, tolerance=1e-3, precision="float64"):
     grid = Grid((n, n), (h, h), thickness=10.0)
-    return ModelProblem(DECOY, grid, DECOY_VALUES, {}, end, arrays=decoy_sources(grid), solver=Solver("rkc2", tolerance, precision))
+    return ModelProblem(
+        DECOY,
+        grid,
+        DECOY_VALUES,
+        {},
+        end,
+        arrays=decoy_sources(grid),
+        solver=Solver("rkc2", tolerance, precision),
+    )
 
 
 def far(a, b):
@@ -34,7 +42,7 @@ def far(a, b):
     return np.sqrt(sum(((a[k] - b[k]) ** 2).sum() for k in b) / sum((b[k] ** 2).sum() for k in b))
 
 
-# --- the method on y' = λ y ----------------------------------------------------------------------------------------------
+# --- the method on y' = λ y ---------------------------------------------------------------------------------
 
 
 def stages(s, x):
@@ -83,13 +91,23 @@ def test_the_estimate_is_the_error_of_slow_modes_and_bounded_for_stiff_ones(s):
     assert s < 100 or np.abs(textbook).max() > 1000
 
 
-# --- order, error against tolerance --------------------------------------------------------------------------------------
+# --- order, error against tolerance -------------------------------------------------------------------------
 
 
 def test_second_order_in_every_field():
-    """Fixed steps over two days of a falling drug: also what follows the bone at once (RANKL) is of second order."""
+    """Fixed steps over two days of a falling drug: also what follows the bone at once (RANKL) is of second
+    order.
+    """
     with device.on("cpu"):
-        simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=(Dose("fc_opg", 1.0, "sc", 0.0),), end=2.0, tolerance=1e-5))
+        simulation = Simulation(
+            problem(
+                square(24),
+                agents=("fc_opg",),
+                doses=(Dose("fc_opg", 1.0, "sc", 0.0),),
+                end=2.0,
+                tolerance=1e-5,
+            )
+        )
         for _ in simulation.chunks():
             pass
         begin = RKC2(), simulation.course.between(2.0, 4.0), 2.0, simulation.u
@@ -127,7 +145,7 @@ def test_error_against_tolerance_of_a_dose():
         assert np.log10(found[0] / found[-1]) / 4 >= 0.55
 
 
-# --- float32 -------------------------------------------------------------------------------------------------------------
+# --- float32 ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4])
@@ -155,11 +173,14 @@ def test_float32_replays_steps_of_a_thousand_stages():
                 u, t, memory = trial.u, trial.t, trial.memory
                 assert trial.finite
                 assert trial.stats["stages"] > 990
-            found |= {"dt": 0.9 * dt if precision == "float32" else dt, precision: {k: np.asarray(v, float) for k, v in u.items()}}
+            found |= {
+                "dt": 0.9 * dt if precision == "float32" else dt,
+                precision: {k: np.asarray(v, float) for k, v in u.items()},
+            }
     assert far(found["float32"], found["float64"]) < 1e-4
 
 
-# --- bounds --------------------------------------------------------------------------------------------------------------
+# --- bounds -------------------------------------------------------------------------------------------------
 
 
 def spectrum(system, t, u):
@@ -169,7 +190,9 @@ def spectrum(system, t, u):
     shape, size = u[names[0]].shape, u[names[0]].size
 
     def rates(v):
-        f = system.rates(t, {k: v[i * size : (i + 1) * size].reshape(shape) for i, k in enumerate(names)}, aux)
+        f = system.rates(
+            t, {k: v[i * size : (i + 1) * size].reshape(shape) for i, k in enumerate(names)}, aux
+        )
         return jnp.concatenate([f[k].ravel() for k in names])
 
     return np.abs(np.linalg.eigvals(np.asarray(jax.jacfwd(rates)(flat)))).max()
@@ -187,7 +210,10 @@ def test_the_spectral_bound_holds_and_is_not_loose(masked):
         for _ in simulation.chunks():
             pass
         system = simulation.course.between(1.0, 2.0)
-        system = replace(system, p=system.p | {"chemotaxis": jnp.asarray(1e9), "drift_limit": jnp.asarray(1e6)})  # drift that counts
+        # drift that counts
+        system = replace(
+            system, p=system.p | {"chemotaxis": jnp.asarray(1e9), "drift_limit": jnp.asarray(1e6)}
+        )
         radius, leaving = (float(v) for v in system.bounds(simulation.u, np.float64(1.0)))
         actual = spectrum(system, np.float64(1.0), simulation.u)
     assert actual <= radius
@@ -210,7 +236,7 @@ def test_a_step_that_the_stages_do_not_hold_is_cut_or_refused():
     assert all(np.isfinite(v).all() for v in state(simulation).values())
 
 
-# --- what is compiled ----------------------------------------------------------------------------------------------------
+# --- what is compiled ---------------------------------------------------------------------------------------
 
 
 def test_one_compilation_serves_every_number_of_stages():
@@ -230,12 +256,16 @@ def test_the_loop_over_stages_copies_no_field():
     with device.on("cpu"):
         simulation = Simulation(decoy(n=40))
         system, u = simulation.system_at_start(), simulation.u
-        kept, z, older = rkc._begin(system, np.float64(0), u, system.rates(np.float64(0), u), np.float64(1), np.float64(1))
+        kept, z, older = rkc._begin(
+            system, np.float64(0), u, system.rates(np.float64(0), u), np.float64(1), np.float64(1)
+        )
         rest = np.float64(1), scheme(5).table, np.int64(2), np.int64(2)
         text = rkc._advance.lower(system, np.float64(0), u, kept, z, older, *rest).compile().as_text()
     assert text
     body = re.search(r"while\(.*body=%?([\w.\-]+)", text)
     assert body
-    loop = next(part for part in re.split(r"\n(?=%|ENTRY)", text) if part.lstrip("%").startswith(body[1] + " "))
+    loop = next(
+        part for part in re.split(r"\n(?=%|ENTRY)", text) if part.lstrip("%").startswith(body[1] + " ")
+    )
     assert "fusion(" in loop
     assert not re.findall(r"f64\[40,40\]\S* copy\(", loop)

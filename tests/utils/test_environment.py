@@ -1,4 +1,7 @@
-"""Where rdsolver runs: without a home, on a login node, under JAX's strictness, without what is optional. Each works, or is said."""
+"""Where rdsolver runs: without a home, on a login node, under JAX's strictness, without what is optional.
+
+Each works, or is said.
+"""
 
 import errno
 import fcntl
@@ -27,21 +30,36 @@ from rdsolver.utils.reporting import Silent
 from tests.support.errors_here import SLAB, load_own
 from tests.support.places import ROOT
 
-# --- the user ---------------------------------------------------------------------------------------------------------
+# --- the user -----------------------------------------------------------------------------------------------
 
 
 def check(tmp_path: Path, code: str = "", **environment: str | None) -> subprocess.CompletedProcess[str]:
-    """`rdsolver check` in a process of its own, after some code and in an environment that is changed (None: unset)."""
+    """`rdsolver check` in a process of its own, after some code and in an environment that is changed (None:
+    unset).
+    """
     (tmp_path / "mine.toml").write_text(SLAB)
-    variables = {k: v for k, v in ({**os.environ, "PYTHONPATH": str(ROOT)} | environment).items() if v is not None}
-    script = f"{code}\nimport sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver', 'check', 'mine.toml']\nmain()"
-    return subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    variables = {
+        k: v for k, v in ({**os.environ, "PYTHONPATH": str(ROOT)} | environment).items() if v is not None
+    }
+    script = (
+        f"{code}\nimport sys\nfrom rdsolver.cli.main import main\nsys.argv = ['rdsolver', 'check',"
+        " 'mine.toml']\nmain()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True
+    )
 
 
 NOBODY = "import pwd\ndef nobody(*_): raise KeyError('uid not found')\npwd.getpwuid = pwd.getpwnam = nobody"
 PLACES = {
-    "no home, no entry in passwd, and a GPU that is not there": (NOBODY, {"HOME": None, "JAX_PLATFORMS": "cuda"}),
-    "a home that cannot be written, and a slip in the name of a platform": ("", {"HOME": "/proc", "JAX_PLATFORMS": "cuad"}),
+    "no home, no entry in passwd, and a GPU that is not there": (
+        NOBODY,
+        {"HOME": None, "JAX_PLATFORMS": "cuda"},
+    ),
+    "a home that cannot be written, and a slip in the name of a platform": (
+        "",
+        {"HOME": "/proc", "JAX_PLATFORMS": "cuad"},
+    ),
 }
 
 
@@ -79,7 +97,8 @@ def test_where_compiled_programs_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert device.cache_folder() == tmp_path / "rdsolver" / "jax"
     (tmp_path / "file").touch()
-    for base in (tmp_path / "file", "/proc/none", "relative"):  # a file in its place, a folder that is read-only, none
+    # a file in its place, a folder that is read-only, none
+    for base in (tmp_path / "file", "/proc/none", "relative"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(base))
         assert device.cache_folder() is None
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -87,7 +106,7 @@ def test_where_compiled_programs_are_kept(monkeypatch, tmp_path):
     assert device.cache_folder() is None
 
 
-# --- file systems without locks ---------------------------------------------------------------------------------------
+# --- file systems without locks -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -99,7 +118,11 @@ def no_locks(monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     def hdf5(path, mode="r", locking=None, **how):
-        return opened(path, mode, locking=False, **how) if locking is False or how.get("driver") == "core" else refused()
+        return (
+            opened(path, mode, locking=False, **how)
+            if locking is False or how.get("driver") == "core"
+            else refused()
+        )
 
     monkeypatch.setattr(fcntl, "flock", refused)
     monkeypatch.setattr(h5py, "File", hdf5)
@@ -112,10 +135,13 @@ def test_without_locks_a_run_goes_on_and_is_told(no_locks, tmp_path):
     with simulate(load_own(), out=tmp_path, reporter=tell) as run:
         assert run.status == "finished"
     assert [text for text in told if "has no locks" in text] == [
-        f"{tmp_path}: its file system has no locks, so nothing keeps a second process from writing there. See that none does."
+        f"{tmp_path}: its file system has no locks, so nothing keeps a second process from writing there. See"
+        " that none does."
     ]
     checkpoint.save(tmp_path / "run.h5", dict.fromkeys(checkpoint.NUMBERS, 0), {"u": {"u": np.ones(3)}})
-    with RunWriter.reopened(tmp_path / "run.h5", load_own().grid, active=np.ones((8, 8), bool), times=0, rows=1, spent=0.0) as writer:
+    with RunWriter.reopened(
+        tmp_path / "run.h5", load_own().grid, active=np.ones((8, 8), bool), times=0, rows=1, spent=0.0
+    ) as writer:
         writer.note("status", "stopped")
     with driving(tmp_path, 0.0), held(tmp_path, lambda: True) as free:
         assert free
@@ -123,11 +149,13 @@ def test_without_locks_a_run_goes_on_and_is_told(no_locks, tmp_path):
 
 def test_hdf5_that_is_told_to_lock_all_the_same_says_the_way_out(no_locks, tmp_path, monkeypatch):
     monkeypatch.setattr(h5py, "File", lambda *_, **__: no_locks())
-    with pytest.raises(InputError, match=r"run.h5 cannot be written: No locks available \(set HDF5_USE_FILE_LOCKING=FALSE"):
+    with pytest.raises(
+        InputError, match=r"run.h5 cannot be written: No locks available \(set HDF5_USE_FILE_LOCKING=FALSE"
+    ):
         simulate(load_own(), out=tmp_path)
 
 
-# --- what the caller has set in JAX -----------------------------------------------------------------------------------
+# --- what the caller has set in JAX -------------------------------------------------------------------------
 
 STRICT = {
     "jax_enable_x64": True,
@@ -162,25 +190,42 @@ def test_what_the_caller_has_set_does_not_reach_a_run(flag, plain):
         jax.config.update(flag, before)
 
 
-# --- how it was installed ---------------------------------------------------------------------------------------------
+# --- how it was installed -----------------------------------------------------------------------------------
 
 
 def test_what_is_optional_is_installed_as_rdsolver_was(monkeypatch, tmp_path):
     assert install("images") == f'Install it, in {ROOT}, with: pip install -e ".[images]"'
     monkeypatch.setattr("rdsolver.utils.extras.PACKAGE", tmp_path / "site-packages" / "rdsolver")
     urls = {"https://host/it.git": None, f"file://{ROOT}": ROOT, "file:///none": None}
-    for origin, folder in {"": None, "no json": None, **{json.dumps({"url": url}): f for url, f in urls.items()}}.items():
+    for origin, folder in {
+        "": None,
+        "no json": None,
+        **{json.dumps({"url": url}): f for url, f in urls.items()},
+    }.items():
         fake = type("Fake", (), {"read_text": lambda self, name, origin=origin: origin})
         monkeypatch.setattr(metadata, "distribution", lambda name, fake=fake: fake())
-        command = f', in {folder}, with: pip install ".[images]"' if folder else f' with: pip install "{DISTRIBUTION}[images]"'
+        command = (
+            f', in {folder}, with: pip install ".[images]"'
+            if folder
+            else f' with: pip install "{DISTRIBUTION}[images]"'
+        )
         assert install("images", "SimpleITK") == f"Install SimpleITK{command}"
 
 
 def test_nothing_names_the_distribution_of_another_project():
     """`rdsolver` on PyPI is not this one."""
     files = [ROOT / "pyproject.toml", ROOT / "Makefile", *ROOT.glob("*.md")]
-    files += [f for folder in ("rdsolver", "docs", "examples", "benchmarks", "configs") for f in (ROOT / folder).rglob("*") if f.is_file()]
-    texts = {f: f.read_text(encoding="utf-8") for f in files if f.suffix in (".py", ".md", ".toml", "") and "__pycache__" not in f.parts}
+    files += [
+        f
+        for folder in ("rdsolver", "docs", "examples", "benchmarks", "configs")
+        for f in (ROOT / folder).rglob("*")
+        if f.is_file()
+    ]
+    texts = {
+        f: f.read_text(encoding="utf-8")
+        for f in files
+        if f.suffix in (".py", ".md", ".toml", "") and "__pycache__" not in f.parts
+    }
     assert len(texts) > 100
     wrong = ("rdsolver" + "[", "install " + "rdsolver\n", "install " + "rdsolver ", "install " + "rdsolver`")
     assert [str(f) for f, text in texts.items() if any(w in text for w in wrong)] == []

@@ -87,12 +87,32 @@ _LN2 = 0.6931471805599453
 
 # Plasma pharmacokinetics, per kg of body weight:
 # kDa, bioavailability s.c., absorption 1/d, central mL/kg, clearance mL/(kg d),
-# peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant ng/mL.
-# fmt: off
+# peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant
+# ng/mL. fmt: off
 _PLASMA: dict[str, tuple[tuple[float, ...], str, Mark]] = {
-    "fc_opg": ((90.0, 0.067, 0.0131 * 24, 2800 / 70, 168 * 24 / 70, 443 / 70, 15.5 * 24 / 70, 269 / 70, 3.02 * 24 / 70, 13300 * 24 / 70, 6.74), _ZIERHUT, "V"),
+    "fc_opg": (
+        (
+            90.0,
+            0.067,
+            0.0131 * 24,
+            2800 / 70,
+            168 * 24 / 70,
+            443 / 70,
+            15.5 * 24 / 70,
+            269 / 70,
+            3.02 * 24 / 70,
+            13300 * 24 / 70,
+            6.74,
+        ),
+        _ZIERHUT,
+        "V",
+    ),
     "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
-    "denosumab": ((149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0), _DENOSUMAB + "; volume is V/F", "V"),
+    "denosumab": (
+        (149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0),
+        _DENOSUMAB + "; volume is V/F",
+        "V",
+    ),
     "native_opg": ((120.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
     "soluble_rank": ((30.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
 }
@@ -115,10 +135,19 @@ _PLASMA_ROWS = (
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     values, source, mark = _PLASMA[binder.like]
-    marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}  # the one number of its row that is not in the source
+    # the one number of its row that is not in the source
+    marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}
     return tuple(
         Parameter(
-            f"{binder.name}_{key}", value, unit, f"{binder.label}: {meaning}", source, marks.get(key, mark), low, high, minimum=minimum
+            f"{binder.name}_{key}",
+            value,
+            unit,
+            f"{binder.label}: {meaning}",
+            source,
+            marks.get(key, mark),
+            low,
+            high,
+            minimum=minimum,
         )
         for value, (key, unit, meaning, low, high, minimum) in zip(values, _PLASMA_ROWS, strict=True)
     )

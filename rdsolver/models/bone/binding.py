@@ -1,4 +1,5 @@
-"""Reversible binding of RANKL to its binders: rates, and the closed-form solution of one cell's linear system.
+"""Reversible binding of RANKL to its binders: rates, and the closed-form solution of one cell's linear
+system.
 
 For binder i, free A, complex Q, free RANKL L (MODEL equations in docs/model.md):
 
@@ -21,7 +22,9 @@ Numbers = dict[str, Array]
 
 
 def koff(p: Numbers, binder: Binder) -> Array:
-    """koff = kon K_eff - d_L, 1/d: complexes are cleared at d_L, so K_eff = K + d_L/kon is the constant that acts."""
+    """koff = kon K_eff - d_L, 1/d: complexes are cleared at d_L, so K_eff = K + d_L/kon is the constant that
+    acts.
+    """
     return p[f"{binder.name}_kon"] * p[f"{binder.name}_K_eff"] - p["rankl_loss"]
 
 
@@ -30,13 +33,19 @@ def binding_rate(p: Numbers, binder: Binder, rankl: Array, free: Array, bound: A
     return p[f"{binder.name}_kon"] * rankl * free - koff(p, binder) * bound
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["loss", "kon", "koff", "free_loss", "exchange"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["loss", "kon", "koff", "free_loss", "exchange"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class Binding:
-    """Block of the group (L, A_1 .. A_n, Q_1 .. Q_n): an arrow with RANKL as its hub and each binder with its complex an arm.
+    """Block of the group (L, A_1 .. A_n, Q_1 .. Q_n): an arrow with RANKL as its hub and each binder with its
+    complex an arm.
 
-    loss: d_L; for each binder kon, koff, free_loss d_A and exchange kv with plasma (0 for OPG), all 1/d or 1/(nM d).
-    local: "active", "rankl" (L), "marrow" (1 - b), and "free_i" (A_i), at the state where the reaction is linearised.
+    loss: d_L; for each binder kon, koff, free_loss d_A and exchange kv with plasma (0 for OPG), all 1/d or
+    1/(nM d). local: "active", "rankl" (L), "marrow" (1 - b), and "free_i" (A_i), at the state where the
+    reaction is linearised.
     """
 
     loss: Array
@@ -46,7 +55,9 @@ class Binding:
     exchange: tuple[Array, ...]
 
     def _arms(self, local: Local):
-        """For each binder: association seen by RANKL (kon A), by the binder (kon L), and the loss of the free binder."""
+        """For each binder: association seen by RANKL (kon A), by the binder (kon L), and the loss of the free
+        binder.
+        """
         for i, kon in enumerate(self.kon):
             yield (
                 kon * local[f"free_{i}"],
@@ -58,7 +69,10 @@ class Binding:
         n = len(self.kon)
         hub, free, bound = v[0], v[1 : 1 + n], v[1 + n :]
         lost = self.loss * local["active"]
-        net = [a * hub + c * x - k * y for (a, c, _), k, x, y in zip(self._arms(local), self._koff(local), free, bound, strict=True)]
+        net = [
+            a * hub + c * x - k * y
+            for (a, c, _), k, x, y in zip(self._arms(local), self._koff(local), free, bound, strict=True)
+        ]
         return (
             lost * hub + sum(net),
             *(d * x + b for (_, _, d), x, b in zip(self._arms(local), free, net, strict=True)),
@@ -69,10 +83,11 @@ class Binding:
         return [k * local["active"] for k in self.koff]
 
     def factor(self, local: Local, diagonal: Vector) -> tuple[Vector, ...]:
-        """Eliminate the arms, then RANKL, in terms of each arm's net binding s = kon L A - koff Q + kon A L (perturbations).
+        """Eliminate the arms, then RANKL, in terms of each arm's net binding s = kon L A - koff Q + kon A L
+        (perturbations).
 
-        With D the diagonals without binding: s = g (kon L r_A/D_A - koff r_Q/D_Q + kon A L), g = 1/(1 + kon L/D_A + koff/D_Q),
-        and RANKL's pivot is D_L + Σ g kon A. Sums of positive terms: no cancellation.
+        With D the diagonals without binding: s = g (kon L r_A/D_A - koff r_Q/D_Q + kon A L), g = 1/(1 + kon
+        L/D_A + koff/D_Q), and RANKL's pivot is D_L + Σ g kon A. Sums of positive terms: no cancellation.
         """
         n = len(self.kon)
         lost = self.loss * local["active"]

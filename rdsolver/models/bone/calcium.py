@@ -1,11 +1,14 @@
-"""Serum calcium from what bone lets go: a proxy without endogenous PTH or calcitriol, so hypocalcaemia is not to be read from it.
+"""Serum calcium from what bone lets go: a proxy without endogenous PTH or calcitriol, so hypocalcaemia is not
+to be read from it.
 
-    V_c dCa/dt = A0 + M_sk omega (-d<b>/dt)/<b>_0 - g_r [F_g Ca - T_m (1 + alpha Hm/(K_H + Hm)) Ca/(K_m + Ca)]+
+    V_c dCa/dt = A0 + M_sk omega (-d<b>/dt)/<b>_0 - g_r [F_g Ca - T_m (1 + alpha Hm/(K_H + Hm)) Ca/(K_m +
+    Ca)]+
 
-Ca mmol/L; Hm the mean of PTHrP; the bracket is what kidneys excrete: what is filtered less what is reabsorbed. Net release of
-0, 10, 20 and 30 mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. What bone takes up instead falls with Ca below its healthy level: bone
-cannot take what is not there. Numbers: Peterson & Riggs 2010, Bone 46:49, as in OpenBoneMin.
-Serum does not act on the tissue, so it is followed on the host, step by step.
+Ca mmol/L; Hm the mean of PTHrP; the bracket is what kidneys excrete: what is filtered less what is
+reabsorbed. Net release of 0, 10, 20 and 30 mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. What bone takes up
+instead falls with Ca below its healthy level: bone cannot take what is not there. Numbers: Peterson & Riggs
+2010, Bone 46:49, as in OpenBoneMin. Serum does not act on the tissue, so it is followed on the host, step by
+step.
 """
 
 from __future__ import annotations
@@ -28,14 +31,17 @@ def excreted(calcium: float, pthrp: float, p: Mapping[str, float]) -> float:
 
 
 def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
-    """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L; with neither, the level below which none is."""
+    """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L; with neither, the level below
+    which none is.
+    """
     raised = 1 + p["calcium_pthrp"] * pthrp / (p["pthrp_half"] + pthrp) if pthrp > 0 else 1.0
     most = p["calcium_reabsorption"] * raised
     threshold = max(most / p["calcium_filtration"] - p["calcium_reabsorption_half"], 0.0)
     entering = p["calcium_intake"] + release
     if entering <= 0:
         return threshold
-    above = (entering / p["calcium_clearance"] + most) / p["calcium_filtration"] + 1  # where more is excreted than enters
+    # where more is excreted than enters
+    above = (entering / p["calcium_clearance"] + most) / p["calcium_filtration"] + 1
     return float(brentq(lambda ca: entering - excreted(ca, pthrp, p), threshold, above))  # pyright: ignore[reportArgumentType]
 
 

@@ -9,7 +9,9 @@ Numbers = dict[str, Array]
 
 
 def hill(u: Array, exponent: Array) -> Array:
-    """max(u, 0)^exponent: a power of a round-off negative would be NaN. By exp and log, a quarter of the time of XLA's power."""
+    """max(u, 0)^exponent: a power of a round-off negative would be NaN. By exp and log, a quarter of the time
+    of XLA's power.
+    """
     return jnp.where(u > 0, jnp.exp(exponent * jnp.log(jnp.where(u > 0, u, 1))), 0)
 
 
@@ -26,9 +28,11 @@ def differentiation(p: Numbers, u: Array) -> Array:
 
 
 def death(p: Numbers, u: Array) -> Array:
-    """d_C σ(u), 1/d, with σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g) and u50 from σ(1) = 1 (Peterson & Riggs 2010).
+    """d_C σ(u), 1/d, with σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g) and u50 from σ(1) = 1 (Peterson & Riggs
+    2010).
 
-    With u50^g = (1 - Em)/(E0 - 1) put in: σ = 1 + (E0 - 1) (1 - Em) (1 - u^g) / [(E0 - 1) u^g + 1 - Em]; 1 for E0 = Em = 1.
+    With u50^g = (1 - Em)/(E0 - 1) put in: σ = 1 + (E0 - 1) (1 - Em) (1 - u^g) / [(E0 - 1) u^g + 1 - Em]; 1
+    for E0 = Em = 1.
     """
     more, less = p["survival_most"] - 1, 1 - p["survival_least"]
     h = hill(u, p["survival_exponent"])

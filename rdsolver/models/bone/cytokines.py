@@ -1,6 +1,9 @@
-"""RANKL, OPG and the drugs that bind RANKL: made, bound, moved and lost. What the models of bone and of other tissues share.
+"""RANKL, OPG and the drugs that bind RANKL: made, bound, moved and lost.
 
-The equations, with every symbol and source, stand in docs/model.md; each function here names its part of them.
+What the models of bone and of other tissues share.
+
+The equations, with every symbol and source, stand in docs/model.md; each function here names its part of
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ Numbers = dict[str, Array]
 
 
 class Setting(Protocol):
-    """What of the tissue they see. w: where RANKL is made, the surface measure of bone; marrow: the share that vessels reach."""
+    """What of the tissue they see. w: where RANKL is made, the surface measure of bone; marrow: the share
+    that vessels reach.
+    """
 
     @property
     def w(self) -> Array: ...
@@ -61,12 +66,20 @@ class Cytokines:
         return (
             Field("rankl", "nM", values["rankl_scale"], "free RANKL"),
             Field("opg", "nM", values["opg_scale"], "free OPG"),
-            *(Field(b.name, "nM", values[f"{b.name}_K_eff"], f"free {b.label}") for b in self.binders if b is not OPG),
+            *(
+                Field(b.name, "nM", values[f"{b.name}_K_eff"], f"free {b.label}")
+                for b in self.binders
+                if b is not OPG
+            ),
             *(Field(b.complex, "nM", bound, f"RANKL bound to {b.label}") for b in self.binders),
         )
 
     def on_membranes(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        return (Field("rankl_membrane", "nM", values["rankl_scale"], "RANKL on membranes"),) if self.membrane else ()
+        return (
+            (Field("rankl_membrane", "nM", values["rankl_scale"], "RANKL on membranes"),)
+            if self.membrane
+            else ()
+        )
 
     @property
     def signals(self) -> tuple[Group, ...]:
@@ -86,15 +99,20 @@ class Cytokines:
             )
         )
 
-    def prepare(self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+    def prepare(
+        self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+    ) -> Place:
         return prepared(grid, active, bone, values, reference)
 
-    # --- rates ------------------------------------------------------------------------------------------------------
+    # --- rates ----------------------------------------------------------------------------------------------
 
     def signalling(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Fields:
         """The pointwise part of du/dt of these fields."""
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
-        out = {b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders}
+        out = {
+            b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name]
+            for b in self.binders
+        }
         out |= {b.complex: net[b.name] - p["rankl_loss"] * u[b.complex] for b in self.binders}
         made = self.rankl_production(u, p, s)
         if self.membrane:
@@ -114,17 +132,27 @@ class Cytokines:
         return p["opg_production"] * p["opg_production_factor"] * (share * s.w + (1 - share) * place.active)
 
     def _supply(self, b: Binder, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Array:
-        """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in an extension."""
+        """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in an
+        extension.
+        """
         if not b.drug:
             return self.opg_production(u, p, place, s) if b is OPG else jnp.zeros_like(place.active)
-        return p["vessel_exchange"] * s.marrow * (p["tissue_plasma_ratio"] * inputs[f"plasma_{b.name}"] - u[b.name])
+        return (
+            p["vessel_exchange"]
+            * s.marrow
+            * (p["tissue_plasma_ratio"] * inputs[f"plasma_{b.name}"] - u[b.name])
+        )
 
     def occupancy(self, u: Fields, p: Numbers) -> Array:
-        """θ of free RANKL; with RANKL on membranes, of L + x M/(1 + Σ A_i/K_i): decoys cover what is on membranes as they bind L."""
+        """θ of free RANKL; with RANKL on membranes, of L + x M/(1 + Σ A_i/K_i): decoys cover what is on
+        membranes as they bind L.
+        """
         if not self.membrane:
             return occupancy(p, u["rankl"])
         covered = sum(jnp.maximum(u[b.name], 0) / p[f"{b.name}_K_eff"] for b in self.binders)
-        return occupancy(p, u["rankl"] + p["membrane_access"] * jnp.maximum(u["rankl_membrane"], 0) / (1 + covered))
+        return occupancy(
+            p, u["rankl"] + p["membrane_access"] * jnp.maximum(u["rankl_membrane"], 0) / (1 + covered)
+        )
 
     def relative_occupancy(self, u: Fields, p: Numbers, place: Place) -> Array:
         """u = θ/θ0."""
@@ -135,18 +163,29 @@ class Cytokines:
         rankl = jnp.maximum(u["rankl"], 0)
         bound = p["rankl_loss"] + p["vessel_exchange"]
         for b in self.binders:
-            bound = bound + p[f"{b.name}_kon"] * (rankl + jnp.maximum(u[b.name], 0)) + koff(p, b) + p[f"{b.name}_loss"]
+            bound = (
+                bound
+                + p[f"{b.name}_kon"] * (rankl + jnp.maximum(u[b.name], 0))
+                + koff(p, b)
+                + p[f"{b.name}_loss"]
+            )
         return 2 * jnp.max(bound)
 
-    # --- transport and the implicit groups ------------------------------------------------------------------------
+    # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
-        free = {name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))}
+        free = {
+            name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))
+        }
         return free | {b.complex: (p["complex_diffusivity"], "marrow") for b in self.binders}
 
-    def linearised_binding(self, u: Fields, p: Numbers, place: Place, s: Setting) -> tuple[Block, dict[str, Array]]:
-        """The pointwise Jacobian of the molecules at u (concentrations clipped at 0, so that it stays an M-matrix)."""
+    def linearised_binding(
+        self, u: Fields, p: Numbers, place: Place, s: Setting
+    ) -> tuple[Block, dict[str, Array]]:
+        """The pointwise Jacobian of the molecules at u (concentrations clipped at 0, so that it stays an
+        M-matrix).
+        """
         local = {"active": place.active, "rankl": jnp.maximum(u["rankl"], 0), "marrow": s.marrow}
         local |= {f"free_{i}": jnp.maximum(u[b.name], 0) for i, b in enumerate(self.binders)}
         return binding(p, self.binders), local
@@ -154,9 +193,13 @@ class Cytokines:
     def kept_on_membranes(self, u: Fields, psi: Fields, sigma: Array, p: Numbers, s: Setting) -> Fields:
         """A stage of RANKL on membranes, in closed form."""
         kept = p["membrane_share"] * self.rankl_production(u, p, s)
-        return {"rankl_membrane": (sigma * psi["rankl_membrane"] + kept) / (sigma + p["membrane_shedding"] + p["membrane_loss"])}
+        return {
+            "rankl_membrane": (
+                (sigma * psi["rankl_membrane"] + kept) / (sigma + p["membrane_shedding"] + p["membrane_loss"])
+            )
+        }
 
-    # --- the healthy baseline, and what is watched -------------------------------------------------------------------
+    # --- the healthy baseline, and what is watched ----------------------------------------------------------
 
     def healthy(self, p: Numbers) -> Numbers:
         """The same section without disease: r_L = r_O = 1."""
@@ -167,17 +210,26 @@ class Cytokines:
         """Each drug in plasma, and in marrow its mean."""
         marrow, out = total(s.marrow), {}
         for a in self.agents:
-            out |= {f"plasma_{a.name}": inputs[f"plasma_{a.name}"], f"tissue_{a.name}": total(s.marrow * u[a.name]) / marrow}
+            out |= {
+                f"plasma_{a.name}": inputs[f"plasma_{a.name}"],
+                f"tissue_{a.name}": total(s.marrow * u[a.name]) / marrow,
+            }
         return out
 
     @property
     def budgets(self) -> dict[str, tuple[str, ...]]:
-        """What is conserved but for sources and losses: RANKL, free and bound, and each binder, free and bound."""
+        """What is conserved but for sources and losses: RANKL, free and bound, and each binder, free and
+        bound.
+        """
         rankl = ("rankl", *(b.complex for b in self.binders), *(("rankl_membrane",) if self.membrane else ()))
         return {"rankl": rankl} | {b.name: (b.name, b.complex) for b in self.binders}
 
-    def flows(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
-        """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and goes back into it."""
+    def flows(
+        self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers
+    ) -> dict[str, tuple[Array, Array]]:
+        """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and
+        goes back into it.
+        """
         lost = p["rankl_loss"] * total(u["rankl"])
         if self.membrane:
             lost = lost + p["membrane_loss"] * total(u["rankl_membrane"])
@@ -185,6 +237,9 @@ class Cytokines:
         for b in self.binders:
             back = p["vessel_exchange"] * total(s.marrow * u[b.name]) if b.drug else 0
             bound = p["rankl_loss"] * total(u[b.complex])
-            found[b.name] = (total(self._supply(b, u, p, place, s, inputs)) + back, p[f"{b.name}_loss"] * total(u[b.name]) + bound + back)
+            found[b.name] = (
+                total(self._supply(b, u, p, place, s, inputs)) + back,
+                p[f"{b.name}_loss"] * total(u[b.name]) + bound + back,
+            )
             lost = lost + bound
         return {"rankl": (total(self.rankl_production(u, p, s)), lost)} | found

@@ -1,4 +1,5 @@
-"""What a user adds to the bone model without touching it: fields, binders of RANKL made in the tissue, rates added to its own.
+"""What a user adds to the bone model without touching it: fields, binders of RANKL made in the tissue, rates
+added to its own.
 
 du/dt = div(D m grad u) + R(u, p, at)       each field of its own
 dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursors and osteoclasts, where R names them
@@ -6,8 +7,8 @@ dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursor
 t_cells = Extension(
     "T cells",
     unknowns=(Field("t_cells", "1/mm^3", 100.0, "T cells"),),
-    parameters=(Parameter("t_cell_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0, 0.1),),
-    rates=lambda u, p, at: {"t_cells": 0 * u["t_cells"], "rankl": p["t_cell_rate"] * u["t_cells"]},
+    parameters=(Parameter("t_cell_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0,
+    0.1),), rates=lambda u, p, at: {"t_cells": 0 * u["t_cells"], "rankl": p["t_cell_rate"] * u["t_cells"]},
     start={"t_cells": 50.0},
 )
 """
@@ -35,8 +36,8 @@ class Extension:
     """An addition to the bone model.
 
     rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model what is added to theirs.
-                u all fields, none below 0 unless signed; p parameters; at: "surface" (w), "marrow" (1 - b), "occupancy" (θ/θ0),
-                "active" and "time". Any pointwise JAX expression
+                u all fields, none below 0 unless signed; p parameters; at: "surface" (w), "marrow" (1 - b),
+                "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
     unknowns    its own fields
     parameters  its own numbers
     moves       of each own field that diffuses, the parameter that holds its diffusivity, um²/d
@@ -47,8 +48,8 @@ class Extension:
                 a parameter of its own, says what share of its rates acts on the model
     breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a step ends at each
 
-    What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any source, and a loss of up to
-    the rates of the field itself. What binds RANKL fast belongs into `binders`.
+    What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any
+    source, and a loss of up to the rates of the field itself. What binds RANKL fast belongs into `binders`.
     """
 
     name: str
@@ -70,7 +71,14 @@ class Extension:
     def rows(self) -> tuple[Parameter, ...]:
         """Its parameters, its binders' and its own switch among them."""
         switch = Parameter(
-            "extension", 1.0, "1", f"share of {self.name} that acts on the model (healthy baseline: 0)", "definition", "A", 0.0, 1.0
+            "extension",
+            1.0,
+            "1",
+            f"share of {self.name} that acts on the model (healthy baseline: 0)",
+            "definition",
+            "A",
+            0.0,
+            1.0,
         )
         bound = (p for b in self.binders for p in binder_parameters(b))
         return (*bound, *self.parameters, *(() if self.healthy else (switch,)))
@@ -90,7 +98,10 @@ class Extension:
         return 1.0 if self.healthy else p["extension"]
 
     def added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
-        """Its rates, of its own fields and of the model's, 0 outside the field of view. Where none of it acts its own fields go."""
+        """Its rates, of its own fields and of the model's, 0 outside the field of view.
+
+        Where none of it acts its own fields go.
+        """
         share, found = self._share(p), self.rates(densities(u, self.unknowns), p, at)
         own = {name: jnp.where(share > 0, found[name], -u[name]) for name in self.names}
         return {k: own.get(k, share * x) * at["active"] for k, x in found.items()}

@@ -17,13 +17,17 @@ def surface_measure(p: Numbers, gradient: Array) -> Array:
 
 
 def formation(p: Numbers, signal: Array, j_ref: Array, jbar: Array) -> Array:
-    """B^m j_ref^(1-m), as j_ref (B/j_ref)^m so that B = j_ref gives j_ref exactly; B is floored at 1e-6 jbar (infinite slope at 0)."""
+    """B^m j_ref^(1-m), as j_ref (B/j_ref)^m so that B = j_ref gives j_ref exactly; B is floored at 1e-6 jbar
+    (infinite slope at 0).
+    """
     b = jnp.maximum(signal, 1e-6 * jbar)
     return j_ref * hill(b / j_ref, p["coupling_exponent"])
 
 
 def edge_factor(net: Array, bone: Array, taken: Array | float = 0.0) -> Array:
-    """min(1, b/0.05) where bone is lost, min(1, (1-b-T)+/0.05) where it grows: b stays within [0, 1]. taken: T."""
+    """min(1, b/0.05) where bone is lost, min(1, (1-b-T)+/0.05) where it grows: b stays within [0, 1]. taken:
+    T.
+    """
     left = jnp.where(net < 0, bone, 1 - bone - taken)
     return jnp.clip(left / EDGE, 0, 1)
 
@@ -31,8 +35,8 @@ def edge_factor(net: Array, bone: Array, taken: Array | float = 0.0) -> Array:
 def moved_bone(net: Array, start: Array, step: Array, taken: Array | float = 0.0) -> Array:
     """b that solves b = start + step net edge_factor(net, b), in closed form.
 
-    step: 1/σ, d. What is lost or gained is k min(1, x/0.05), with k = step |net| and x the bone (the room) left at the end.
-    Where net is 0, b is start to the last bit.
+    step: 1/σ, d. What is lost or gained is k min(1, x/0.05), with k = step |net| and x the bone (the room)
+    left at the end. Where net is 0, b is start to the last bit.
     """
     lost = net < 0
     left = jnp.maximum(jnp.where(lost, start, 1 - start - taken), 0)

@@ -1,7 +1,8 @@
-"""The bone model: precursors and osteoclasts under RANKL, delayed formation, bone that moves, and what may join them.
+"""The bone model: precursors and osteoclasts under RANKL, delayed formation, bone that moves, and what may
+join them.
 
-The equations, with every symbol and source, stand in docs/model.md; each function here names its part of them.
-Concentrations nM, densities 1/mm3, lengths um, times d.
+The equations, with every symbol and source, stand in docs/model.md; each function here names its part of
+them. Concentrations nM, densities 1/mm3, lengths um, times d.
 """
 
 from __future__ import annotations
@@ -95,7 +96,11 @@ class BoneModel(Cytokines):
                 if self.tumour
                 else ()
             ),
-            *((Series("bisphosphonate", "1", "bisphosphonate on bone, standard doses"),) if self.bisphosphonate else ()),
+            *(
+                (Series("bisphosphonate", "1", "bisphosphonate on bone, standard doses"),)
+                if self.bisphosphonate
+                else ()
+            ),
             *self.drug_series,
             *self.extension.series,
         )
@@ -118,10 +123,12 @@ class BoneModel(Cytokines):
             Group("bone", ("bone",), "pointwise"),
         )
 
-    # --- what follows the bone ------------------------------------------------------------------------------------
+    # --- what follows the bone ------------------------------------------------------------------------------
 
     def refresh(self, u: Fields, p: Numbers, place: Place) -> Surface:
-        """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D = (1-b) + h b."""
+        """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D =
+        (1-b) + h b.
+        """
         bone = u["bone"]
         smoothed = place.smoothed(bone)
         w = surface_measure(p, place.steepness(bone, smoothed)) * place.active
@@ -129,8 +136,14 @@ class BoneModel(Cytokines):
         mobility = 1 - smoothed + p["bone_mobility"] * smoothed
         hindrance = 1 - bone + p["bone_hindrance"] * bone
         mobilities = {"marrow": hindrance, "cells": mobility}
-        media = {name: face_diffusion(cells, place.openings, place.spacing, place.wrap) for name, cells in mobilities.items()}
-        carrier = tuple(between(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h) for a, h in enumerate(place.spacing))
+        media = {
+            name: face_diffusion(cells, place.openings, place.spacing, place.wrap)
+            for name, cells in mobilities.items()
+        }
+        carrier = tuple(
+            between(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h)
+            for a, h in enumerate(place.spacing)
+        )
         marrow = (1 - bone) * place.active
         if not self.tumour:
             return Surface(w, kap, marrow, media, mobilities, carrier)
@@ -141,11 +154,16 @@ class BoneModel(Cytokines):
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
-        typical = {"rankl": "rankl_scale", "opg": "opg_scale", "precursors": "precursor_scale", "osteoclasts": "osteoclast_scale"}
+        typical = {
+            "rankl": "rankl_scale",
+            "opg": "opg_scale",
+            "precursors": "precursor_scale",
+            "osteoclasts": "osteoclast_scale",
+        }
         start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         return start | {name: values[scale] * active for name, scale in typical.items()} | {"bone": bone}
 
-    # --- rates ------------------------------------------------------------------------------------------------------
+    # --- rates ----------------------------------------------------------------------------------------------
 
     def reaction(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Fields:
         """The pointwise part of du/dt, all fields."""
@@ -168,7 +186,12 @@ class BoneModel(Cytokines):
         return out | {k: out[k] + x if k in out else x for k, x in added.items()}
 
     def seen_by_extension(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Numbers:
-        at = {"surface": s.w, "marrow": s.marrow, "active": place.active, "occupancy": self.relative_occupancy(u, p, place)}
+        at = {
+            "surface": s.w,
+            "marrow": s.marrow,
+            "active": place.active,
+            "occupancy": self.relative_occupancy(u, p, place),
+        }
         return at | inputs
 
     def _taken(self, u: Fields) -> Array | float:
@@ -176,7 +199,9 @@ class BoneModel(Cytokines):
         return tumours.density(u) if self.tumour else 0.0
 
     def rankl_production(self, u: Fields, p: Numbers, s: Setting) -> Array:
-        """S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}: surface lineage; tumour; stroma under PTHrP; T cells."""
+        """S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}: surface lineage; tumour;
+        stroma under PTHrP; T cells.
+        """
         if not self.tumour:
             return super().rankl_production(u, p, s)
         host, h, t = p["rankl_production_factor"] * s.w, tumours.signal(p, u), tumours.density(u)
@@ -210,38 +235,62 @@ class BoneModel(Cytokines):
 
     def _balance(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
         """N = k_res w [-j + eta B^m j_ref^(1-m)], 1/d."""
-        return place.reference["k_res"] * s.w * (self._formation(u, p, place, s) - self._resorption(u, p, place, s))
+        return (
+            place.reference["k_res"]
+            * s.w
+            * (self._formation(u, p, place, s) - self._resorption(u, p, place, s))
+        )
 
     def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
-        dying = p["osteoclast_death"] * p["survival_most"] * (1 + p["bisphosphonate_effect"] if self.bisphosphonate else 1)
+        dying = (
+            p["osteoclast_death"]
+            * p["survival_most"]
+            * (1 + p["bisphosphonate_effect"] if self.bisphosphonate else 1)
+        )
         fastest = jnp.maximum(1 / p["formation_delay"], dying)
-        bound = jnp.maximum(self.signalling_bound(u, p), 2 * (fastest + 2 * p["differentiation"] + p["precursor_loss"]))
+        bound = jnp.maximum(
+            self.signalling_bound(u, p), 2 * (fastest + 2 * p["differentiation"] + p["precursor_loss"])
+        )
         if self.tumour:
-            own = jnp.maximum(p["tumour_growth"] + p["tumour_death"], jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"]))
+            own = jnp.maximum(
+                p["tumour_growth"] + p["tumour_death"],
+                jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"]),
+            )
             bound = jnp.maximum(bound, 2 * own)
         scale = {f.name: f.scale for f in self.fields(p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
         return bound + self.extension.bound(u, p, self.seen_by_extension(u, p, place, s, inputs), scale)
 
-    # --- transport and the implicit groups ------------------------------------------------------------------------
+    # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
         return (
             super().diffusivity(p)
-            | {"precursors": (p["precursor_motility"], "cells"), "osteoclasts": (p["osteoclast_motility"], "cells")}
+            | {
+                "precursors": (p["precursor_motility"], "cells"),
+                "osteoclasts": (p["osteoclast_motility"], "cells"),
+            }
             | ({n: (p[f"{n}_{d}"], m) for n, d, m in tumours.MOVES} if self.tumour else {})
             | self.extension.diffusivity(p)
         )
 
     def drift(self, u: Fields, p: Numbers, place: Place, s: Surface) -> dict[str, Faces]:
-        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by vmax; tumour out of bone."""
+        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by vmax;
+        tumour out of bone.
+        """
         relative = self.relative_occupancy(u, p, place)
-        speeds = (drift_speed(p, difference(relative, a, place.wrap) / h) for a, h in enumerate(place.spacing))
+        speeds = (
+            drift_speed(p, difference(relative, a, place.wrap) / h) for a, h in enumerate(place.spacing)
+        )
         found = {"osteoclasts": tuple(v * c for v, c in zip(speeds, s.carrier, strict=True))}
-        return found if s.push is None else found | {"tumour": tuple(p["tumour_motility"] * c for c in s.push)}
+        return (
+            found if s.push is None else found | {"tumour": tuple(p["tumour_motility"] * c for c in s.push)}
+        )
 
-    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
+    def linearise(
+        self, group: str, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers
+    ) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of a transport group at u."""
         if group == "molecules":
             return self.linearised_binding(u, p, place, s)
@@ -257,7 +306,9 @@ class BoneModel(Cytokines):
             loss = self._death(p, relative, inputs)
         return Loss(), local | {"loss": loss * place.active}
 
-    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Surface) -> Fields:
+    def pointwise(
+        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Surface
+    ) -> Fields:
         """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state at frozen bone."""
         if group == "bone":
             step = jnp.where(sigma > 0, 1 / jnp.where(sigma > 0, sigma, 1), 0)
@@ -270,10 +321,12 @@ class BoneModel(Cytokines):
             before = out[name] = (sigma * psi[name] + rate * before) / (sigma + rate)
         return out
 
-    # --- the healthy baseline ---------------------------------------------------------------------------------------
+    # --- the healthy baseline -------------------------------------------------------------------------------
 
     def healthy(self, p: Numbers) -> Numbers:
-        """The same section without disease: r_L = r_O = 1, no RANKL from T cells, nothing of an extension that is not healthy."""
+        """The same section without disease: r_L = r_O = 1, no RANKL from T cells, nothing of an extension
+        that is not healthy.
+        """
         none = jnp.zeros_like(p["rankl_loss"])
         cells = {"t_cell_rankl": none} if self.tumour else {}
         added = {} if self.extension.healthy else {"extension": none}
@@ -292,7 +345,9 @@ class BoneModel(Cytokines):
         }
 
     def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
-        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w = 0), k_res = V0 S_ref/jbar."""
+        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w =
+        0), k_res = V0 S_ref/jbar.
+        """
         s = self.refresh(u, p, place)
         dtype = u["bone"].dtype
         surface = total(s.w)
@@ -314,24 +369,35 @@ class BoneModel(Cytokines):
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
-        """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref wherever w > 0)."""
+        """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref
+        wherever w > 0).
+        """
         j = self._resorption(u, p, place, self.refresh(u, p, place))
         return u | dict.fromkeys(("r1", "r2", "formation_signal"), j)
 
-    # --- what is watched --------------------------------------------------------------------------------------------
+    # --- what is watched ------------------------------------------------------------------------------------
 
     def observe(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Numbers:
-        """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}; each drug in plasma and marrow."""
+        """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}; each drug in
+        plasma and marrow.
+        """
         cells, surface = total(place.active), total(s.w)
         background = p["ntx_background"]
         out = {
-            "ntx": background + (1 - background) * total(s.w * self._resorption(u, p, place, s)) / place.reference["resorption"],
+            "ntx": (
+                background
+                + (1 - background)
+                * total(s.w * self._resorption(u, p, place, s))
+                / place.reference["resorption"]
+            ),
             "bsap": total(s.w * self._formation(u, p, place, s)) / place.reference["formation"],
             "osteoclast_number": total(u["osteoclasts"]) / cells,
             "bone_volume_fraction": total(u["bone"]) / cells,
             "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
             "mean_occupancy": total(s.w * self.occupancy(u, p)) / surface,
-            "lesion_area": total((u["bone"] < place.bone - LESION).astype(place.active.dtype)) * self._cell_area(place),
+            "lesion_area": (
+                total((u["bone"] < place.bone - LESION).astype(place.active.dtype)) * self._cell_area(place)
+            ),
         }
         if self.tumour:
             out |= {"tumour_burden": total(u["tumour"]) / cells, "mean_pthrp": total(u["pthrp"]) / cells}
@@ -347,9 +413,16 @@ class BoneModel(Cytokines):
         height, width = place.spacing[-2:]
         return height * width * 1e-6 / (1 if len(place.spacing) == 2 else place.active.shape[0])
 
-    def flows(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> dict[str, tuple[Array, Array]]:
-        """For each budget what enters and what is lost, nM/d summed over cells; what an extension adds counts net, as a source."""
+    def flows(
+        self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers
+    ) -> dict[str, tuple[Array, Array]]:
+        """For each budget what enters and what is lost, nM/d summed over cells; what an extension adds counts
+        net, as a source.
+        """
         found = super().flows(u, p, place, s, inputs)
         added = self.extension.added(u, p, self.seen_by_extension(u, p, place, s, inputs))
-        more = {k: sum((total(added[n]) for n in names if n in added), jnp.zeros(())) for k, names in self.budgets.items()}
+        more = {
+            k: sum((total(added[n]) for n in names if n in added), jnp.zeros(()))
+            for k, names in self.budgets.items()
+        }
         return {k: (source + more[k], loss) for k, (source, loss) in found.items()}

@@ -1,4 +1,5 @@
-"""Every number of the bone model, declared once: value, unit, meaning, source, provenance mark, plausible range.
+"""Every number of the bone model, declared once: value, unit, meaning, source, provenance mark, plausible
+range.
 
 Docs, `rdsolver params`, the config and the output file are all made from these rows.
 Units: um, d, nM, cells per mm3; see docs/model.md for the equations and the symbols.
@@ -150,4 +151,11 @@ def parameters(
     binders = (p for b in (OPG, *agents) for p in binder_parameters(b))
     cells = (*_CELLS, *_MATRIX) if tissue == "bone" else _RESPONSE
     optional = ((_MEMBRANE, membrane), (_BISPHOSPHONATE, bisphosphonate), (_TUMOUR, tumour))
-    return (*_CYTOKINES, *binders, *_RANK, *cells, *(row for rows, present in optional if present for row in rows), *extension)
+    return (
+        *_CYTOKINES,
+        *binders,
+        *_RANK,
+        *cells,
+        *(row for rows, present in optional if present for row in rows),
+        *extension,
+    )

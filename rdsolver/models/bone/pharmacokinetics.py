@@ -1,4 +1,5 @@
-"""Plasma pharmacokinetics of the drugs: depot, plasma and up to two peripheral compartments (per kg of body weight).
+"""Plasma pharmacokinetics of the drugs: depot, plasma and up to two peripheral compartments (per kg of body
+weight).
 
 Amounts in ng/kg, volumes in mL/kg, so concentrations in ng/mL; divided by the molar mass in kDa they are nM.
 
@@ -7,7 +8,8 @@ Amounts in ng/kg, volumes in mL/kg, so concentrations in ng/mL; divided by the m
     dX_k/dt = Q_k (c - X_k/V_k)                                       peripheral
 
 Plasma does not depend on the tissue, so the curve is solved ahead of a run, piece by piece between doses.
-Source of the form: Zierhut et al. 2008, 10.1007/s10928-008-9093-5 (two peripheral volumes, saturable elimination).
+Source of the form: Zierhut et al. 2008, 10.1007/s10928-008-9093-5 (two peripheral volumes, saturable
+elimination).
 """
 
 from __future__ import annotations
@@ -59,9 +61,13 @@ class Treatment:
     def __post_init__(self) -> None:
         lesion = checks.number("treatment: lesion", self.lesion, "mm^2", above=0)
         dose = partial(checks.kind, wanted=Dose, what="a Dose")
-        checks.settle(self, lesion=lesion, doses=checks.several("treatment: doses", self.doses, dose, "a list of Dose"))
+        checks.settle(
+            self, lesion=lesion, doses=checks.several("treatment: doses", self.doses, dose, "a list of Dose")
+        )
         if not self.doses:
-            raise InputError(f"treatment after a lesion of {lesion:g} mm2: it has no dose. Give one, or leave it out.")
+            raise InputError(
+                f"treatment after a lesion of {lesion:g} mm2: it has no dose. Give one, or leave it out."
+            )
 
 
 @dataclass
@@ -103,8 +109,11 @@ class Plasma:
                 out[1 + k] = exchanged
         return np.array(out)
 
-    def advance(self, start: float, end: float, at: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, concentration in nM, its slope in nM/d.
+    def advance(
+        self, start: float, end: float, at: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Move on from `start` to `end` (d); the curve between: times, concentration in nM, its slope in
+        nM/d.
 
         at: times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
         """
@@ -113,7 +122,9 @@ class Plasma:
             times = np.array([start, end]) if at is None else at
             return times, np.zeros(len(times)), np.zeros(len(times))
         floor = 1e-12 * self.amounts.max()
-        found = solve_ivp(self._rates, (start, end), self.amounts, method="LSODA", rtol=RTOL, atol=floor, t_eval=at)
+        found = solve_ivp(
+            self._rates, (start, end), self.amounts, method="LSODA", rtol=RTOL, atol=floor, t_eval=at
+        )
         slopes = np.array([self._rates(t, y)[1] for t, y in zip(found.t, found.y.T, strict=True)])
         self.amounts = found.y[:, -1]
         return found.t, found.y[1] * to_nm, slopes * to_nm
@@ -121,7 +132,8 @@ class Plasma:
 
 @dataclass
 class Bisphosphonate:
-    """A bisphosphonate on bone, Z in units of one standard dose: dZ/dt = doses - k_rel Z. Moved forward like Plasma.
+    """A bisphosphonate on bone, Z in units of one standard dose: dZ/dt = doses - k_rel Z. Moved forward like
+    Plasma.
 
     Shape: 10.3389/fbioe.2022.940620.
     """
@@ -132,18 +144,27 @@ class Bisphosphonate:
     def give(self, dose: Dose) -> None:
         self.amounts = self.amounts + dose.amount / self.values["bisphosphonate_dose"]
 
-    def advance(self, start: float, end: float, at: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d. at: as for Plasma."""
+    def advance(
+        self, start: float, end: float, at: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d. at: as for
+        Plasma.
+        """
         rate = self.values["bisphosphonate_release"]
-        times = np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE)))) if at is None else at
+        times = (
+            np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))
+            if at is None
+            else at
+        )
         bound = self.amounts[0] * np.exp(-rate * (times - start))
         self.amounts = bound[-1:]
         return times, bound, -rate * bound
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:
-    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given then, also where that is
-    the same time but for rounding."""
+    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given
+    then, also where that is the same time but for rounding.
+    """
     plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in doses)]), []
     left = sorted((d for d in doses if d.agent == agent), key=lambda d: d.time)
     within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))

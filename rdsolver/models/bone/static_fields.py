@@ -1,4 +1,6 @@
-"""A section as a model sees it: what is fixed in a run, and what follows its solid part, bone or another tissue."""
+"""A section as a model sees it: what is fixed in a run, and what follows its solid part, bone or another
+tissue.
+"""
 
 from __future__ import annotations
 
@@ -52,15 +54,20 @@ class Place:
     def steepness(self, x: Array, smoothed: Array) -> Array:
         """|grad (G * x)|, 1/um: by the quotient rule the slope of a mean over the field of view alone."""
         slopes = smooth_slopes(x, self.taps, self.wrap)
-        return length([(slope - smoothed * e) * self.norm for slope, e in zip(slopes, self.edge, strict=True)])
+        return length(
+            [(slope - smoothed * e) * self.norm for slope, e in zip(slopes, self.edge, strict=True)]
+        )
 
 
 @partial(
-    jax.tree_util.register_dataclass, data_fields=["w", "kap", "marrow", "media", "mobility", "carrier", "push", "coupling"], meta_fields=[]
+    jax.tree_util.register_dataclass,
+    data_fields=["w", "kap", "marrow", "media", "mobility", "carrier", "push", "coupling"],
+    meta_fields=[],
 )
 @dataclass(frozen=True)
 class Surface:
-    """What follows the bone (and the tumour): surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and molecules.
+    """What follows the bone (and the tumour): surface measure w, kap = w/(w+1), marrow 1 - b, and what moves
+    cells and molecules.
 
     media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; "tumour" for its cells
     mobility the same of each cell, relative
@@ -86,7 +93,9 @@ def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[A
     return open_faces(active, wrap), norm, smooth_slopes(active, taps, wrap)
 
 
-def prepared(grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+def prepared(
+    grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+) -> Place:
     wrap = tuple(b == "periodic" for b in grid.borders)
     taps = gaussian_taps(values["smoothing_length"], grid.spacing)
     openings, norm, edge = _fixed(active, taps, wrap)

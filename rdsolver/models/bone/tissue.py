@@ -1,11 +1,13 @@
-"""Beyond bone: the same transport and binding in another tissue, with target cells of its own and one simple, stated response.
+"""Beyond bone: the same transport and binding in another tissue, with target cells of its own and one simple,
+stated response.
 
     S_L = S_L0 r_L W,  S_OPG = S_O0 r_O [f_s W + 1 - f_s]           W: the share of the volume that is target tissue, fixed
     dK/dt = k_c W θ⁴/(θ50⁴ + θ⁴) (1 - K) - k_d K                     θ50 = 5 θ0 in the artery
 
-Artery: K is the calcified share of the wall and k_d = 0 (arteries calcify without OPG: Bucay 1998, 10.1101/gad.12.9.1260; RANKL, OPG
-and the vessel wall: 10.1007/s00198-007-0509-7). Lymph node and mammary gland: K is the share of target cells that respond, one generic
-responder for both. Demonstrations, not predictions: no number of the response was fitted to anything.
+Artery: K is the calcified share of the wall and k_d = 0 (arteries calcify without OPG: Bucay 1998,
+10.1101/gad.12.9.1260; RANKL, OPG and the vessel wall: 10.1007/s00198-007-0509-7). Lymph node and mammary
+gland: K is the share of target cells that respond, one generic responder for both. Demonstrations, not
+predictions: no number of the response was fitted to anything.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ Numbers = dict[str, Array]
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
 @dataclass(frozen=True)
 class Medium:
-    """w: target tissue W; marrow: where molecules and drugs are, all of the field of view; media, mobility: "marrow"."""
+    """w: target tissue W; marrow: where molecules and drugs are, all of the field of view; media, mobility:
+    "marrow".
+    """
 
     w: Array
     marrow: Array
@@ -69,7 +73,9 @@ class TissueModel(Cytokines):
     def groups(self) -> tuple[Group, ...]:
         return (*self.signals, Group("response", ("response",), "pointwise"))
 
-    def prepare(self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]) -> Place:
+    def prepare(
+        self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+    ) -> Place:
         wrap = tuple(b == "periodic" for b in grid.borders)
         return Place(active, open_faces(active, wrap), active, (), bone, reference, grid.spacing, wrap, ())
 
@@ -100,11 +106,17 @@ class TissueModel(Cytokines):
     def drift(self, u: Fields, p: Numbers, place: Place, s: Medium) -> dict[str, Faces]:
         return {}
 
-    def linearise(self, group: str, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> tuple[Block, dict[str, Array]]:
+    def linearise(
+        self, group: str, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers
+    ) -> tuple[Block, dict[str, Array]]:
         return self.linearised_binding(u, p, place, s)
 
-    def pointwise(self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Medium) -> Fields:
-        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response stays."""
+    def pointwise(
+        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Medium
+    ) -> Fields:
+        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response
+        stays.
+        """
         if group == "membrane":
             return self.kept_on_membranes(u, psi, sigma, p, s)
         driven, rate = self._driven(u, p, place), sigma + p["response_loss"]
@@ -116,7 +128,9 @@ class TissueModel(Cytokines):
 
     def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
         """From the steady state: θ0 = Σ W θ/Σ W."""
-        return {"theta0": (total(place.bone * self.occupancy(u, p)) / total(place.bone)).astype(place.bone.dtype)}
+        return {
+            "theta0": (total(place.bone * self.occupancy(u, p)) / total(place.bone)).astype(place.bone.dtype)
+        }
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:

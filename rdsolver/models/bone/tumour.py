@@ -1,4 +1,5 @@
-"""The tumour and what passes between it and bone: growth, invasion, PTHrP, TGF-beta, and what they do to bone cells.
+"""The tumour and what passes between it and bone: growth, invasion, PTHrP, TGF-beta, and what they do to bone
+cells.
 
 T is a fraction of the volume. The tumour never removes bone itself; osteoclasts do.
 
@@ -6,8 +7,8 @@ T is a fraction of the volume. The tumour never removes bone itself; osteoclasts
     dH/dt = div(D_H grad H) + d_H (T - H)                                    PTHrP, relative
     dG/dt = div(D_G grad G) + d_G (rel/rel_0 - G)                            TGF-beta set free by resorption, relative
 
-Rates: Bishop et al. 2024, Nat Commun 15:2458. The vicious cycle: Mundy; Boyce & Xing 2007, 10.1007/s11914-007-0024-y.
-Pointwise functions, any shape.
+Rates: Bishop et al. 2024, Nat Commun 15:2458. The vicious cycle: Mundy; Boyce & Xing 2007,
+10.1007/s11914-007-0024-y. Pointwise functions, any shape.
 """
 
 from __future__ import annotations
@@ -28,12 +29,19 @@ FIELDS = (
     Field("tgf_beta", "1", 1.0, "TGF-beta set free from bone, relative"),
 )
 NAMES = tuple(f.name for f in FIELDS)
-BEFORE = (Group("tumour", ("tumour",), "transport", 2, "tumour"), Group("pthrp", ("pthrp",), "transport", 1, "marrow"))
+BEFORE = (
+    Group("tumour", ("tumour",), "transport", 2, "tumour"),
+    Group("pthrp", ("pthrp",), "transport", 1, "marrow"),
+)
 """In the cascade ahead of RANKL, which follows them."""
 AFTER = (Group("tgf_beta", ("tgf_beta",), "transport", 1, "marrow"),)
 """Behind the osteoclasts, which it follows."""
 
-MOVES = (("tumour", "motility", "tumour"), ("pthrp", "diffusivity", "marrow"), ("tgf_beta", "diffusivity", "marrow"))
+MOVES = (
+    ("tumour", "motility", "tumour"),
+    ("pthrp", "diffusivity", "marrow"),
+    ("tgf_beta", "diffusivity", "marrow"),
+)
 """Field, the parameter of its diffusivity, and the medium it moves in."""
 
 CROWDED = 0.3  # smoothed tumour density at which formation is suppressed in full
@@ -62,8 +70,8 @@ def net_growth(p: Numbers, u: Fields) -> Array:
 def loss(name: str, p: Numbers, u: Fields) -> Array:
     """Of one of the fields, 1/d: minus the slope of its rate where that is a loss.
 
-    Growth itself is taken from the predictor: an M-matrix, and second order still. Never 0, or a cell inside bone, which
-    nothing reaches, would have no equation in the baseline.
+    Growth itself is taken from the predictor: an M-matrix, and second order still. Never 0, or a cell inside
+    bone, which nothing reaches, would have no equation in the baseline.
     """
     if name != "tumour":
         return jnp.full_like(u[name], 1) * p[f"{name}_turnover"]
@@ -86,17 +94,19 @@ def suppression(p: Numbers, smoothed: Array) -> Array:
 def released(k_res: Array, w: Array, j: Array) -> Array:
     """rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
 
-    All of it, as in NTX: counted where there is bone alone, cells that the surface cuts would count in full, an error of first
-    order in the cell size that a tumour's growth multiplies (DECISIONS.md).
+    All of it, as in NTX: counted where there is bone alone, cells that the surface cuts would count in full,
+    an error of first order in the cell size that a tumour's growth multiplies (DECISIONS.md).
     """
     return k_res * w * j
 
 
 def invasion(marrow: Array, active: Array, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
-    """div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift: (face coefficients, drift over D_T), both 1/um².
+    """div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift: (face coefficients, drift over
+    D_T), both 1/um².
 
-    c: face coefficients of (1-b). With a = c/m of the lower and b = c/m of the upper cell the flux upwards is a T_low - b T_up
-    = min(a, b) (T_low - T_up) + (a - b)+ T_low - (b - a)+ T_up: what upwind makes of a drift a - b, exactly.
+    c: face coefficients of (1-b). With a = c/m of the lower and b = c/m of the upper cell the flux upwards is
+    a T_low - b T_up = min(a, b) (T_low - T_up) + (a - b)+ T_low - (b - a)+ T_up: what upwind makes of a drift
+    a - b, exactly.
     """
     inverse = active / (marrow + ROOM)
     below, above = ([side(inverse, a, wrap) for a in range(active.ndim)] for side in (lower, upper))

@@ -25,8 +25,9 @@ WIDTH = 160  # of a table that goes to no terminal
 
 @dataclass(frozen=True)
 class Wanted:
-    """parameters, observables: None for all; method: None for the local analysis; out: folder that keeps the runs of a global one; jobs:
-    of those at once."""
+    """parameters, observables: None for all; method: None for the local analysis; out: folder that keeps the
+    runs of a global one; jobs: of those at once.
+    """
 
     parameters: list[str] | None
     observables: list[str] | None
@@ -42,19 +43,29 @@ class Wanted:
 
 
 def analyse(config: Config, wanted: Wanted) -> None:
-    """Compute, print, write. Raises InputError before anything is computed when what is asked for makes no sense."""
+    """Compute, print, write.
+
+    Raises InputError before anything is computed when what is asked for makes no sense.
+    """
     problem = config.problem()
     if isinstance(problem, ModelProblem):
         raise InputError(
-            f"{problem.model.name} is a whole model of one's own; sensitivity is there for rdsolver's models and their extensions."
+            f"{problem.model.name} is a whole model of one's own; sensitivity is there for rdsolver's models"
+            " and their extensions."
         )
     style.checked(wanted.figure)
     for file in (wanted.json_file, wanted.csv_file):
         if file not in (None, STDOUT) and not file.parent.is_dir():
-            raise InputError(f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another file.")
+            raise InputError(
+                f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another"
+                " file."
+            )
     for option, value in (("--samples", wanted.samples), ("--out", wanted.out), ("--jobs", wanted.jobs)):
         if wanted.method is None and value is not None:
-            raise InputError(f"{option} {value} belongs to a global analysis. Give --global {' or --global '.join(SAMPLES)} with it.")
+            raise InputError(
+                f"{option} {value} belongs to a global analysis. Give --global"
+                f" {' or --global '.join(SAMPLES)} with it."
+            )
     with closing(on_terminal(wanted.quiet, wanted.json_file == STDOUT)) as tell:
         _analyse(config, problem, wanted, tell)
 
@@ -63,14 +74,22 @@ def _analyse(config: Config, problem: Problem, wanted: Wanted, tell: TerminalRep
     for warning in config.warnings:
         tell.warn(warning)
     if wanted.method is None:
-        said = report.of_local(local(problem, wanted.parameters, wanted.observables, tell.working), wanted.observables)
+        said = report.of_local(
+            local(problem, wanted.parameters, wanted.observables, tell.working), wanted.observables
+        )
     else:
         asked = wanted.samples, wanted.seed, wanted.parameters, wanted.observables
         found = scan(config, wanted.method, *asked, tell, wanted.out, wanted.jobs)
         said = report.of_scan(found, problem, wanted.observables)
     tell.say("", "")
     stream = sys.stderr if wanted.json_file == STDOUT else sys.stdout
-    console = Console(file=stream, width=None if stream.isatty() else WIDTH, markup=False, highlight=False, quiet=wanted.quiet)
+    console = Console(
+        file=stream,
+        width=None if stream.isatty() else WIDTH,
+        markup=False,
+        highlight=False,
+        quiet=wanted.quiet,
+    )
     for table in said.tables:
         console.print(table, "\n")
     for note in said.notes:

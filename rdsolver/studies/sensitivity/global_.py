@@ -1,11 +1,13 @@
-"""Global sensitivity: what uncertain parameters do to the observables over their whole plausible ranges, through SALib.
+"""Global sensitivity: what uncertain parameters do to the observables over their whole plausible ranges,
+through SALib.
 
-Morris (screening): the mean absolute elementary effect mu*, the change of the observable over a parameter's whole range, and the spread
-sigma of these effects, large where the parameter acts through others or not in proportion. Sobol: shares of the variance, S1 by the
-parameter alone and ST with all it interacts with. Each sample is a run of its own on a coarse section.
+Morris (screening): the mean absolute elementary effect mu*, the change of the observable over a parameter's
+whole range, and the spread sigma of these effects, large where the parameter acts through others or not in
+proportion. Sobol: shares of the variance, S1 by the parameter alone and ST with all it interacts with. Each
+sample is a run of its own on a coarse section.
 
-Morris 1991, Technometrics 33:161; Campolongo et al. 2007, Environ. Model. Softw. 22:1509; Saltelli et al. 2010, Comput. Phys. Commun.
-181:259; Herman & Usher 2017, SALib, 10.21105/joss.00097.
+Morris 1991, Technometrics 33:161; Campolongo et al. 2007, Environ. Model. Softw. 22:1509; Saltelli et al.
+2010, Comput. Phys. Commun. 181:259; Herman & Usher 2017, SALib, 10.21105/joss.00097.
 """
 
 from __future__ import annotations
@@ -45,8 +47,11 @@ MOST_STEPS = 3000  # a sample that takes more is given up; a run takes about 100
 
 @dataclass(frozen=True)
 class Effect:
-    """Of a parameter on an observable. Morris: size mu*, spread sigma, in the unit of the observable over the whole range; Sobol:
-    size ST, spread S1. confidence: half of the 95 % interval of size."""
+    """Of a parameter on an observable.
+
+    Morris: size mu*, spread sigma, in the unit of the observable over the whole range; Sobol: size ST, spread
+    S1. confidence: half of the 95 % interval of size.
+    """
 
     observable: str
     parameter: Parameter
@@ -105,7 +110,9 @@ def scan(
     out: Path | None = None,
     jobs: int | None = None,
 ) -> Scan:
-    """Sample the ranges, run every sample, and say how much each parameter acts. The runs are those of a sweep.
+    """Sample the ranges, run every sample, and say how much each parameter acts.
+
+    The runs are those of a sweep.
 
     samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline, koff not above 0, too many
              steps) takes its whole trajectory or base sample out of the analysis
@@ -120,15 +127,27 @@ def scan(
     problem = config.problem()
     assert isinstance(problem, Problem)
     if problem.initial is not None:
-        raise InputError("initial: a run that goes on from another has its section and start from there. Take a run from its baseline.")
+        raise InputError(
+            "initial: a run that goes on from another has its section and start from there. Take a run from"
+            " its baseline."
+        )
     count = SAMPLES[method] if samples is None else samples
     if count < 2 or (method == "sobol" and count & (count - 1)):
-        raise InputError(f"--samples {count}: give {'a power of 2, at least 2' if method == 'sobol' else 'at least 2 trajectories'}.")
-    wanted = chosen("--observables", observables, observables_of(problem, [s.name for s in model_of(problem).series]))
+        raise InputError(
+            f"--samples {count}: give"
+            f" {'a power of 2, at least 2' if method == 'sobol' else 'at least 2 trajectories'}."
+        )
+    wanted = chosen(
+        "--observables", observables, observables_of(problem, [s.name for s in model_of(problem).series])
+    )
     found, left_out = ranges(problem, parameters)
     if len(found) < 2:
         raise InputError("--parameters: a global analysis needs two parameters or more.")
-    space = {"num_vars": len(found), "names": [r.parameter.name for r in found], "bounds": [[0.0, 1.0]] * len(found)}
+    space = {
+        "num_vars": len(found),
+        "names": [r.parameter.name for r in found],
+        "bounds": [[0.0, 1.0]] * len(found),
+    }
     if method == "morris":
         x, block = sample.morris.sample(space, count, num_levels=LEVELS, seed=seed), len(found) + 1
     else:
@@ -140,13 +159,16 @@ def scan(
     if whole.sum() < 2:
         why = max(failed, key=lambda reason: failed[reason], default="an observable is missing")
         raise RunError(
-            f"{sum(failed.values())} of {len(x)} samples failed (most often: {why}), and {whole.sum()} of {len(whole)} blocks are whole. "
-            "Sample fewer parameters with --parameters, or more samples with --samples."
+            f"{sum(failed.values())} of {len(x)} samples failed (most often: {why}), and {whole.sum()} of"
+            f" {len(whole)} blocks are whole. Sample fewer parameters with --parameters, or more samples with"
+            " --samples."
         )
     kept = np.repeat(whole, block)
     effects = []
     for name, values in zip(wanted, y[kept].T, strict=True):
-        for r, (size, spread, confidence) in zip(found, _effects(analyze, method, space, x[kept], values, seed), strict=True):
+        for r, (size, spread, confidence) in zip(
+            found, _effects(analyze, method, space, x[kept], values, seed), strict=True
+        ):
             effects.append(Effect(name, r.parameter, size, spread, confidence))
     return Scan(
         method,
@@ -165,14 +187,22 @@ def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.nda
     """The sweep of these samples: the config on its section made coarse, in float64."""
     base = config.resolved()
     base["section"]["coarsen"] *= coarse(problem.section)
-    base["solver"] = {"integrator": "tr-bdf2", "tolerance": TOLERANCE, "precision": "float64", "max_steps": MOST_STEPS}
+    base["solver"] = {
+        "integrator": "tr-bdf2",
+        "tolerance": TOLERANCE,
+        "precision": "float64",
+        "max_steps": MOST_STEPS,
+    }
     if problem.solver.longest_step is not None:
         base["solver"]["longest_step"] = problem.solver.longest_step
     base |= {"time": {"end": problem.end, "save": [problem.end]}, "output": {}}
     units = {row.name: row.unit for row in problem.rows}
     samples = [parameters_at(problem, found, point) for point in x]
     moved = [k for k in samples[0] if any(s[k] != problem.parameters[k] for s in samples)]
-    rows = [{f"model.parameters.{k}": s[k] if units[k] == "1" else f"{s[k]!r} {units[k]}" for k in moved} for s in samples]
+    rows = [
+        {f"model.parameters.{k}": s[k] if units[k] == "1" else f"{s[k]!r} {units[k]}" for k in moved}
+        for s in samples
+    ]
     return of_rows("this analysis", base, rows, f"{config.title}: samples", config.source is not None)
 
 
@@ -182,7 +212,11 @@ def _all(
     """The observables of every sample, NaN where it failed, and how often for what reason."""
     outcome = run_sweep(design, folder, Wanted(jobs=jobs, rerun_failed=True), tell)
     if outcome.left:
-        way = f"The samples are kept in {folder}: the same command goes on." if kept else "Nothing of it is kept; --out DIR would."
+        way = (
+            f"The samples are kept in {folder}: the same command goes on."
+            if kept
+            else "Nothing of it is kept; --out DIR would."
+        )
         error = RunError(f"{outcome.why}, with {outcome.left} of {len(design)} samples left. {way}")
         if outcome.signal:
             error.exit_status = outcome.exit_status
@@ -198,7 +232,9 @@ def _reason(error: str, told: str) -> str:
     return re.sub(r"\b\d[\d.,e+-]*", "…", re.split(r" \(|;", error.removeprefix(f"{told}: "))[0])
 
 
-def _effects(analyze: ModuleType, method: str, space: dict, x: np.ndarray, y: np.ndarray, seed: int) -> list[tuple[float, float, float]]:
+def _effects(
+    analyze: ModuleType, method: str, space: dict, x: np.ndarray, y: np.ndarray, seed: int
+) -> list[tuple[float, float, float]]:
     """(size, spread, confidence) of each parameter; 0 where the observable is the same in every sample."""
     if np.ptp(y) == 0:
         return [(0.0, 0.0, 0.0)] * space["num_vars"]

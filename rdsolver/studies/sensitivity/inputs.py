@@ -1,7 +1,8 @@
-"""What a run is replayed from: the steps it took, and what its parameters drive, with derivatives along each of them.
+"""What a run is replayed from: the steps it took, and what its parameters drive, with derivatives along each
+of them.
 
-Plasma curves are no function of arrays: their derivatives, at the knots of the run's own, are central differences of the host's solver
-(models/bone/pharmacokinetics.py).
+Plasma curves are no function of arrays: their derivatives, at the knots of the run's own, are central
+differences of the host's solver (models/bone/pharmacokinetics.py).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def plain(f: Callable[..., Any]) -> Callable[..., Any]:
     return f
 
 
-# --- a run, kept -----------------------------------------------------------------------------------------------------------
+# --- a run, kept --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class Recorded:
 
 
 def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -> Recorded:
-    """Do a run once, as it goes, and keep its steps. tell: share that is done. Must be used inside device.on()."""
+    """Do a run once, as it goes, and keep its steps. tell: share that is done.
+
+    Must be used inside device.on().
+    """
     simulation = Simulation(problem)
     course = simulation.course
     assert isinstance(course, BoneCourse)
@@ -114,12 +118,14 @@ def _healthy(system: System, p: Any) -> Any:
     return system.model.healthy(p)
 
 
-# --- directions ------------------------------------------------------------------------------------------------------------
+# --- directions ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What moves with the parameters: p right after each segment's begin, plasma curves (values, slopes), the healthy p."""
+    """What moves with the parameters: p right after each segment's begin, plasma curves (values, slopes), the
+    healthy p.
+    """
 
     p: tuple[Any, ...]
     curves: tuple[Any, ...]
@@ -149,7 +155,9 @@ def directions(run: Recorded, names: Sequence[str]) -> Inputs:
     for segment, now in zip(run.segments, base.p, strict=True):
         factors = run.course.factors(segment.begin)
         p.append(Dual(now, {k: v * factors.get(k, 1.0) for k, v in seeds.items()}))
-    healthy = lifted(_healthy)(run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds))
+    healthy = lifted(_healthy)(
+        run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds)
+    )
     moved = [_curves_along(run, name) for name in names]
     curves = []
     for i, now in enumerate(base.curves):
@@ -159,14 +167,20 @@ def directions(run: Recorded, names: Sequence[str]) -> Inputs:
 
 
 def size(value: float) -> float:
-    """Length of a direction: the parameter's own value, so that derivatives are by its logarithm; 1 where it is 0."""
+    """Length of a direction: the parameter's own value, so that derivatives are by its logarithm; 1 where it
+    is 0.
+    """
     return value or 1.0
 
 
 def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Derivative of the plasma curves at their knots, by central differences (from above where the parameter is 0)."""
+    """Derivative of the plasma curves at their knots, by central differences (from above where the parameter
+    is 0).
+    """
     problem = run.course.problem
-    if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith("bisphosphonate_"):
+    if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith(
+        "bisphosphonate_"
+    ):
         return None
     value = problem.parameters[name]
     step = CURVE_STEP * size(value)
@@ -178,6 +192,9 @@ def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray
     weights = ((-step, -0.5), (step, 0.5)) if value else ((0.0, -1.5), (step, 2.0), (2 * step, -0.5))
     parts = [(w / CURVE_STEP, at(change)) for change, w in weights]
     return [
-        (sum(w * np.asarray(f[i].values) for w, f in parts), sum(w * np.asarray(f[i].slopes) for w, f in parts))  # pyright: ignore[reportReturnType]
+        (
+            sum(w * np.asarray(f[i].values) for w, f in parts),
+            sum(w * np.asarray(f[i].slopes) for w, f in parts),
+        )  # pyright: ignore[reportReturnType]
         for i in range(len(run.segments))
     ]

@@ -1,10 +1,12 @@
-"""Local sensitivity: what each parameter does to each observable of a run, to first order, by automatic differentiation.
+"""Local sensitivity: what each parameter does to each observable of a run, to first order, by automatic
+differentiation.
 
     S = d ln O / d ln p = (p/O) dO/dp
 
-An observable is a series and what is taken of it: `ntx.min` (the nadir), `osteoclast_number.max` (the peak), `.end`, and `.mean` (over
-time). The run is replayed in float64 by TR-BDF2, see sensitivity_replay.py; the baseline is solved anew, so that θ0, j_ref and k_res
-move with the parameters. Times are frozen: of steps, and of treatments that a lesion has started.
+An observable is a series and what is taken of it: `ntx.min` (the nadir), `osteoclast_number.max` (the peak),
+`.end`, and `.mean` (over time). The run is replayed in float64 by TR-BDF2, see sensitivity_replay.py; the
+baseline is solved anew, so that θ0, j_ref and k_res move with the parameters. Times are frozen: of steps, and
+of treatments that a lesion has started.
 """
 
 from __future__ import annotations
@@ -134,33 +136,51 @@ def local(
 ) -> Local:
     """Derivatives of the observables by the parameters (names; default: all).
 
-    Raises InputError for a name that is not known, and for a run that goes on from another: its start is not made of parameters.
+    Raises InputError for a name that is not known, and for a run that goes on from another: its start is not
+    made of parameters.
     """
     if problem.initial is not None:
-        raise InputError("initial: the start of a run that goes on from another cannot be differentiated. Take a run from its baseline.")
+        raise InputError(
+            "initial: the start of a run that goes on from another cannot be differentiated. Take a run from"
+            " its baseline."
+        )
     rows = {row.name: row for row in problem.rows}
     names = [n for n in chosen("--parameters", parameters, list(rows)) if n not in NOT_DIFFERENTIATED]
     series = [s.name for s in model_of(problem).series]
     there = [name for name in series if name not in COUNTED]
     wanted = chosen("--observables", observables, observables_of(problem, there))
-    left_out = [(n, NOT_DIFFERENTIATED[n]) for n in chosen("--parameters", parameters, list(rows)) if n in NOT_DIFFERENTIATED]
+    left_out = [
+        (n, NOT_DIFFERENTIATED[n])
+        for n in chosen("--parameters", parameters, list(rows))
+        if n in NOT_DIFFERENTIATED
+    ]
     if not names:
         why = "; ".join(f"{n}: {NOT_DIFFERENTIATED[n]}" for n, _ in left_out) or "none was named"
         raise InputError(f"--parameters leaves nothing to differentiate ({why}). Allowed: {', '.join(rows)}.")
     if observables is None:
-        left_out += [(n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED if n in series]
+        left_out += [
+            (n, "counts cells: its derivative is 0 wherever it exists") for n in COUNTED if n in series
+        ]
     asked = problem.solver
-    tight = Solver("tr-bdf2", min(TOLERANCE, asked.tolerance), "float64", asked.device, longest_step=asked.longest_step)
+    tight = Solver(
+        "tr-bdf2", min(TOLERANCE, asked.tolerance), "float64", asked.device, longest_step=asked.longest_step
+    )
     with device.on(tight.device):
         began = time.perf_counter()
-        run = recorded(replace(problem, solver=tight, save=()), lambda share: tell("run", share, time.perf_counter() - began))
+        run = recorded(
+            replace(problem, solver=tight, save=()),
+            lambda share: tell("run", share, time.perf_counter() - began),
+        )
         values, slopes, settled = _derivatives(run, names, tell)
     found = []
     for name in wanted:
         series, kind = name.rsplit(".", 1)
         value, change = taken(kind, run.times, values[series], run.course.events, slopes[series])
         observable = Observable(name, *described(problem, name), value)
-        found += [Derivative(observable, rows[n], problem.parameters[n], float(d)) for n, d in zip(names, change, strict=True)]
+        found += [
+            Derivative(observable, rows[n], problem.parameters[n], float(d))
+            for n, d in zip(names, change, strict=True)
+        ]
     return Local(tuple(found), tuple(left_out), tuple(notes_of(problem, run)), settled, run.steps)
 
 
@@ -168,17 +188,28 @@ def notes_of(problem: Problem, run: Recorded) -> list[str]:
     """What a reader of the derivatives must know."""
     notes = [f"TR-BDF2, float64, {run.steps} steps replayed"]
     if problem.extension and callable(problem.extension.breaks):
-        notes.append("break times of the extension stay where they were in the run: what parameters do to them is left out")
+        notes.append(
+            "break times of the extension stay where they were in the run: what parameters do to them is"
+            " left out"
+        )
     if problem.solver.integrator not in ("auto", "tr-bdf2"):
-        notes.append(f"the config's integrator is {problem.solver.integrator}; derivatives are those of TR-BDF2")
+        notes.append(
+            f"the config's integrator is {problem.solver.integrator}; derivatives are those of TR-BDF2"
+        )
     if problem.treatments:
-        notes.append("treatments that wait for a lesion start when they did in the run: what parameters do to that moment is left out")
+        notes.append(
+            "treatments that wait for a lesion start when they did in the run: what parameters do to that"
+            " moment is left out"
+        )
     return notes
 
 
-def _derivatives(run: Recorded, names: list[str], tell: Tell) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    """Each series over the steps, (T,), its derivative along each direction over the parameter's size, (T, P), and how the baseline
-    settled."""
+def _derivatives(
+    run: Recorded, names: list[str], tell: Tell
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
+    """Each series over the steps, (T,), its derivative along each direction over the parameter's size, (T,
+    P), and how the baseline settled.
+    """
     began, columns, settled, values = time.perf_counter(), [], 0.0, {}
     starts = range(0, len(names), CHUNK)
     for start in starts:
@@ -188,7 +219,11 @@ def _derivatives(run: Recorded, names: list[str], tell: Tell) -> tuple[dict[str,
         replay, seen = Replay(run), []
         for i, duals in enumerate(replay.series(directions(run, padded))):
             seen.append(duals)
-            tell("derivatives", (start + width * i / max(run.steps, 1)) / (len(starts) * CHUNK), time.perf_counter() - began)
+            tell(
+                "derivatives",
+                (start + width * i / max(run.steps, 1)) / (len(starts) * CHUNK),
+                time.perf_counter() - began,
+            )
         settled = max(settled, replay.changes[-1])
         seen = jax.device_get(seen)
         values = {k: np.array([s.value[k] for s in seen]) for k in seen[0].value}
@@ -201,12 +236,17 @@ def _derivatives(run: Recorded, names: list[str], tell: Tell) -> tuple[dict[str,
 
 
 def taken(
-    kind: str, times: np.ndarray, values: np.ndarray, events: Sequence[float] = (), slopes: np.ndarray | None = None
+    kind: str,
+    times: np.ndarray,
+    values: np.ndarray,
+    events: Sequence[float] = (),
+    slopes: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
     """The end, mean, min or max of a series (T,), and its derivatives from those of the series, (T, P).
 
-    An extremum is that of the parabola through the three steps around it: at a step itself the derivative would hold what the
-    parameter does to the moment too. At either end, and at an event, where series have kinks, it is the step's.
+    An extremum is that of the parabola through the three steps around it: at a step itself the derivative
+    would hold what the parameter does to the moment too. At either end, and at an event, where series have
+    kinks, it is the step's.
     """
     along = np.zeros((len(times), 0)) if slopes is None else slopes
     if kind == "mean":
@@ -219,19 +259,23 @@ def taken(
     rise, fall = (y[1] - y[0]) / (t[1] - t[0]), (y[2] - y[1]) / (t[2] - t[1])
     bend = (fall - rise) / (t[2] - t[0])
     top = (t[0] + t[1]) / 2 - rise / (2 * bend) if bend else 0.0
-    weights = np.array([np.prod([(top - t[k]) / (t[i] - t[k]) for k in range(3) if k != i]) for i in range(3)])
+    weights = np.array(
+        [np.prod([(top - t[k]) / (t[i] - t[k]) for k in range(3) if k != i]) for i in range(3)]
+    )
     return float(weights @ y), weights @ along[at - 1 : at + 2]
 
 
 def serum(
     run: Recorded, names: Sequence[str], values: dict[str, np.ndarray], slopes: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Serum calcium over the steps (T,) and its derivatives (T, P): of each step by central differences of the host's own equation
-    (models/bone/calcium.py), and from step to step by the chain rule."""
+    """Serum calcium over the steps (T,) and its derivatives (T, P): of each step by central differences of
+    the host's own equation (models/bone/calcium.py), and from step to step by the chain rule.
+    """
     course, p = run.course, run.course.in_force(0.0)
     bone, pthrp = values["bone_volume_fraction"], values["mean_pthrp"]
     d_bone, d_pthrp = slopes["bone_volume_fraction"], slopes["mean_pthrp"]
-    mmol = p["skeleton_calcium"] * p["skeleton_share"] / course.problem.section.bone_volume_fraction  # in a unit of BV/TV
+    # in a unit of BV/TV
+    mmol = p["skeleton_calcium"] * p["skeleton_share"] / course.problem.section.bone_volume_fraction
 
     series = [calcium.steady(0.0, 0.0, p)]
     along = [_by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p, names)]
@@ -239,10 +283,21 @@ def serum(
         p = course.in_force(run.times[i])
         state = np.array([series[-1], bone[i] - bone[i + 1], pthrp[i + 1]])
         moved = along[-1], d_bone[i] - d_bone[i + 1], d_pthrp[i + 1]
-        steps = np.array([1e-4 * state[0], max(1e-2 * abs(state[1]), 1e-3 * days / max(mmol, 1e-30)), 1e-3 * max(state[2], 1e-6)])
+        steps = np.array(
+            [
+                1e-4 * state[0],
+                max(1e-2 * abs(state[1]), 1e-3 * days / max(mmol, 1e-30)),
+                1e-3 * max(state[2], 1e-6),
+            ]
+        )
         after = partial(_serum_after, course, float(days))
         by_state = [(after(state + h, p) - after(state - h, p)) / (2 * h.sum()) for h in np.diag(steps)]
-        along.append(sum((b * m for b, m in zip(by_state, moved, strict=True)), _by_parameters(partial(after, state), p, names)))
+        along.append(
+            sum(
+                (b * m for b, m in zip(by_state, moved, strict=True)),
+                _by_parameters(partial(after, state), p, names),
+            )
+        )
         series.append(after(state, p))
     return np.array(series), np.array(along)
 
@@ -253,7 +308,9 @@ def _serum_after(course: BoneCourse, days: float, state: np.ndarray, p: Mapping[
     return course.serum(before, days, lost, pthrp, p)
 
 
-def _by_parameters(f: Callable[[Mapping[str, float]], float], p: dict[str, float], names: Sequence[str]) -> np.ndarray:
+def _by_parameters(
+    f: Callable[[Mapping[str, float]], float], p: dict[str, float], names: Sequence[str]
+) -> np.ndarray:
     """Derivatives of f along the directions of `names`; those that serum calcium does not read are 0."""
     out = np.zeros(len(names))
     for i, n in enumerate(names):

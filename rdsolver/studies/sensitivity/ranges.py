@@ -1,4 +1,6 @@
-"""What a global analysis samples: the uncertain parameters and their ranges, a coarse section, the parameters of a sample."""
+"""What a global analysis samples: the uncertain parameters and their ranges, a coarse section, the parameters
+of a sample.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Range:
 
 
 def ranges(problem: Problem, asked: Sequence[str] | None) -> tuple[list[Range], list[tuple[str, str]]]:
-    """What is sampled, and what is left out and why. Default: all that is assumed or general knowledge (marks A, U).
+    """What is sampled, and what is left out and why.
+
+    Default: all that is assumed or general knowledge (marks A, U).
 
     Raises InputError for a name that is not known or cannot be sampled.
     """
@@ -67,8 +71,11 @@ def _certain(row: Parameter, value: float) -> str | None:
 
 
 def _range(row: Parameter, value: float) -> Range:
-    """Its plausible range, and the run's own value; by the logarithm where it spans more than 10. A range that begins at 0 and goes to
-    ten times the value and more is taken as far down as up from the value."""
+    """Its plausible range, and the run's own value; by the logarithm where it spans more than 10.
+
+    A range that begins at 0 and goes to ten times the value and more is taken as far down as up from the
+    value.
+    """
     low, high = min(row.low, value), max(row.high, value)
     if low == 0 and 0 < 10 * value <= high:
         low = value**2 / high
@@ -81,21 +88,30 @@ def coarse(section: Section) -> int:
 
 
 def parameters_at(problem: Problem, found: Sequence[Range], x: np.ndarray) -> dict[str, float]:
-    """A value for every parameter at a point of the unit cube. A kon that is sampled stays above what keeps its koff positive."""
+    """A value for every parameter at a point of the unit cube.
+
+    A kon that is sampled stays above what keeps its koff positive.
+    """
     values = dict(problem.parameters)
-    for r, share in sorted(zip(found, x, strict=True), key=lambda pair: pair[0].parameter.name.endswith("_kon")):
+    for r, share in sorted(
+        zip(found, x, strict=True), key=lambda pair: pair[0].parameter.name.endswith("_kon")
+    ):
         name, low = r.parameter.name, r.low
         if name.endswith("_kon"):
-            low = min(max(low, ABOVE * values["rankl_loss"] / values[f"{name.removesuffix('_kon')}_K_eff"]), r.high)
+            low = min(
+                max(low, ABOVE * values["rankl_loss"] / values[f"{name.removesuffix('_kon')}_K_eff"]), r.high
+            )
         values[name] = r.at(float(share), low)
     return values | typical(values)
 
 
 def typical(p: Mapping[str, float]) -> dict[str, float]:
-    """The scales that go with other parameters: where the baseline search begins, and what tolerances are relative to.
+    """The scales that go with other parameters: where the baseline search begins, and what tolerances are
+    relative to.
 
-    The steady state of a well-mixed surface, w = 1: L = S_L/(d_L (1 + O/K)), O = S_O/(d_O + d_L L/K), P = s_P/(d_P + p0),
-    C = p0 P/d_C; the defaults of the scales at the defaults of all else. From scales 100 times off Newton's step overshoots.
+    The steady state of a well-mixed surface, w = 1: L = S_L/(d_L (1 + O/K)), O = S_O/(d_O + d_L L/K), P =
+    s_P/(d_P + p0), C = p0 P/d_C; the defaults of the scales at the defaults of all else. From scales 100
+    times off Newton's step overshoots.
     """
     supply, bound = p["opg_production"], p["opg_K_eff"]
     rankl = opg = 0.0

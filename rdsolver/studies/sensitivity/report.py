@@ -27,7 +27,9 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Report:
-    """tables for the terminal, rows for CSV, tree for JSON, notes in words, what is left out and why, and the panels of the figure."""
+    """tables for the terminal, rows for CSV, tree for JSON, notes in words, what is left out and why, and the
+    panels of the figure.
+    """
 
     tables: list[Table]
     rows: list[dict[str, Any]]
@@ -45,14 +47,28 @@ def of_local(found: Local, asked: Sequence[str] | None) -> Report:
     tree = {"kind": "local", "steps": found.steps, "baseline_settled": found.settled, "notes": notes}
     tree |= {"left_out": _left_out(found.left_out), "sensitivities": rows}
     measure = "d ln (observable) / d ln (parameter)"
-    return Report(local_tables(found, names), rows, tree, notes, found.left_out, local_panels(found, names), measure, True)
+    return Report(
+        local_tables(found, names),
+        rows,
+        tree,
+        notes,
+        found.left_out,
+        local_panels(found, names),
+        measure,
+        True,
+    )
 
 
 def of_scan(found: Scan, problem: Problem, asked: Sequence[str] | None) -> Report:
     names, rows = _shown(found.observables, asked), scan_rows(found)
     failed = [{"reason": reason, "samples": n} for reason, n in found.failed]
     tree = {"kind": found.method, "section": found.section, "samples": found.samples, "failed": failed}
-    tree |= {"blocks": found.blocks, "whole_blocks": found.whole, "left_out": _left_out(found.left_out), "sensitivities": rows}
+    tree |= {
+        "blocks": found.blocks,
+        "whole_blocks": found.whole,
+        "left_out": _left_out(found.left_out),
+        "sensitivities": rows,
+    }
     tables, panels = scan_tables(found, problem, names), scan_panels(found, problem, names)
     return Report(tables, rows, tree, failures(found), found.left_out, panels, MEASURES[found.method], False)
 
@@ -73,12 +89,18 @@ def local_tables(found: Local, names: Sequence[str]) -> list[Table]:
     for name in names:
         o = values[name]
         table = _table(
-            f"{name} = {_number(o.value, o.unit)} ({o.label})", ("parameter", "value", "mark", "d ln O/d ln p", "dO/dp", "meaning")
+            f"{name} = {_number(o.value, o.unit)} ({o.label})",
+            ("parameter", "value", "mark", "d ln O/d ln p", "dO/dp", "meaning"),
         )
         for d in found.of(name)[:MOST]:
             logarithmic = "" if d.logarithmic is None else f"{d.logarithmic:+.3g}"
             table.add_row(
-                d.parameter.name, _number(d.at, d.parameter.unit), d.parameter.mark, logarithmic, f"{d.value:+.3g}", d.parameter.meaning
+                d.parameter.name,
+                _number(d.at, d.parameter.unit),
+                d.parameter.mark,
+                logarithmic,
+                f"{d.value:+.3g}",
+                d.parameter.meaning,
             )
         tables.append(table)
     return tables
@@ -86,21 +108,42 @@ def local_tables(found: Local, names: Sequence[str]) -> list[Table]:
 
 def scan_tables(found: Scan, problem: Problem, names: Sequence[str]) -> list[Table]:
     """One an observable: the parameters that act most."""
-    spans = {r.parameter.name: f"{r.low:.3g} to {r.high:.3g}{', log' if r.logarithmic else ''}" for r in found.ranges}
+    spans = {
+        r.parameter.name: f"{r.low:.3g} to {r.high:.3g}{', log' if r.logarithmic else ''}"
+        for r in found.ranges
+    }
     tables = []
     for name in names:
         label, unit = described(problem, name)
-        columns = ("parameter", "range", "mark", SIZES[found.method][0], "+-", SIZES[found.method][1], "meaning")
+        columns = (
+            "parameter",
+            "range",
+            "mark",
+            SIZES[found.method][0],
+            "+-",
+            SIZES[found.method][1],
+            "meaning",
+        )
         table = _table(f"{name} ({label}{'' if unit == '1' else ', ' + unit})", columns)
         for e in found.of(name)[:MOST]:
             p = e.parameter
-            table.add_row(p.name, spans[p.name], p.mark, f"{e.size:.3g}", f"{e.confidence:.2g}", f"{e.spread:.3g}", p.meaning)
+            table.add_row(
+                p.name,
+                spans[p.name],
+                p.mark,
+                f"{e.size:.3g}",
+                f"{e.confidence:.2g}",
+                f"{e.spread:.3g}",
+                p.meaning,
+            )
         tables.append(table)
     return tables
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(*columns, title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    table = Table(
+        *columns, title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False
+    )
     for column in table.columns[3:-1]:
         column.justify = "right"
     return table
@@ -162,9 +205,14 @@ def local_panels(found: Local, names: Sequence[str]) -> list[Panel]:
     values, panels = {o.name: o for o in found.observables}, []
     for name in names[:PANELS]:
         largest = [d for d in found.of(name) if d.logarithmic][:BARS]
-        bars = tuple(Bar(d.parameter.name, d.parameter.meaning, d.parameter.mark, d.logarithmic or 0.0) for d in largest)
+        bars = tuple(
+            Bar(d.parameter.name, d.parameter.meaning, d.parameter.mark, d.logarithmic or 0.0)
+            for d in largest
+        )
         factor, unit = in_print(values[name].unit, values[name].value)
-        panels.append(Panel(f"{values[name].label}: {_number(values[name].value * factor, unit or '1')}", bars))
+        panels.append(
+            Panel(f"{values[name].label}: {_number(values[name].value * factor, unit or '1')}", bars)
+        )
     return panels
 
 
@@ -172,8 +220,13 @@ def scan_panels(found: Scan, problem: Problem, names: Sequence[str]) -> list[Pan
     panels = []
     for name in names[:PANELS]:
         label, unit = described(problem, name)
-        bars = tuple(Bar(e.parameter.name, e.parameter.meaning, e.parameter.mark, e.size, e.confidence) for e in found.of(name)[:BARS])
-        panels.append(Panel(label if found.method == "sobol" else with_unit(label, in_print(unit, 1.0)[1]), bars))
+        bars = tuple(
+            Bar(e.parameter.name, e.parameter.meaning, e.parameter.mark, e.size, e.confidence)
+            for e in found.of(name)[:BARS]
+        )
+        panels.append(
+            Panel(label if found.method == "sobol" else with_unit(label, in_print(unit, 1.0)[1]), bars)
+        )
     return panels
 
 
@@ -181,9 +234,13 @@ def failures(found: Scan) -> list[str]:
     """What became of the samples, in words."""
     lines = [f"{found.samples} samples on {found.section}"]
     if found.failed:
-        lines.append(f"{sum(n for _, n in found.failed)} failed: {'; '.join(f'{n} x {reason}' for reason, n in found.failed)}")
+        lines.append(
+            f"{sum(n for _, n in found.failed)} failed:"
+            f" {'; '.join(f'{n} x {reason}' for reason, n in found.failed)}"
+        )
         block = "trajectories" if found.method == "morris" else "base samples"
         lines.append(
-            f"{found.whole} of {found.blocks} {block} are whole and alone are used; the failures lie where the others do not reach"
+            f"{found.whole} of {found.blocks} {block} are whole and alone are used; the failures lie where"
+            " the others do not reach"
         )
     return lines

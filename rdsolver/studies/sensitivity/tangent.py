@@ -1,9 +1,10 @@
-"""A run done once more, step by step as it was, with its derivatives by the parameters carried along (forward mode).
+"""A run done once more, step by step as it was, with its derivatives by the parameters carried along (forward
+mode).
 
-The steps of the run are kept, so that what is differentiated is one smooth map: baseline, doses, stages, observables. A stage is one
-Newton step with a fixed number of V-cycles, and its derivative is that of this very work; the V-cycles are MORE than the run's, so
-that it is also that of the equations. Where the model has a kink (max, min, the upwind side) the derivative is that of the side the
-run is on.
+The steps of the run are kept, so that what is differentiated is one smooth map: baseline, doses, stages,
+observables. A stage is one Newton step with a fixed number of V-cycles, and its derivative is that of this
+very work; the V-cycles are MORE than the run's, so that it is also that of the equations. Where the model has
+a kink (max, min, the upwind side) the derivative is that of the side the run is on.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from ...timestepping import trbdf2
 from ...timestepping.system import System
 from .inputs import Dual, Inputs, Lift, Recorded, lifted
 
-SETTLED = 1e-9  # change of the baseline's derivatives by ln p from one Newton step to the next, relative to the fields
+# change of the baseline's derivatives by ln p from one Newton step to the next, relative to the fields
+SETTLED = 1e-9
 MOST_STEPS = 60  # of Newton, for the derivatives of the baseline
 TOLERANCE = np.float64(1e-3)  # a stage measures its corrections with it; nothing here reads them
 
 
-# --- what a step is made of: f(still, *moving) -----------------------------------------------------------------------------
+# --- what a step is made of: f(still, *moving) --------------------------------------------------------------
 
 
 def _put(system: System, p: Any, reference: Any, curves: Any) -> System:
@@ -53,7 +55,9 @@ def _slope(sigma: Any, found: Any, psi: Any) -> Any:
 def _rates(still: Any, p: Any, reference: Any, curves: Any, p_before: Any, u: Any) -> Any:
     """du/dt, with what follows the bone as it was before an event (integrators/base.py)."""
     system, t = still
-    return _put(system, p, reference, curves).rates(t, u, _put(system, p_before, reference, curves).refresh(u))
+    return _put(system, p, reference, curves).rates(
+        t, u, _put(system, p_before, reference, curves).refresh(u)
+    )
 
 
 def _moved(_: Any, f: Any, before: Any, after: Any) -> Any:
@@ -78,13 +82,14 @@ def _balanced(system: System, p: Any, reference: Any, u: Any) -> Any:
     return system.model.balanced(u, p, with_reference(system, reference).place)
 
 
-# --- the replay ----------------------------------------------------------------------------------------------------------
+# --- the replay ---------------------------------------------------------------------------------------------
 
 
 class Replay:
     """The run again. lift: `lifted`, on Duals; or `plain`, on arrays (what finite differences are taken of).
 
-    steps_of_newton: of the baseline; None (with `lifted`): until its derivatives have settled. `changes` keeps how they did.
+    steps_of_newton: of the baseline; None (with `lifted`): until its derivatives have settled. `changes`
+    keeps how they did.
     """
 
     def __init__(self, run: Recorded, lift: Lift = lifted, steps_of_newton: int | None = None) -> None:
@@ -92,7 +97,8 @@ class Replay:
         self.changes: list[float] = []
 
     def baseline(self, x: Inputs) -> tuple[Any, Any]:
-        """State and reference at the start: Newton's step on the steady state repeated, from the state that it has converged to.
+        """State and reference at the start: Newton's step on the steady state repeated, from the state that
+        it has converged to.
 
         By the implicit function theorem the derivatives settle as the steps themselves converge.
         """
@@ -125,7 +131,9 @@ class Replay:
         return Dual(value, jax.tree.map(lambda v: jnp.zeros((n, *v.shape), v.dtype), value))
 
     def series(self, x: Inputs) -> Iterator[dict[str, Any]]:
-        """What is observed at each of the run's times; with their derivatives along each direction as Duals hold them."""
+        """What is observed at each of the run's times; with their derivatives along each direction as Duals
+        hold them.
+        """
         lift = self.lift
         u, reference = self.baseline(x)
         f = age = last = None
@@ -146,7 +154,9 @@ class Replay:
                 def ahead(u: Any, slopes: Any, row: np.ndarray) -> Any:
                     return lift(_ahead)(row, u, *slopes)
 
-                def solve(when: Any, predicted: Any, psi: Any, at: Any = (system, sigma, p, curves)) -> tuple[Any]:
+                def solve(
+                    when: Any, predicted: Any, psi: Any, at: Any = (system, sigma, p, curves)
+                ) -> tuple[Any]:
                     system, sigma, p, curves = at
                     return (lift(_stage)((system, when, sigma), p, reference, curves, predicted, psi),)
 

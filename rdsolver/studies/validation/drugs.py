@@ -40,23 +40,45 @@ def t3(stage: Stage) -> Iterator[Target | Curve]:
         ours = percent(run.at(series, day))
         yield Target("T3", what, f"{published} ({BEKKER})", ours, low, high, "%", "calibration", FITTED)
     for series in ("ntx", "bsap"):
-        yield Curve("T3: days after Fc-OPG 3 mg/kg (x), marker over baseline", series.upper(), run.series["time"], run.series[series])
+        yield Curve(
+            "T3: days after Fc-OPG 3 mg/kg (x), marker over baseline",
+            series.upper(),
+            run.series["time"],
+            run.series[series],
+        )
 
 
 def t4(stage: Stage) -> Iterator[Target | Curve]:
     cited = "Zierhut 2008, 10.1007/s10928-008-9093-5; Body 2003, 10.1002/cncr.11138"
-    for amount, published, low, high in ((0.1, -21, -30, None), (0.3, -51, -60, -30), (1.0, -81, None, -60), (3.0, -94, None, -75)):
+    for amount, published, low, high in (
+        (0.1, -21, -30, None),
+        (0.3, -51, -60, -30),
+        (1.0, -81, None, -60),
+        (3.0, -94, None, -75),
+    ):
         run = fc_opg(stage, amount)
         what = f"NTX nadir after Fc-OPG {amount:g} mg/kg"
-        yield Target("T4", what, f"{published} % ({cited})", nadir(run), low, high, "%", "calibration", FITTED)
-        yield Curve("T4: days after Fc-OPG (x), NTX over baseline", f"{amount:g} mg/kg", run.series["time"], run.series["ntx"])
+        yield Target(
+            "T4", what, f"{published} % ({cited})", nadir(run), low, high, "%", "calibration", FITTED
+        )
+        yield Curve(
+            "T4: days after Fc-OPG (x), NTX over baseline",
+            f"{amount:g} mg/kg",
+            run.series["time"],
+            run.series["ntx"],
+        )
 
 
 def t5(stage: Stage) -> Iterator[Target]:
     run = stage(Scene(183.0, doses=(Dose("denosumab", 3.0, "sc", 0.0),)))
-    cited = "-81 %, placebo -10 % (Bekker 2004, 10.1359/JBMR.040305); the plateau calibrated by ntx_background, the duration predicted"
+    cited = (
+        "-81 %, placebo -10 % (Bekker 2004, 10.1359/JBMR.040305); the plateau calibrated by ntx_background,"
+        " the duration predicted"
+    )
     what = "NTX 6 months after denosumab 3 mg/kg"
-    yield Target("T5", what, cited, percent(run.end("ntx")), -88, -75, "%", "calibration", ("ntx_background",))
+    yield Target(
+        "T5", what, cited, percent(run.end("ntx")), -88, -75, "%", "calibration", ("ntx_background",)
+    )
 
 
 FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))
@@ -64,10 +86,16 @@ FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))
 
 
 def t10(stage: Stage) -> Iterator[Target | Curve]:
-    cited, tuned = "more than 1, by the precursor pool (10.3389/fbioe.2022.886579)", ("differentiation", "precursor_loss")
+    cited, tuned = (
+        "more than 1, by the precursor pool (10.3389/fbioe.2022.886579)",
+        ("differentiation", "precursor_loss"),
+    )
     what = "osteoclasts after two doses of denosumab 1 mg/kg, half a year apart, most over baseline"
     panel = "T10: days (x), osteoclasts over baseline; denosumab on days 0 and 182"
-    runs = [stage(Scene(900.0, doses=every("denosumab", 1.0, 182.0, 364.0), changed=changed)) for changed in ((), FROZEN)]
+    runs = [
+        stage(Scene(900.0, doses=every("denosumab", 1.0, 182.0, 364.0), changed=changed))
+        for changed in ((), FROZEN)
+    ]
     free, frozen = (run.relative("osteoclast_number") for run in runs)
     yield Target("T10", what, cited, float(free.max()), 1.05, None, "1", "calibration", tuned)
     what = "the same, pool frozen (its supply and loss 1000 times as fast)"
@@ -78,7 +106,14 @@ def t10(stage: Stage) -> Iterator[Target | Curve]:
 
 def t11(stage: Stage) -> Iterator[Target]:
     rows = parameters((drug("fc_opg"),))
-    found = curve("fc_opg", {p.name: p.value for p in rows}, (Dose("fc_opg", 3.0, "sc", 0.0),), np.array([1.0, 4.0, 10.0]))
+    found = curve(
+        "fc_opg",
+        {p.name: p.value for p in rows},
+        (Dose("fc_opg", 3.0, "sc", 0.0),),
+        np.array([1.0, 4.0, 10.0]),
+    )
     for hours, published, ours in zip((24, 96, 240), (605.0, 320.0, 10.0), found, strict=True):
         what, cited = f"Fc-OPG in plasma at {hours} h, 3 mg/kg sc", f"{published:g} ng/mL (DDMODEL00000233)"
-        yield Target("T11", what, cited, float(ours), 0.99 * published, 1.01 * published, "ng/mL", "verification")
+        yield Target(
+            "T11", what, cited, float(ours), 0.99 * published, 1.01 * published, "ng/mL", "verification"
+        )

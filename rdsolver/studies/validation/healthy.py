@@ -1,4 +1,6 @@
-"""Targets of a section without tumour or drug: the steady state, the RANKL/OPG ratio, RANKL given to mice, a front, Lemaire 2004."""
+"""Targets of a section without tumour or drug: the steady state, the RANKL/OPG ratio, RANKL given to mice, a
+front, Lemaire 2004.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,14 @@ def _drift(stage: Stage, scene: Scene) -> float:
 
 def t1(stage: Stage) -> Iterator[Target]:
     drift = _drift(stage, Scene(YEAR))
-    yield Target("T1", "BV/TV of an untreated section, drift in a year", "steady", drift, None, 0.05, "%", "property")
+    yield Target(
+        "T1", "BV/TV of an untreated section, drift in a year", "steady", drift, None, 0.05, "%", "property"
+    )
     pulse = stage(Scene(YEAR, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
     back = percent(float(pulse.relative("osteoclast_number")[-1]))
-    yield Target("T1", "osteoclasts a year after RANKL x 2 for 10 days", "recovery", back, -2.0, 2.0, "%", "property")
+    yield Target(
+        "T1", "osteoclasts a year after RANKL x 2 for 10 days", "recovery", back, -2.0, 2.0, "%", "property"
+    )
 
 
 def m3(stage: Stage) -> Iterator[Target]:
@@ -42,14 +48,25 @@ def m3(stage: Stage) -> Iterator[Target]:
     for place in places:
         for preset, thickness in THICKNESS.items():
             drift = _drift(stage, Scene(YEAR, preset, thickness=thickness, place=place))
-            yield Target("M3", f"BV/TV of an untreated {place}, drift in a year, {preset}", "steady", drift, None, 0.05, "%", "property")
+            yield Target(
+                "M3",
+                f"BV/TV of an untreated {place}, drift in a year, {preset}",
+                "steady",
+                drift,
+                None,
+                0.05,
+                "%",
+                "property",
+            )
 
 
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 RATIO_DAYS = 180.0
 
 
-def ratio(stage: Stage, preset: str, factor: float, changed: tuple[tuple[str, float], ...] = ()) -> tuple[float, float]:
+def ratio(
+    stage: Stage, preset: str, factor: float, changed: tuple[tuple[str, float], ...] = ()
+) -> tuple[float, float]:
     """BV/TV, and osteoclasts, after half a year of another RANKL/OPG ratio."""
     change = (Change("rankl_production", factor, 0.0),)
     run = stage(Scene(RATIO_DAYS, preset, thickness=THICKNESS[preset], changes=change, changed=changed))
@@ -64,9 +81,27 @@ def t2(stage: Stage) -> Iterator[Target | Curve]:
         what = f"least fall of BV/TV from step to step, ratio 0.25 to 16, {preset}"
         yield Target("T2", what, cited, least_fall(bone), 1e-9, None, "%", "calibration", tuned)
         rise = min(percent(b / a) for a, b in pairwise(cells))
-        yield Target("T2", f"least rise of osteoclasts from step to step, {preset}", cited, rise, None, None, "%", "prediction")
+        yield Target(
+            "T2",
+            f"least rise of osteoclasts from step to step, {preset}",
+            cited,
+            rise,
+            None,
+            None,
+            "%",
+            "prediction",
+        )
         most = max(cells) / cells[RATIOS.index(1.0)]
-        yield Target("T2", f"osteoclasts at their most over baseline, {preset}", cited, most, None, None, "1", "prediction")
+        yield Target(
+            "T2",
+            f"osteoclasts at their most over baseline, {preset}",
+            cited,
+            most,
+            None,
+            None,
+            "1",
+            "prediction",
+        )
         yield Curve("T2: RANKL/OPG ratio (x), BV/TV after 180 d", preset, RATIOS, bone)
 
 
@@ -74,7 +109,9 @@ def t12(stage: Stage) -> Iterator[Target]:
     run = stage(Scene(10.0, "mouse", thickness=60.0, changes=(Change("rankl_production", 20.0, 0.0),)))
     cited = "-84 % (Lloyd 2008, 10.1007/s00223-008-9133-6); far from it: recruitment (docs/validation.md)"
     lost = percent(float(run.relative("bone_volume_fraction")[-1]))
-    yield Target("T12", "BV/TV after 10 days of RANKL x 20, mouse", cited, lost, None, None, "%", "prediction")
+    yield Target(
+        "T12", "BV/TV after 10 days of RANKL x 20, mouse", cited, lost, None, None, "%", "prediction"
+    )
 
 
 def t15(stage: Stage) -> Iterator[Target]:
@@ -82,9 +119,14 @@ def t15(stage: Stage) -> Iterator[Target]:
         """How far it goes from day 60 to 120, as a share of the box."""
         half, end = 60.0, 120.0
         nothing = Change("rankl_production", 1.0, half)  # so that a step ends there
-        run = stage(Scene(end, changes=(Change("rankl_production", 10.0, 0.0), nothing), place="front", spacing=h))
+        run = stage(
+            Scene(end, changes=(Change("rankl_production", 10.0, 0.0), nothing), place="front", spacing=h)
+        )
         return run.at("bone_volume_fraction", half) - run.end("bone_volume_fraction")
 
     coarse, fine = (front(h) for h in (10.0, 5.0))
-    what, tuned = "speed of a resorption front, 10 um against 5 um", ("osteoclast_motility", "chemotaxis", "drift_limit")
+    what, tuned = (
+        "speed of a resorption front, 10 um against 5 um",
+        ("osteoclast_motility", "chemotaxis", "drift_limit"),
+    )
     yield Target("T15", what, "the same", percent(coarse / fine), -2.0, 2.0, "%", "property", tuned)

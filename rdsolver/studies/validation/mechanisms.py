@@ -16,7 +16,9 @@ DAYS = 75.0
 
 @dataclass(frozen=True)
 class Switch:
-    """name; off: the parameters that turn it off; meaning: what is left then; membrane: RANKL on membranes, which is off else."""
+    """name; off: the parameters that turn it off; meaning: what is left then; membrane: RANKL on membranes,
+    which is off else.
+    """
 
     name: str
     meaning: str
@@ -26,21 +28,42 @@ class Switch:
 
 SWITCHES = (
     Switch(
-        "differentiation", "precursors become osteoclasts at the baseline rate whatever the occupancy", {"differentiation_exponent": 0.0}
+        "differentiation",
+        "precursors become osteoclasts at the baseline rate whatever the occupancy",
+        {"differentiation_exponent": 0.0},
     ),
-    Switch("activation", "an osteoclast resorbs as at baseline whatever the occupancy", {"activation_share": 0.0}),
-    Switch("survival", "an osteoclast dies at the baseline rate whatever the occupancy", {"survival_exponent": 0.0}),
+    Switch(
+        "activation", "an osteoclast resorbs as at baseline whatever the occupancy", {"activation_share": 0.0}
+    ),
+    Switch(
+        "survival",
+        "an osteoclast dies at the baseline rate whatever the occupancy",
+        {"survival_exponent": 0.0},
+    ),
     Switch("chemotaxis", "osteoclasts move at random alone", {"chemotaxis": 0.0}),
-    Switch("coupling", "formation stays at its baseline rate (the exponent at its least)", {"coupling_exponent": 0.01}),
-    Switch("uncoupling by the tumour", "formation beside the tumour is not suppressed", {"formation_suppression": 0.0}),
+    Switch(
+        "coupling",
+        "formation stays at its baseline rate (the exponent at its least)",
+        {"coupling_exponent": 0.01},
+    ),
+    Switch(
+        "uncoupling by the tumour",
+        "formation beside the tumour is not suppressed",
+        {"formation_suppression": 0.0},
+    ),
     Switch("PTHrP on host RANKL", "PTHrP raises precursors alone", {"pthrp_rankl": 0.0}),
     Switch("PTHrP on precursors", "PTHrP raises RANKL alone", {"pthrp_precursors": 0.0}),
-    Switch("PTHrP", "the tumour acts by its own RANKL alone", {"pthrp_rankl": 0.0, "pthrp_precursors": 0.0, "calcium_pthrp": 0.0}),
+    Switch(
+        "PTHrP",
+        "the tumour acts by its own RANKL alone",
+        {"pthrp_rankl": 0.0, "pthrp_precursors": 0.0, "calcium_pthrp": 0.0},
+    ),
     Switch("TGF-beta", "what resorption sets free does not feed the tumour", {"tgf_beta_half": 1e9}),
     Switch("tumour RANKL", "the tumour makes no RANKL", {"tumour_rankl": 0.0}),
     Switch(
         "(on) RANKL on membranes",
-        "nine tenths of RANKL stay where they are made until shed or lost, and act on neighbours (`model.membrane_rankl = true`)",
+        "nine tenths of RANKL stay where they are made until shed or lost, and act on neighbours"
+        " (`model.membrane_rankl = true`)",
         membrane=True,
     ),
 )
@@ -60,7 +83,12 @@ def figures(run: Outcome) -> dict[str, float]:
 def table(stage: Stage, days: float = DAYS) -> Iterator[tuple[Switch, dict[str, float]]]:
     """The whole model, then every switch off."""
     for switch in (Switch("none", "the whole model"), *SWITCHES):
-        yield switch, figures(stage(Scene(days, tumour=NEST, changed=tuple(switch.off.items()), membrane=switch.membrane)))
+        yield (
+            switch,
+            figures(
+                stage(Scene(days, tumour=NEST, changed=tuple(switch.off.items()), membrane=switch.membrane))
+            ),
+        )
 
 
 HEAD = """# What each mechanism does
@@ -77,11 +105,18 @@ This page is the output of `python -m rdsolver.studies.validation.mechanisms`.
 
 def as_markdown(rows: list[tuple[Switch, dict[str, float]]], days: float = DAYS) -> str:
     (_, whole), *_ = rows
-    lines = [HEAD.format(days=days), f"| off | parameters | {' | '.join(whole)} |", f"| --- | --- |{' --- |' * len(whole)}"]
+    lines = [
+        HEAD.format(days=days),
+        f"| off | parameters | {' | '.join(whole)} |",
+        f"| --- | --- |{' --- |' * len(whole)}",
+    ]
     for switch, found in rows:
         off = ", ".join(f"`{k}` {x:g}" for k, x in switch.off.items())
         changed = switch.name != "none"
-        cells = [f"{x:.3g}" + (f" ({100 * (x / whole[k] - 1):+.0f} %)" if changed and whole[k] else "") for k, x in found.items()]
+        cells = [
+            f"{x:.3g}" + (f" ({100 * (x / whole[k] - 1):+.0f} %)" if changed and whole[k] else "")
+            for k, x in found.items()
+        ]
         lines.append(f"| {switch.name} | {off} | {' | '.join(cells)} |")
     lines += ["", "What each of them leaves:", "", *(f"- **{s.name}**: {s.meaning}." for s, _ in rows[1:])]
     return "\n".join(lines)

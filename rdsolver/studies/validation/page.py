@@ -1,4 +1,6 @@
-"""The report of the targets as one page that needs no other file: figures, table, what was tuned, open conflicts."""
+"""The report of the targets as one page that needs no other file: figures, table, what was tuned, open
+conflicts.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,14 @@ def as_html(targets: Sequence[Target], curves: Sequence[Curve] = ()) -> str:
     """One page. curves: a figure a panel, in it."""
     judged = [t for t in targets if t.band != "report"]
     met = sum(t.passed for t in judged)
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>rdsolver: targets</title><style>{STYLE}</style>'
-    said = f"{met} of {len(judged)} figures lie within their bands; {len(targets) - len(judged)} more are reported without one."
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>rdsolver:'
+        f" targets</title><style>{STYLE}</style>"
+    )
+    said = (
+        f"{met} of {len(judged)} figures lie within their bands; {len(targets) - len(judged)} more are"
+        " reported without one."
+    )
     chosen = "".join(f"<li>{html.escape(x)}</li>" for x in tuning(targets))
     return "\n".join(
         (
@@ -71,7 +79,9 @@ def _figure(panel: str, curves: Sequence[Curve]) -> str:
     axes = figure.subplots()
     series = any(len(c.x) > 10 for c in curves)  # over time, not over doses
     for c, colour in zip(curves, COLOURS, strict=False):
-        axes.plot(c.x, c.y, color=colour, linewidth=1.2, marker=None if series else "o", markersize=3, label=c.label)
+        axes.plot(
+            c.x, c.y, color=colour, linewidth=1.2, marker=None if series else "o", markersize=3, label=c.label
+        )
     name, _, axis = panel.partition(": ")
     x, _, y = axis.partition(" (x), ")
     if not series:
@@ -83,7 +93,9 @@ def _figure(panel: str, curves: Sequence[Curve]) -> str:
         axes.legend(frameon=False)
     out = BytesIO()
     figure.savefig(out, format="png", dpi=160)
-    return f'<img alt="{html.escape(panel)}" src="data:image/png;base64,{b64encode(out.getvalue()).decode()}">'
+    return (
+        f'<img alt="{html.escape(panel)}" src="data:image/png;base64,{b64encode(out.getvalue()).decode()}">'
+    )
 
 
 def _logarithmic(figure: Figure, curves: Sequence[Curve]) -> None:

@@ -35,11 +35,12 @@ STUDIES: Sequence[Study] = (
 AHEAD = 2  # studies at work for each run at once
 SEEDS = {True: (1,), False: (1, 2)}  # of quick
 CONFLICTS = (
-    "Two conflicts in the literature are open. ODE models take RANK as the tighter receptor (29 pM against 1 nM for OPG), while "
-    "soluble-protein biochemistry finds OPG about 500 times tighter (Nelson 2012, 10.1016/j.str.2012.08.030). And OPG's functional "
-    "constant in cell culture (tens of pM) is far below its soluble one (10 nM, Schneeweis 2005, 10.1074/jbc.M506366200). "
-    "Ours lies between: RANK on cells 29 pM, OPG 30 pM; the rows SETS show the main figures with RANK tighter and with OPG tighter. "
-    "O0 is an effective value, not a measured one."
+    "Two conflicts in the literature are open. ODE models take RANK as the tighter receptor (29 pM against 1"
+    " nM for OPG), while soluble-protein biochemistry finds OPG about 500 times tighter (Nelson 2012,"
+    " 10.1016/j.str.2012.08.030). And OPG's functional constant in cell culture (tens of pM) is far below its"
+    " soluble one (10 nM, Schneeweis 2005, 10.1074/jbc.M506366200). Ours lies between: RANK on cells 29 pM,"
+    " OPG 30 pM; the rows SETS show the main figures with RANK tighter and with OPG tighter. O0 is an"
+    " effective value, not a measured one."
 )
 
 
@@ -52,7 +53,8 @@ def validate(
     jobs: int | None = None,
     working: Callable[[str, float, float], None] = lambda what, share, seconds: None,
 ) -> list[Target]:
-    """Run the targets; the figures are means over the seeds. quick: 64 x 64 at 20 um and one seed; else 128 x 128 at 10 um and two.
+    """Run the targets; the figures are means over the seeds. quick: 64 x 64 at 20 um and one seed; else 128 x
+    128 at 10 um and two.
 
     draw     gets the curves of the first seed
     out      folder that keeps the runs, and goes on with those that are there (None: they are not kept)
@@ -66,14 +68,20 @@ def validate(
     def run(tables: Tables) -> Outcome:
         with open_run(compute(tables)) as of:
             outcome = Outcome.of(of)
-        working(f"{done} of {len(chosen)} targets, {next(runs)} runs", done / len(chosen), time.perf_counter() - began)
+        working(
+            f"{done} of {len(chosen)} targets, {next(runs)} runs",
+            done / len(chosen),
+            time.perf_counter() - began,
+        )
         return outcome
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else at_home(out)
-        pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))  # of studies that wait for their runs
+        # of studies that wait for their runs
+        pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))
         compute = stack.enter_context(on_demand(folder, jobs))
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # interrupted: no further study begins, then runs are stopped
+        # interrupted: no further study begins, then runs are stopped
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         stages = [Stage(quick, seed, run) for seed in SEEDS[quick]]
         waiting = [[pool.submit(_of, study, stage) for stage in stages] for study in chosen]
         for done, (study, each) in enumerate(zip(chosen, waiting, strict=True)):  # noqa: B007  `run` tells it
@@ -88,12 +96,16 @@ def _of(study: Study, stage: Stage) -> list[Target | Curve]:
         return list(study(stage))
 
 
-def _means(study: Study, each: Sequence[Future[list[Target | Curve]]], draw: Callable[[Curve], None]) -> Iterator[Target]:
+def _means(
+    study: Study, each: Sequence[Future[list[Target | Curve]]], draw: Callable[[Curve], None]
+) -> Iterator[Target]:
     """Over the seeds."""
     try:
         found = [future.result() for future in each]
     except RdsolverError as stopped:
-        yield Target(study.__name__.upper(), f"stopped: {stopped}", "", float("nan"), None, None, "", "property")
+        yield Target(
+            study.__name__.upper(), f"stopped: {stopped}", "", float("nan"), None, None, "", "property"
+        )
         return
     for same in zip(*found, strict=True):
         if isinstance(same[0], Curve):

@@ -1,4 +1,6 @@
-"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and without drugs, each as a config."""
+"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and
+without drugs, each as a config.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from ...runs.run import simulate
 Where = Literal["section", "block", "slab", "front"]
 SIZE = 1280.0  # um
 FINEST = 5.0  # um; where grids are compared, the bone of this one is averaged down
-SLABS = {"slab": (300.0, (80.0, 1600.0)), "front": (400.0, (40.0, 640.0))}  # um: a flat piece of bone at the low end of a box
+# um: a flat piece of bone at the low end of a box
+SLABS = {"slab": (300.0, (80.0, 1600.0)), "front": (400.0, (40.0, 640.0))}
 BLOCK, BLOCK_SPACING = 24, 25.0  # cells an edge, um
 FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
 
@@ -31,8 +34,8 @@ class Scene:
 
     kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
     membrane: part of RANKL on membranes
-    place: trabeculae as a section or a block, or a flat slab; spacing: of the section made at FINEST and averaged down, or of a slab, um
-    (None: the stage's own)
+    place: trabeculae as a section or a block, or a flat slab; spacing: of the section made at FINEST and
+    averaged down, or of a slab, um (None: the stage's own)
     """
 
     end: float
@@ -76,7 +79,10 @@ class Outcome:
 
     def mean(self, name: str) -> float:
         """Over time."""
-        return float(np.trapezoid(self.series[name], self.series["time"]) / (self.series["time"][-1] - self.series["time"][0]))
+        return float(
+            np.trapezoid(self.series[name], self.series["time"])
+            / (self.series["time"][-1] - self.series["time"][0])
+        )
 
     def near_tumour(self, name: str) -> float:
         """Mean of a field where there is tumour, at the end."""
@@ -93,7 +99,9 @@ def here(tables: Tables) -> Outcome:
 class Stage:
     """Where scenes are run: the spacing of the section and its seed, and what runs a config."""
 
-    def __init__(self, quick: bool, seed: int, run: Callable[[Tables], Outcome] = here, size: float = SIZE) -> None:
+    def __init__(
+        self, quick: bool, seed: int, run: Callable[[Tables], Outcome] = here, size: float = SIZE
+    ) -> None:
         """quick: cells of 20 um, else 10; size: of a section, um."""
         self.quick, self.seed, self.run, self.size = quick, seed, run, size
         self.spacing = 20.0 if quick else 10.0
@@ -108,7 +116,9 @@ class Stage:
             "units": "internal",
             "section": self._section(scene),
             "model": {"preset": scene.preset, "membrane_rankl": scene.membrane} | parameters,
-            "dose": [{"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses],
+            "dose": [
+                {"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses
+            ],
             "change": [_change(c) for c in scene.changes],
             "time": {"end": scene.end, "save": [scene.end]},
             "solver": {"integrator": "tr-bdf2"},
@@ -121,7 +131,12 @@ class Stage:
             thickness, (width, length) = SLABS[scene.place]
             flat = {"kind": "slab", "slab_thickness": thickness, "thickness": 10.0}
             return flat | {"size": [width, length], "spacing": scene.spacing or self.spacing}
-        bone = {"kind": "trabecular", "bone_fraction": FRACTION, "trabecular_thickness": scene.thickness, "seed": self.seed}
+        bone = {
+            "kind": "trabecular",
+            "bone_fraction": FRACTION,
+            "trabecular_thickness": scene.thickness,
+            "seed": self.seed,
+        }
         if scene.place == "block":
             return bone | {"size": [BLOCK * BLOCK_SPACING] * 3, "spacing": BLOCK_SPACING}
         spacing = self.spacing if scene.spacing is None else FINEST
@@ -136,8 +151,18 @@ def _change(change: Change) -> Tables:
 
 def _tumour(nests: Nests, kind: str) -> Tables:
     """Without what has no effect."""
-    found: Tables = {"kind": kind, "spread": nests.spread, "nests": nests.count, "radius": nests.radius, "density": nests.density}
-    return found | ({"at": [list(c) for c in nests.at]} if nests.at else {}) | ({"seed": nests.seed} if nests.count else {})
+    found: Tables = {
+        "kind": kind,
+        "spread": nests.spread,
+        "nests": nests.count,
+        "radius": nests.radius,
+        "density": nests.density,
+    }
+    return (
+        found
+        | ({"at": [list(c) for c in nests.at]} if nests.at else {})
+        | ({"seed": nests.seed} if nests.count else {})
+    )
 
 
 def every(agent: str, amount: float, days: float, end: float, begin: float = 0.0) -> tuple[Dose, ...]:

@@ -1,4 +1,6 @@
-"""How far the figures of other targets hold: on finer grids, with other affinities of RANKL, over the range of RANK-Fc's constant."""
+"""How far the figures of other targets hold: on finer grids, with other affinities of RANKL, over the range
+of RANK-Fc's constant.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from .target import Target, least_fall, percent
 from .tumour import NEST, myeloma
 
 SPREAD = replace(NEST, spread=1e-3)
-"""Tumour cells thin in all of the marrow too: the front of a nest alone is pulled by the solver's error in its tail."""
+"""Tumour cells thin in all of the marrow too: the front of a nest alone is pulled by the solver's error in
+its tail.
+"""
 SPREAD_DAYS, NEST_DAYS = 70.0, 90.0
 
 
@@ -28,7 +32,9 @@ def grids(stage: Stage) -> Iterator[Target]:
             "NTX nadir after Fc-OPG 3 mg/kg": float(dosed.series["ntx"].min()),
             f"lesion of a spread metastasis after {SPREAD_DAYS:g} d": ill.end("lesion_area"),
             f"osteoclasts beside it after {SPREAD_DAYS:g} d": ill.end("osteoclast_number"),
-            f"lesion of a nest alone after {NEST_DAYS:g} d": stage(Scene(NEST_DAYS, tumour=NEST, spacing=h)).end("lesion_area"),
+            f"lesion of a nest alone after {NEST_DAYS:g} d": (
+                stage(Scene(NEST_DAYS, tumour=NEST, spacing=h)).end("lesion_area")
+            ),
         }
 
     found = {h: figures(h) for h in (20.0, 10.0, 5.0)}
@@ -36,7 +42,9 @@ def grids(stage: Stage) -> Iterator[Target]:
         for what, ours in found[h].items():
             off = percent(ours / found[finer][what])
             low, high = (-5.0, 5.0) if finer == 5.0 else (None, None)
-            yield Target("GRID", f"{what}, {h:g} um against {finer:g} um", "the same", off, low, high, "%", "property")
+            yield Target(
+                "GRID", f"{what}, {h:g} um against {finer:g} um", "the same", off, low, high, "%", "property"
+            )
 
 
 AFFINITIES: Mapping[str, Mapping[str, float]] = {
@@ -44,9 +52,12 @@ AFFINITIES: Mapping[str, Mapping[str, float]] = {
     "RANK tighter": {"opg_K_eff": 1.0, "opg_production": 80.0, "fc_opg_K_eff": 1.0, "rank_fc_K_eff": 0.03},
     "OPG tighter": {"rank_K": 15.0, "rank_fc_K_eff": 10.0},
 }
-"""nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.02, RANK-Fc 0.1. RANK tighter (Lemaire 2004, Pivonka 2008): OPG and Fc-OPG at 1,
-RANK-Fc as RANK; OPG production as many times up, so that O0/K_O stays 2. OPG tighter (Nelson 2012): RANK at 500 times OPG's constant,
-RANK-Fc at the end of its range. With O0/K_O kept the healthy free RANKL is the same in all three."""
+"""nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.02, RANK-Fc 0.1.
+
+RANK tighter (Lemaire 2004, Pivonka 2008): OPG and Fc-OPG at 1, RANK-Fc as RANK; OPG production as many times
+up, so that O0/K_O stays 2. OPG tighter (Nelson 2012): RANK at 500 times OPG's constant, RANK-Fc at the end of
+its range. With O0/K_O kept the healthy free RANKL is the same in all three.
+"""
 
 
 def _of(affinity: Mapping[str, float], *agents: str) -> dict[str, float]:
@@ -67,13 +78,17 @@ def affinities(stage: Stage) -> Iterator[Target]:
         yield row("NTX on day 4 after Fc-OPG 3 mg/kg", "-80 % (T3)", percent(run.at("ntx", 4.0)))
         yield row("NTX on day 42", "-14 % (T3)", percent(run.end("ntx")))
         for amount, published in ((0.3, "-51 % (T4)"), (1.0, "-81 % (T4)")):
-            yield row(f"NTX nadir after Fc-OPG {amount:g} mg/kg", published, nadir(fc_opg(stage, amount, dosed)))
+            yield row(
+                f"NTX nadir after Fc-OPG {amount:g} mg/kg", published, nadir(fc_opg(stage, amount, dosed))
+            )
         bone, _ = zip(*(ratio(stage, "human", r, plain) for r in RATIOS), strict=True)
         yield row("least fall of BV/TV from step to step, ratio 0.25 to 16", "above 0 (T2)", least_fall(bone))
         none, treated = myeloma(stage, 0.0, _of(constants)), myeloma(stage, 0.1, _of(constants, "rank_fc"))
         yield row("lesion of untreated myeloma", "grows (T7)", none.end("lesion_area"), "mm2")
         yield row(
-            "the same under RANK-Fc 0.1 mg/kg, over untreated", "less (T7)", 100 * treated.end("lesion_area") / none.end("lesion_area")
+            "the same under RANK-Fc 0.1 mg/kg, over untreated",
+            "less (T7)",
+            100 * treated.end("lesion_area") / none.end("lesion_area"),
         )
 
 
@@ -88,4 +103,9 @@ def rank_fc_constant(stage: Stage) -> Iterator[Target | Curve]:
         left.append(100 * treated.end("lesion_area") / none.end("lesion_area"))
         what = f"lesion of myeloma under RANK-Fc 0.03 mg/kg over untreated, K_eff {constant:g} nM"
         yield Target("K_EFF", what, "never measured on cells", left[-1], None, None, "%", "prediction")
-    yield Curve("K_EFF: K_eff of RANK-Fc, nM (x), lesion under 0.03 mg/kg twice a week, % of untreated", "myeloma", CONSTANTS, left)
+    yield Curve(
+        "K_EFF: K_eff of RANK-Fc, nM (x), lesion under 0.03 mg/kg twice a week, % of untreated",
+        "myeloma",
+        CONSTANTS,
+        left,
+    )

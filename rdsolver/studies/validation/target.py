@@ -37,7 +37,11 @@ class Target:
     @property
     def passed(self) -> bool:
         ok = np.isfinite(self.ours)
-        return bool(ok and (self.low is None or self.ours >= self.low) and (self.high is None or self.ours <= self.high))
+        return bool(
+            ok
+            and (self.low is None or self.ours >= self.low)
+            and (self.high is None or self.ours <= self.high)
+        )
 
     @property
     def verdict(self) -> str:

@@ -1,4 +1,6 @@
-"""Targets of a tumour in bone: decoys, dose response, its own OPG and RANKL, serum calcium, and what treatment leaves."""
+"""Targets of a tumour in bone: decoys, dose response, its own OPG and RANKL, serum calcium, and what
+treatment leaves.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ NEST = Nests(count=1, radius=80.0, seed=1)
 MOUSE_DAYS, HUMAN_DAYS = 28.0, 75.0
 POOL = ("pthrp_precursors",)  # chosen so that lesions grow to several 100 um
 
-FAR = Nests(at=((40.0, 1400.0),), radius=80.0)  # in the box of the slab, 1.1 mm from bone: no TGF-beta gets there
+# in the box of the slab, 1.1 mm from bone: no TGF-beta gets there
+FAR = Nests(at=((40.0, 1400.0),), radius=80.0)
 BESIDE = Nests(at=((40.0, SLABS["slab"][0] + 100.0),), radius=80.0)
 
 
@@ -28,7 +31,12 @@ def far(*doses: Dose) -> Scene:
     return Scene(MOUSE_DAYS, "mouse", doses, FAR, place="slab")
 
 
-def human(*doses: Dose, kind: str = "metastasis", end: float = HUMAN_DAYS, changed: Mapping[str, float] | None = None) -> Scene:
+def human(
+    *doses: Dose,
+    kind: str = "metastasis",
+    end: float = HUMAN_DAYS,
+    changed: Mapping[str, float] | None = None,
+) -> Scene:
     return Scene(end, "human", doses, NEST, kind, tuple((changed or {}).items()))
 
 
@@ -40,10 +48,26 @@ def t6(stage: Stage) -> Iterator[Target]:
         run = stage(mouse(*doses))
         cells = percent(run.near_tumour("osteoclasts") / alone.near_tumour("osteoclasts"))
         yield Target(
-            "T6", f"osteoclasts at the tumour under {label}, mouse", f"-90 % or more ({cited})", cells, None, -85, "%", "mechanism"
+            "T6",
+            f"osteoclasts at the tumour under {label}, mouse",
+            f"-90 % or more ({cited})",
+            cells,
+            None,
+            -85,
+            "%",
+            "mechanism",
         )
         burden = percent(run.end("tumour_burden") / alone.end("tumour_burden"))
-        yield Target("T6", f"tumour in bone under {label}, mouse", f"-75 % or more ({cited})", burden, None, -60, "%", "mechanism")
+        yield Target(
+            "T6",
+            f"tumour in bone under {label}, mouse",
+            f"-75 % or more ({cited})",
+            burden,
+            None,
+            -60,
+            "%",
+            "mechanism",
+        )
         growth = percent(stage(far(*doses)).end("tumour_burden") / outside.end("tumour_burden"))
         what = f"the same tumour 1.1 mm from bone under {label}"
         yield Target("T6", what, f"growth outside bone unchanged ({cited})", growth, -1, 1, "%", "mechanism")
@@ -66,13 +90,24 @@ def t7(stage: Stage) -> Iterator[Target | Curve]:
     what = "lesion of myeloma from dose to dose of RANK-Fc, largest rise"
     yield Target("T7", what, f"monotone ({cited})", largest_rise(lesions), None, 0.0, "%", "mechanism")
     left = 100 * lesions[-1] / lesions[0]
-    yield Target("T7", "lesion at the top dose over untreated", f"prevented ({cited})", left, None, 20.0, "%", "mechanism")
+    yield Target(
+        "T7",
+        "lesion at the top dose over untreated",
+        f"prevented ({cited})",
+        left,
+        None,
+        20.0,
+        "%",
+        "mechanism",
+    )
     yield Curve("T7: RANK-Fc, mg/kg twice a week (x), lesion after 90 d, mm2", "myeloma", DOSES, lesions)
 
 
 OPG = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of a tumour, times the host's
 RYSER = {"tumour_rankl": 50.0, "pthrp_rankl": 30.0}
-"""A tumour with much RANKL of its own beside a host that answers strongly to its PTHrP: chosen so that T8 is seen."""
+"""A tumour with much RANKL of its own beside a host that answers strongly to its PTHrP: chosen so that T8 is
+seen.
+"""
 
 
 def t8(stage: Stage) -> Iterator[Target | Curve]:
@@ -88,9 +123,14 @@ def t8(stage: Stage) -> Iterator[Target | Curve]:
 
     def rises(name: str, found: list[float], where: str) -> Iterator[Target]:
         most, end = (percent(x / found[0]) for x in (max(found[1:-1]), found[-1]))
-        what, published = f"{name} with tumour OPG, highest over none, {where}", f"rises, then falls ({cited})"
+        what, published = (
+            f"{name} with tumour OPG, highest over none, {where}",
+            f"rises, then falls ({cited})",
+        )
         yield Target("T8", what, published, most, 15.0, None, "%", "calibration", tuned)
-        yield Target("T8", f"the same at 100 x the host's, {where}", published, end, None, 0.0, "%", "mechanism")
+        yield Target(
+            "T8", f"the same at 100 x the host's, {where}", published, end, None, 0.0, "%", "mechanism"
+        )
 
     places: tuple[tuple[Where, str], ...] = (("section", "2D section"), ("slab", "1D slab"))
     for place, where in places:
@@ -110,21 +150,46 @@ def t8(stage: Stage) -> Iterator[Target | Curve]:
             lost = [r.lost() for r in (runs(place, **changed) if changed else with_it)]
             yield Curve(panel, label, OPG, [x / lost[0] for x in lost])
             if changed:
-                what, published = f"bone lost with {label}, largest rise with OPG, {where}", f"no maximum ({cited})"
+                what, published = (
+                    f"bone lost with {label}, largest rise with OPG, {where}",
+                    f"no maximum ({cited})",
+                )
                 yield Target("T8", what, published, largest_rise(lost), None, 0.0, "%", "mechanism")
 
     doses = every("fc_opg", 0.5, 3.5, HUMAN_DAYS)
     none, treated = stage(human(changed=RYSER | {"tumour_opg": 0.0})), stage(human(*doses, changed=RYSER))
     level = treated.mean("tissue_fc_opg")
-    yield Target("T8", "Fc-OPG 0.5 mg/kg twice a week: mean in marrow", "0.25 nM or more", level, 0.25, None, "nM", "mechanism")
+    yield Target(
+        "T8",
+        "Fc-OPG 0.5 mg/kg twice a week: mean in marrow",
+        "0.25 nM or more",
+        level,
+        0.25,
+        None,
+        "nM",
+        "mechanism",
+    )
     less = percent(treated.end("lesion_area") / none.end("lesion_area"))
-    yield Target("T8", "lesion under this systemic decoy", f"lower ({cited})", less, None, 0.0, "%", "mechanism")
+    yield Target(
+        "T8", "lesion under this systemic decoy", f"lower ({cited})", less, None, 0.0, "%", "mechanism"
+    )
 
 
 def t9(stage: Stage) -> Iterator[Target]:
-    with_it, without = (stage(human(changed=changed)).end("lesion_area") for changed in ({}, {"tumour_rankl": 0.0}))
+    with_it, without = (
+        stage(human(changed=changed)).end("lesion_area") for changed in ({}, {"tumour_rankl": 0.0})
+    )
     cited = "host RANKL drives osteolysis (BMC Cancer 2007, 7:148)"
-    yield Target("T9", "lesion without the tumour's own RANKL", cited, percent(without / with_it), -25, 25, "%", "prediction")
+    yield Target(
+        "T9",
+        "lesion without the tumour's own RANKL",
+        cited,
+        percent(without / with_it),
+        -25,
+        25,
+        "%",
+        "prediction",
+    )
 
 
 def t13(stage: Stage) -> Iterator[Target]:
@@ -134,21 +199,57 @@ def t13(stage: Stage) -> Iterator[Target]:
     what = "serum calcium with PTHrP, untreated"
     yield Target("T13", what, "hypercalcaemia", highest(), 3.0, None, "mmol/L", "calibration", POOL)
     for label, doses, cited in (
-        ("Fc-OPG", every("fc_opg", 3.0, 7.0, HUMAN_DAYS), "normal calcium (Morony 1999, 10.1359/jbmr.1999.14.9.1478)"),
+        (
+            "Fc-OPG",
+            every("fc_opg", 3.0, 7.0, HUMAN_DAYS),
+            "normal calcium (Morony 1999, 10.1359/jbmr.1999.14.9.1478)",
+        ),
         ("RANK-Fc", every("rank_fc", 3.0, 3.5, HUMAN_DAYS), "normal calcium, as under OPG"),
-        ("a bisphosphonate", every("bisphosphonate", 4 / 70, 28.0, HUMAN_DAYS), "normal or nearly normal calcium (general knowledge)"),
+        (
+            "a bisphosphonate",
+            every("bisphosphonate", 4 / 70, 28.0, HUMAN_DAYS),
+            "normal or nearly normal calcium (general knowledge)",
+        ),
     ):
-        yield Target("T13", f"the same under {label}", cited, highest(*doses), None, 2.7, "mmol/L", "mechanism")
+        yield Target(
+            "T13", f"the same under {label}", cited, highest(*doses), None, 2.7, "mmol/L", "mechanism"
+        )
 
 
 def t14(stage: Stage) -> Iterator[Target]:
-    begin, end = 100.0, 210.0  # a lesion of some 0.18 mm2: of a smaller one the rim, which heals, is too large a part
-    for days, often, low, high in ((3.5, "twice a week: it stays on", -10, 10), (7.0, "weekly: troughs", None, None)):
+    # a lesion of some 0.18 mm2: of a smaller one the rim, which heals, is too large a part
+    begin, end = 100.0, 210.0
+    for days, often, low, high in (
+        (3.5, "twice a week: it stays on", -10, 10),
+        (7.0, "weekly: troughs", None, None),
+    ):
         run = stage(human(*every("fc_opg", 3.0, days, end, begin), end=end))
         change = percent(run.end("lesion_area") / run.at("lesion_area", begin + 10))
-        what, tuned = f"lesion over 100 days of Fc-OPG 3 mg/kg {often}; tumour present", (*POOL, "start of treatment") if low else ()
-        yield Target("T14", what, "arrests, does not heal", change, low, high, "%", "calibration" if low else "prediction", tuned)
+        what, tuned = (
+            f"lesion over 100 days of Fc-OPG 3 mg/kg {often}; tumour present",
+            ((*POOL, "start of treatment") if low else ()),
+        )
+        yield Target(
+            "T14",
+            what,
+            "arrests, does not heal",
+            change,
+            low,
+            high,
+            "%",
+            "calibration" if low else "prediction",
+            tuned,
+        )
         if low:
             between = min(run.at("lesion_area", begin + d) for d in range(10, 111))
             least = percent(between / run.at("lesion_area", begin + 10))
-            yield Target("T14", "the same at its least in between", "arrests, does not heal", least, None, None, "%", "prediction")
+            yield Target(
+                "T14",
+                "the same at its least in between",
+                "arrests, does not heal",
+                least,
+                None,
+                None,
+                "%",
+                "prediction",
+            )

@@ -28,11 +28,15 @@ def oblique(cells: int) -> Section:
 
 def section(cells: int, ndim: int = 2) -> Section:
     """A generated section, BV/TV 0.3, struts of 60 um, cells of 20 um."""
-    return trabecular(Grid((cells,) * ndim, (SPACING,) * ndim, thickness=10.0 if ndim == 2 else None), 0.3, 60.0, 1)
+    return trabecular(
+        Grid((cells,) * ndim, (SPACING,) * ndim, thickness=10.0 if ndim == 2 else None), 0.3, 60.0, 1
+    )
 
 
 def small(quick: bool) -> Section:
-    """What an independent integrator with a dense Jacobian can follow; quick studies share it, and what is compiled for it."""
+    """What an independent integrator with a dense Jacobian can follow; quick studies share it, and what is
+    compiled for it.
+    """
     return oblique(10) if quick else section(12)
 
 

@@ -1,4 +1,6 @@
-"""The monotone flux: a density that drifts stays positive, and makes no new extrema where the flow is divergence-free."""
+"""The monotone flux: a density that drifts stays positive, and makes no new extrema where the flow is
+divergence-free.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import numpy as np
 from ...geometry.grid import Grid
 from ...models.verification import CARRIED
 from ...operators.faces import lower
-from ...operators.transport import diffusion, drift, face_diffusion, fitted, open_faces, own_diffusion, own_drift
+from ...operators.transport import (
+    diffusion,
+    drift,
+    face_diffusion,
+    fitted,
+    open_faces,
+    own_diffusion,
+    own_drift,
+)
 from ...problem.problem import ModelProblem
 from ...simulation.time_loop import Simulation
 from .bone_problems import dosed, small
@@ -70,7 +80,9 @@ def _closed(v: np.ndarray, axis: int) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="spacing")
-def _explicit(flow: tuple[jax.Array, ...], u: jax.Array, mobility: jax.Array, spacing: tuple[float, ...]) -> jax.Array:
+def _explicit(
+    flow: tuple[jax.Array, ...], u: jax.Array, mobility: jax.Array, spacing: tuple[float, ...]
+) -> jax.Array:
     """One Euler step of the longest monotone dt."""
     wrap = (False,) * u.ndim
     v = tuple(lower(w, a, wrap) for a, w in enumerate(flow))
@@ -90,7 +102,9 @@ def _around(u: np.ndarray, pick: Callable[..., np.ndarray]) -> np.ndarray:
 
 
 def fluxes(quick: bool) -> Iterator[Row | Curve]:
-    """Random densities (zeros among them), mobilities over six decades (zeros among them) and flows, one step each."""
+    """Random densities (zeros among them), mobilities over six decades (zeros among them) and flows, one step
+    each.
+    """
     least, beyond = [], []
     for seed in range(8 if quick else 40):
         rng, grid = np.random.default_rng(seed), GRIDS[seed % 2]
@@ -100,11 +114,15 @@ def fluxes(quick: bool) -> Iterator[Row | Curve]:
         new = np.asarray(_explicit(swirl(grid, rng), u, mobility, grid.spacing))
         beyond += [float((new - _around(u, np.maximum)).max()), float((_around(u, np.minimum) - new).max())]
     yield at_least("drift: lowest density after a step, any flow and mobility", -1e-15, lowest(least))
-    yield at_most("drift: new extrema in a step, divergence-free flows, share of the range", 1e-13, worst(beyond))
+    yield at_most(
+        "drift: new extrema in a step, divergence-free flows, share of the range", 1e-13, worst(beyond)
+    )
 
 
 def integrators(quick: bool) -> Iterator[Row | Curve]:
-    """A block of density carried about by a divergence-free flow (Peclet number of a cell up to 20), whole runs, tolerance 1e-4."""
+    """A block of density carried about by a divergence-free flow (Peclet number of a cell up to 20), whole
+    runs, tolerance 1e-4.
+    """
     grid, rng, tol = Grid((32, 32), (1.0, 1.0), thickness=1.0), np.random.default_rng(3), 1e-4
     y, x = np.meshgrid(np.arange(32), np.arange(32), indexing="ij")
     psi = np.sin(np.pi * (y + 1) / 32) * np.sin(np.pi * (x + 1) / 32) * 32 / np.pi
@@ -113,23 +131,45 @@ def integrators(quick: bool) -> Iterator[Row | Curve]:
     for integrator in names():
         if integrator.startswith("etd"):
             continue  # they know no drift
-        p = ModelProblem(CARRIED, grid, {"diffusivity": 0.05}, {"c": block}, 20.0, arrays=flow, solver=tight(integrator, tol))
+        p = ModelProblem(
+            CARRIED,
+            grid,
+            {"diffusivity": 0.05},
+            {"c": block},
+            20.0,
+            arrays=flow,
+            solver=tight(integrator, tol),
+        )
         beyond, mass = [], []
         for chunk in Simulation(p).chunks():
             c = np.asarray(chunk.u["c"])
             beyond += [float(c.max() - block.max()), float(-c.min())]
             mass.append(abs(float(c.sum() / block.sum() - 1)))
-        yield at_most(f"drift: new extrema in a run by {integrator}, over the tolerance", 1.0, worst(beyond) / tol)
+        yield at_most(
+            f"drift: new extrema in a run by {integrator}, over the tolerance", 1.0, worst(beyond) / tol
+        )
         yield at_most(f"drift: mass in a run by {integrator}, relative error", 1e-12, worst(mass))
 
 
 def osteoclasts(quick: bool) -> Iterator[Row | Curve]:
-    """The bone model's osteoclasts under a surge of RANKL, chemotaxis ten times its default: the lowest density over its tolerance."""
+    """The bone model's osteoclasts under a surge of RANKL, chemotaxis ten times its default: the lowest
+    density over its tolerance.
+    """
     for integrator in ("tr-bdf2", "rkc2"):
-        p = dosed(small(quick), end=1.0 if quick else 4.0, integrator=integrator, changed={"chemotaxis": 1e4}, surge=10.0)
+        p = dosed(
+            small(quick),
+            end=1.0 if quick else 4.0,
+            integrator=integrator,
+            changed={"chemotaxis": 1e4},
+            surge=10.0,
+        )
         scale = p.parameters["osteoclast_scale"]
         least = lowest(float(np.min(np.asarray(chunk.u["osteoclasts"]))) for chunk in Simulation(p).chunks())
-        yield at_least(f"drift: lowest osteoclasts by {integrator}, over tolerance x scale", -1.0, least / (p.solver.tolerance * scale))
+        yield at_least(
+            f"drift: lowest osteoclasts by {integrator}, over tolerance x scale",
+            -1.0,
+            least / (p.solver.tolerance * scale),
+        )
 
 
 STUDIES = (fluxes, integrators, osteoclasts)

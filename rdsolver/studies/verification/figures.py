@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from ...figures.style import INK, POWERS, QUIET, SMALL, WIDTH, log_ticks, save
 from .results import Curve
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#000000", "#6a4c9c")  # Okabe & Ito, and two more
+# Okabe & Ito, and two more
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#000000", "#6a4c9c")
 MARKS = "osD^vP*X"
 
 Panel = tuple[str, str, str, float | None]  # panel, x axis, y axis, slope of the guide (None: linear axes)
@@ -61,11 +62,27 @@ def _panel(axes: Axes, curves: Sequence[Curve], panel: Panel) -> None:
     measured = 0
     for c in curves:
         if c.style == "line":
-            axes.plot(c.x, c.y, color=QUIET, linewidth=0.9, linestyle="-" if not c.label.startswith("2√") else ":", label=c.label or None)
+            axes.plot(
+                c.x,
+                c.y,
+                color=QUIET,
+                linewidth=0.9,
+                linestyle="-" if not c.label.startswith("2√") else ":",
+                label=c.label or None,
+            )
         else:
             colour, mark = COLOURS[measured % len(COLOURS)], MARKS[measured % len(MARKS)]
             joined = "-" if slope is not None else "none"
-            axes.plot(c.x, c.y, color=colour, marker=mark, markersize=3, linewidth=0.8, linestyle=joined, label=c.label)
+            axes.plot(
+                c.x,
+                c.y,
+                color=colour,
+                marker=mark,
+                markersize=3,
+                linewidth=0.8,
+                linestyle=joined,
+                label=c.label,
+            )
             measured += 1
     if slope is not None:
         axes.set_xscale("log")
@@ -77,7 +94,13 @@ def _panel(axes: Axes, curves: Sequence[Curve], panel: Panel) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     columns = 1 + (measured > 4)
     axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.2), ncols=columns, fontsize=SMALL, frameon=False, handlelength=1.5, labelspacing=0.3
+        loc="upper left",
+        bbox_to_anchor=(0, -0.2),
+        ncols=columns,
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=1.5,
+        labelspacing=0.3,
     )
 
 

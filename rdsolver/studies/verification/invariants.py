@@ -1,4 +1,6 @@
-"""What no run may break: budgets, positivity, symmetry, the same bits however a run is cut, float32 close to float64."""
+"""What no run may break: budgets, positivity, symmetry, the same bits however a run is cut, float32 close to
+float64.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,14 @@ from .results import Curve, Row, at_least, at_most, lowest, worst
 RAMP = [0.002 * 1.5**i for i in range(12)]  # d; steps as they grow after a dose
 
 
-# --- budgets ----------------------------------------------------------------------------------------------------------
+# --- budgets ------------------------------------------------------------------------------------------------
 
 
 def imbalance(problem: Problem, cycles: int) -> float:
-    """Of the budgets after a ramp of steps: the largest |change - passed| over what passed. Scalar groups take two cycles always."""
+    """Of the budgets after a ramp of steps: the largest |change - passed| over what passed.
+
+    Scalar groups take two cycles always.
+    """
     simulation = Simulation(problem)
     system = simulation.system_at_start()
     system = replace(system, cycles={k: np.int32(cycles if k == "molecules" else 2) for k in system.cycles})
@@ -60,26 +65,36 @@ def budgets(quick: bool) -> Iterator[Row | Curve]:
     yield at_most("invariants: budgets with open borders (value, exchange, flux)", 1e-12, off)
 
 
-# --- positivity -------------------------------------------------------------------------------------------------------
+# --- positivity ---------------------------------------------------------------------------------------------
 
 
 def positivity(quick: bool) -> Iterator[Row | Curve]:
-    """A strong dose, then RANKL x 20: the lowest value of any density over its tolerance; a step below -1 is not accepted."""
+    """A strong dose, then RANKL x 20: the lowest value of any density over its tolerance; a step below -1 is
+    not accepted.
+    """
     for name in ("tr-bdf2",) if quick else names()[:2]:
         for surge in (1.0, 20.0):
             problem = dosed(small(quick), end=3.0 if quick else 30.0, surge=surge, integrator=name)
             simulation = Simulation(problem)
             scale = {f.name: f.scale for f in simulation.fields}
-            least = lowest(float(np.asarray(c.u[k]).min()) / s for c in simulation.chunks() for k, s in scale.items())
+            least = lowest(
+                float(np.asarray(c.u[k]).min()) / s for c in simulation.chunks() for k, s in scale.items()
+            )
             label = "a dose" if surge == 1 else "a dose, RANKL production x 20"
-            yield at_least(f"invariants: lowest density by {name}, {label}, over the tolerance", -1.0, least / problem.solver.tolerance)
+            yield at_least(
+                f"invariants: lowest density by {name}, {label}, over the tolerance",
+                -1.0,
+                least / problem.solver.tolerance,
+            )
 
 
-# --- symmetry ---------------------------------------------------------------------------------------------------------
+# --- symmetry -----------------------------------------------------------------------------------------------
 
 
 def symmetry(quick: bool) -> Iterator[Row | Curve]:
-    """A mirrored section and one with its axes exchanged give the mirrored and exchanged result; the same steps."""
+    """A mirrored section and one with its axes exchanged give the mirrored and exchanged result; the same
+    steps.
+    """
     place = small(quick)
     ways = {"mirrored": lambda b: b[:, ::-1], "axes exchanged": lambda b: b.T}
     for name in ("tr-bdf2",) if quick else ("tr-bdf2", "rkc2"):
@@ -90,45 +105,78 @@ def symmetry(quick: bool) -> Iterator[Row | Curve]:
             yield at_most(f"invariants: section {text}, {name}, largest relative difference", 1e-11, off)
     if not quick:
         block = section(12, 3)
-        plain, turned = _after(block, "tr-bdf2"), _after(replace(block, bone=np.transpose(block.bone, (2, 0, 1)).copy()), "tr-bdf2")
-        off = worst(float(np.abs(turned[k] - np.transpose(v, (2, 0, 1))).max() / np.abs(v).max()) for k, v in plain.items())
-        yield at_most("invariants: block with its axes permuted, tr-bdf2, largest relative difference", 1e-11, off)
+        plain, turned = (
+            _after(block, "tr-bdf2"),
+            _after(replace(block, bone=np.transpose(block.bone, (2, 0, 1)).copy()), "tr-bdf2"),
+        )
+        off = worst(
+            float(np.abs(turned[k] - np.transpose(v, (2, 0, 1))).max() / np.abs(v).max())
+            for k, v in plain.items()
+        )
+        yield at_most(
+            "invariants: block with its axes permuted, tr-bdf2, largest relative difference", 1e-11, off
+        )
         yield _odd_mirrored()
 
 
 def _odd_mirrored() -> Row:
-    """Odd sizes are padded at one end, so what the V-cycles leave is not mirrored: equal to the tolerance, not to round-off."""
+    """Odd sizes are padded at one end, so what the V-cycles leave is not mirrored: equal to the tolerance,
+    not to round-off.
+    """
     place = oblique(11)
-    plain, turned = _after(place, "tr-bdf2"), _after(replace(place, bone=place.bone[:, ::-1].copy()), "tr-bdf2")
+    plain, turned = (
+        _after(place, "tr-bdf2"),
+        _after(replace(place, bone=place.bone[:, ::-1].copy()), "tr-bdf2"),
+    )
     off = worst(float(np.abs(turned[k][:, ::-1] - v).max() / np.abs(v).max()) for k, v in plain.items())
-    return at_most("invariants: section of odd size mirrored, tr-bdf2 at tolerance 1e-3, largest relative difference", 1e-3, off)
+    return at_most(
+        "invariants: section of odd size mirrored, tr-bdf2 at tolerance 1e-3, largest relative difference",
+        1e-3,
+        off,
+    )
 
 
 def _after(place: Section, name: str) -> dict[str, np.ndarray]:
     simulation = Simulation(dosed(place, integrator=name))
-    return arrays(replay(INTEGRATORS[name](), simulation.system_at_start(), 0.0, simulation.u, RAMP, 1e-3)[-1].u)
+    return arrays(
+        replay(INTEGRATORS[name](), simulation.system_at_start(), 0.0, simulation.u, RAMP, 1e-3)[-1].u
+    )
 
 
-# --- the same bits ----------------------------------------------------------------------------------------------------
+# --- the same bits ------------------------------------------------------------------------------------------
 
 
 def pieces(quick: bool) -> Iterator[Row | Curve]:
-    """Cells that differ in any bit: after other saved times, after going on from what a step left behind, with other pieces of a step."""
+    """Cells that differ in any bit: after other saved times, after going on from what a step left behind,
+    with other pieces of a step.
+    """
     for name in ("tr-bdf2", "rkc2"):
         problem = dosed(small(quick), end=1.0, integrator=name)
         straight = list(Simulation(problem).chunks())
         often = list(Simulation(replace(problem, save=tuple(np.linspace(0, 1, 23)))).chunks())
         yield at_most(f"invariants: cells changed by 23 saved times, {name}", 0, _differing(straight, often))
-        yield at_most(f"invariants: cells changed by going on, after every step, from a copy, {name}", 0, _restarted(problem, straight))
+        yield at_most(
+            f"invariants: cells changed by going on, after every step, from a copy, {name}",
+            0,
+            _restarted(problem, straight),
+        )
     with _stages_a_piece(5):
         short = list(Simulation(dosed(small(quick), end=1.0, integrator="rkc2")).chunks())
-    yield at_most("invariants: cells changed by pieces of 5 stages instead of 64, rkc2", 0, _differing(straight, short))
+    yield at_most(
+        "invariants: cells changed by pieces of 5 stages instead of 64, rkc2", 0, _differing(straight, short)
+    )
 
 
 def _differing(a: list[Chunk], b: list[Chunk]) -> float:
     if [c.t for c in a] != [c.t for c in b]:
         return float("inf")
-    return float(sum(np.count_nonzero(np.asarray(x.u[k]) != np.asarray(y.u[k])) for x, y in zip(a, b, strict=True) for k in x.u))
+    return float(
+        sum(
+            np.count_nonzero(np.asarray(x.u[k]) != np.asarray(y.u[k]))
+            for x, y in zip(a, b, strict=True)
+            for k in x.u
+        )
+    )
 
 
 def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
@@ -138,7 +186,9 @@ def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
     trials = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
     differing = 0
     for before, after in pairwise(trials):
-        again = one_step(integrator, system, before.t, _copied(before.u), _copied(before.memory), after.dt, tol)
+        again = one_step(
+            integrator, system, before.t, _copied(before.u), _copied(before.memory), after.dt, tol
+        )
         differing += sum(np.count_nonzero(np.asarray(again.u[k]) != np.asarray(after.u[k])) for k in after.u)
     return float(differing)
 
@@ -157,11 +207,13 @@ def _stages_a_piece(stages: int) -> Iterator[None]:
         rkc.PIECE = usual
 
 
-# --- float32 ----------------------------------------------------------------------------------------------------------
+# --- float32 ------------------------------------------------------------------------------------------------
 
 
 def precision(quick: bool) -> Iterator[Row | Curve]:
-    """The float64 run's own steps again in float32: the error norm of the difference, over a tenth of the tolerance."""
+    """The float64 run's own steps again in float32: the error norm of the difference, over a tenth of the
+    tolerance.
+    """
     if quick:
         yield _float32(small(quick), "tr-bdf2", 4.0)
         return
@@ -177,27 +229,41 @@ def _float32(place: Section, name: str, end: float) -> Row:
     steps = [c.dt for c in simulation.chunks()][1:]
     off = _between(wide, simulation.u, steps, name)
     text = f"{place.grid.shape[0]}^2, {name}, {len(steps)} steps replayed"
-    return at_most(f"invariants: float32 against float64, {text}, over tolerance/10", 1.0, off / (wide.solver.tolerance / 10))
+    return at_most(
+        f"invariants: float32 against float64, {text}, over tolerance/10",
+        1.0,
+        off / (wide.solver.tolerance / 10),
+    )
 
 
-def _between(wide: Problem | ModelProblem, want: Mapping[str, jax.Array], steps: list[float], name: str) -> float:
+def _between(
+    wide: Problem | ModelProblem, want: Mapping[str, jax.Array], steps: list[float], name: str
+) -> float:
     """Worst field's relative L2 distance of the float32 replay."""
     narrow = Simulation(replace(wide, solver=replace(wide.solver, precision="float32")))
-    got = replay(INTEGRATORS[name](), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance)[-1].u
+    got = replay(INTEGRATORS[name](), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance)[
+        -1
+    ].u
     return distance(got, want, {f.name: f.scale for f in narrow.fields})
 
 
 def _many_stages() -> Row:
     """Binding on cells of 2 um, without drift to bound the step: three steps of 1000 stages."""
     grid = Grid((64, 64), (2.0, 2.0), thickness=10.0)
-    wide = ModelProblem(DECOY, grid, DECOY_VALUES, {}, 1e5, arrays=decoy_sources(grid), solver=tight("rkc2", 1e-3))
+    wide = ModelProblem(
+        DECOY, grid, DECOY_VALUES, {}, 1e5, arrays=decoy_sources(grid), solver=tight("rkc2", 1e-3)
+    )
     simulation = Simulation(wide)
     system = simulation.system_at_start()
     dt = 0.999 * RKC2().largest_dt(system, 0.0, simulation.u)
     trials = replay(RKC2(), system, 0.0, simulation.u, [dt] * 3, 1e-3)
     stages = int(np.max([t.stats["stages"] for t in trials]))
     off = _between(wide, trials[-1].u, [dt] * 3, "rkc2")
-    return at_most(f"invariants: float32 against float64, rkc2, 3 steps of {stages} stages, over tolerance/10", 1.0, off / 1e-4)
+    return at_most(
+        f"invariants: float32 against float64, rkc2, 3 steps of {stages} stages, over tolerance/10",
+        1.0,
+        off / 1e-4,
+    )
 
 
 STUDIES = (budgets, positivity, symmetry, pieces, precision)

@@ -1,4 +1,6 @@
-"""Contraction of the multigrid over the table of cases (multigrid_cases.py), and work that does not grow as the grid gets finer."""
+"""Contraction of the multigrid over the table of cases (multigrid_cases.py), and work that does not grow as
+the grid gets finer.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ LENGTH = 640.0  # um
 
 
 def contraction(quick: bool) -> Iterator[Row | Curve]:
-    """The factor by which a V(2,2) reduces the residual, or Krylov iterations to 1e-6. The quick cases have their own test."""
+    """The factor by which a V(2,2) reduces the residual, or Krylov iterations to 1e-6.
+
+    The quick cases have their own test.
+    """
     if not quick:
         for name, bound, observed in cases(quick):
             yield at_most(f"multigrid: {name}", bound, observed)
@@ -28,7 +33,10 @@ def work(spacing: float) -> tuple[int, int]:
     cells = int(LENGTH / spacing)
     place = trabecular(Grid((cells, cells), (spacing, spacing), thickness=10.0), 0.3, 120.0, 1)
     simulation = Simulation(dosed(place, end=20.0))
-    cycles = sum(int(after.stats["stages"]) * sum(before.plan[0].values()) for before, after in pairwise(simulation.chunks()))
+    cycles = sum(
+        int(after.stats["stages"]) * sum(before.plan[0].values())
+        for before, after in pairwise(simulation.chunks())
+    )
     return simulation.totals.solves, cycles
 
 
@@ -36,7 +44,9 @@ def independence(quick: bool) -> Iterator[Row | Curve]:
     """Of the spacing. The tests hold 20 um against 10 um."""
     if quick:
         return
-    for what, counts in zip(("stage solves", "V-cycles"), zip(*map(work, SPACINGS), strict=True), strict=True):
+    for what, counts in zip(
+        ("stage solves", "V-cycles"), zip(*map(work, SPACINGS), strict=True), strict=True
+    ):
         text = f"multigrid: {what} of a run at 20, 10 and 5 um, most over least"
         yield at_most(text, 1.15, max(counts) / min(counts))
 

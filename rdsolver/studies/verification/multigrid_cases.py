@@ -1,8 +1,8 @@
 """How fast the solver of a stage converges: one table of cases, from easy to hard.
 
-A case gives the asymptotic factor by which the residual falls in a V-cycle, or the number of Krylov iterations to 1e-6
-(float32: 1e-4). The medium is generated bone in which diffusivities fall by the contrast; coefficients are those of the bone
-model, σ and losses in 1/d.
+A case gives the asymptotic factor by which the residual falls in a V-cycle, or the number of Krylov
+iterations to 1e-6 (float32: 1e-4). The medium is generated bone in which diffusivities fall by the contrast;
+coefficients are those of the bone model, σ and losses in 1/d.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ RANKL, PROTEIN, COMPLEX = 1.1232e6, 7.776e5, 6.048e5  # diffusivities, um²/d
 
 @dataclass(frozen=True)
 class Case:
-    """group: one field lost at 0.01 /d; L, O and X of decoy binding by a dense block; or RANKL with so many binders and complexes.
+    """group: one field lost at 0.01 /d; L, O and X of decoy binding by a dense block; or RANKL with so many
+    binders and complexes.
 
     held: where a value is given at a border.
     """
@@ -55,7 +56,9 @@ class Case:
         if min(self.shape) * 9 < max(self.shape):  # too thin for a generated section: slabs across it
             return np.broadcast_to((np.sin(np.arange(self.shape[-1]) / 3) > 0.5).astype(float), self.shape)
         grid = Grid(self.shape, self.spacing, thickness=10.0 if len(self.shape) == 2 else None)
-        return trabecular(grid, 0.25, min(n * h for n, h in zip(self.shape, self.spacing, strict=True)) / 4.5, 3).bone
+        return trabecular(
+            grid, 0.25, min(n * h for n, h in zip(self.shape, self.spacing, strict=True)) / 4.5, 3
+        ).bone
 
     def active(self, bone: np.ndarray) -> np.ndarray:
         x = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in self.shape], indexing="ij"))
@@ -66,7 +69,13 @@ class Case:
     def _vessels(self) -> np.ndarray:
         """Two holes at whose walls a value is given, a tenth of the section wide."""
         x = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in self.shape], indexing="ij"))[-2:]
-        return np.any([((x - np.reshape(c, (2, *(1,) * len(self.shape)))) ** 2).sum(0) < 0.01 for c in ((0.4, 0.3), (-0.5, -0.2))], axis=0)
+        return np.any(
+            [
+                ((x - np.reshape(c, (2, *(1,) * len(self.shape)))) ** 2).sum(0) < 0.01
+                for c in ((0.4, 0.3), (-0.5, -0.2))
+            ],
+            axis=0,
+        )
 
     def _beside(self, active: np.ndarray) -> np.ndarray:
         """Of every cell, Σ over its faces on such a border of 2/h², 1/um²."""
@@ -96,10 +105,14 @@ class Case:
             held = tuple(x * k for x in d)
         op = multigrid.Operator(jnp.asarray(self.sigma, self.precision), d, block)
         shape = multigrid.Shape.of(self.shape, self.spacing, wrap)
-        levels = multigrid.hierarchy(multigrid.level(c, local | {"active": inside}, None, wrap, held, Pockets.of(active, wrap)), shape)
+        levels = multigrid.hierarchy(
+            multigrid.level(c, local | {"active": inside}, None, wrap, held, Pockets.of(active, wrap)), shape
+        )
         return op, levels, shape, tuple(jnp.asarray(s, self.precision) for s in scales)
 
-    def _block(self, active: np.ndarray, bone: np.ndarray) -> tuple[Block, Local, tuple[float, ...], tuple[float, ...]]:
+    def _block(
+        self, active: np.ndarray, bone: np.ndarray
+    ) -> tuple[Block, Local, tuple[float, ...], tuple[float, ...]]:
         def cells(x: float | np.ndarray) -> jnp.ndarray:
             return jnp.asarray(x * active, self.precision)
 
@@ -111,9 +124,21 @@ class Case:
             return Dense(1), {"j_0_0": cells(0.01)}, (RANKL,), (1.0,)
         if self.group == "decoy":  # d(L O) at L = 5, O = 2 nM; 1/s, as all of W1, in 1/d
             day, on, off = 86400.0, (1e-3 * 5, 1e-3 * 2), 1e-4
-            rows = {"0_0": on[1] + 2e-4, "0_1": on[0], "0_2": -off, "1_0": on[1], "1_1": on[0] + 1e-4, "1_2": -off}
+            rows = {
+                "0_0": on[1] + 2e-4,
+                "0_1": on[0],
+                "0_2": -off,
+                "1_0": on[1],
+                "1_1": on[0] + 1e-4,
+                "1_2": -off,
+            }
             rows |= {"2_0": -on[1], "2_1": -on[0], "2_2": off + 1e-4}
-            return Dense(3), {f"j_{k}": cells(day * x) for k, x in rows.items()}, (30 * day, 25 * day, 18 * day), (1.0, 1.0, 1.0)
+            return (
+                Dense(3),
+                {f"j_{k}": cells(day * x) for k, x in rows.items()},
+                (30 * day, 25 * day, 18 * day),
+                (1.0, 1.0, 1.0),
+            )
         n = self.binders
         free = [0.06, *(10.0 ** rng.uniform(-1, 2, n - 1))]
         block = Binding(
@@ -133,7 +158,8 @@ class Case:
         if self.krylov:
             left = list(accumulate(multigrid.contraction(op, levels, shape, ITERATIONS, scales, right), mul))
             return next((n for n, x in enumerate(left, 1) if x < GOAL[self.precision]), np.inf)
-        first, cycles = (1, 4) if self.precision == "float32" else (FIRST, CYCLES)  # float32: before it is at its round-off
+        # float32: before it is at its round-off
+        first, cycles = (1, 4) if self.precision == "float32" else (FIRST, CYCLES)
         factors = multigrid.contraction(op, levels, shape, cycles, r=right)
         return float(np.prod(factors[first:]) ** (1 / (cycles - first)))
 
@@ -169,16 +195,39 @@ CASES = (
     Case("Krylov: contrast 1000", 12, contrast=1000.0, krylov=True, quick=True),
     Case("Krylov: contrast 1000, circle", 12, contrast=1000.0, mask="circle", krylov=True),
     Case("Krylov: contrast 1000, 3D", 12, **BLOCK, contrast=1000.0, krylov=True),
-    Case("Krylov: contrast 1000, binders 2", 12, contrast=1000.0, sigma=3.4, group="binding", binders=2, krylov=True),
+    Case(
+        "Krylov: contrast 1000, binders 2",
+        12,
+        contrast=1000.0,
+        sigma=3.4,
+        group="binding",
+        binders=2,
+        krylov=True,
+    ),
     Case("Krylov: impermeable bone", 12, mask="impermeable", krylov=True, quick=True),
     Case("Krylov: impermeable bone, 3D", 12, **BLOCK, mask="impermeable", krylov=True),
     *(
-        Case(f"Krylov: impermeable bone, {s:g} /d", 12, sigma=s, mask="impermeable", krylov=True, quick=s == 0.01)
+        Case(
+            f"Krylov: impermeable bone, {s:g} /d",
+            12,
+            sigma=s,
+            mask="impermeable",
+            krylov=True,
+            quick=s == 0.01,
+        )
         for s in (1.0, 0.3, 0.1, 0.01)
     ),
     Case("Krylov: contrast 1000, 1 /d", 12, sigma=1.0, contrast=1000.0, krylov=True),
     Case("Krylov: impermeable bone, decoy", 12, mask="impermeable", group="decoy", krylov=True),
-    Case("Krylov: impermeable bone, binders 2", 12, sigma=3.4, mask="impermeable", group="binding", binders=2, krylov=True),
+    Case(
+        "Krylov: impermeable bone, binders 2",
+        12,
+        sigma=3.4,
+        mask="impermeable",
+        group="binding",
+        binders=2,
+        krylov=True,
+    ),
     Case("Krylov: impermeable bone, float32", 12, mask="impermeable", precision="float32", krylov=True),
 )
 

@@ -18,7 +18,9 @@ State = dict[str, np.ndarray]
 
 
 def names(system: System | None = None) -> list[str]:
-    """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a plain box)."""
+    """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a
+    plain box).
+    """
     return [n for n in INTEGRATORS if system is None or system.box is not None or not n.startswith("etd")]
 
 
@@ -31,13 +33,17 @@ def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
     return [(t, u) for chunk in Simulation(problem).chunks() for t, u in chunk.saved]
 
 
-def one_step(integrator: Integrator, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float) -> Trial:
+def one_step(
+    integrator: Integrator, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
+) -> Trial:
     *_, trial = integrator.pieces(system, t, u, memory, dt, tol)
     assert trial is not None  # the last piece is the trial
     return trial
 
 
-def replay(integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float) -> list[Trial]:
+def replay(
+    integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float
+) -> list[Trial]:
     """These steps, one after another, whatever their error."""
     memory, trials = start(system, np.float64(t), u), []
     for dt in steps:

@@ -11,8 +11,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One expectation and what came out. expected: in words, e.g. ">= 1.9"; "report": no bound is claimed. passed: None where it was not
-    run, for want of something that is optional."""
+    """One expectation and what came out. expected: in words, e.g.
+
+    ">= 1.9"; "report": no bound is claimed. passed: None where it was not run, for want of something that is
+    optional.
+    """
 
     study: str
     expected: str

@@ -27,9 +27,12 @@ AT_ONCE = 2
 
 
 def verify(
-    quick: bool = False, tell: Callable[[Row], None] = lambda row: None, studies: Sequence[Study] | None = None
+    quick: bool = False,
+    tell: Callable[[Row], None] = lambda row: None,
+    studies: Sequence[Study] | None = None,
 ) -> tuple[list[Row], list[Curve]]:
-    """Run the studies on the CPU in float64; rows go to `tell` in order. quick: the set that takes under a minute.
+    """Run the studies on the CPU in float64; rows go to `tell` in order. quick: the set that takes under a
+    minute.
 
     Two at a time: most of it is compilation, which takes one core.
     """
@@ -69,9 +72,14 @@ class Table:
 
     def __call__(self, row: Row) -> None:
         self.count[row.passed] += 1
-        self.write(f"{self.VERDICTS[row.passed]:5}{row.study:{self.WIDTH}} {row.expected:>22} {row.observed:>10.4g}")
+        self.write(
+            f"{self.VERDICTS[row.passed]:5}{row.study:{self.WIDTH}} {row.expected:>22} {row.observed:>10.4g}"
+        )
 
     def end(self) -> None:
         verdict = f"{self.count[False]} missed" if self.count[False] else "all as expected"
         verdict += f", {self.count[None]} not run" if self.count[None] else ""
-        self.write(f"{self.count.total() - self.count[None]} studies in {perf_counter() - self.began:.0f} s: {verdict}")
+        self.write(
+            f"{self.count.total() - self.count[None]} studies in {perf_counter() - self.began:.0f} s:"
+            f" {verdict}"
+        )

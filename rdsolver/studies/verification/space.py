@@ -1,7 +1,8 @@
 """Order in space: manufactured solutions on boxes, with masks, and near a curved boundary.
 
-0 = div(m grad u) - u + s, with s from a given u and a given mobility m. The discrete steady state is solved by SciPy from
-the matrix of System.rates, so neither multigrid nor time steps stand between the operators and the verdict.
+0 = div(m grad u) - u + s, with s from a given u and a given mobility m. The discrete steady state is solved
+by SciPy from the matrix of System.rates, so neither multigrid nor time steps stand between the operators and
+the verdict.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Wave:
 
     def slope(self, x: Sequence[np.ndarray], axis: int) -> np.ndarray:
         angles = [k * q + self.phase for k, q in zip(self.k, x, strict=True)]
-        return -self.k[axis] * np.prod([np.sin(t) if a == axis else np.cos(t) for a, t in enumerate(angles)], axis=0)
+        return -self.k[axis] * np.prod(
+            [np.sin(t) if a == axis else np.cos(t) for a, t in enumerate(angles)], axis=0
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ class Manufactured:
     @property
     def _waves(self) -> tuple[Wave, Wave]:
         turns = {"no flux": 1.0, "value on a mask": 1.0, "periodic": 2.0}.get(self.kind, 1.3)
-        wave = Wave(tuple(turns * np.pi / s for s in self.stretch), {"no flux": 0.0, "value on a mask": 0.0}.get(self.kind, 0.6))
+        wave = Wave(
+            tuple(turns * np.pi / s for s in self.stretch),
+            {"no flux": 0.0, "value on a mask": 0.0}.get(self.kind, 0.6),
+        )
         return wave, Wave(tuple((2 if self.kind == "periodic" else 1) * np.pi / s for s in self.stretch), 0.3)
 
     def exact(self, x: Sequence[np.ndarray]) -> np.ndarray:
@@ -70,7 +76,9 @@ class Manufactured:
     def source(self, x: Sequence[np.ndarray]) -> np.ndarray:
         """u - div(m grad u) = u - m (lap u + grad ln m . grad u)."""
         wave, medium = self._waves
-        steep = sum(wave.slope(x, a) * medium.slope(x, a) for a in range(self.ndim)) * np.log(self.contrast) / 2
+        steep = (
+            sum(wave.slope(x, a) * medium.slope(x, a) for a in range(self.ndim)) * np.log(self.contrast) / 2
+        )
         bend = -sum(k**2 for k in wave.k) * wave(x)
         return self.exact(x) - self.mobility(x) * (bend + steep)
 
@@ -83,7 +91,11 @@ class Manufactured:
         value, flux = self.exact(x), self.entering(x, along, outwards)
         if self.kind == "exchange":
             return Border("u", "exchange", value=value + flux / EXCHANGE, exchange=EXCHANGE, **where)
-        return Border("u", "flux", flux=flux, **where) if self.kind == "flux" else Border("u", "value", value=value, **where)
+        return (
+            Border("u", "flux", flux=flux, **where)
+            if self.kind == "flux"
+            else Border("u", "value", value=value, **where)
+        )
 
     def problem(self, n: int) -> tuple[ModelProblem, np.ndarray, np.ndarray]:
         """(problem, exact solution, solved cells); n divisible by 3 where there is a mask."""
@@ -94,7 +106,10 @@ class Manufactured:
         active, borders = np.ones(grid.shape, bool), []
         if self.kind in ("value", "exchange", "flux"):
             for a, (side, out) in product(range(self.ndim), (("low", -1), ("high", 1))):
-                at = [np.full_like(q, self.stretch[a] if out > 0 else 0.0) if b == a else q for b, q in enumerate(x)]
+                at = [
+                    np.full_like(q, self.stretch[a] if out > 0 else 0.0) if b == a else q
+                    for b, q in enumerate(x)
+                ]
                 borders.append(self.border(at, a, out, axis=grid.axes[a], side=side))
         elif self.kind == "value on a mask":
             hole = np.zeros(grid.shape, bool)
@@ -107,14 +122,20 @@ class Manufactured:
                 value[beside] = self.exact(at)[beside]
             borders.append(Border("u", "value", mask=hole, value=value))
         medium = None if self.contrast == 1 else self.mobility(x)
-        return _steady_problem(grid, self.source(x), active, medium, tuple(borders), loss=1.0), self.exact(x), active
+        return (
+            _steady_problem(grid, self.source(x), active, medium, tuple(borders), loss=1.0),
+            self.exact(x),
+            active,
+        )
 
     def error(self, n: int) -> float:
         problem, exact, active = self.problem(n)
         return rms((steady(problem) - exact)[active])
 
 
-def _steady_problem(grid: Grid, source: np.ndarray, active: np.ndarray, medium, borders: tuple[Border, ...], loss: float) -> ModelProblem:
+def _steady_problem(
+    grid: Grid, source: np.ndarray, active: np.ndarray, medium, borders: tuple[Border, ...], loss: float
+) -> ModelProblem:
     values = {"diffusivity": 1.0, "loss": loss}
     solver = Solver("tr-bdf2", 1e-6, "float64")
     return ModelProblem(DECAY, grid, values, {}, 1.0, (), active, medium, {"source": source}, borders, solver)
@@ -131,7 +152,10 @@ def _rates(system: System, v: jax.Array, linear: bool) -> jax.Array:
 
 
 def matrix(system: System, shape: tuple[int, ...]) -> sparse.csc_matrix:
-    """∂(rates)/∂u of one field, probed with every third cell at a time: neighbours stay apart. Sizes divisible by 3."""
+    """∂(rates)/∂u of one field, probed with every third cell at a time: neighbours stay apart.
+
+    Sizes divisible by 3.
+    """
     index = np.indices(shape)
     cells = np.arange(index[0].size).reshape(shape)
     rows, columns, entries = [], [], []
@@ -160,7 +184,7 @@ def steady(problem: ModelProblem) -> np.ndarray:
     return found.reshape(shape) if not failed else np.full(shape, np.nan)
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
+# --- rows ---------------------------------------------------------------------------------------------------
 
 
 def borders(quick: bool) -> Iterator[Row | Curve]:
@@ -179,7 +203,9 @@ def borders(quick: bool) -> Iterator[Row | Curve]:
                 if (quick or cells == "1 : 1") and contrast == contrasts[-1]:
                     yield Curve(f"space {ndim}D", kind, [1 / n for n in sizes], errors)
             text = ", ".join(f"{c:g}" for c in contrasts)
-            yield at_least(f"space: order, {ndim}D, {cells} cells, {kind}, D contrast {text}", ORDER, lowest(orders))
+            yield at_least(
+                f"space: order, {ndim}D, {cells} cells, {kind}, D contrast {text}", ORDER, lowest(orders)
+            )
 
 
 def _in_quick(ndim: int, stretch: tuple[float, ...], kind: str) -> bool:
@@ -188,18 +214,30 @@ def _in_quick(ndim: int, stretch: tuple[float, ...], kind: str) -> bool:
 
 
 def curved(quick: bool) -> Iterator[Row | Curve]:
-    """A disc (ball) of voxels: 0 on its rim, or a closed rim. The order is that of the staircase, given as it is."""
+    """A disc (ball) of voxels: 0 on its rim, or a closed rim.
+
+    The order is that of the staircase, given as it is.
+    """
     for ndim, sizes in ((2, (24, 48, 72)),) if quick else ((2, (24, 36, 48, 72, 96)), (3, (12, 18, 24, 36))):
         for rim in ("value", "no flux"):
-            errors = [float(np.mean([_disc(n, ndim, rim, offset / n) for offset in (0.0, 0.3, 0.5)])) for n in sizes]
+            errors = [
+                float(np.mean([_disc(n, ndim, rim, offset / n) for offset in (0.0, 0.3, 0.5)])) for n in sizes
+            ]
             name = "disc" if ndim == 2 else "ball"
-            yield Curve("space 2D" if ndim == 2 else "space 3D", f"{name}, {rim}", [1 / n for n in sizes], errors)
-            yield report(f"space: order, voxelised {name}, {rim} on its rim", order([1 / n for n in sizes], errors), "staircase: 1 or more")
+            yield Curve(
+                "space 2D" if ndim == 2 else "space 3D", f"{name}, {rim}", [1 / n for n in sizes], errors
+            )
+            yield report(
+                f"space: order, voxelised {name}, {rim} on its rim",
+                order([1 / n for n in sizes], errors),
+                "staircase: 1 or more",
+            )
 
 
 def _disc(n: int, ndim: int, rim: str, offset: float) -> float:
-    """Error inside a disc of radius 0.41 around `offset` from the centre of a unit box, decay length 0.14; u = 1 - (r/R)² with
-    value 0, u = 2 + cos(π r²/R²) with a closed rim."""
+    """Error inside a disc of radius 0.41 around `offset` from the centre of a unit box, decay length 0.14; u
+    = 1 - (r/R)² with value 0, u = 2 + cos(π r²/R²) with a closed rim.
+    """
     grid = Grid((n,) * ndim, (1 / n,) * ndim, thickness=1.0 if ndim == 2 else None)
     x = np.meshgrid(*(grid.centres(a) - 0.5 - offset for a in range(ndim)), indexing="ij")
     q, radius, loss = np.sum(np.square(x), axis=0), 0.41, 50.0

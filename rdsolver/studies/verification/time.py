@@ -1,4 +1,5 @@
-"""Order in time, and error against tolerance, of every integrator: against a known solution and an independent integrator.
+"""Order in time, and error against tolerance, of every integrator: against a known solution and an
+independent integrator.
 
 The references are SciPy's: BDF on System.rates of a small bone section, with JAX's Jacobian and a sparse LU.
 """
@@ -48,9 +49,10 @@ def _steps(end: float, n: int) -> list[float]:
     return [end / n] * n
 
 
-# --- a stiff problem with a known solution ----------------------------------------------------------------------------
+# --- a stiff problem with a known solution ------------------------------------------------------------------
 
-STIFF_BY = {"diffusion": 1.0, "reaction": 1e4}  # relaxation rates, where a solution turns at 3 and diffusion across a cell at 800
+# relaxation rates, where a solution turns at 3 and diffusion across a cell at 800
+STIFF_BY = {"diffusion": 1.0, "reaction": 1e4}
 
 
 def stiff_problem(integrator: str, tolerance: float, rate: float) -> tuple[ModelProblem, np.ndarray]:
@@ -61,7 +63,19 @@ def stiff_problem(integrator: str, tolerance: float, rate: float) -> tuple[Model
     decay = 4 * d * (np.sin(np.pi / 32) ** 2 + np.sin(np.pi / 48) ** 2)
     values = {"diffusivity": d, "stiffness": rate, "frequency": 3.0, "decay": decay}
     start = {"u": 1 + 0.5 * mode}
-    return ModelProblem(STIFF, grid, values, start, 1.0, (1.0,), arrays={"mode": mode}, solver=tight(integrator, tolerance)), mode
+    return (
+        ModelProblem(
+            STIFF,
+            grid,
+            values,
+            start,
+            1.0,
+            (1.0,),
+            arrays={"mode": mode},
+            solver=tight(integrator, tolerance),
+        ),
+        mode,
+    )
 
 
 def _off(u: Any, mode: np.ndarray) -> float:
@@ -70,17 +84,27 @@ def _off(u: Any, mode: np.ndarray) -> float:
 
 
 def stiff_order(quick: bool) -> Iterator[Row | Curve]:
-    """Fixed steps that resolve neither diffusion nor relaxation. Exponential integrators take diffusion exactly, but not the reaction."""
-    counts = (8, 16, 32, 64, 128, 256)  # wide: what is left of a relaxation in rkc2 changes sign with its number of stages
+    """Fixed steps that resolve neither diffusion nor relaxation.
+
+    Exponential integrators take diffusion exactly, but not the reaction.
+    """
+    # wide: what is left of a relaxation in rkc2 changes sign with its number of stages
+    counts = (8, 16, 32, 64, 128, 256)
     for (by, rate), name in product(STIFF_BY.items(), names()):
         if by == "reaction" and name.startswith("etd"):
             continue
         problem, mode = stiff_problem(name, 1e-3, rate)
         simulation = Simulation(problem)
         system, u, integrator = simulation.system_at_start(), simulation.u, INTEGRATORS[name]()
-        errors = [_off(replay(integrator, system, 0.0, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts]
+        errors = [
+            _off(replay(integrator, system, 0.0, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts
+        ]
         steps = [1 / n for n in counts]
-        yield at_least(f"time: order of {name}, manufactured, stiff by {by}", ORDER * solution_order(name), order(steps, errors))
+        yield at_least(
+            f"time: order of {name}, manufactured, stiff by {by}",
+            ORDER * solution_order(name),
+            order(steps, errors),
+        )
         yield Curve(f"time, steps, {by}", name, steps, errors)
 
 
@@ -99,7 +123,7 @@ def stiff_tolerance(quick: bool) -> Iterator[Row | Curve]:
         yield Curve("time, tolerance", f"{name}, stiff by {by}", tolerances, errors)
 
 
-# --- rates that follow time -------------------------------------------------------------------------------------------
+# --- rates that follow time ---------------------------------------------------------------------------------
 
 SOURCES: dict[str, tuple[dict[str, float], float | None]] = {
     "day and night": ({"day": 1.0}, None),
@@ -111,7 +135,9 @@ SOURCES: dict[str, tuple[dict[str, float], float | None]] = {
 
 
 def driven_by_time(quick: bool) -> Iterator[Row | Curve]:
-    """du/dt = s(t) - d u over 60 d, at sixteen times between, with the default tolerance; against SciPy's DOP853 from jump to jump."""
+    """du/dt = s(t) - d u over 60 d, at sixteen times between, with the default tolerance; against SciPy's
+    DOP853 from jump to jump.
+    """
     end, grid = 60.0, Grid((8, 8), (10.0, 10.0), thickness=10.0)
     times = tuple(np.linspace(0, end, 17)[1:] - 1.37)
     none = dict.fromkeys(("day", "pulse", "dose", "undeclared"), 0.0)
@@ -141,7 +167,7 @@ def _driven(p: dict[str, float], times: Sequence[float]) -> dict[float, float]:
     return {t: out[t] for t in times}
 
 
-# --- the bone model ---------------------------------------------------------------------------------------------------
+# --- the bone model -----------------------------------------------------------------------------------------
 
 
 @partial(jax.jit, static_argnames="back")
@@ -164,13 +190,19 @@ def independent(system: System, t: float, u: Fields, times: Sequence[float], rto
         return csc_matrix(np.asarray(_jacobian(system, t, x, back)))
 
     atol = 1e-2 * rtol * np.asarray(scale)
-    with np.errstate(invalid="ignore"):  # a step that it tries may leave the domain of a power; it then takes a shorter one
-        found: Any = solve_ivp(rates, (t, times[-1]), np.asarray(flat), "BDF", times, rtol=rtol, atol=atol, jac=jacobian)
+    # a step that it tries may leave the domain of a power; it then takes a shorter one
+    with np.errstate(invalid="ignore"):
+        found: Any = solve_ivp(
+            rates, (t, times[-1]), np.asarray(flat), "BDF", times, rtol=rtol, atol=atol, jac=jacobian
+        )
     return [arrays(back(jnp.asarray(x))) for x in found.y.T]
 
 
 def bone(quick: bool) -> Iterator[Row | Curve]:
-    """A dose on day 0. Fixed steps from day 2 to day 4; error against tolerance inside the transient and after four days."""
+    """A dose on day 0.
+
+    Fixed steps from day 2 to day 4; error against tolerance inside the transient and after four days.
+    """
     place, times = small(quick), (EARLY, 2.0, 4.0)
     simulation = Simulation(dosed(place))
     system, scale = simulation.system_at_start(), {f.name: f.scale for f in simulation.fields}
@@ -180,9 +212,14 @@ def bone(quick: bool) -> Iterator[Row | Curve]:
     decades = len(tolerances) - 1
     for name in names(system):
         integrator, counts = INTEGRATORS[name](), (8, 16) if quick else (8, 16, 32, 64)
-        errors = [distance(replay(integrator, system, 2.0, begin, _steps(2.0, n), 1e-3)[-1].u, end, scale) for n in counts]
+        errors = [
+            distance(replay(integrator, system, 2.0, begin, _steps(2.0, n), 1e-3)[-1].u, end, scale)
+            for n in counts
+        ]
         yield at_least(
-            f"time: order of {name}, bone model, worst field", ORDER * solution_order(name), order([2 / n for n in counts], errors)
+            f"time: order of {name}, bone model, worst field",
+            ORDER * solution_order(name),
+            order([2 / n for n in counts], errors),
         )
         yield Curve("time, steps, bone", name, [2 / n for n in counts], errors)
 
@@ -190,7 +227,11 @@ def bone(quick: bool) -> Iterator[Row | Curve]:
         for i, (when, want) in enumerate(((f"inside the transient ({EARLY} d)", early), ("after 4 d", end))):
             off = [distance(run[i][1], want, scale) for run in runs]
             text = f"{name}, bone model {when}"
-            yield at_least(f"time: error against tolerance, {text}, {decades} decades, slope", slope(name), order(tolerances, off))
+            yield at_least(
+                f"time: error against tolerance, {text}, {decades} decades, slope",
+                slope(name),
+                order(tolerances, off),
+            )
             yield report(f"time: error at tolerance 1e-3, {text}, worst field", off[1])
             yield Curve("time, tolerance, bone", f"{name}, {when}", tolerances, off)
 
