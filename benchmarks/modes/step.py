@@ -140,7 +140,7 @@ def repeats_for(run: Callable[..., Any], state: tuple[Any, ...], seconds: float)
 
 def static_arrays(system: System, u: dict[str, jax.Array]) -> int:
     """Cell and face arrays that the rates read besides the fields, each once."""
-    aux = system.refresh(u)
+    aux = system.update_coefficients(u)
     leaves, tree = jax.tree_util.tree_flatten((system, aux))
 
     def rates(*arrays: jax.Array) -> Any:
@@ -157,7 +157,7 @@ def static_arrays(system: System, u: dict[str, jax.Array]) -> int:
 
 def sweep(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
     """A forward Euler step with what follows the bone kept: 2F + S arrays."""
-    aux = jax.block_until_ready(jax.jit(type(system).refresh)(system, u))
+    aux = jax.block_until_ready(jax.jit(type(system).update_coefficients)(system, u))
 
     @jax.jit
     def loop(system: System, aux: Any, u: dict[str, jax.Array], times: int) -> dict[str, jax.Array]:
@@ -178,7 +178,7 @@ def _cycle_arrays(fields: int, coefficients: int, ndim: int) -> float:
 def _equations(system: System, u: dict[str, jax.Array], group: Group) -> Any:
     """Newton's equations of a group on all levels, at a step of a hundredth of the time unit."""
     sigma = jnp.asarray(SIGMA, next(iter(u.values())).dtype)
-    return system._linear(group, jnp.zeros(()), u, u, sigma, system.refresh(u))
+    return system._linear(group, jnp.zeros(()), u, u, sigma, system.update_coefficients(u))
 
 
 def _coefficients(levels: Any) -> int:

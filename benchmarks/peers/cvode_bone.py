@@ -18,7 +18,7 @@ import numpy as np
 from sksundae.cvode import CVODE  # pyright: ignore[reportMissingImports]
 
 from rdsolver.problem.problem import Problem
-from rdsolver.simulation.scenario import BoneCourse
+from rdsolver.simulation.scenario import BoneScenario
 from rdsolver.timestepping.system import System
 
 from ..bone import Found
@@ -33,7 +33,7 @@ def _constants(
     system: System, t: Any, u: dict[str, jax.Array]
 ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
     """Mean diffusivity of every field that moves, mean loss of every field."""
-    aux = system.refresh(u)
+    aux = system.update_coefficients(u)
     media = {
         k: sum(jnp.mean(c) * h**2 for c, h in zip(faces, system.place.spacing, strict=True)) / len(faces)
         for k, faces in aux.media.items()
@@ -54,7 +54,7 @@ def solve(problem: Problem, which: str, tolerance: float) -> tuple[Found, dict[s
 
     Raises RuntimeError when CVODE gives up.
     """
-    course = BoneCourse(problem)
+    course = BoneScenario(problem)
     names, shape = [f.name for f in course.fields], problem.grid.shape
     scales = np.array([f.scale for f in course.fields]).reshape(-1, *(1,) * len(shape))
     y = np.stack([np.asarray(course.u[k], float) for k in names]) / scales

@@ -104,7 +104,7 @@ class Model(Protocol):
     name         short, for messages
     time_unit    unit of time of all its rates
     first_step   largest first step after a start or an event; None: estimated from the rates
-    slow         fields that `refresh` reads; an explicit step freezes what follows them at its middle
+    slow         fields that `update_coefficients` reads; an explicit step freezes what follows them at its middle
     fitted       drifting fields whose diffusion goes with their drift as it stands; all others are fitted exponentially
     groups       the cascade of an implicit stage, in order
     inputs       numbers that drive it from outside; "time" is always among them
@@ -134,7 +134,7 @@ class Model(Protocol):
         """The unknowns; their scales may depend on the parameters."""
         ...
 
-    def refresh(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
+    def update_coefficients(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
         """aux: media (of each medium its face coefficients), mobility (the same per cell), and what else
         follows slow fields.
         """

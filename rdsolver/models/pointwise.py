@@ -94,7 +94,7 @@ def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
     meta_fields=["spacing", "wrap", "uniform"],
 )
 @dataclass(frozen=True)
-class Place:
+class StaticFields:
     """active: 1 where the model lives; media, mobility: of the one medium "cells", per face (1/um²) and per
     cell; arrays: cell arrays that the rates read; uniform: a box of constant mobility without mask.
     """
@@ -155,22 +155,24 @@ class ReactionDiffusion:
 
     def prepare(
         self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]
-    ) -> Place:
+    ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
         mobility = active if medium is None else jnp.asarray(medium, active.dtype) * active
         media = {"cells": face_diffusion(mobility, open_faces(active, wrap), grid.spacing, wrap)}
         given = {k: jnp.broadcast_to(jnp.asarray(v, active.dtype), grid.shape) for k, v in arrays.items()}
         uniform = medium is None and bool(np.all(active))
-        return Place(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
+        return StaticFields(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
 
-    def refresh(self, u: Fields, p: Numbers, place: Place) -> Place:
+    def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
         """Nothing moves: the place itself."""
         return place
 
-    def reaction(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Fields:
+    def reaction(
+        self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
+    ) -> Fields:
         return self._rates(densities(u, self.unknowns), p, place, inputs)
 
-    def _rates(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> Fields:
+    def _rates(self, u: Fields, p: Numbers, place: StaticFields, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
         # whatever they are outside, NaN too
         return {name: jnp.where(place.active > 0, found[name], 0) for name in u}
@@ -178,10 +180,12 @@ class ReactionDiffusion:
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}
 
-    def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
+    def drift(self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields) -> dict[str, Faces]:
         return {}
 
-    def _jacobian(self, u: Fields, p: Numbers, place: Place, inputs: Numbers) -> dict[str, list[Array]]:
+    def _jacobian(
+        self, u: Fields, p: Numbers, place: StaticFields, inputs: Numbers
+    ) -> dict[str, list[Array]]:
         """Its columns in the order of the unknowns: what comes out of a compiled function is in the order of
         the alphabet.
         """
@@ -191,23 +195,27 @@ class ReactionDiffusion:
         )
 
     def linearise(
-        self, group: str, u: Fields, p: Numbers, place: Place, aux: Any, inputs: Numbers
+        self, group: str, u: Fields, p: Numbers, place: StaticFields, aux: Any, inputs: Numbers
     ) -> tuple[Block, dict[str, Array]]:
         return cell_block(self._jacobian(u, p, place, inputs), [f.name for f in self.unknowns], place.active)
 
     def pointwise(
-        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, aux: Any
+        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: StaticFields, aux: Any
     ) -> Fields:
         raise NotImplementedError("a model of pointwise rates has no group of its own closed form")
 
-    def reaction_bound(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Array:
+    def reaction_bound(
+        self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
+    ) -> Array:
         return cell_bound(self._jacobian(u, p, place, inputs), {f.name: f.scale for f in self.unknowns})
 
-    def observe(self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers) -> Numbers:
+    def observe(
+        self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
+    ) -> Numbers:
         cells = total(place.active)
         return {f"mean_{name}": total(x * place.active) / cells for name, x in u.items()}
 
     def flows(
-        self, u: Fields, p: Numbers, place: Place, aux: Place, inputs: Numbers
+        self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
     ) -> dict[str, tuple[Array, Array]]:
         return {}

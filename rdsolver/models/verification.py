@@ -13,7 +13,7 @@ from ..geometry.grid import Grid
 from ..operators.faces import lower
 from ..operators.transport import Faces
 from .base import Field
-from .pointwise import Fields, Numbers, Place, ReactionDiffusion
+from .pointwise import Fields, Numbers, ReactionDiffusion, StaticFields
 
 
 def _decay(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
@@ -132,7 +132,7 @@ class Carried(ReactionDiffusion):
     Arrays "flow_0", "flow_1" ..: velocity over spacing on the upper face of each cell, 1/time.
     """
 
-    def drift(self, u: Fields, p: Numbers, place: Place, aux: Place) -> dict[str, Faces]:
+    def drift(self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields) -> dict[str, Faces]:
         name = self.unknowns[0].name
         return {
             name: tuple(lower(place.arrays[f"flow_{a}"], a, place.wrap) for a in range(place.active.ndim))

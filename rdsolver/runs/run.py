@@ -97,10 +97,10 @@ def simulate(
             tell.say(topic, text)
         spent = Spent()
         # before the file is touched: a baseline that is not found costs no earlier run
-        course = account.course()
-        for text in course.warnings:
+        scenario = account.scenario()
+        for text in scenario.warnings:
             tell.warn(text)
-        simulation = Simulation(problem, course)
+        simulation = Simulation(problem, scenario)
         marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
         with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
             if path is not None:
@@ -116,9 +116,9 @@ def simulate(
             )
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
-            for topic, text in account.begun(course):
+            for topic, text in account.begun(scenario):
                 tell.say(topic, text)
-            Running(problem, account, writer, tell, limits, marks, spent).go(simulation, course)
+            Running(problem, account, writer, tell, limits, marks, spent).go(simulation, scenario)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -177,13 +177,13 @@ def resume(
             tell.warn(text)
         if fingerprint(problem) != numbers["fingerprint"]:
             raise InputError(
-                f"{path} began with something else: the section, a parameter or the course of the run"
+                f"{path} began with something else: the section, a parameter or the scenario of the run"
                 " differs."
             )
         with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
             spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
-            course = account.resumed(kept.arrays["u"], reference)
-            simulation = Simulation(problem, course, Kept(numbers["simulation"], kept.arrays))
+            scenario = account.resumed(kept.arrays["u"], reference)
+            simulation = Simulation(problem, scenario, Kept(numbers["simulation"], kept.arrays))
             account.recall(numbers["account"])
         size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
         with RunWriter.reopened(
@@ -202,7 +202,7 @@ def resume(
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
-            Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, course)
+            Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, scenario)
     return open_run(path)
 
 
@@ -214,7 +214,7 @@ def carry_on(
 
 
 def fingerprint(problem: Problem | ModelProblem) -> str:
-    """SHA-256 of all that determines a run but its start: section, parameters, course, times, solver."""
+    """SHA-256 of all that determines a run but its start: section, parameters, scenario, times, solver."""
     p, digest = problem, sha256()
     bone = isinstance(p, Problem)
     arrays = (
@@ -337,11 +337,11 @@ def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
 
     account = account_of(problem)
     with devices.on(problem.solver.device), enough_memory(*_size(problem, account)):
-        course = account.course()
-        system = course.between(0.0, course.events[0])
-        found = system.contraction(jnp.zeros(()), course.u, jnp.asarray(1 / GAMMA, course.dtype))
-        cycles = {g.name: g.cycles for g in course.model.groups}
-    rows = account.begun(course)
+        scenario = account.scenario()
+        system = scenario.between(0.0, scenario.events[0])
+        found = system.contraction(jnp.zeros(()), scenario.u, jnp.asarray(1 / GAMMA, scenario.dtype))
+        cycles = {g.name: g.cycles for g in scenario.model.groups}
+    rows = account.begun(scenario)
     for name, factors in found.items():
         used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
         rows.append(
@@ -419,7 +419,7 @@ def _writer(
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
-        "warnings": [*problem.warnings, *simulation.course.warnings],
+        "warnings": [*problem.warnings, *simulation.scenario.warnings],
     }
     return RunWriter(
         path,

@@ -26,7 +26,7 @@ from .summary import Account
 from .timing import Spent
 
 if TYPE_CHECKING:
-    from ..simulation.scenario import BoneCourse, PlainCourse
+    from ..simulation.scenario import BoneScenario, ModelScenario
     from ..simulation.time_loop import Chunk, Simulation
 
 REPORT_EVERY = 0.2  # s between two words about progress
@@ -86,15 +86,15 @@ class Running:
         self.kept: tuple[Kept, dict[str, Any]] | None = None
         self._lock, self._over = threading.Lock(), False
 
-    def go(self, simulation: Simulation, course: BoneCourse | PlainCourse) -> None:
+    def go(self, simulation: Simulation, scenario: BoneScenario | ModelScenario) -> None:
         """Until the end, or until asked to stop; leaves a whole file either way."""
-        self.simulation, self.course = simulation, course
+        self.simulation, self.scenario = simulation, scenario
         self.seconds.turn("stepping")
         simulation.stop = lambda: bool(self._why())
         self.limits.stop.last_words = self._leave
         with Background() as self.thread:
             if self.count == 0:
-                self.thread.do(self.writer.set_reference, course.reference)
+                self.thread.do(self.writer.set_reference, scenario.reference)
             else:
                 self._note_kept()
             try:
@@ -215,7 +215,7 @@ class Running:
         After a failure of the file as much as still can be.
         """
         self._over = True
-        simulation, course, totals = self.simulation, self.course, self.simulation.totals
+        simulation, scenario, totals = self.simulation, self.scenario, self.simulation.totals
         if status == "failed" and self.thread.forgive():
             self.rows = []  # some before them are missing; the last checkpoint knows what the file holds
         elif status != "finished":
@@ -226,7 +226,7 @@ class Running:
             "rejected": totals.rejected,
             "stage_solves": totals.solves,
             "worst_contraction": totals.contraction,
-            **self.account.summary(course),
+            **self.account.summary(scenario),
             "budgets": simulation.budgets(),
         }
         state = {k: np.asarray(v) for k, v in simulation.u.items()}
@@ -236,13 +236,14 @@ class Running:
             "peak_memory": self._memory(),
         }
         noted = [
-            (self.writer.note, name, value) for name, value in {**self.account.noted(course), **cost}.items()
+            (self.writer.note, name, value)
+            for name, value in {**self.account.noted(scenario), **cost}.items()
         ]
         last = [
             (
                 self.writer.set_state,
                 state,
-                {"time": simulation.t, **self.account.state(course, simulation.t)},
+                {"time": simulation.t, **self.account.state(scenario, simulation.t)},
             ),
             *noted,
             (self.writer.finish, status, message, summary, sum(seconds.values())),
@@ -296,7 +297,7 @@ class Running:
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
         closing = "" if worst is None else f"; budgets close to {worst:.0e}"
-        self.tell.say("", f"{self.account.headline(self.course, self.first, self.last)}{closing}")
+        self.tell.say("", f"{self.account.headline(self.scenario, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             trusted = " --allow-python" if self.problem.source else ""
             self.tell.say("", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}")

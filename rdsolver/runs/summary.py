@@ -19,7 +19,7 @@ from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose
 from ..output.reader import open_run
 from ..problem.checks import check_start
 from ..problem.problem import ModelProblem, Problem, Source, describe_doses, expected_solves
-from ..simulation.scenario import BoneCourse, PlainCourse, model_of
+from ..simulation.scenario import BoneScenario, ModelScenario, model_of
 from ..utils.safe_files import reading
 
 Lines = list[tuple[str, str]]  # (topic, text)
@@ -36,7 +36,7 @@ class Account(Protocol):
     describe   what the model was understood to be
     work       what a run would take, as far as it can be told without starting one
     check      raises InputError for what is seen only where a run begins; gives what is unusual there
-    course     what it goes through, from its start; resumed: from given fields and the reference they belong to
+    scenario     what it goes through, from its start; resumed: from given fields and the reference they belong to
     begun      how it began
     meta       what the file notes at the start
     watch      is told every row of the series; kept: what it has noted of them, JSON-able; recall: takes that up again
@@ -58,17 +58,17 @@ class Account(Protocol):
     def describe(self) -> Lines: ...
     def work(self) -> Lines: ...
     def check(self) -> tuple[str, ...]: ...
-    def course(self) -> Any: ...
+    def scenario(self) -> Any: ...
     def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Any: ...
-    def begun(self, course: Any) -> Lines: ...
+    def begun(self, scenario: Any) -> Lines: ...
     def meta(self) -> dict[str, Any]: ...
     def watch(self, row: Row) -> None: ...
     def kept(self) -> dict[str, Any]: ...
     def recall(self, kept: Mapping[str, Any]) -> None: ...
-    def state(self, course: Any, t: float) -> dict[str, Any]: ...
-    def noted(self, course: Any) -> dict[str, Any]: ...
-    def summary(self, course: Any) -> dict[str, Any]: ...
-    def headline(self, course: Any, first: Row, last: Row) -> str: ...
+    def state(self, scenario: Any, t: float) -> dict[str, Any]: ...
+    def noted(self, scenario: Any) -> dict[str, Any]: ...
+    def summary(self, scenario: Any) -> dict[str, Any]: ...
+    def headline(self, scenario: Any, first: Row, last: Row) -> str: ...
 
 
 def account_of(problem: Problem | ModelProblem) -> Account:
@@ -117,13 +117,13 @@ class BoneAccount:
         ]
 
     def check(self) -> tuple[str, ...]:
-        return BoneCourse(self.problem, self._initial(), begin=False).warnings
+        return BoneScenario(self.problem, self._initial(), begin=False).warnings
 
-    def course(self) -> BoneCourse:
-        return BoneCourse(self.problem, self._initial())
+    def scenario(self) -> BoneScenario:
+        return BoneScenario(self.problem, self._initial())
 
-    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> BoneCourse:
-        return BoneCourse(self.problem, {"state": fields, "reference": reference, "plasma": {}})
+    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> BoneScenario:
+        return BoneScenario(self.problem, {"state": fields, "reference": reference, "plasma": {}})
 
     def _initial(self) -> dict[str, Any] | None:
         with reading(f"initial.from: {self.problem.initial}"):
@@ -186,10 +186,10 @@ class BoneAccount:
                     " from that run: give the same value."
                 )
 
-    def begun(self, course: BoneCourse) -> Lines:
-        cycles = course.baseline_cycles
+    def begun(self, scenario: BoneScenario) -> Lines:
+        cycles = scenario.baseline_cycles
         found = [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
-        came = self.problem.tumour is not None and "tumour" not in course.planted
+        came = self.problem.tumour is not None and "tumour" not in scenario.planted
         return [*found, ("tumour", "comes with that run; none is planted")] if came else found
 
     def meta(self) -> dict[str, Any]:
@@ -216,14 +216,14 @@ class BoneAccount:
         (when, lowest), self._calcium = kept["nadir"], kept["calcium"]
         self._nadir = (when, lowest)
 
-    def state(self, course: BoneCourse, t: float) -> dict[str, Any]:
-        plasma = {f"plasma_{k}": p.amounts for k, p in course.plasma_at(t).items()}
-        return plasma | ({"serum_calcium": course.calcium} if self.problem.tumour is not None else {})
+    def state(self, scenario: BoneScenario, t: float) -> dict[str, Any]:
+        plasma = {f"plasma_{k}": p.amounts for k, p in scenario.plasma_at(t).items()}
+        return plasma | ({"serum_calcium": scenario.calcium} if self.problem.tumour is not None else {})
 
-    def noted(self, course: BoneCourse) -> dict[str, Any]:
-        return {"doses": _doses(course.doses)}  # those that waited for a lesion among them
+    def noted(self, scenario: BoneScenario) -> dict[str, Any]:
+        return {"doses": _doses(scenario.doses)}  # those that waited for a lesion among them
 
-    def summary(self, course: BoneCourse) -> dict[str, Any]:
+    def summary(self, scenario: BoneScenario) -> dict[str, Any]:
         nadir = (
             {"ntx_nadir": self._nadir[1], "ntx_nadir_time": self._nadir[0]}
             if np.isfinite(self._nadir[1])
@@ -234,13 +234,13 @@ class BoneAccount:
             if self._calcium
             else {}
         )
-        waiting = {"treatments_never_begun": len(course.waiting)} if course.waiting else {}
-        return {"baseline_v_cycles": course.baseline_cycles} | nadir | peak | waiting
+        waiting = {"treatments_never_begun": len(scenario.waiting)} if scenario.waiting else {}
+        return {"baseline_v_cycles": scenario.baseline_cycles} | nadir | peak | waiting
 
-    def headline(self, course: BoneCourse, first: Row, last: Row) -> str:
+    def headline(self, scenario: BoneScenario, first: Row, last: Row) -> str:
         if "ntx" not in first:
             return _told(self._model, first, last)
-        waiting = ", ".join(f"{t.lesion:g} mm2" for t in course.waiting)
+        waiting = ", ".join(f"{t.lesion:g} mm2" for t in scenario.waiting)
         return (
             f"NTX {first['ntx']:.2f} -> {self._nadir[1]:.2f} (day {self._nadir[0]:.3g}) -> {last['ntx']:.2f},"
             f" osteoclasts {first['osteoclast_number']:.3g} -> {last['osteoclast_number']:.3g} per mm3, BV/TV"
@@ -302,13 +302,13 @@ class ModelAccount:
     def work(self) -> Lines:
         from ..simulation.time_loop import Simulation
 
-        found = Simulation(self.problem, self.course())
+        found = Simulation(self.problem, self.scenario())
         return [("work", f"{found.integrator.name}, {found.why}")]
 
     def check(self) -> tuple[str, ...]:
-        return self.course().warnings
+        return self.scenario().warnings
 
-    def course(self) -> PlainCourse:
+    def scenario(self) -> ModelScenario:
         p = self.problem
         start = p.initial
         if isinstance(start, Path):
@@ -323,14 +323,14 @@ class ModelAccount:
             start = {f.name: state[f.name] for f in self.fields}
         if isinstance(p.initial, Path):
             check_start(p, start)
-        course = PlainCourse(p, start)
-        course.check_rates()
-        return course
+        scenario = ModelScenario(p, start)
+        scenario.check_rates()
+        return scenario
 
-    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> PlainCourse:
-        return PlainCourse(self.problem, fields)
+    def resumed(self, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> ModelScenario:
+        return ModelScenario(self.problem, fields)
 
-    def begun(self, course: PlainCourse) -> Lines:
+    def begun(self, scenario: ModelScenario) -> Lines:
         return [("start", f"from {self.problem.initial}")] if isinstance(self.problem.initial, Path) else []
 
     def meta(self) -> dict[str, Any]:
@@ -350,16 +350,16 @@ class ModelAccount:
     def recall(self, kept: Mapping[str, Any]) -> None:
         pass
 
-    def state(self, course: PlainCourse, t: float) -> dict[str, Any]:
+    def state(self, scenario: ModelScenario, t: float) -> dict[str, Any]:
         return {}
 
-    def noted(self, course: PlainCourse) -> dict[str, Any]:
+    def noted(self, scenario: ModelScenario) -> dict[str, Any]:
         return {}
 
-    def summary(self, course: PlainCourse) -> dict[str, Any]:
+    def summary(self, scenario: ModelScenario) -> dict[str, Any]:
         return {}
 
-    def headline(self, course: PlainCourse, first: Row, last: Row) -> str:
+    def headline(self, scenario: ModelScenario, first: Row, last: Row) -> str:
         return _told(self.problem.model, first, last)
 
 

@@ -34,7 +34,7 @@ Drug = Plasma | Bisphosphonate
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
-class Course(Protocol):
+class Scenario(Protocol):
     """u: the state at time 0; events: increasing times after 0 at which the right-hand side jumps, the end
     among them.
     """
@@ -76,13 +76,13 @@ class Course(Protocol):
         """All that changes on the way, JSON-able."""
         ...
 
-    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
         """Where `kept` was asked, between these two events: gives the system in force there."""
         ...
 
 
-def course_of(problem: Problem | ModelProblem) -> Course:
-    return BoneCourse(problem) if isinstance(problem, Problem) else PlainCourse(problem)
+def scenario_of(problem: Problem | ModelProblem) -> Scenario:
+    return BoneScenario(problem) if isinstance(problem, Problem) else ModelScenario(problem)
 
 
 def model_of(problem: Problem) -> BoneModel | TissueModel:
@@ -102,7 +102,7 @@ def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
     return {f.name: jnp.asarray(f.scale, dtype) for f in fields}
 
 
-class PlainCourse:
+class ModelScenario:
     """Any model from a given state, or from the end of another run; changes of parameters on the way.
 
     initial: the fields of that other run.
@@ -166,7 +166,7 @@ class PlainCourse:
     def kept(self) -> dict[str, Any]:
         return {}
 
-    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
         return self.between(begin, end)
 
     @property
@@ -181,7 +181,7 @@ def _drugs(problem: Problem) -> dict[str, Drug]:
     return drugs | ({BISPHOSPHONATE: Bisphosphonate(problem.parameters)} if problem.bisphosphonate else {})
 
 
-class BoneCourse:
+class BoneScenario:
     """A bone section from its healthy baseline, or from the end of another run; doses and changes of
     parameters on the way.
 
@@ -212,7 +212,7 @@ class BoneCourse:
         if problem.tumour is not None:
             self._plant(problem.tumour, initial or {})
 
-    def with_parameters(self, values: dict[str, float]) -> BoneCourse:
+    def with_parameters(self, values: dict[str, float]) -> BoneScenario:
         """The same events, doses and baseline with other parameters from day 0: for derivatives of what they
         drive.
         """
@@ -287,7 +287,7 @@ class BoneCourse:
         s, model = self.system, self.model
         if isinstance(model, BoneModel) and model.extension is not NOTHING:
             u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
-            at = model.seen_by_extension(u, s.p, s.place, s.refresh(u), s.inputs(jnp.zeros(())))
+            at = model.seen_by_extension(u, s.p, s.place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
             u |= {k: jnp.full_like(s.place.active, x) for k, x in model.extension.start.items()}
             molecules = (f.name for f in model.molecules(self.problem.parameters))
             open_to = (*molecules, "precursors", "osteoclasts")
@@ -421,7 +421,7 @@ class BoneCourse:
         }
         return found if self.problem.tumour is None else found | {"calcium": self.calcium, "bone": self._bone}
 
-    def restored(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
+    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
         doses = [Dose(**d) for d in kept["doses"]]
         self._drugs = {t: _drugs(self.problem) for t, _ in kept["plasma"]}
         for t, amounts in kept["plasma"]:

@@ -16,11 +16,11 @@ from ..errors import RunError
 from ..parallel.batching import apart
 from ..problem.problem import ModelProblem, Problem
 from ..timestepping import choose, linear_solver_control
-from ..timestepping.base import Memory, Trial, event, hermite, start
+from ..timestepping.base import StepAttempt, StepState, event, hermite, start
 from ..timestepping.step_control import UNSOLVED, clipped, judge
 from ..timestepping.system import Fields, System
 from .failure import culprit
-from .scenario import Course, course_of
+from .scenario import Scenario, scenario_of
 
 SHORTEST = 1e-11  # of the run; a step below it means that the equations cannot be followed
 MOST_REJECTIONS = 30  # in a row
@@ -41,7 +41,7 @@ class Chunk:
     t: float
     dt: float
     u: Fields
-    memory: Memory
+    step_state: StepState
     observed: dict[str, float]
     saved: list[tuple[float, dict[str, np.ndarray]]]
     stats: dict[str, float]
@@ -78,21 +78,21 @@ class Totals:
 class Simulation:
     """A run from its start to its end: `chunks()` advances.
 
-    course      what it goes through; a bone course has found its baseline once this object exists
+    scenario      what it goes through; a bone scenario has found its baseline once this object exists
     integrator  the one that is used, and `why` it was taken
     stop        asked between the stages of a step: whether to give the step up (Abandoned)
     Must be used inside device.on().
     """
 
     def __init__(
-        self, problem: Problem | ModelProblem, course: Course | None = None, kept: Kept | None = None
+        self, problem: Problem | ModelProblem, scenario: Scenario | None = None, kept: Kept | None = None
     ) -> None:
-        """course: default: the problem's own, from its start. kept: what to go on from, with a course made
+        """scenario: default: the problem's own, from its start. kept: what to go on from, with a scenario made
         from its fields.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
-        self.course = course or course_of(problem)
-        self.model, self.fields, self.u = self.course.model, self.course.fields, self.course.u
+        self.scenario = scenario or scenario_of(problem)
+        self.model, self.fields, self.u = self.scenario.model, self.scenario.fields, self.scenario.u
         self.dtype = np.dtype(problem.solver.precision)
         self.stop: Callable[[], bool] = lambda: False
         self.begun = kept is not None
@@ -100,7 +100,7 @@ class Simulation:
             self._restore(kept.numbers, kept.arrays)
             return
         self.integrator, self.why = choose(
-            problem.solver, self.course.system, self.u, problem.end, len(self.course.events)
+            problem.solver, self.scenario.system, self.u, problem.end, len(self.scenario.events)
         )
         self.totals = Totals()
         self.t, self.budget = 0.0, {}
@@ -108,7 +108,7 @@ class Simulation:
 
     def system_at_start(self) -> System:
         """The system before the first event, for diagnosis."""
-        return self.course.between(0.0, self.course.events[0])
+        return self.scenario.between(0.0, self.scenario.events[0])
 
     # --- the loop -------------------------------------------------------------------------------------------
 
@@ -123,10 +123,10 @@ class Simulation:
         if not self.begun:
             self.begun, began = True, time.perf_counter()
             self.segment = self.t, self._next_event()
-            self.system = self.course.between(*self.segment)
-            self.memory = start(self.system, np.float64(self.t), self.u)
-            self.dt = self.first_step(self.system, self.memory)
-            yield self._opening(self.memory)
+            self.system = self.scenario.between(*self.segment)
+            self.step_state = start(self.system, np.float64(self.t), self.u)
+            self.dt = self.first_step(self.system, self.step_state)
+            yield self._opening(self.step_state)
         else:
             began = time.perf_counter() - self.totals.seconds
         most = self.problem.solver.max_steps
@@ -137,121 +137,133 @@ class Simulation:
                     "and solver.max_steps allows no more. "
                     "The state is kept. Raise it and run again, or look at what makes the steps so short."
                 )
-            if self.t >= self.segment[1] or self.course.surprised:
+            if self.t >= self.segment[1] or self.scenario.surprised:
                 self._cross()
-            trial, saved, stats = self._step(self.memory, self.segment[1])
-            self.u, self.memory, self.t = trial.u, trial.memory, trial.t
+            attempt, saved, stats = self._step(self.step_state, self.segment[1])
+            self.u, self.step_state, self.t = attempt.u, attempt.step_state, attempt.t
             self.totals.steps += 1
             self.totals.seconds = time.perf_counter() - began
             self.totals.first = self.totals.first or self.totals.seconds
-            for k, v in trial.passed.items():
+            for k, v in attempt.passed.items():
                 self.budget[k] = self.budget.get(k, 0.0) + float(v)
-            observed = self.course.watched(self.t, trial.dt, {k: float(v) for k, v in trial.observed.items()})
-            yield Chunk(self.t, trial.dt, self.u, self.memory, observed, saved, stats, self._plan)
+            observed = self.scenario.watched(
+                self.t, attempt.dt, {k: float(v) for k, v in attempt.observed.items()}
+            )
+            yield Chunk(self.t, attempt.dt, self.u, self.step_state, observed, saved, stats, self._plan)
 
     def _cross(self) -> None:
         """From the system before an event to the one after it."""
         self.segment = self.t, self._next_event()
-        after = linear_solver_control.carried(self.system, self.course.between(*self.segment))
-        memory = replace(self.memory, **{k: apart(getattr(self.memory, k)) for k in ("f", "flows", "middle")})
-        self.memory = event(self.system, after, np.float64(self.t), apart(self.u), memory)
-        self.dt = min(self.dt, self.first_step(after, self.memory))
+        after = linear_solver_control.carried(self.system, self.scenario.between(*self.segment))
+        step_state = replace(
+            self.step_state, **{k: apart(getattr(self.step_state, k)) for k in ("f", "flows", "middle")}
+        )
+        self.step_state = event(self.system, after, np.float64(self.t), apart(self.u), step_state)
+        self.dt = min(self.dt, self.first_step(after, self.step_state))
         self.system = after
 
     def kept(self) -> Kept:
         """What to go on from; to be asked right after a chunk was given."""
-        memory, (cycles, krylov) = self.memory, self._plan
+        step_state, (cycles, krylov) = self.step_state, self._plan
         numbers = {
             "t": self.t,
             "dt": self.dt,
             "segment": list(self.segment),
-            "middle_age": float(memory.middle_age),
+            "middle_age": float(step_state.middle_age),
             "cycles": cycles,
             "krylov": list(krylov),
             "integrator": [self.integrator.name, self.why],
             "totals": asdict(self.totals),
             "budget": dict(self.budget),
             "held_at_start": self.held_at_start,
-            "course": self.course.kept(),
+            "course": self.scenario.kept(),
         }
-        middle = {} if memory.middle is memory.f else {"middle": memory.middle}
-        return Kept(numbers, {"u": self.u, "slope": memory.f, "flows": memory.flows} | middle)
+        middle = {} if step_state.middle is step_state.f else {"middle": step_state.middle}
+        return Kept(numbers, {"u": self.u, "slope": step_state.f, "flows": step_state.flows} | middle)
 
     def _restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
         name, self.why = numbers["integrator"]
         solver = replace(self.problem.solver, integrator=name)
-        self.integrator, _ = choose(solver, self.course.system, self.u, self.problem.end, 0)
+        self.integrator, _ = choose(solver, self.scenario.system, self.u, self.problem.end, 0)
         self.totals, self.budget = Totals(**numbers["totals"]), dict(numbers["budget"])
         self.t, self.dt, self.held_at_start = numbers["t"], numbers["dt"], numbers["held_at_start"]
         self.segment = tuple(numbers["segment"])
-        system = self.course.restored(numbers["course"], *self.segment)
+        system = self.scenario.load_state(numbers["course"], *self.segment)
         cycles = {k: np.int32(n) for k, n in numbers["cycles"].items()}
         self.system = replace(system, cycles=cycles, krylov=tuple(numbers["krylov"]))
         there = {kind: {k: jnp.asarray(x) for k, x in fields.items()} for kind, fields in arrays.items()}
         self.u, slope = there["u"], there["slope"]
-        self.memory = Memory(slope, there.get("flows", {}), there.get("middle", slope), numbers["middle_age"])
+        self.step_state = StepState(
+            slope, there.get("flows", {}), there.get("middle", slope), numbers["middle_age"]
+        )
 
     def _next_event(self) -> float:
-        return min(t for t in self.course.events if t > self.t)
+        return min(t for t in self.scenario.events if t > self.t)
 
-    def first_step(self, system: System, memory: Memory) -> float:
+    def first_step(self, system: System, step_state: StepState) -> float:
         """The model's own; or the time in which its slopes would move the worst field by a tenth of
         √tolerance of its size.
         """
         if self.model.first_step is not None:
             return self.model.first_step
-        fastest = float(_norm(system, memory.f, apart(self.u), np.ones((), self.dtype)))
+        fastest = float(_norm(system, step_state.f, apart(self.u), np.ones((), self.dtype)))
         return (
             self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
         )
 
-    def _opening(self, memory: Memory) -> Chunk:
-        observed = self.course.watched(
+    def _opening(self, step_state: StepState) -> Chunk:
+        observed = self.scenario.watched(
             self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
         )
         saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
-        return Chunk(self.t, 0.0, self.u, memory, observed, saved, {}, self._plan)
+        return Chunk(self.t, 0.0, self.u, step_state, observed, saved, {}, self._plan)
 
     @property
     def _plan(self) -> tuple[dict[str, int], tuple[str, ...]]:
         return {name: int(n) for name, n in self.system.cycles.items()}, self.system.krylov
 
-    def _step(self, memory: Memory, end: float) -> tuple[Trial, list, dict[str, float]]:
+    def _step(self, step_state: StepState, end: float) -> tuple[StepAttempt, list, dict[str, float]]:
         """Try until a step is accepted, with the saved times it passed."""
-        landing, rejections, reason, trial = end, 0, "", None
+        landing, rejections, reason, attempt = end, 0, "", None
         bound = self.integrator.largest_dt(self.system, self.t, self.u)
         asked = self.problem.solver.longest_step or float("inf")
         while True:
             dt = clipped(min(self.dt, bound, asked), landing - self.t)
             if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
-                raise RunError(self._failure(dt, bound, rejections, reason, memory, trial))
-            trial = self._try(memory, dt)
-            verdict = judge(trial, self.integrator.order)
-            self.totals.solves += int(trial.stats["stages"])
+                raise RunError(self._failure(dt, bound, rejections, reason, step_state, attempt))
+            attempt = self._try(step_state, dt)
+            verdict = judge(attempt, self.integrator.order)
+            self.totals.solves += int(attempt.stats["stages"])
             if not verdict.accept:
                 rejections, reason = rejections + 1, verdict.reason
                 self.totals.rejected += 1
-                unsolved = trial.finite and trial.error <= 1 and trial.unsolved > UNSOLVED
-                better = linear_solver_control.more(self.system, trial.stats) if unsolved else None
+                unsolved = attempt.finite and attempt.error <= 1 and attempt.unsolved > UNSOLVED
+                better = linear_solver_control.more(self.system, attempt.stats) if unsolved else None
                 if better is None:
                     self.dt = verdict.dt
                 else:  # the same step, better solved
                     self.system = better
                 continue
             if dt == landing - self.t:
-                trial = replace(trial, t=landing)  # not t + dt: landings are exact
-            saved, early = self._saved_between(memory, trial)
+                attempt = replace(attempt, t=landing)  # not t + dt: landings are exact
+            saved, early = self._saved_between(step_state, attempt)
             if early is not None:
                 landing = early  # the interpolant fell below zero there: land on it instead
                 continue
             # a step shortened to land says nothing against the longer one
             self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
-            if trial.unsolved:
-                self.system = linear_solver_control.fewer(self.system, trial.stats)
-            return trial, saved, {"error": trial.error, "rejections": rejections} | trial.stats
+            if attempt.unsolved:
+                self.system = linear_solver_control.fewer(self.system, attempt.stats)
+            return attempt, saved, {"error": attempt.error, "rejections": rejections} | attempt.stats
 
     def _failure(
-        self, dt: float, bound: float, rejections: int, reason: str, memory: Memory, trial: Trial | None
+        self,
+        dt: float,
+        bound: float,
+        rejections: int,
+        reason: str,
+        step_state: StepState,
+        attempt: StepAttempt | None,
     ) -> str:
         """What happened, when, in which field and cell, and what to change."""
         unit = self.model.time_unit
@@ -263,7 +275,7 @@ class Simulation:
             )
         tried, slopes = (
             {k: np.asarray(x, float) for k, x in fields.items()}
-            for fields in (trial.u if trial else self.u, memory.f)
+            for fields in (attempt.u if attempt else self.u, step_state.f)
         )
         why = f" after {rejections} rejections in a row: {reason}" if rejections else ""
         return (
@@ -272,36 +284,36 @@ class Simulation:
             "The state before it is kept. Look at the parameters that act there, or raise solver.tolerance."
         )
 
-    def _try(self, memory: Memory, dt: float) -> Trial:
-        trial = None
-        for piece in self.integrator.pieces(self.system, self.t, self.u, memory, dt, self.tol):
-            trial = piece
+    def _try(self, step_state: StepState, dt: float) -> StepAttempt:
+        attempt = None
+        for piece in self.integrator.pieces(self.system, self.t, self.u, step_state, dt, self.tol):
+            attempt = piece
             if self.stop():
                 raise Abandoned
-        assert trial is not None  # the last piece is the trial
-        if trial.unsolved > NOTICEABLE and trial.error <= 1:
+        assert attempt is not None  # the last piece is the attempt
+        if attempt.unsolved > NOTICEABLE and attempt.error <= 1:
             self.totals.contraction = max(
-                self.totals.contraction, *(v for k, v in trial.stats.items() if k.endswith("contraction"))
+                self.totals.contraction, *(v for k, v in attempt.stats.items() if k.endswith("contraction"))
             )
-        return trial
+        return attempt
 
-    def _saved_between(self, memory: Memory, trial: Trial) -> tuple[list, float | None]:
+    def _saved_between(self, step_state: StepState, attempt: StepAttempt) -> tuple[list, float | None]:
         """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or
         the first time where a density is negative.
         """
         saved = []
         for when in self.problem.save:
-            if not self.t < when <= trial.t:
+            if not self.t < when <= attempt.t:
                 continue
-            if when == trial.t:
-                saved.append((when, jax.device_get(apart(trial.u))))
+            if when == attempt.t:
+                saved.append((when, jax.device_get(apart(attempt.u))))
                 continue
             if self.integrator.dense:
-                share = np.float64((when - self.t) / trial.dt)
-                ends = (apart(fields) for fields in (self.u, memory.f, trial.u, trial.memory.f))
-                state = hermite(*ends, np.float64(trial.dt), share)
+                share = np.float64((when - self.t) / attempt.dt)
+                ends = (apart(fields) for fields in (self.u, step_state.f, attempt.u, attempt.step_state.f))
+                state = hermite(*ends, np.float64(attempt.dt), share)
             else:
-                state = self._try(memory, when - self.t).u
+                state = self._try(step_state, when - self.t).u
             if float(_lowest(self.system, state, np.asarray(self.tol, self.dtype))) < -1:
                 return [], when
             saved.append((when, jax.device_get(state)))

@@ -1,6 +1,6 @@
 """What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (control.py).
 
-An integrator is pure in (system, t, u, memory, dt, tol): nothing is kept between calls, so a step can be
+An integrator is pure in (system, t, u, step_state, dt, tol): nothing is kept between calls, so a step can be
 abandoned between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of
 runs.
 """
@@ -21,7 +21,7 @@ from .system import Fields, Numbers, Sums, System
 
 @partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
 @dataclass(frozen=True)
-class Memory:
+class StepState:
     """What goes from step to step.
 
     f, flows     slope and flows of the budgets at the present time
@@ -35,7 +35,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Trial:
+class StepAttempt:
     """A step that was tried, with all that is needed to judge it.
 
     error     of the step, in the error norm (1: the tolerance)
@@ -49,7 +49,7 @@ class Trial:
     t: float
     dt: float
     u: Fields
-    memory: Memory
+    step_state: StepState
     observed: Numbers
     passed: Sums
     error: float
@@ -68,16 +68,18 @@ def verdict(system: System, error: Fields, u: Fields, tol: Array) -> Array:
     return jnp.stack([norm, finite.astype(norm.dtype), lowest])
 
 
-def explicit(t: float, dt: float, u: Fields, f: Fields, found: tuple[Array, Numbers], stages: int) -> Trial:
-    """The trial of a step to t that solves nothing and carries its slope f alone; found: verdict and
+def explicit(
+    t: float, dt: float, u: Fields, f: Fields, found: tuple[Array, Numbers], stages: int
+) -> StepAttempt:
+    """The attempt of a step to t that solves nothing and carries its slope f alone; found: verdict and
     observables, on the device.
 
     No budgets: fluxes and binding cancel in every stage, and counting what passes would cost much of a stage.
     """
     judged, observed = jax.device_get(found)
-    memory = Memory(f, {}, f, float("inf"))
+    step_state = StepState(f, {}, f, float("inf"))
     error, finite, lowest = float(judged[0]), bool(judged[1]), float(judged[2])
-    return Trial(t, dt, u, memory, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
+    return StepAttempt(t, dt, u, step_state, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
 
 
 class Integrator(Protocol):
@@ -92,35 +94,35 @@ class Integrator(Protocol):
         ...
 
     def pieces(
-        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-    ) -> Iterator[Trial | None]:
-        """The work of one step: None after each piece, the Trial last."""
+        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+    ) -> Iterator[StepAttempt | None]:
+        """The work of one step: None after each piece, the StepAttempt last."""
         ...
 
 
 @jax.jit
-def start(system: System, t: Array, u: Fields) -> Memory:
+def start(system: System, t: Array, u: Fields) -> StepState:
     """Plain rates: at a start only."""
-    aux = system.refresh(u)
+    aux = system.update_coefficients(u)
     f = system.rates(t, u, aux)
-    return Memory(f, system.flows(t, u, aux), f, jnp.inf)
+    return StepState(f, system.flows(t, u, aux), f, jnp.inf)
 
 
 @jax.jit
-def event(before: System, after: System, t: Array, u: Fields, memory: Memory) -> Memory:
+def event(before: System, after: System, t: Array, u: Fields, step_state: StepState) -> StepState:
     """The slope after a dose or a change of parameters: f + f(t+, u) - f(t-, u).
 
     The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's
     error by dt λ, about 2,000, and that noise would drive the step down.
     """
-    aux = before.refresh(u)
+    aux = before.update_coefficients(u)
 
     def moved(old: dict[str, Array], minus: dict[str, Array], plus: dict[str, Array]) -> dict[str, Array]:
         return {k: old[k] + (plus[k] - minus[k]) for k in old}
 
-    f = moved(memory.f, before.rates(t, u, aux), after.rates(t, u, aux))
-    flows = moved(memory.flows, before.flows(t, u, aux), after.flows(t, u, aux))
-    return Memory(f, flows, f, jnp.inf)
+    f = moved(step_state.f, before.rates(t, u, aux), after.rates(t, u, aux))
+    flows = moved(step_state.flows, before.flows(t, u, aux), after.flows(t, u, aux))
+    return StepState(f, flows, f, jnp.inf)
 
 
 @jax.jit

@@ -41,7 +41,7 @@ import numpy as np
 from jax import Array
 
 from ..operators import spectral
-from .base import Memory, Trial, explicit, verdict
+from .base import StepAttempt, StepState, explicit, verdict
 from .system import Fields, Numbers, System
 
 LOOK = (3 - 5**0.5) / 2  # of a step, where the error estimate looks at what depends on time alone
@@ -175,10 +175,10 @@ def _pieces(
     system: System,
     t: float,
     u: Fields,
-    memory: Memory,
+    step_state: StepState,
     dt: float,
     tol: float,
-) -> Iterator[Trial | None]:
+) -> Iterator[StepAttempt | None]:
     box = system.box
     if box is None:
         raise ValueError(
@@ -187,7 +187,7 @@ def _pieces(
     dtype = system.place.active.dtype
     basis, now, h = spectral.basis(box.shape, box.spacing, box.wrap, dtype), np.float64(t), np.float64(dt)
     c, half = _prepare(system, basis, now, u, h)
-    new, f, *found = _step(system, basis, now, u, memory.f, c, half, h, np.asarray(tol, dtype), method)
+    new, f, *found = _step(system, basis, now, u, step_state.f, c, half, h, np.asarray(tol, dtype), method)
     yield explicit(t + dt, dt, new, f, (found[0], found[1]), stages)
 
 
@@ -197,7 +197,9 @@ def _stiffness(system: System, t: Array, u: Fields) -> Array:
     empty.
     """
     grown = {k: jnp.maximum(x, system.scale[k]) for k, x in u.items()}
-    return system.model.reaction_bound(grown, system.p, system.place, system.refresh(grown), system.inputs(t))
+    return system.model.reaction_bound(
+        grown, system.p, system.place, system.update_coefficients(grown), system.inputs(t)
+    )
 
 
 def cost(system: System, t: float, u: Fields, span: float, tol: float, least: float = 0.0) -> float:
@@ -229,9 +231,9 @@ class ETDRK2:
         return float("inf")
 
     def pieces(
-        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-    ) -> Iterator[Trial | None]:
-        return _pieces(_second, 2, system, t, u, memory, dt, tol)
+        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+    ) -> Iterator[StepAttempt | None]:
+        return _pieces(_second, 2, system, t, u, step_state, dt, tol)
 
 
 class ETDRK4:
@@ -243,6 +245,6 @@ class ETDRK4:
         return float("inf")
 
     def pieces(
-        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-    ) -> Iterator[Trial | None]:
-        return _pieces(_fourth, 4, system, t, u, memory, dt, tol)
+        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+    ) -> Iterator[StepAttempt | None]:
+        return _pieces(_fourth, 4, system, t, u, step_state, dt, tol)

@@ -1,6 +1,6 @@
 """How much work the linear solver of a stage is given: decided on the host between steps, fixed inside one.
 
-A trial whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not solved.
+A attempt whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not solved.
 Where its step was not too long anyhow, by its error, it is tried again with the V-cycles that the contraction
 seen asks for, and where V-cycles alone are slow (masks, contrasts of 1000) each becomes an iteration of
 conjugate residuals; only at MOST_CYCLES is the step shortened. What is not needed any more is taken back one
@@ -30,9 +30,9 @@ def least(groups: tuple[Group, ...]) -> dict[str, np.int32]:
 
 
 def more(system: System, seen: Mapping[str, float]) -> System | None:
-    """The system with a plan that would have solved the trial; None where there is none.
+    """The system with a plan that would have solved the attempt; None where there is none.
 
-    seen: of each group the last correction in the error norm, and "<group>.contraction" (Trial.stats).
+    seen: of each group the last correction in the error norm, and "<group>.contraction" (StepAttempt.stats).
     """
     cycles, krylov = dict(system.cycles), set(system.krylov)
     for name, now in system.cycles.items():

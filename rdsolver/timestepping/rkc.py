@@ -28,7 +28,7 @@ from jax import Array
 
 from ..errors import RunError
 from ..parallel.batching import apart, together, width
-from .base import Memory, Trial, explicit, verdict
+from .base import StepAttempt, StepState, explicit, verdict
 from .system import Fields, System
 
 EPSILON = 2 / 13  # damping
@@ -129,11 +129,11 @@ def _begin(
     turn = None
     if system.model.slow:
         ahead = u | {k: u[k] + dt.astype(dtype) * f0[k] for k in system.model.slow}
-        f = system.rates(t, u, system.refresh(ahead))
+        f = system.rates(t, u, system.update_coefficients(ahead))
         turn = {k: f[k] - f0[k] for k in u}
     h = first.astype(dtype)
     return (
-        (system.refresh(u), f0, turn),
+        (system.update_coefficients(u), f0, turn),
         {k: h * x for k, x in f0.items()},
         {k: jnp.zeros_like(x) for k, x in u.items()},
     )
@@ -247,8 +247,8 @@ class RKC2:
         return longest_step(*self._limits(system, t, u))
 
     def pieces(
-        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-    ) -> Iterator[Trial | None]:
+        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+    ) -> Iterator[StepAttempt | None]:
         """Raises RunError for a step that MOST_STAGES stages do not hold: it would be unstable."""
         radius, _ = self._limits(system, t, u)
         most = longest(MOST_STAGES, radius)
@@ -266,11 +266,11 @@ class RKC2:
             stops = np.array([*method.inner, s])
             odd = stops + 1 - stops % 2
             trips = tuple(int(n) for n in np.diff(odd, prepend=1) // 2)
-            step = system, now, u, memory.f, h, stops, method.table, method.weights, tolerance
+            step = system, now, u, step_state.f, h, stops, method.table, method.weights, tolerance
             (new, f), found = together(_whole, *step, trips=trips, beside=BESIDE)
             yield explicit(end, dt, new, f, (found[0], found[1]), stages)
             return
-        kept, z, older = _begin(system, now, u, memory.f, h, method.table[1, 2] * h)
+        kept, z, older = _begin(system, now, u, step_state.f, h, method.table[1, 2] * h)
         yield None
         last, found = 1, {}
         for stop in sorted({j + 1 - j % 2 for j in (*method.inner, s)}):

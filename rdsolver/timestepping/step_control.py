@@ -1,11 +1,11 @@
-"""Step control: one decision a trial, in plain floats on the host, per run."""
+"""Step control: one decision an attempt, in plain floats on the host, per run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
 
-from .base import Trial
+from .base import StepAttempt
 
 SAFETY, LEAST, MOST = 0.8, 0.2, 4.0
 # of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
@@ -21,27 +21,27 @@ class Verdict:
     reason: str = ""
 
 
-def judge(trial: Trial, order: int) -> Verdict:
+def judge(attempt: StepAttempt, order: int) -> Verdict:
     """Accept a step whose error is at most 1 and whose state is finite, not negative and solved.
 
     The next step is 0.8 err^(-1/(order+1)) times this one, between 0.2 and 4; a quarter after a failure.
     """
-    if not trial.finite or not isfinite(trial.error):
-        return Verdict(False, trial.dt / 4, "not finite")
-    if not trial.unsolved <= UNSOLVED:
+    if not attempt.finite or not isfinite(attempt.error):
+        return Verdict(False, attempt.dt / 4, "not finite")
+    if not attempt.unsolved <= UNSOLVED:
         return Verdict(
             False,
-            trial.dt / 4,
-            f"the linear solver left a correction of {trial.unsolved:.2g} of the tolerance",
+            attempt.dt / 4,
+            f"the linear solver left a correction of {attempt.unsolved:.2g} of the tolerance",
         )
-    if trial.lowest < -1:
-        return Verdict(False, trial.dt / 4, f"a density fell to {trial.lowest:.2g} tolerances below zero")
-    factor = MOST if trial.error == 0 else SAFETY * trial.error ** (-1 / (order + 1))
+    if attempt.lowest < -1:
+        return Verdict(False, attempt.dt / 4, f"a density fell to {attempt.lowest:.2g} tolerances below zero")
+    factor = MOST if attempt.error == 0 else SAFETY * attempt.error ** (-1 / (order + 1))
     factor = min(MOST, max(LEAST, factor))
     return Verdict(
-        trial.error <= 1,
-        trial.dt * factor,
-        "" if trial.error <= 1 else f"error {trial.error:.2g} of the tolerance",
+        attempt.error <= 1,
+        attempt.dt * factor,
+        "" if attempt.error <= 1 else f"error {attempt.error:.2g} of the tolerance",
     )
 
 

@@ -126,9 +126,9 @@ class System:
             return None
         return Box(self.place.active.shape, self.place.spacing, self.place.wrap)
 
-    def refresh(self, u: Fields) -> Any:
+    def update_coefficients(self, u: Fields) -> Any:
         """What follows the slow fields."""
-        return self.model.refresh(u, self.p, self.place)
+        return self.model.update_coefficients(u, self.p, self.place)
 
     def inputs(self, t: Array) -> Numbers:
         """What drives the model from outside at time t, the time itself included."""
@@ -138,7 +138,7 @@ class System:
         """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step
         (default: from u).
         """
-        aux = self.refresh(u) if aux is None else aux
+        aux = self.update_coefficients(u) if aux is None else aux
         out = self.local_rates(t, u, aux)
         wrap = self.place.wrap
         drifting = self.model.drift(u, self.p, self.place, aux)
@@ -151,7 +151,7 @@ class System:
 
     def local_rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
         """Its pointwise part: the reaction, and the exchange with borders."""
-        aux = self.refresh(u) if aux is None else aux
+        aux = self.update_coefficients(u) if aux is None else aux
         out = self.model.reaction(u, self.p, self.place, aux, self.inputs(t))
         for name, (loss, source) in self._exchanges(aux).items():
             out[name] = out[name] + source - loss * u[name]
@@ -182,7 +182,7 @@ class System:
 
     def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
         """What enters and leaves each budget, per unit of time. What passes a border counts net, as a source."""
-        aux = self.refresh(u) if aux is None else aux
+        aux = self.update_coefficients(u) if aux is None else aux
         both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
         out = {
             f"{k}.{side}": x.astype(jnp.float64)
@@ -198,7 +198,7 @@ class System:
         return out
 
     def observe(self, t: Array, u: Fields) -> Numbers:
-        seen = self.model.observe(u, self.p, self.place, self.refresh(u), self.inputs(t))
+        seen = self.model.observe(u, self.p, self.place, self.update_coefficients(u), self.inputs(t))
         return {k: v.astype(jnp.float64) for k, v in seen.items()}
 
     def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
@@ -217,7 +217,7 @@ class System:
         """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time;
         Gershgorin's circles.
         """
-        aux = self.refresh(u)
+        aux = self.update_coefficients(u)
         wrap = self.shape.wrap
         moving = [
             2 * d * jnp.max(own_diffusion(aux.media[m], wrap))
@@ -311,7 +311,7 @@ class System:
         """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this
         σ.
         """
-        aux, out = self.refresh(u), {}
+        aux, out = self.update_coefficients(u), {}
         for group in self.model.groups:
             if group.solve == "transport":
                 op, levels, _, _ = self._linear(group, t, u, u, sigma, aux)
@@ -321,5 +321,5 @@ class System:
 
 # In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth
 # less. In a sweep of an explicit step nothing reads them twice.
-_refreshed = apart()(System.refresh)
+_refreshed = apart()(System.update_coefficients)
 _local_rates = apart()(System.local_rates)

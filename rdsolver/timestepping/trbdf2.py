@@ -24,7 +24,7 @@ import numpy as np
 from jax import Array
 
 from ..parallel.batching import together, width
-from .base import Memory, Trial, verdict
+from .base import StepAttempt, StepState, verdict
 from .system import Fields, Sums, System
 
 GAMMA = 1 - 1 / sqrt(2)
@@ -86,7 +86,7 @@ def _whole(
     tol: Array,
 ) -> Any:
     """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and
-    what a trial says of it.
+    what a attempt says of it.
     """
 
     def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
@@ -155,13 +155,17 @@ class TRBDF2:
         return float("inf")
 
     def pieces(
-        self, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-    ) -> Iterator[Trial | None]:
+        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+    ) -> Iterator[StepAttempt | None]:
         dtype = system.place.active.dtype
-        sigma, tolerance, age = np.asarray(rate(dt), dtype), np.asarray(tol, dtype), float(memory.middle_age)
+        sigma, tolerance, age = (
+            np.asarray(rate(dt), dtype),
+            np.asarray(tol, dtype),
+            float(step_state.middle_age),
+        )
         if width():
             step = (*schedule(t, dt, age), sigma, np.float64(dt), tolerance)
-            left, told = together(_whole, system, u, memory.f, memory.middle, memory.flows, *step)
+            left, told = together(_whole, system, u, step_state.f, step_state.middle, step_state.flows, *step)
             yield _trial(system, t, dt, *left, *told)
             return
 
@@ -171,8 +175,8 @@ class TRBDF2:
         def slope(found: Fields, psi: Fields) -> Fields:
             return slope_of(found, psi, sigma)
 
-        slopes, flows, reports, new = [memory.f], [memory.flows], [], u
-        parts = stages(t, dt, age, u, memory.middle, memory.f, ahead, solve, slope)
+        slopes, flows, reports, new = [step_state.f], [step_state.flows], [], u
+        parts = stages(t, dt, age, u, step_state.middle, step_state.f, ahead, solve, slope)
         for found, leaving, (passing, report) in parts:
             new = found
             slopes.append(leaving)
@@ -195,12 +199,12 @@ def _trial(
     observed: Any,
     passed: Any,
     reports: list[dict[str, Any]],
-) -> Trial:
-    return Trial(
+) -> StepAttempt:
+    return StepAttempt(
         t=t + dt,
         dt=dt,
         u=new,
-        memory=Memory(slope, flows, middle, middle_age(dt)),
+        step_state=StepState(slope, flows, middle, middle_age(dt)),
         observed=observed,
         passed=passed,
         error=float(judged[0]),

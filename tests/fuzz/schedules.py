@@ -78,20 +78,20 @@ def walk(path: Path) -> None:
     """
     from rdsolver.config.config import load_config
     from rdsolver.parallel import device
-    from rdsolver.simulation.scenario import BoneCourse
+    from rdsolver.simulation.scenario import BoneScenario
 
     config = load_config(path)
     p: Any = config.problem()
     assert len(p.doses) == sum(len(d.schedule()) for d in config.dose), "a dose is lost"
     with device.on("cpu"):
-        course = BoneCourse(p, begin=False)
-        for begin, end in pairwise([0.0, *course.events]):
+        scenario = BoneScenario(p, begin=False)
+        for begin, end in pairwise([0.0, *scenario.events]):
             assert end - begin > 1e-9 * p.end, f"an interval of {end - begin:g} d"
-            course.between(begin, end)
+            scenario.between(begin, end)
         given = sum(
             d.amount for d in p.doses if d.agent == "bisphosphonate" and p.end - d.time < 1e-3 * p.end
         )
-        plasma = course.plasma_at(p.end)
+        plasma = scenario.plasma_at(p.end)
         assert (
             not given
             or plasma["bisphosphonate"].amounts[0] > 0.9 * given / p.parameters["bisphosphonate_dose"]

@@ -97,7 +97,7 @@ def test_a_binder_made_in_the_tissue_is_one_more_decoy():
 def test_second_order_with_what_it_adds():
     with device.on("cpu"):
         simulation, _ = run(extended(T_CELLS, end=4.0))  # past the jump of day 0
-        system = simulation.course.between(0.0, 4.0)
+        system = simulation.scenario.between(0.0, 4.0)
         exact, *coarse = (fixed_steps(TRBDF2(), system, 0.0, simulation.u, 4.0, n) for n in (256, 8, 16, 32))
     found = [max(errors(u, exact, simulation).values()) for u in coarse]
     assert found[0] / found[1] > 3.2

@@ -16,7 +16,7 @@ from rdsolver.operators import multigrid
 from rdsolver.operators.reductions import Pockets
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem, Solver
-from rdsolver.simulation.scenario import PlainCourse
+from rdsolver.simulation.scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import linear_solver_control
 from tests.support.problems import state
@@ -187,8 +187,8 @@ def test_pockets_are_found_through_faces_and_around():
 def test_the_plan_gives_more_work_where_the_solver_is_slow_and_takes_it_back():
     model = DECOY
     with device.on("cpu"):
-        course = PlainCourse(ModelProblem(model, GRID, DECOY_VALUES, {}, 1.0, arrays=decoy_sources(GRID)))
-        system = course.system
+        scenario = ModelScenario(ModelProblem(model, GRID, DECOY_VALUES, {}, 1.0, arrays=decoy_sources(GRID)))
+        system = scenario.system
     assert system.cycles == {"fields": 2}
     slow = linear_solver_control.more(system, {"fields": 4.0, "fields.contraction": 0.7})
     assert slow is not None

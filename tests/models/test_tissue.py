@@ -34,7 +34,7 @@ def tissue(name, end=60.0, changes=(), doses=(), section=VESSEL, **changed):
     )
 
 
-def course(problem):
+def scenario(problem):
     with device.on("cpu"):
         simulation = Simulation(problem)
         return [{"time": c.t} | c.observed for c in simulation.chunks()], simulation
@@ -67,7 +67,7 @@ def test_rings_lie_whole_in_the_section_and_need_room():
 
 @pytest.mark.parametrize("name", TISSUES)
 def test_healthy_tissue_stays_as_it_is(name):
-    rows, _ = course(tissue(name))
+    rows, _ = scenario(tissue(name))
     first, last = rows[0], rows[-1]
     for series in ("mean_free_rankl", "mean_occupancy"):
         assert last[series] == pytest.approx(first[series], rel=1e-8)
@@ -80,7 +80,7 @@ def test_healthy_tissue_stays_as_it_is(name):
 def test_the_wall_calcifies_as_fast_as_the_equation_says():
     """At constant occupancy K = 1 - exp(-rate t) in every cell."""
     problem = tissue("artery", changes=(Change("opg_production_factor", 0.0, 0.0),))
-    rows, simulation = course(problem)
+    rows, simulation = scenario(problem)
     p, place = problem.parameters, simulation.system.place
     theta = np.asarray(simulation.u["rankl"]) / (p["rank_K"] + np.asarray(simulation.u["rankl"]))
     u4 = (theta / float(place.reference["theta0"])) ** 4
@@ -97,7 +97,7 @@ def test_opg_protects_the_artery_and_a_decoy_stands_in_for_it():
     lost = (Change("opg_production_factor", 0.0, 0.0),)
     weekly = tuple(Dose("fc_opg", 3.0, "sc", 7.0 * k) for k in range(9))
     healthy, without, treated = (
-        course(tissue("artery", **k))[0][-1]["mean_response"]
+        scenario(tissue("artery", **k))[0][-1]["mean_response"]
         for k in ({}, {"changes": lost}, {"changes": lost, "doses": weekly})
     )
     assert without > 5 * healthy
@@ -105,7 +105,7 @@ def test_opg_protects_the_artery_and_a_decoy_stands_in_for_it():
 
 
 def test_rankl_drives_the_generic_responder_and_lets_it_go():
-    rows, _ = course(tissue("mammary", 120.0, changes=(Change("rankl_production", 10.0, 5.0, 40.0),)))
+    rows, _ = scenario(tissue("mammary", 120.0, changes=(Change("rankl_production", 10.0, 5.0, 40.0),)))
     response, time = np.array([r["mean_response"] for r in rows]), np.array([r["time"] for r in rows])
     assert response[0] < 0.05
     assert np.interp(40.0, time, response) > 0.3

@@ -80,7 +80,7 @@ def test_without_the_cycle_it_is_the_healthy_section(untreated):
         ours = Simulation(ill())
     for name in ("rankl", "opg", "osteoclasts", "precursors"):
         np.testing.assert_allclose(
-            np.asarray(ours.u[name]), np.asarray(healthy.course.u[name]), rtol=1e-8, atol=1e-12
+            np.asarray(ours.u[name]), np.asarray(healthy.scenario.u[name]), rtol=1e-8, atol=1e-12
         )
 
 
@@ -112,7 +112,7 @@ def test_a_tumour_is_conserved_by_its_transport_and_keeps_its_share_of_the_room(
             changed=still | {"tumour_motility": 1e4},
         )
     )
-    start, end = np.asarray(simulation.course.u["tumour"]), state(simulation)["tumour"]
+    start, end = np.asarray(simulation.scenario.u["tumour"]), state(simulation)["tumour"]
     assert end.sum() == pytest.approx(start.sum(), rel=1e-10)
     assert end.min() > -1e-3
     share = end / (1 - state(simulation)["bone"] + 0.01)
@@ -164,7 +164,7 @@ def test_second_order_with_a_tumour():
         simulation = Simulation(ill(end=20.0, tolerance=1e-5))
         for _ in simulation.chunks():
             pass
-        begin = TRBDF2(), simulation.course.between(20.0, 24.0), 20.0, simulation.u
+        begin = TRBDF2(), simulation.scenario.between(20.0, 24.0), 20.0, simulation.u
         reference = fixed_steps(*begin, 24.0, 256)
         coarse, fine = (errors(fixed_steps(*begin, 24.0, n), reference, simulation) for n in (16, 32))
     for name in ("tumour", "pthrp", "tgf_beta", "osteoclasts", "bone"):
@@ -207,7 +207,7 @@ def test_doses_that_wait_for_a_lesion_are_given_from_then_on(delay):
     simulation, chunks = run(waiting)
     s = series(chunks)
     begun = s["time"][np.argmax(s["lesion_area"] >= lesion)] + delay
-    assert [d.time for d in simulation.course.doses] == pytest.approx([begun, begun + 7.0])
+    assert [d.time for d in simulation.scenario.doses] == pytest.approx([begun, begun + 7.0])
     assert np.all(s["plasma_fc_opg"][s["time"] <= begun] == 0)
     assert s["plasma_fc_opg"][s["time"] > begun + 0.5].min() > 0
     assert s["ntx"][s["time"] > begun].min() < 0.2 * s["ntx"].max()

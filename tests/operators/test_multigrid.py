@@ -81,7 +81,7 @@ def test_the_block_is_the_jacobian_of_the_reaction():
     u = {
         k: jnp.asarray(rng.random((8, 8))) * f.scale for k, f in ((f.name, f) for f in model.fields(vals))
     } | {"bone": jnp.asarray(section.bone)}
-    aux = model.refresh(u, p, place)
+    aux = model.update_coefficients(u, p, place)
     inputs = {name: jnp.asarray(3.0) for name in model.inputs}
     for group in model.groups:
         if group.solve != "transport":

@@ -18,7 +18,7 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem
-from rdsolver.simulation.scenario import BoneCourse, PlainCourse
+from rdsolver.simulation.scenario import BoneScenario, ModelScenario
 from tests.support.problems import problem
 
 DECAY = ReactionDiffusion(
@@ -96,8 +96,8 @@ def test_cells_across_a_periodic_line_change_nothing():
             shape, (10.0,) * ndim, borders=("periodic",) * ndim, thickness=10.0 if ndim == 2 else None
         )
         start = np.broadcast_to(np.random.default_rng(1).random(12), shape)
-        course = PlainCourse(ModelProblem(DECAY, grid, {"loss": 0.1, "D": 100.0}, {"c": start}, 1.0))
-        return np.asarray(jax.jit(course.system.rates)(jnp.zeros(()), course.u)["c"]).reshape(-1, 12)[0]
+        scenario = ModelScenario(ModelProblem(DECAY, grid, {"loss": 0.1, "D": 100.0}, {"c": start}, 1.0))
+        return np.asarray(jax.jit(scenario.system.rates)(jnp.zeros(()), scenario.u)["c"]).reshape(-1, 12)[0]
 
     with device.on("cpu"):
         wide = rates((5, 12))
@@ -112,12 +112,12 @@ def test_bone_one_cell_thick_is_a_section_of_that_thickness():
     found = []
     with device.on("cpu"):
         for section in (flat, block):
-            course = BoneCourse(problem(section=section, agents=("rank_fc",)), begin=False)
-            u = course.model.initial(
-                course.system.place.bone, course.system.place.active, course.problem.parameters
+            scenario = BoneScenario(problem(section=section, agents=("rank_fc",)), begin=False)
+            u = scenario.model.initial(
+                scenario.system.place.bone, scenario.system.place.active, scenario.problem.parameters
             )
             u = {k: x * (1 + 0.3 * noise.reshape(x.shape)) if k != "bone" else x for k, x in u.items()}
-            rates, observed = jax.jit(lambda t, u, s=course.system: (s.rates(t, u), s.observe(t, u)))(
+            rates, observed = jax.jit(lambda t, u, s=scenario.system: (s.rates(t, u), s.observe(t, u)))(
                 jnp.zeros(()), u
             )
             found.append(({k: np.asarray(x).reshape(24, 24) for k, x in rates.items()}, observed))

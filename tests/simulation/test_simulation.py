@@ -168,15 +168,15 @@ def test_a_dose_is_given_once_however_often_the_course_is_asked():
         end=4.0,
     )
     with device.on("cpu"):
-        course = Simulation(p).course
-        first, again = ((course.between(0.0, 2.0), course.between(2.0, 4.0)) for _ in range(2))
+        scenario = Simulation(p).scenario
+        first, again = ((scenario.between(0.0, 2.0), scenario.between(2.0, 4.0)) for _ in range(2))
         for one, other in zip(first, again, strict=True):
             assert np.array_equal(one.forcing.values, other.forcing.values)
-        inside = course.plasma_at(1.0)["fc_opg"]  # between two events
+        inside = scenario.plasma_at(1.0)["fc_opg"]  # between two events
         inside.advance(1.0, 2.0)
-        np.testing.assert_allclose(inside.amounts, course.plasma_at(2.0)["fc_opg"].amounts, rtol=1e-4)
+        np.testing.assert_allclose(inside.amounts, scenario.plasma_at(2.0)["fc_opg"].amounts, rtol=1e-4)
         assert np.array_equal(
-            course.plasma_at(1.0)["fc_opg"].amounts, course.plasma_at(1.0)["fc_opg"].amounts
+            scenario.plasma_at(1.0)["fc_opg"].amounts, scenario.plasma_at(1.0)["fc_opg"].amounts
         )
 
 
@@ -238,7 +238,7 @@ def test_second_order_with_fixed_work(integrator, steps):
         )
         for _ in simulation.chunks():
             pass
-        begin = integrator, simulation.course.between(2.0, 6.0), 2.0, simulation.u
+        begin = integrator, simulation.scenario.between(2.0, 6.0), 2.0, simulation.u
         reference = fixed_steps(*begin, 6.0, 256)
         coarse, fine = (errors(fixed_steps(*begin, 6.0, n), reference, simulation) for n in steps)
     for name in ("osteoclasts", "precursors", "bone", "formation_signal", "r1", "r2"):

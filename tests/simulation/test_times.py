@@ -24,7 +24,7 @@ from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DRIVEN
 from rdsolver.parallel import device
 from rdsolver.problem.problem import Change, ModelProblem, Solver
-from rdsolver.simulation.scenario import BoneCourse, PlainCourse
+from rdsolver.simulation.scenario import BoneScenario, ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import choose
 from rdsolver.utils.instants import SIMULTANEOUS, Instants
@@ -215,11 +215,11 @@ def test_a_dose_a_rounding_before_the_end_is_at_the_end():
 def test_doses_that_wait_for_a_lesion_meet_what_is_there_by_rounding():
     """The lesion is seen on day 0.1; a dose is due 0.2 later, another drug's fixed dose at 0.3."""
     waiting = Treatment(0.01, (Dose("fc_opg", 1.0, "sc", 0.2), Dose("fc_opg", 1.0, "sc", END - 0.1 - 1e-12)))
-    course = BoneCourse(replace(dosed((0.3,)), treatments=(waiting,)), begin=False)
-    course.watched(0.1, 0.1, {"lesion_area": 0.02, "bone_volume_fraction": 0.3})
-    assert course.surprised
-    assert [d.time for d in course.doses] == [0.3, 0.3]  # and the one at the end is not given
-    assert course.events == [0.3, END]
+    scenario = BoneScenario(replace(dosed((0.3,)), treatments=(waiting,)), begin=False)
+    scenario.watched(0.1, 0.1, {"lesion_area": 0.02, "bone_volume_fraction": 0.3})
+    assert scenario.surprised
+    assert [d.time for d in scenario.doses] == [0.3, 0.3]  # and the one at the end is not given
+    assert scenario.events == [0.3, END]
 
 
 @pytest.mark.usefixtures("double")
@@ -228,12 +228,12 @@ def test_serum_calcium_follows_the_parameters_of_its_step():
     days = 5.398
     assert (30 + days) - days < 30
     p = problem(end=60.0, tumour=Nests(count=1), changes=(Change("calcium_intake", 2.0, 30.0),))
-    course = BoneCourse(p, begin=False)
-    course.calcium, course._bone = 2.4, 0.3
-    course.between(0.0, 30.0)
-    course.between(30.0, 60.0)
+    scenario = BoneScenario(p, begin=False)
+    scenario.calcium, scenario._bone = 2.4, 0.3
+    scenario.between(0.0, 30.0)
+    scenario.between(30.0, 60.0)
     seen = {"lesion_area": 0.0, "bone_volume_fraction": 0.3, "mean_pthrp": 0.0}
-    assert course.watched(30 + days, days, seen)["serum_calcium"] > 2.401
+    assert scenario.watched(30 + days, days, seen)["serum_calcium"] > 2.401
 
 
 # --- rates that follow time ---------------------------------------------------------------------------------
@@ -259,14 +259,14 @@ def driven(solver: Solver | None = None, **what) -> ModelProblem:
 def test_break_times_are_events_also_those_that_a_change_of_a_parameter_brings():
     p = replace(driven(pulse=1.0), changes=(Change("on", 0.5, 10.0),))
     with device.on("cpu"):
-        assert PlainCourse(p).events == [10.0, 23.3 / 2, 23.3, 23.9, 60.0]
+        assert ModelScenario(p).events == [10.0, 23.3 / 2, 23.3, 23.9, 60.0]
     assert driven().breaks == ()
 
 
 def test_rates_see_the_time_before_a_jump_until_the_step_has_landed_on_it():
     with device.on("cpu"):
-        course = PlainCourse(driven(pulse=5.0))
-        before, after = course.between(0.0, 23.3), course.between(23.3, 23.9)
+        scenario = ModelScenario(driven(pulse=5.0))
+        before, after = scenario.between(0.0, 23.3), scenario.between(23.3, 23.9)
         u = {"u": jnp.zeros(GRID.shape, jnp.float32)}
         left, right = (float(s.rates(np.float64(23.3), u)["u"][0, 0]) for s in (before, after))
     assert (left, right) == (0.0, 5.0)
@@ -292,7 +292,7 @@ def test_no_step_is_longer_than_asked():
 def test_longest_step_counts_where_integrators_are_chosen():
     """A step of rkc2 that is short anyway is cheaper than two solves."""
     with device.on("cpu"):
-        system, u = (course := PlainCourse(driven(day=1.0))).system, course.u
+        system, u = (scenario := ModelScenario(driven(day=1.0))).system, scenario.u
         _, why = choose(Solver(longest_step=1e-3), system, u, 60.0, 1)
         _, free = choose(Solver(), system, u, 60.0, 1)
     works = [
@@ -344,10 +344,10 @@ def test_what_an_extension_does_in_time_is_asked_too():
         return {"rankl": jnp.sin(at["time"]) ** 2 * at["marrow"]}
 
     p = problem(extension=Extension("joint", joint))
-    assert "the rates of joint follow time" in BoneCourse(p, begin=False).warnings[0]
+    assert "the rates of joint follow time" in BoneScenario(p, begin=False).warnings[0]
     declared = replace(p, extension=Extension("joint", joint, breaks=(3.0, 7.0)))
-    assert BoneCourse(declared, begin=False).warnings == ()
-    assert BoneCourse(declared, begin=False).events == [3.0, 7.0, 10.0]
+    assert BoneScenario(declared, begin=False).warnings == ()
+    assert BoneScenario(declared, begin=False).events == [3.0, 7.0, 10.0]
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.3])

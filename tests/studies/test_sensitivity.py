@@ -25,7 +25,7 @@ from rdsolver.models.bone import calcium
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.parallel import device
 from rdsolver.problem.problem import Change
-from rdsolver.simulation.scenario import BoneCourse
+from rdsolver.simulation.scenario import BoneScenario
 from rdsolver.studies.sensitivity import command, global_
 from rdsolver.studies.sensitivity import local as local_module
 from rdsolver.studies.sensitivity.global_ import designed, scan
@@ -79,20 +79,20 @@ class Differences:
     def series(self, values):
         seen = jax.device_get(list(self.replay.series(values_of(self.run, values))))
         found = {k: np.array([s[k] for s in seen]) for k in seen[0]}
-        course = self.run.course.with_parameters(values)
-        levels = [calcium.steady(0.0, 0.0, course.in_force(0.0))]
+        scenario = self.run.scenario.with_parameters(values)
+        levels = [calcium.steady(0.0, 0.0, scenario.in_force(0.0))]
         for i, days in enumerate(np.diff(self.run.times)):
             lost = found["bone_volume_fraction"][i] - found["bone_volume_fraction"][i + 1]
             levels.append(
-                course.serum(
-                    levels[-1], days, lost, found["mean_pthrp"][i + 1], course.in_force(self.run.times[i])
+                scenario.serum(
+                    levels[-1], days, lost, found["mean_pthrp"][i + 1], scenario.in_force(self.run.times[i])
                 )
             )
         return found | {"serum_calcium": np.array(levels)}
 
     def by(self, name):
         """Of every series by one parameter, (T,)."""
-        values = self.run.course.problem.parameters
+        values = self.run.scenario.problem.parameters
         h = STEP * size(values[name])
         above, below = (self.series(values | {name: values[name] + s * h}) for s in (1, -1))
         return {k: (above[k] - below[k]) / (2 * h) for k in above}
@@ -114,14 +114,14 @@ def test_derivatives_are_those_of_finite_differences(found):
     exact = {(d.observable.name, d.parameter.name): d for d in result.derivatives}
     with device.on("cpu"):
         differences = Differences(run)
-        values = differences.series(run.course.problem.parameters)
+        values = differences.series(run.scenario.problem.parameters)
         checked = 0
         for name in (*NAMES, ZERO):
             slopes = differences.by(name)
             for observable in result.observables:
                 series, kind = observable.name.rsplit(".", 1)
                 value, (want,) = taken(
-                    kind, run.times, values[series], run.course.events, slopes[series][:, None]
+                    kind, run.times, values[series], run.scenario.events, slopes[series][:, None]
                 )
                 got = exact[observable.name, name]
                 assert got.observable.value == pytest.approx(value, rel=1e-6)
@@ -135,7 +135,7 @@ def test_the_replay_is_the_run(found):
     """More V-cycles than the run took change it by less than its tolerance."""
     _, run = found
     with device.on("cpu"):
-        again = Differences(run).series(run.course.problem.parameters)
+        again = Differences(run).series(run.scenario.problem.parameters)
     for name, values in again.items():
         np.testing.assert_allclose(values, run.series[name], rtol=3 * TOLERANCE, atol=1e-9)
 
@@ -144,13 +144,13 @@ def test_the_baseline_moves_with_the_parameters_and_has_settled(found):
     """θ0, k_res and the state, against baselines found on their own."""
     result, run = found
     assert result.settled < 1e-8
-    p = run.course.problem
+    p = run.scenario.problem
     names = ["opg_K_eff", "precursor_loss", "turnover_speed"]
     with device.on("cpu"):
         state, reference = Replay(run).baseline(directions(run, names * 2 + names[:2]))
         for i, name in enumerate(names):
             values = [p.parameters | {name: p.parameters[name] * (1 + s * STEP)} for s in (1, -1)]
-            above, below = (type(run.course)(replace(p, parameters=v)) for v in values)
+            above, below = (type(run.scenario)(replace(p, parameters=v)) for v in values)
             for key in ("theta0", "k_res", "jbar"):
                 want = (above.system.place.reference[key] - below.system.place.reference[key]) / (2 * STEP)
                 np.testing.assert_allclose(
@@ -176,7 +176,7 @@ def test_what_is_known_without_computing(found):
     flat = {k: np.zeros((len(run.times), 1)) for k in ("bone_volume_fraction", "mean_pthrp")}
     values, along = serum(run, ["calcium_intake"], run.series, flat)
     np.testing.assert_allclose(values, run.series["serum_calcium"], rtol=1e-6)
-    p = run.course.in_force(0.0)
+    p = run.scenario.in_force(0.0)
     lower, upper = (
         calcium.steady(0.0, 0.0, p | {"calcium_intake": p["calcium_intake"] * (1 + s * 1e-4)})
         for s in (-1, 1)
@@ -190,7 +190,7 @@ def test_a_treatment_that_a_lesion_started_stays_where_it_was():
     p = replace(p, doses=(), treatments=(waiting,), changes=(), end=3.0)
     with device.on("cpu"):
         run = recorded(p)
-        (begun,) = [d.time for d in run.course.doses]
+        (begun,) = [d.time for d in run.scenario.doses]
         assert 0 < begun < p.end
         seen = jax.device_get(list(Replay(run).series(directions(run, ["rank_fc_clearance"] * 8))))
         slopes = Differences(run).by("rank_fc_clearance")
@@ -247,10 +247,10 @@ def test_scales_follow_the_parameters():
     strong = p.parameters | {"opg_K_eff": 3e-3, "opg_kon": 1e5, "opg_loss": 0.4}
     with device.on("cpu"):
         with pytest.raises(RunError, match="not found"):
-            BoneCourse(replace(p, parameters=strong))
+            BoneScenario(replace(p, parameters=strong))
         assert np.isfinite(
             float(
-                BoneCourse(replace(p, parameters=strong | typical(strong))).system.place.reference["theta0"]
+                BoneScenario(replace(p, parameters=strong | typical(strong))).system.place.reference["theta0"]
             )
         )
 

@@ -15,7 +15,7 @@ from rdsolver.operators import spectral
 from rdsolver.operators.transport import diffusion, face_diffusion, open_faces
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem, Solver
-from rdsolver.simulation.scenario import PlainCourse
+from rdsolver.simulation.scenario import ModelScenario
 from rdsolver.timestepping import etd
 from rdsolver.timestepping.base import start
 from rdsolver.timestepping.etd import ETDRK2, ETDRK4
@@ -33,10 +33,10 @@ def cpu():
 
 def posed(model, values, initial, grid=GRID, precision="float64", **rest):
     """System and start."""
-    course = PlainCourse(
+    scenario = ModelScenario(
         ModelProblem(model, grid, values, initial, 1.0, solver=Solver("rkc2", 1e-3, precision), **rest)
     )
-    return course.system, course.u
+    return scenario.system, scenario.u
 
 
 def decoy(grid=GRID, precision="float64"):
@@ -55,34 +55,34 @@ def gray_scott():
     )
 
 
-def step(integrator, system, u, memory, dt, tol=1e-3, t=0.0):
-    *_, trial = integrator.pieces(system, t, u, memory, dt, tol)
-    return trial
+def step(integrator, system, u, step_state, dt, tol=1e-3, t=0.0):
+    *_, attempt = integrator.pieces(system, t, u, step_state, dt, tol)
+    return attempt
 
 
 def fixed(integrator, system, u, steps, end, tol=1e-3):
-    memory, dt = start(system, np.float64(0), u), end / steps
+    step_state, dt = start(system, np.float64(0), u), end / steps
     for i in range(steps):
-        trial = step(integrator, system, u, memory, dt, tol, i * dt)
-        u, memory = trial.u, trial.memory
+        attempt = step(integrator, system, u, step_state, dt, tol, i * dt)
+        u, step_state = attempt.u, attempt.step_state
     return {k: np.asarray(x, float) for k, x in u.items()}
 
 
 def adaptive(integrator, system, u, end, tol, dt):
-    memory, t = start(system, np.float64(0), u), 0.0
+    step_state, t = start(system, np.float64(0), u), 0.0
     while t < end:
-        trial = step(
+        attempt = step(
             integrator,
             system,
             u,
-            memory,
+            step_state,
             clipped(min(dt, integrator.largest_dt(system, t, u)), end - t),
             tol,
             t,
         )
-        verdict = judge(trial, integrator.order)
+        verdict = judge(attempt, integrator.order)
         if verdict.accept:
-            u, memory, t = trial.u, trial.memory, trial.t
+            u, step_state, t = attempt.u, attempt.step_state, attempt.t
         dt = verdict.dt
     return {k: np.asarray(x, float) for k, x in u.items()}
 
@@ -133,9 +133,9 @@ def test_linear_diffusion_is_exact_for_any_step(integrator, dt, borders):
         grid,
         arrays={"source": np.zeros((24, 20))},
     )
-    trial = step(integrator, system, u, start(system, np.float64(0), u), dt)
-    np.testing.assert_allclose(trial.u["u"], 1 + np.exp(30 * rate * dt) * mode, rtol=1e-12)
-    assert trial.error < 1e-9
+    attempt = step(integrator, system, u, start(system, np.float64(0), u), dt)
+    np.testing.assert_allclose(attempt.u["u"], 1 + np.exp(30 * rate * dt) * mode, rtol=1e-12)
+    assert attempt.error < 1e-9
 
 
 @pytest.mark.parametrize(("integrator", "order", "steps"), [(ETDRK2(), 2, 8), (ETDRK4(), 4, 8)])
@@ -183,8 +183,8 @@ def test_a_steady_state_stays(precision):
         spectral.forward(jnp.asarray(source), basis) / (1e-3 - 30.0 * spectral.eigenvalues(basis)), basis
     )
     system, u = posed(DECAY, values, {"u": steady}, precision=precision, arrays={"source": source})
-    trial = step(ETDRK4(), system, u, start(system, np.float64(0), u), 1e5)
-    np.testing.assert_allclose(trial.u["u"], steady, rtol=1e-11 if precision == "float64" else 1e-4)
+    attempt = step(ETDRK4(), system, u, start(system, np.float64(0), u), 1e5)
+    np.testing.assert_allclose(attempt.u["u"], steady, rtol=1e-11 if precision == "float64" else 1e-4)
 
 
 def test_mirrored_and_transposed_problems_have_mirrored_and_transposed_answers():
@@ -219,10 +219,10 @@ def test_fields_that_do_not_move():
 
 def test_one_compilation_for_every_step():
     system, u = decoy()
-    memory = start(system, np.float64(0), u)
-    step(ETDRK4(), system, u, memory, 1.0)
+    step_state = start(system, np.float64(0), u)
+    step(ETDRK4(), system, u, step_state, 1.0)
     compiled = etd._step._cache_size(), etd._prepare._cache_size()
-    step(ETDRK4(), system, u, memory, 37.5, 1e-5, t=3.0)
+    step(ETDRK4(), system, u, step_state, 37.5, 1e-5, t=3.0)
     assert (etd._step._cache_size(), etd._prepare._cache_size()) == compiled
 
 

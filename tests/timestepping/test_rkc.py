@@ -110,7 +110,7 @@ def test_second_order_in_every_field():
         )
         for _ in simulation.chunks():
             pass
-        begin = RKC2(), simulation.course.between(2.0, 4.0), 2.0, simulation.u
+        begin = RKC2(), simulation.scenario.between(2.0, 4.0), 2.0, simulation.u
         reference = fixed_steps(*begin, 4.0, 256)
         coarse, fine = (errors(fixed_steps(*begin, 4.0, n), reference, simulation) for n in (16, 32))
     for name, error in coarse.items():
@@ -166,13 +166,13 @@ def test_float32_replays_steps_of_a_thousand_stages():
         for precision in ("float64", "float32"):
             simulation = Simulation(decoy(n=32, h=1.0, precision=precision))
             system, u, t, integrator = simulation.system_at_start(), simulation.u, 0.0, RKC2()
-            memory = start(system, np.float64(0), u)
+            step_state = start(system, np.float64(0), u)
             dt = found.get("dt", 0.99 * integrator.largest_dt(system, 0.0, u))
             for _ in range(3):
-                *_, trial = integrator.pieces(system, t, u, memory, dt, 1e-3)
-                u, t, memory = trial.u, trial.t, trial.memory
-                assert trial.finite
-                assert trial.stats["stages"] > 990
+                *_, attempt = integrator.pieces(system, t, u, step_state, dt, 1e-3)
+                u, t, step_state = attempt.u, attempt.t, attempt.step_state
+                assert attempt.finite
+                assert attempt.stats["stages"] > 990
             found |= {
                 "dt": 0.9 * dt if precision == "float32" else dt,
                 precision: {k: np.asarray(v, float) for k, v in u.items()},
@@ -185,7 +185,7 @@ def test_float32_replays_steps_of_a_thousand_stages():
 
 def spectrum(system, t, u):
     """Largest |eigenvalue| of the right-hand side's Jacobian, with what follows the slow fields kept."""
-    aux, names = system.refresh(u), list(u)
+    aux, names = system.update_coefficients(u), list(u)
     flat = jnp.concatenate([u[k].ravel() for k in names])
     shape, size = u[names[0]].shape, u[names[0]].size
 
@@ -209,7 +209,7 @@ def test_the_spectral_bound_holds_and_is_not_loose(masked):
         simulation = Simulation(p)
         for _ in simulation.chunks():
             pass
-        system = simulation.course.between(1.0, 2.0)
+        system = simulation.scenario.between(1.0, 2.0)
         # drift that counts
         system = replace(
             system, p=system.p | {"chemotaxis": jnp.asarray(1e9), "drift_limit": jnp.asarray(1e6)}
@@ -227,9 +227,9 @@ def test_a_step_that_the_stages_do_not_hold_is_cut_or_refused():
         system, integrator = simulation.system_at_start(), RKC2()
         bound = integrator.largest_dt(system, 0.0, simulation.u)
         assert bound < 300
-        memory = start(system, np.float64(0), simulation.u)
+        step_state = start(system, np.float64(0), simulation.u)
         with pytest.raises(RunError, match="needs more than 999 stages"):
-            next(integrator.pieces(system, 0.0, simulation.u, memory, 1.01 * bound, 0.1))
+            next(integrator.pieces(system, 0.0, simulation.u, step_state, 1.01 * bound, 0.1))
         chunks = list(simulation.chunks())
     assert max(c.dt for c in chunks) <= bound * (1 + 1e-9)
     assert max(c.stats.get("stages", 0) for c in chunks) <= 1000
@@ -243,11 +243,11 @@ def test_one_compilation_serves_every_number_of_stages():
     with device.on("cpu"):
         simulation = Simulation(decoy(n=12))
         system, integrator = simulation.system_at_start(), RKC2()
-        memory = start(system, np.float64(0), simulation.u)
+        step_state = start(system, np.float64(0), simulation.u)
         sizes = []
         for dt in (1.0, 10.0, 300.0):
-            *_, trial = integrator.pieces(system, 0.0, simulation.u, memory, dt, 1e-3)
-            sizes.append((rkc._advance._cache_size(), trial.stats["stages"]))
+            *_, attempt = integrator.pieces(system, 0.0, simulation.u, step_state, dt, 1e-3)
+            sizes.append((rkc._advance._cache_size(), attempt.stats["stages"]))
     assert len({size for size, _ in sizes}) == 1
     assert len({s for _, s in sizes}) == 3
 

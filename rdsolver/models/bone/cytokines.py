@@ -22,7 +22,7 @@ from ..base import Field, Group, Series
 from .binders import OPG, Binder
 from .binding import binding, binding_rate, koff
 from .cells import occupancy
-from .static_fields import Place, prepared
+from .static_fields import StaticFields, prepared
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -101,12 +101,12 @@ class Cytokines:
 
     def prepare(
         self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
-    ) -> Place:
+    ) -> StaticFields:
         return prepared(grid, active, bone, values, reference)
 
     # --- rates ----------------------------------------------------------------------------------------------
 
-    def signalling(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Fields:
+    def signalling(self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers) -> Fields:
         """The pointwise part of du/dt of these fields."""
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
         out = {
@@ -126,12 +126,14 @@ class Cytokines:
         """S_L = S_L0 r_L w."""
         return p["rankl_production"] * p["rankl_production_factor"] * s.w
 
-    def opg_production(self, u: Fields, p: Numbers, place: Place, s: Setting) -> Array:
+    def opg_production(self, u: Fields, p: Numbers, place: StaticFields, s: Setting) -> Array:
         """S_OPG = S_O0 r_O [f_s w + 1 - f_s]."""
         share = p["opg_surface_share"]
         return p["opg_production"] * p["opg_production_factor"] * (share * s.w + (1 - share) * place.active)
 
-    def _supply(self, b: Binder, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Array:
+    def _supply(
+        self, b: Binder, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
+    ) -> Array:
         """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in an
         extension.
         """
@@ -154,7 +156,7 @@ class Cytokines:
             p, u["rankl"] + p["membrane_access"] * jnp.maximum(u["rankl_membrane"], 0) / (1 + covered)
         )
 
-    def relative_occupancy(self, u: Fields, p: Numbers, place: Place) -> Array:
+    def relative_occupancy(self, u: Fields, p: Numbers, place: StaticFields) -> Array:
         """u = θ/θ0."""
         return self.occupancy(u, p) / place.reference["theta0"]
 
@@ -181,7 +183,7 @@ class Cytokines:
         return free | {b.complex: (p["complex_diffusivity"], "marrow") for b in self.binders}
 
     def linearised_binding(
-        self, u: Fields, p: Numbers, place: Place, s: Setting
+        self, u: Fields, p: Numbers, place: StaticFields, s: Setting
     ) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of the molecules at u (concentrations clipped at 0, so that it stays an
         M-matrix).
@@ -225,7 +227,7 @@ class Cytokines:
         return {"rankl": rankl} | {b.name: (b.name, b.complex) for b in self.binders}
 
     def flows(
-        self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers
+        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
     ) -> dict[str, tuple[Array, Array]]:
         """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and
         goes back into it.

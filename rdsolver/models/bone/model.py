@@ -28,7 +28,7 @@ from .cells import activation, death, differentiation, drift_speed, poisoned, ro
 from .cytokines import Cytokines, Setting
 from .extension import NOTHING, Extension
 from .matrix import edge_factor, formation, moved_bone, surface_measure
-from .static_fields import Place, Surface
+from .static_fields import BoneGeometry, StaticFields
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -125,7 +125,7 @@ class BoneModel(Cytokines):
 
     # --- what follows the bone ------------------------------------------------------------------------------
 
-    def refresh(self, u: Fields, p: Numbers, place: Place) -> Surface:
+    def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> BoneGeometry:
         """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D =
         (1-b) + h b.
         """
@@ -146,11 +146,11 @@ class BoneModel(Cytokines):
         )
         marrow = (1 - bone) * place.active
         if not self.tumour:
-            return Surface(w, kap, marrow, media, mobilities, carrier)
+            return BoneGeometry(w, kap, marrow, media, mobilities, carrier)
         through = face_diffusion(marrow, place.openings, place.spacing, place.wrap)
         media["tumour"], push = tumours.invasion(marrow, place.active, through, place.wrap)
         coupling = tumours.suppression(p, place.smoothed(tumours.density(u)))
-        return Surface(w, kap, marrow, media, mobilities | {"tumour": marrow}, carrier, push, coupling)
+        return BoneGeometry(w, kap, marrow, media, mobilities | {"tumour": marrow}, carrier, push, coupling)
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
@@ -165,7 +165,9 @@ class BoneModel(Cytokines):
 
     # --- rates ----------------------------------------------------------------------------------------------
 
-    def reaction(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Fields:
+    def reaction(
+        self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
+    ) -> Fields:
         """The pointwise part of du/dt, all fields."""
         out = self.signalling(u, p, place, s, inputs)
         relative = self.relative_occupancy(u, p, place)
@@ -185,7 +187,9 @@ class BoneModel(Cytokines):
         added = self.extension.added(u, p, self.seen_by_extension(u, p, place, s, inputs))
         return out | {k: out[k] + x if k in out else x for k, x in added.items()}
 
-    def seen_by_extension(self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers) -> Numbers:
+    def seen_by_extension(
+        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
+    ) -> Numbers:
         at = {
             "surface": s.w,
             "marrow": s.marrow,
@@ -208,7 +212,7 @@ class BoneModel(Cytokines):
         stroma = p["stroma_rankl"] * jnp.maximum(s.marrow - t, 0) * h + p["t_cell_rankl"] * s.marrow
         return p["rankl_production"] * (host * (1 + p["pthrp_rankl"] * h) + p["tumour_rankl"] * t + stroma)
 
-    def opg_production(self, u: Fields, p: Numbers, place: Place, s: Setting) -> Array:
+    def opg_production(self, u: Fields, p: Numbers, place: StaticFields, s: Setting) -> Array:
         """S_OPG = S_O0 {r_O [f_s w + 1 - f_s] (1 - q_O h) + s_O T}."""
         host = super().opg_production(u, p, place, s)
         if not self.tumour:
@@ -216,7 +220,7 @@ class BoneModel(Cytokines):
         left = 1 - p["opg_suppression"] * tumours.signal(p, u)
         return host * left + p["opg_production"] * p["tumour_opg"] * tumours.density(u)
 
-    def _precursor_supply(self, u: Fields, p: Numbers, s: Surface) -> Array:
+    def _precursor_supply(self, u: Fields, p: Numbers, s: BoneGeometry) -> Array:
         """s_P w (1 + E_P h)."""
         supply = p["precursor_supply"] * s.w
         return supply * (1 + p["pthrp_precursors"] * tumours.signal(p, u)) if self.tumour else supply
@@ -224,16 +228,16 @@ class BoneModel(Cytokines):
     def _death(self, p: Numbers, relative: Array, inputs: Numbers) -> Array:
         return death(p, relative) * (poisoned(p, inputs["bisphosphonate"]) if self.bisphosphonate else 1)
 
-    def _resorption(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+    def _resorption(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
         """j = a(u) C / (w + 1): resorptive activity per unit of surface."""
         return activation(p, self.relative_occupancy(u, p, place)) * u["osteoclasts"] / (s.w + 1)
 
-    def _formation(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+    def _formation(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
         """eta B^m j_ref^(1-m)."""
         formed = formation(p, u["formation_signal"], place.reference["j_ref"], place.reference["jbar"])
         return formed if s.coupling is None else s.coupling * formed
 
-    def _balance(self, u: Fields, p: Numbers, place: Place, s: Surface) -> Array:
+    def _balance(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
         """N = k_res w [-j + eta B^m j_ref^(1-m)], 1/d."""
         return (
             place.reference["k_res"]
@@ -241,7 +245,9 @@ class BoneModel(Cytokines):
             * (self._formation(u, p, place, s) - self._resorption(u, p, place, s))
         )
 
-    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Array:
+    def reaction_bound(
+        self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
+    ) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
         dying = (
             p["osteoclast_death"]
@@ -275,7 +281,7 @@ class BoneModel(Cytokines):
             | self.extension.diffusivity(p)
         )
 
-    def drift(self, u: Fields, p: Numbers, place: Place, s: Surface) -> dict[str, Faces]:
+    def drift(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> dict[str, Faces]:
         """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by vmax;
         tumour out of bone.
         """
@@ -289,7 +295,7 @@ class BoneModel(Cytokines):
         )
 
     def linearise(
-        self, group: str, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers
+        self, group: str, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of a transport group at u."""
         if group == "molecules":
@@ -307,7 +313,14 @@ class BoneModel(Cytokines):
         return Loss(), local | {"loss": loss * place.active}
 
     def pointwise(
-        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Surface
+        self,
+        group: str,
+        u: Fields,
+        psi: Fields,
+        sigma: Array,
+        p: Numbers,
+        place: StaticFields,
+        s: BoneGeometry,
     ) -> Fields:
         """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state at frozen bone."""
         if group == "bone":
@@ -344,11 +357,11 @@ class BoneModel(Cytokines):
             "formation": one,
         }
 
-    def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
         """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w =
         0), k_res = V0 S_ref/jbar.
         """
-        s = self.refresh(u, p, place)
+        s = self.update_coefficients(u, p, place)
         dtype = u["bone"].dtype
         surface = total(s.w)
         theta = self.occupancy(u, p)
@@ -368,16 +381,18 @@ class BoneModel(Cytokines):
         }
 
     @partial(jax.jit, static_argnums=0)
-    def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
+    def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
         """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref
         wherever w > 0).
         """
-        j = self._resorption(u, p, place, self.refresh(u, p, place))
+        j = self._resorption(u, p, place, self.update_coefficients(u, p, place))
         return u | dict.fromkeys(("r1", "r2", "formation_signal"), j)
 
     # --- what is watched ------------------------------------------------------------------------------------
 
-    def observe(self, u: Fields, p: Numbers, place: Place, s: Surface, inputs: Numbers) -> Numbers:
+    def observe(
+        self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
+    ) -> Numbers:
         """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}; each drug in
         plasma and marrow.
         """
@@ -408,13 +423,13 @@ class BoneModel(Cytokines):
         return out | self.drugs_seen(u, s, inputs)
 
     @staticmethod
-    def _cell_area(place: Place) -> float:
+    def _cell_area(place: StaticFields) -> float:
         """mm² a cell: of a section, or of the mean slice of a block."""
         height, width = place.spacing[-2:]
         return height * width * 1e-6 / (1 if len(place.spacing) == 2 else place.active.shape[0])
 
     def flows(
-        self, u: Fields, p: Numbers, place: Place, s: Setting, inputs: Numbers
+        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
     ) -> dict[str, tuple[Array, Array]]:
         """For each budget what enters and what is lost, nM/d summed over cells; what an extension adds counts
         net, as a source.

@@ -24,7 +24,7 @@ from ...operators.transport import Faces, Taps, gaussian_taps, length, open_face
     meta_fields=["spacing", "wrap", "taps"],
 )
 @dataclass(frozen=True)
-class Place:
+class StaticFields:
     """What is fixed in a run.
 
     active     1 inside the field of view, else 0
@@ -65,7 +65,7 @@ class Place:
     meta_fields=[],
 )
 @dataclass(frozen=True)
-class Surface:
+class BoneGeometry:
     """What follows the bone (and the tumour): surface measure w, kap = w/(w+1), marrow 1 - b, and what moves
     cells and molecules.
 
@@ -87,7 +87,7 @@ class Surface:
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[Array, ...]]:
-    """openings, norm and edge of a Place."""
+    """openings, norm and edge of a StaticFields."""
     covered = smooth(active, taps, wrap)
     norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
     return open_faces(active, wrap), norm, smooth_slopes(active, taps, wrap)
@@ -95,8 +95,8 @@ def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[A
 
 def prepared(
     grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
-) -> Place:
+) -> StaticFields:
     wrap = tuple(b == "periodic" for b in grid.borders)
     taps = gaussian_taps(values["smoothing_length"], grid.spacing)
     openings, norm, edge = _fixed(active, taps, wrap)
-    return Place(active, openings, norm, edge, bone, reference, grid.spacing, wrap, taps)
+    return StaticFields(active, openings, norm, edge, bone, reference, grid.spacing, wrap, taps)

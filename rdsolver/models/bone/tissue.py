@@ -28,7 +28,7 @@ from ..base import Field, Group, Series
 from .cells import hill
 from .cytokines import Cytokines
 from .parameters import TISSUES
-from .static_fields import Place
+from .static_fields import StaticFields
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -75,11 +75,13 @@ class TissueModel(Cytokines):
 
     def prepare(
         self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
-    ) -> Place:
+    ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
-        return Place(active, open_faces(active, wrap), active, (), bone, reference, grid.spacing, wrap, ())
+        return StaticFields(
+            active, open_faces(active, wrap), active, (), bone, reference, grid.spacing, wrap, ()
+        )
 
-    def refresh(self, u: Fields, p: Numbers, place: Place) -> Medium:
+    def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> Medium:
         """Nothing hinders molecules, and W does not change."""
         media = {"marrow": face_diffusion(place.active, place.openings, place.spacing, place.wrap)}
         return Medium(place.bone, place.active, media, {"marrow": place.active})
@@ -89,30 +91,30 @@ class TissueModel(Cytokines):
         start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         return start | {"rankl": values["rankl_scale"] * active, "opg": values["opg_scale"] * active}
 
-    def _driven(self, u: Fields, p: Numbers, place: Place) -> Array:
+    def _driven(self, u: Fields, p: Numbers, place: StaticFields) -> Array:
         """k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
         h = hill(self.relative_occupancy(u, p, place) / p["response_half"], p["response_exponent"])
         return p["response_rate"] * place.bone * h / (1 + h)
 
-    def reaction(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Fields:
+    def reaction(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Fields:
         driven = self._driven(u, p, place)
         out = self.signalling(u, p, place, s, inputs)
         return out | {"response": driven * (1 - u["response"]) - p["response_loss"] * u["response"]}
 
-    def reaction_bound(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Array:
+    def reaction_bound(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d."""
         return jnp.maximum(self.signalling_bound(u, p), 2 * (p["response_rate"] + p["response_loss"]))
 
-    def drift(self, u: Fields, p: Numbers, place: Place, s: Medium) -> dict[str, Faces]:
+    def drift(self, u: Fields, p: Numbers, place: StaticFields, s: Medium) -> dict[str, Faces]:
         return {}
 
     def linearise(
-        self, group: str, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers
+        self, group: str, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers
     ) -> tuple[Block, dict[str, Array]]:
         return self.linearised_binding(u, p, place, s)
 
     def pointwise(
-        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: Place, s: Medium
+        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: StaticFields, s: Medium
     ) -> Fields:
         """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response
         stays.
@@ -126,19 +128,19 @@ class TissueModel(Cytokines):
     def blank_reference(self, bone: Array) -> dict[str, Array]:
         return {"theta0": jnp.ones((), bone.dtype)}
 
-    def reference(self, u: Fields, p: Numbers, place: Place) -> dict[str, Array]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
         """From the steady state: θ0 = Σ W θ/Σ W."""
         return {
             "theta0": (total(place.bone * self.occupancy(u, p)) / total(place.bone)).astype(place.bone.dtype)
         }
 
     @partial(jax.jit, static_argnums=0)
-    def balanced(self, u: Fields, p: Numbers, place: Place) -> Fields:
+    def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
         """The response in balance where it has a loss; none where it has not, as it would be complete."""
         driven, loss = self._driven(u, p, place), p["response_loss"]
         return u | {"response": jnp.where(loss > 0, driven / jnp.where(loss > 0, driven + loss, 1), 0)}
 
-    def observe(self, u: Fields, p: Numbers, place: Place, s: Medium, inputs: Numbers) -> Numbers:
+    def observe(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Numbers:
         """Of the target tissue: mean response and occupancy; mean free RANKL; each drug in plasma and tissue."""
         target = total(s.w)
         out = {

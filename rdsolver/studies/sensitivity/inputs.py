@@ -20,7 +20,7 @@ import numpy as np
 from ...models.bone.model import BoneModel
 from ...models.bone.tissue import TissueModel
 from ...problem.problem import Problem
-from ...simulation.scenario import BoneCourse
+from ...simulation.scenario import BoneScenario
 from ...simulation.time_loop import Simulation
 from ...timestepping.system import Forcing, System
 
@@ -77,9 +77,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run that was done: its course, segments, times, and the series at them."""
+    """A run that was done: its scenario, segments, times, and the series at them."""
 
-    course: BoneCourse
+    scenario: BoneScenario
     segments: tuple[Segment, ...]
     times: np.ndarray
     series: dict[str, np.ndarray]
@@ -95,10 +95,10 @@ def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -
     Must be used inside device.on().
     """
     simulation = Simulation(problem)
-    course = simulation.course
-    assert isinstance(course, BoneCourse)
+    scenario = simulation.scenario
+    assert isinstance(scenario, BoneScenario)
     chunks = []
-    cycles, krylov = dict(course.system.cycles), set(course.system.krylov)
+    cycles, krylov = dict(scenario.system.cycles), set(scenario.system.krylov)
     for chunk in simulation.chunks():
         chunks.append((chunk.t, chunk.dt, chunk.observed))
         cycles = {k: max(int(n), int(chunk.plan[0][k])) for k, n in cycles.items()}
@@ -106,11 +106,11 @@ def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -
         tell(chunk.t / problem.end)
     work = {"cycles": {k: np.int32(n + MORE) for k, n in cycles.items()}, "krylov": tuple(sorted(krylov))}
     segments, landed = [], {t for t, *_ in chunks}
-    for begin, end in pairwise([0.0, *(t for t in course.events if t in landed)]):
+    for begin, end in pairwise([0.0, *(t for t in scenario.events if t in landed)]):
         steps = tuple((t, dt) for t, dt, _ in chunks if begin < t <= end)
-        segments.append(Segment(replace(course.between(begin, end), **work), begin, steps))
+        segments.append(Segment(replace(scenario.between(begin, end), **work), begin, steps))
     series = {k: np.array([observed[k] for *_, observed in chunks]) for k in chunks[0][2]}
-    return Recorded(course, tuple(segments), np.array([t for t, *_ in chunks]), series)
+    return Recorded(scenario, tuple(segments), np.array([t for t, *_ in chunks]), series)
 
 
 def _healthy(system: System, p: Any) -> Any:
@@ -134,29 +134,29 @@ class Inputs:
 
 def values_of(run: Recorded, values: Mapping[str, float]) -> Inputs:
     """The run's inputs at these values of the parameters."""
-    course = run.course.with_parameters(dict(values))
-    systems = _between(run, course)
+    scenario = run.scenario.with_parameters(dict(values))
+    systems = _between(run, scenario)
     p = tuple(s.p for s in systems)
-    model = run.course.model
+    model = run.scenario.model
     healthy = model.healthy({k: jnp.asarray(v, jnp.float64) for k, v in values.items()})
     return Inputs(p, tuple((s.forcing.values, s.forcing.slopes) for s in systems), healthy)
 
 
-def _between(run: Recorded, course: BoneCourse) -> list[System]:
-    return [course.between(s.begin, s.steps[-1][0], s.system.forcing) for s in run.segments]
+def _between(run: Recorded, scenario: BoneScenario) -> list[System]:
+    return [scenario.between(s.begin, s.steps[-1][0], s.system.forcing) for s in run.segments]
 
 
 def directions(run: Recorded, names: Sequence[str]) -> Inputs:
     """The inputs as Duals, one direction a name: along ln p, or along p where it is 0 (`size`)."""
-    values = run.course.problem.parameters
+    values = run.scenario.problem.parameters
     base = values_of(run, values)
     seeds = {k: jnp.asarray([size(values[k]) if n == k else 0.0 for n in names]) for k in values}
     p = []
     for segment, now in zip(run.segments, base.p, strict=True):
-        factors = run.course.factors(segment.begin)
+        factors = run.scenario.factors(segment.begin)
         p.append(Dual(now, {k: v * factors.get(k, 1.0) for k, v in seeds.items()}))
     healthy = lifted(_healthy)(
-        run.course.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds)
+        run.scenario.system, Dual({k: jnp.asarray(v, jnp.float64) for k, v in values.items()}, seeds)
     )
     moved = [_curves_along(run, name) for name in names]
     curves = []
@@ -177,7 +177,7 @@ def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray
     """Derivative of the plasma curves at their knots, by central differences (from above where the parameter
     is 0).
     """
-    problem = run.course.problem
+    problem = run.scenario.problem
     if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith(
         "bisphosphonate_"
     ):
@@ -186,8 +186,8 @@ def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray
     step = CURVE_STEP * size(value)
 
     def at(change: float) -> list[Forcing]:
-        course = run.course.with_parameters(problem.parameters | {name: value + change})
-        return [s.forcing for s in _between(run, course)]
+        scenario = run.scenario.with_parameters(problem.parameters | {name: value + change})
+        return [s.forcing for s in _between(run, scenario)]
 
     weights = ((-step, -0.5), (step, 0.5)) if value else ((0.0, -1.5), (step, 2.0), (2 * step, -0.5))
     parts = [(w / CURVE_STEP, at(change)) for change, w in weights]

@@ -24,7 +24,7 @@ from ...models.base import Parameter
 from ...models.bone import calcium
 from ...parallel import device
 from ...problem.problem import Problem, Solver
-from ...simulation.scenario import BoneCourse, model_of
+from ...simulation.scenario import BoneScenario, model_of
 from .inputs import CURVE_STEP, Recorded, directions, recorded, size
 from .tangent import Replay
 
@@ -175,7 +175,7 @@ def local(
     found = []
     for name in wanted:
         series, kind = name.rsplit(".", 1)
-        value, change = taken(kind, run.times, values[series], run.course.events, slopes[series])
+        value, change = taken(kind, run.times, values[series], run.scenario.events, slopes[series])
         observable = Observable(name, *described(problem, name), value)
         found += [
             Derivative(observable, rows[n], problem.parameters[n], float(d))
@@ -231,7 +231,7 @@ def _derivatives(
     slopes = {k: np.concatenate([c[k] for c in columns], axis=1) for k in values}
     if "serum_calcium" in run.series:
         values["serum_calcium"], slopes["serum_calcium"] = serum(run, names, values, slopes)
-    sizes = np.array([size(run.course.problem.parameters[n]) for n in names])
+    sizes = np.array([size(run.scenario.problem.parameters[n]) for n in names])
     return values, {k: s / sizes for k, s in slopes.items()}, settled
 
 
@@ -271,16 +271,16 @@ def serum(
     """Serum calcium over the steps (T,) and its derivatives (T, P): of each step by central differences of
     the host's own equation (models/bone/calcium.py), and from step to step by the chain rule.
     """
-    course, p = run.course, run.course.in_force(0.0)
+    scenario, p = run.scenario, run.scenario.in_force(0.0)
     bone, pthrp = values["bone_volume_fraction"], values["mean_pthrp"]
     d_bone, d_pthrp = slopes["bone_volume_fraction"], slopes["mean_pthrp"]
     # in a unit of BV/TV
-    mmol = p["skeleton_calcium"] * p["skeleton_share"] / course.problem.section.bone_volume_fraction
+    mmol = p["skeleton_calcium"] * p["skeleton_share"] / scenario.problem.section.bone_volume_fraction
 
     series = [calcium.steady(0.0, 0.0, p)]
     along = [_by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p, names)]
     for i, days in enumerate(np.diff(run.times)):
-        p = course.in_force(run.times[i])
+        p = scenario.in_force(run.times[i])
         state = np.array([series[-1], bone[i] - bone[i + 1], pthrp[i + 1]])
         moved = along[-1], d_bone[i] - d_bone[i + 1], d_pthrp[i + 1]
         steps = np.array(
@@ -290,7 +290,7 @@ def serum(
                 1e-3 * max(state[2], 1e-6),
             ]
         )
-        after = partial(_serum_after, course, float(days))
+        after = partial(_serum_after, scenario, float(days))
         by_state = [(after(state + h, p) - after(state - h, p)) / (2 * h.sum()) for h in np.diag(steps)]
         along.append(
             sum(
@@ -302,10 +302,10 @@ def serum(
     return np.array(series), np.array(along)
 
 
-def _serum_after(course: BoneCourse, days: float, state: np.ndarray, p: Mapping[str, float]) -> float:
+def _serum_after(scenario: BoneScenario, days: float, state: np.ndarray, p: Mapping[str, float]) -> float:
     """state: serum calcium before, BV/TV lost in the step, PTHrP at its end."""
     before, lost, pthrp = (float(x) for x in state)
-    return course.serum(before, days, lost, pthrp, p)
+    return scenario.serum(before, days, lost, pthrp, p)
 
 
 def _by_parameters(

@@ -56,7 +56,7 @@ def _rates(still: Any, p: Any, reference: Any, curves: Any, p_before: Any, u: An
     """du/dt, with what follows the bone as it was before an event (integrators/base.py)."""
     system, t = still
     return _put(system, p, reference, curves).rates(
-        t, u, _put(system, p_before, reference, curves).refresh(u)
+        t, u, _put(system, p_before, reference, curves).update_coefficients(u)
     )
 
 
@@ -102,13 +102,13 @@ class Replay:
 
         By the implicit function theorem the derivatives settle as the steps themselves converge.
         """
-        course, lift = self.run.course, self.lift
+        scenario, lift = self.run.scenario, self.lift
         work = self.run.segments[0].system
-        drugs = {name for a in course.model.agents for name in (a.name, a.complex)}
-        closed = tuple(e for e in course.system.edges if e.field not in drugs)
+        drugs = {name for a in scenario.model.agents for name in (a.name, a.complex)}
+        closed = tuple(e for e in scenario.system.edges if e.field not in drugs)
         system = replace(work, edges=closed)
-        planted = {name: course.u[name] for name in course.planted}
-        begin = course.u | {name: jnp.zeros_like(x) for name, x in planted.items()}
+        planted = {name: scenario.u[name] for name in scenario.planted}
+        begin = scenario.u | {name: jnp.zeros_like(x) for name, x in planted.items()}
         u = self._constant(begin, x)
         curves = self._constant((jnp.zeros_like(work.forcing.values),) * 2, x)
         still = (system, np.float64(0), np.float64(0))

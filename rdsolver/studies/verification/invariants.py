@@ -38,11 +38,11 @@ def imbalance(problem: Problem, cycles: int) -> float:
     simulation = Simulation(problem)
     system = simulation.system_at_start()
     system = replace(system, cycles={k: np.int32(cycles if k == "molecules" else 2) for k in system.cycles})
-    trials = replay(TRBDF2(), system, 0.0, simulation.u, RAMP, 1e-3)
-    begin, end = arrays(simulation.u), arrays(trials[-1].u)
+    attempts = replay(TRBDF2(), system, 0.0, simulation.u, RAMP, 1e-3)
+    begin, end = arrays(simulation.u), arrays(attempts[-1].u)
 
     def off(name: str) -> float:
-        came, lost = (sum(float(t.passed[f"{name}.{side}"]) for t in trials) for side in ("source", "loss"))
+        came, lost = (sum(float(t.passed[f"{name}.{side}"]) for t in attempts) for side in ("source", "loss"))
         change = sum(end[k].sum() - begin[k].sum() for k in system.model.budgets[name])
         return abs(change - came + lost) / max(abs(came) + abs(lost), 1e-300)
 
@@ -183,11 +183,11 @@ def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
     """The run's steps at once, and each from a copy on the host of what the one before left."""
     simulation, integrator = Simulation(problem), INTEGRATORS[problem.solver.integrator]()
     system, tol = simulation.system_at_start(), problem.solver.tolerance
-    trials = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
+    attempts = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
     differing = 0
-    for before, after in pairwise(trials):
+    for before, after in pairwise(attempts):
         again = one_step(
-            integrator, system, before.t, _copied(before.u), _copied(before.memory), after.dt, tol
+            integrator, system, before.t, _copied(before.u), _copied(before.step_state), after.dt, tol
         )
         differing += sum(np.count_nonzero(np.asarray(again.u[k]) != np.asarray(after.u[k])) for k in after.u)
     return float(differing)
@@ -256,9 +256,9 @@ def _many_stages() -> Row:
     simulation = Simulation(wide)
     system = simulation.system_at_start()
     dt = 0.999 * RKC2().largest_dt(system, 0.0, simulation.u)
-    trials = replay(RKC2(), system, 0.0, simulation.u, [dt] * 3, 1e-3)
-    stages = int(np.max([t.stats["stages"] for t in trials]))
-    off = _between(wide, trials[-1].u, [dt] * 3, "rkc2")
+    attempts = replay(RKC2(), system, 0.0, simulation.u, [dt] * 3, 1e-3)
+    stages = int(np.max([t.stats["stages"] for t in attempts]))
+    off = _between(wide, attempts[-1].u, [dt] * 3, "rkc2")
     return at_most(
         f"invariants: float32 against float64, rkc2, 3 steps of {stages} stages, over tolerance/10",
         1.0,

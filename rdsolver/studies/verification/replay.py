@@ -10,7 +10,7 @@ import numpy as np
 from ...problem.problem import ModelProblem, Problem, Solver
 from ...simulation.time_loop import Simulation
 from ...timestepping import INTEGRATORS
-from ...timestepping.base import Integrator, Memory, Trial, start
+from ...timestepping.base import Integrator, StepAttempt, StepState, start
 from ...timestepping.system import Fields, System
 from .results import rms, worst
 
@@ -34,22 +34,22 @@ def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
 
 
 def one_step(
-    integrator: Integrator, system: System, t: float, u: Fields, memory: Memory, dt: float, tol: float
-) -> Trial:
-    *_, trial = integrator.pieces(system, t, u, memory, dt, tol)
-    assert trial is not None  # the last piece is the trial
-    return trial
+    integrator: Integrator, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
+) -> StepAttempt:
+    *_, attempt = integrator.pieces(system, t, u, step_state, dt, tol)
+    assert attempt is not None  # the last piece is the attempt
+    return attempt
 
 
 def replay(
     integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float
-) -> list[Trial]:
+) -> list[StepAttempt]:
     """These steps, one after another, whatever their error."""
-    memory, trials = start(system, np.float64(t), u), []
+    step_state, attempts = start(system, np.float64(t), u), []
     for dt in steps:
-        trials.append(one_step(integrator, system, t, u, memory, dt, tol))
-        t, u, memory = trials[-1].t, trials[-1].u, trials[-1].memory
-    return trials
+        attempts.append(one_step(integrator, system, t, u, step_state, dt, tol))
+        t, u, step_state = attempts[-1].t, attempts[-1].u, attempts[-1].step_state
+    return attempts
 
 
 def arrays(u: Mapping[str, jax.Array]) -> State:

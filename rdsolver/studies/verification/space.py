@@ -22,7 +22,7 @@ from ...geometry.boundary_conditions import Border
 from ...geometry.grid import Grid
 from ...models.verification import DECAY
 from ...problem.problem import ModelProblem, Solver
-from ...simulation.scenario import course_of
+from ...simulation.scenario import scenario_of
 from ...timestepping.system import System
 from .results import Curve, Row, at_least, lowest, order, report, rms
 
@@ -174,7 +174,7 @@ def matrix(system: System, shape: tuple[int, ...]) -> sparse.csc_matrix:
 
 def steady(problem: ModelProblem) -> np.ndarray:
     """The state in which the rates of DECAY vanish, 0 where nothing is solved."""
-    system, shape = course_of(problem).between(0.0, problem.end), problem.grid.shape
+    system, shape = scenario_of(problem).between(0.0, problem.end), problem.grid.shape
     a = -matrix(system, shape)
     b = np.asarray(_rates(system, np.zeros(shape), linear=False)).ravel()
     a = a + sparse.diags((a.diagonal() == 0).astype(float), format="csc")
