@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config.config import load_config
+    from .config.load import load_config
     from .errors import InputError, RdsolverError, RunError
     from .output.reader import open_run
     from .runs.run import resume, simulate
@@ -31,7 +31,7 @@ __all__ = [
 
 _HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
 _HOME |= {
-    "load_config": "config.config",
+    "load_config": "config.load",
     "simulate": "runs.run",
     "resume": "runs.run",
     "open_run": "output.reader",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from rdsolver.config.config import load_config
+from rdsolver.config.load import load_config
 from rdsolver.errors import InputError
 from rdsolver.images.load import section_from_image
 from rdsolver.output import layout
@@ -308,4 +308,4 @@ def test_nothing_that_is_read_is_executed():
                 and not (isinstance(node.value, ast.Constant) and node.value.value is False)
             ):
                 found.add((path.name, node.arg))
-    assert found == {("own.py", "compile"), ("own.py", "exec")}
+    assert found == {("user_file.py", "compile"), ("user_file.py", "exec")}

@@ -283,7 +283,7 @@ def schema() -> None:
     """Print the JSON schema of a config, for editors that complete and check TOML."""
     import json
 
-    from ..config.config import schema as config_schema
+    from ..config.json_schema import schema as config_schema
 
     typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
 
@@ -616,7 +616,7 @@ def example(
 
 
 def _load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:
-    from ..config.config import load_config
+    from ..config.load import load_config
 
     return load_config(path, overrides or (), allow_python)
 

@@ -1,22 +1,19 @@
-"""Bare numbers where a quantity has a unit: they are taken in the internal one, and that is said, once a key."""
+"""Bare numbers where a quantity has a unit: taken in the internal one, and that is said, once a key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from ..errors import shown
 from ..units import bare
-from . import validation
 from .messages import Fault
 from .tables import Quantity, Table
-
-if TYPE_CHECKING:
-    from .config import Config
+from .tree import Tree
 
 
-def bare_numbers(config: Config, raw: dict[str, Any]) -> Iterator[Fault]:
+def bare_numbers(config: Tree, raw: dict[str, Any]) -> Iterator[Fault]:
     """Of a config and the tables that it was read from: (key, what is to be said of it)."""
     yield from bare_in(config, raw)
     by_row = [
@@ -24,7 +21,7 @@ def bare_numbers(config: Config, raw: dict[str, Any]) -> Iterator[Fault]:
         for name, value in config.model.parameters.items()
     ]
     for i, border in enumerate(config.border):
-        unit = validation.moving(config)[border.field]
+        unit = config.diffusing[border.field]
         by_row += [
             (f"border.{i}.value", border.value, unit),
             (f"border.{i}.flux", border.flux, f"{unit} um/d"),

@@ -132,7 +132,7 @@ def listed(value: float | list[float] | None) -> list[float]:
 
 
 def repeated(first: Exact, interval: Exact, times: int) -> list[float]:
-    """So many times at this interval, each rounded once, so that no error builds up over thousands of them."""
+    """So many times at this interval, each rounded once, so that no error builds up over thousands."""
     return [float(first.ratio + i * interval.ratio) for i in range(times)]
 
 

@@ -54,7 +54,10 @@ def override_key(override: str) -> str:
 
 
 def parse(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises InputError for one that is missing, unreadable, too long or no TOML."""
+    """The tables of a TOML file.
+
+    Raises InputError for one that is missing, unreadable, too long or no TOML.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:  # some editors begin UTF-8 with a mark
             text = file.read(LONGEST + 1)

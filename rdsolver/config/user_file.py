@@ -25,7 +25,7 @@ KINDS = (ReactionDiffusion, Extension)
 
 
 @dataclass(frozen=True)
-class Own:
+class UserModel:
     """What came out of a user's file, a whole model or an extension of the bone model, and the file."""
 
     source: Source
@@ -39,7 +39,7 @@ def parted(reference: str) -> tuple[str, str]:
     return (file, name) if colon and NAME.fullmatch(name) else (reference, "")
 
 
-def load(reference: str, text: str | None = None) -> Own:
+def load(reference: str, text: str | None = None) -> UserModel:
     """Execute a file and take the object that `reference` names, "FILE.py:NAME". text: of the file, as an
     earlier run kept it.
 
@@ -64,7 +64,9 @@ def load(reference: str, text: str | None = None) -> Own:
         raise InputError(f"{file}: {name} is {_a(type(found).__name__)}. {what}")
     if faults := list(model_checks.faults(found, isinstance(found, Extension))):
         raise InputError(f"{file}: " + "; ".join(f"{name}.{key} {text}" for key, text in faults))
-    return Own(source, extension=found) if isinstance(found, Extension) else Own(source, model=found)
+    return (
+        UserModel(source, extension=found) if isinstance(found, Extension) else UserModel(source, model=found)
+    )
 
 
 def _read(file: str) -> Source:

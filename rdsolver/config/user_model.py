@@ -6,28 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InputError
 from ..geometry.section import Section
 from ..problem.problem import START_SEED, ModelProblem
 from .messages import Fault
-
-if TYPE_CHECKING:
-    from .config import Config
+from .tree import Tree
 
 MODEL_KEYS = ("name", "preset", "membrane_rankl")
 TABLES = ("agent", "dose", "tumour")
 
 
-def faults(config: Config) -> Iterator[Fault]:
+def faults(config: Tree) -> Iterator[Fault]:
     """What belongs to the bone model."""
     why = f"belongs to the bone model, and this run's comes from {config.model.from_}. Leave it out."
     yield from ((f"model.{key}", why) for key in MODEL_KEYS if key in config.model.model_fields_set)
     yield from ((table, why) for table in TABLES if getattr(config, table))
 
 
-def problem(config: Config, place: Section, common: dict[str, Any]) -> ModelProblem:
+def problem(config: Tree, place: Section, common: dict[str, Any]) -> ModelProblem:
     """The run in plain objects.
 
     Raises InputError where the model has no place, its start fails, or its integrator does not fit.
@@ -56,7 +54,7 @@ def problem(config: Config, place: Section, common: dict[str, Any]) -> ModelProb
     return found
 
 
-def resolved(config: Config, tables: dict[str, Any]) -> dict[str, Any]:
+def resolved(config: Tree, tables: dict[str, Any]) -> dict[str, Any]:
     """The same tables without those of bone, and with what random numbers started from."""
     kept = {k: v for k, v in tables.items() if k not in TABLES}
     kept["model"] = {k: v for k, v in tables["model"].items() if k not in MODEL_KEYS}

@@ -5,7 +5,7 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import shown, unknown
 from ..models.base import Parameter
@@ -15,12 +15,9 @@ from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..problem import checks
 from ..problem.changes import in_force
 from ..problem.checks import (
-    bone_fields,
-    bone_moving,
     changed_faults,
     dissociation,
     outside,
-    own_moving,
     too_late,
 )
 from ..problem.model_checks import TAKEN
@@ -29,9 +26,7 @@ from ..utils.instants import SIMULTANEOUS, Instants
 from . import user_model
 from .messages import Fault
 from .tables import listed
-
-if TYPE_CHECKING:
-    from .config import Config
+from .tree import Tree
 
 MOST_DOSES = 10_000
 """In a run."""
@@ -60,7 +55,7 @@ PARTS = (
 """Parameters that a run may lack: what they belong to, and how to have it."""
 
 
-def faults(config: Config) -> Iterator[Fault]:
+def faults(config: Tree) -> Iterator[Fault]:
     """All that is wrong, first what the rest builds on."""
     first = [*(_bone(config) if config.whole is None else user_model.faults(config)), *_parameters(config)]
     yield from first
@@ -72,7 +67,7 @@ def faults(config: Config) -> Iterator[Fault]:
         yield from _in_force(config)
 
 
-def warnings(config: Config) -> Iterator[Fault]:
+def warnings(config: Tree) -> Iterator[Fault]:
     for name in config.model.parameters:
         value = config.values[name]
         if odd := _odd(config.rows[name], value):
@@ -89,29 +84,8 @@ def _odd(p: Parameter, value: float) -> str:
     return "" if p.low <= value <= p.high else told
 
 
-def field_names(config: Config) -> tuple[str, ...]:
-    """What may be saved."""
-    if config.whole is not None:
-        return tuple(f.name for f in config.whole.unknowns)
-    m = config.model
-    return bone_fields(m.name, config.binders, m.membrane_rankl, config.tumour is not None, config.extension)
-
-
-def moving(config: Config) -> dict[str, str]:
-    """What can pass a border, with its unit: the fields that diffuse."""
-    if config.whole is not None:
-        return own_moving(config.whole)
-    return bone_moving(config.model.name, config.binders, config.tumour is not None, config.extension)
-
-
-def signed(config: Config) -> set[str]:
-    """Fields that may be negative."""
-    own = config.whole or config.extension
-    return {f.name for f in own.unknowns if f.signed} if own else set()
-
-
-def _borders(config: Config) -> Iterator[Fault]:
-    allowed = moving(config)
+def _borders(config: Tree) -> Iterator[Fault]:
+    allowed = config.diffusing
     for i, border in enumerate(config.border):
         if border.field not in allowed:
             yield (
@@ -140,14 +114,14 @@ def _borders(config: Config) -> Iterator[Fault]:
             except ValueError as error:
                 yield f"border.{i}.{key}", str(error)
             else:
-                if found < 0 and border.field not in signed(config):
+                if found < 0 and border.field not in config.signed:
                     yield (
                         f"border.{i}.{key}",
                         f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
                     )
 
 
-def _bone(config: Config) -> Iterator[Fault]:
+def _bone(config: Tree) -> Iterator[Fault]:
     """What the bone model and other tissues ask for."""
     yield from _agents(config)
     yield from _doses(config)
@@ -176,7 +150,7 @@ def _bone(config: Config) -> Iterator[Fault]:
         )
 
 
-def _beyond_bone(config: Config) -> Iterator[Fault]:
+def _beyond_bone(config: Tree) -> Iterator[Fault]:
     """What another tissue has not."""
     why = f'belongs to bone, and this run\'s tissue is "{config.model.name}". Leave it out.'
     if config.tumour:
@@ -194,7 +168,7 @@ def _beyond_bone(config: Config) -> Iterator[Fault]:
                 yield f"{table}.{i}.{'agent' if table == 'dose' else 'name'}", f"= {shown(name)} {why}"
 
 
-def _agents(config: Config) -> Iterator[Fault]:
+def _agents(config: Tree) -> Iterator[Fault]:
     added = config.extension
     rows = (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(added.rows if added else ()))
     own = {p.name for p in rows}
@@ -238,7 +212,7 @@ def _agents(config: Config) -> Iterator[Fault]:
         seen |= {agent.name, f"rankl_{agent.name}"}
 
 
-def _parameters(config: Config) -> Iterator[Fault]:
+def _parameters(config: Tree) -> Iterator[Fault]:
     """Names, units and physical bounds."""
     for name, value in config.model.parameters.items():
         key = f"model.parameters.{name}"
@@ -266,7 +240,7 @@ def _parameters(config: Config) -> Iterator[Fault]:
                     yield key, text
 
 
-def _doses(config: Config) -> Iterator[Fault]:
+def _doses(config: Tree) -> Iterator[Fault]:
     known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
     many = sum(d.times or len(listed(d.at)) for d in config.dose)
     if many > MOST_DOSES:
@@ -285,14 +259,14 @@ def _doses(config: Config) -> Iterator[Fault]:
             yield f"dose.{i}.at", too_late("the dose", late[0], config.time.end)
 
 
-def _output(config: Config) -> Iterator[Fault]:
-    names = field_names(config)
+def _output(config: Tree) -> Iterator[Fault]:
+    names = config.field_names
     for name in config.output.fields if isinstance(config.output.fields, list) else ():
         if name not in names:
             yield "output.fields", f"holds {shown(name)}, which {unknown('field', name, names)}"
 
 
-def _changes(config: Config) -> Iterator[Fault]:
+def _changes(config: Tree) -> Iterator[Fault]:
     for i, change in enumerate(config.change):
         key = f"change.{i}.parameter"
         if change.parameter not in config.rows:
@@ -321,16 +295,16 @@ def _changes(config: Config) -> Iterator[Fault]:
             )
 
 
-def changeable(config: Config) -> list[str]:
+def changeable(config: Tree) -> list[str]:
     return [name for name in config.rows if not fixed(config, name)]
 
 
-def fixed(config: Config, name: str) -> str:
+def fixed(config: Tree, name: str) -> str:
     """Why a parameter cannot change in time; empty when it can."""
     return "" if config.whole is not None else checks.fixed(name, config.agents)
 
 
-def _in_force(config: Config) -> Iterator[Fault]:
+def _in_force(config: Tree) -> Iterator[Fault]:
     """Bounds, and koff > 0, at the start and after every change."""
     binders = None if config.whole is not None else config.binders
     if binders is not None:

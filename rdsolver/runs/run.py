@@ -265,7 +265,7 @@ def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) 
     moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came
     from Python, or when a file that is needed is gone or is another.
     """
-    from ..config.config import config_of
+    from ..config.load import config_of
 
     with reading(run.path):
         problem = config_of(run, allow_python, moved).problem(kept=run.section)
@@ -388,7 +388,8 @@ def _problem(
             raise InputError("simulate: a problem brings its own section; give section= with a config.")
         problem = config
     else:
-        from ..config.config import Config, load_config
+        from ..config.config import Config
+        from ..config.load import load_config
 
         config = load_config(config, allow_python=allow_python) if isinstance(config, (str, Path)) else config
         problem = checks.kind(

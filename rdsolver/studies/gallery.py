@@ -14,7 +14,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
-from ..config.config import load_config
+from ..config.load import load_config
 from ..figures import style
 from ..figures.overview import compose
 from ..runs.run import simulate

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..config import toml
-from ..config.config import Config, config_from, takes_text
+from ..config.config import Config
+from ..config.load import config_from, takes_text
 from ..config.tables import MOST_SAVED
 from ..errors import InputError, shown
 from ..utils.home import at_home

@@ -34,13 +34,8 @@ class Cost:
 
 
 def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
-    from ..config.validation import field_names
-
-    cells, fields, size = (
-        problem.grid.cells,
-        len(field_names(config)),
-        8 if config.solver.precision == "float64" else 4,
-    )
+    cells, fields = problem.grid.cells, len(config.field_names)
+    size = 8 if config.solver.precision == "float64" else 4
     saved = fields if problem.output.fields is None else len(problem.output.fields)
     file = FILE_OVERHEAD + cells * (size * (saved * len(problem.save) + fields) + 2 * 8)
     seconds = None

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..config.config import config_from
+from ..config.load import config_from
 from ..errors import InputError, RunError
 from ..utils.provenance import git_state, version
 from . import executors, worker_pool

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import toml
-from ..config.config import takes_text
+from ..config.load import takes_text
 from ..errors import InputError
 from ..utils.home import at_home
 from .spec import LABELS, clash

@@ -98,7 +98,7 @@ def died(task: Task, why: str) -> Status:
 
 
 def _computed(task: Task, run: Path, stop: Stop, reporters: tuple[Reporter, ...]) -> Status:
-    from ..config.config import config_from
+    from ..config.load import config_from
     from ..runs.run import carry_on
     from ..utils.reporting import LogReporter, Tee
 

@@ -9,7 +9,8 @@ import pytest
 from rdsolver import load_config
 from rdsolver.cli.examples import named
 from rdsolver.config.bare_numbers import _units
-from rdsolver.config.config import Config, config_from
+from rdsolver.config.config import Config
+from rdsolver.config.load import config_from
 from rdsolver.studies.validation.scenes import Scene, Stage
 from rdsolver.sweep.design import load
 from tests.support.places import ROOT

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from rdsolver import load_config
-from rdsolver.config.config import SCHEMA, Config, schema
+from rdsolver.config.config import Config
+from rdsolver.config.json_schema import schema
+from rdsolver.config.tree import SCHEMA
 from rdsolver.errors import InputError
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.section import Section, coarsened, slab

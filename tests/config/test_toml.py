@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rdsolver import load_config
-from rdsolver.config.config import config_from, takes_text
+from rdsolver.config.load import config_from, takes_text
 from rdsolver.config.toml import value_of
 from rdsolver.errors import InputError
 from tests.support.errors_here import SLAB

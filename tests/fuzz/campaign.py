@@ -71,7 +71,7 @@ def exercise(kind: str, path: Path) -> None:
 
 
 def config(path: Path) -> None:
-    from rdsolver.config.config import load_config
+    from rdsolver.config.load import load_config
 
     loaded = load_config(path)
     loaded.warnings  # noqa: B018
@@ -208,7 +208,7 @@ def prepare(seeds: Path, work: Path, seed: int, pipes: list[tuple[int, int]]) ->
     import SimpleITK  # noqa: F401
     import xarray  # noqa: F401
 
-    import rdsolver.config.config
+    import rdsolver.config.build
     import rdsolver.geometry.trabeculae as trabeculae
     import rdsolver.images.load
     import rdsolver.output.reader
@@ -216,7 +216,7 @@ def prepare(seeds: Path, work: Path, seed: int, pipes: list[tuple[int, int]]) ->
     import rdsolver.runs.summary
 
     rdsolver.output.reader.LIVE_TRIES, rdsolver.output.reader.LIVE_PAUSE = 2, 0
-    rdsolver.config.config.host_memory = lambda: 8 * 2**20  # small sections alone are generated
+    rdsolver.config.build.host_memory = lambda: 8 * 2**20  # small sections alone are generated
     trabeculae.LATTICE_MAX = {2: 256, 3: 32}
     whole()
     for stream in (1, 2):

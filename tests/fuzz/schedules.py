@@ -76,7 +76,7 @@ def walk(path: Path) -> None:
     Raises AssertionError where a run would lose a dose, make a step of nothing, miss a saved time or a
     change.
     """
-    from rdsolver.config.config import load_config
+    from rdsolver.config.load import load_config
     from rdsolver.parallel import device
     from rdsolver.simulation.scenario import BoneScenario
 

@@ -17,7 +17,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from rdsolver.cli.main import app
-from rdsolver.config.config import load_config
+from rdsolver.config.load import load_config
 from rdsolver.errors import InputError
 from rdsolver.images import tiff
 from rdsolver.images.load import section_from_array, section_from_image

@@ -704,7 +704,7 @@ def test_the_estimate_follows_the_selection():
 def test_output_and_reader_import_no_model_and_no_jax():
     code = """
 import json, sys, rdsolver.output.reader, rdsolver.output.writer, rdsolver.output.describe, rdsolver.utils.provenance
-heavy = ("jax", "pydantic", "pint", "xarray", "rdsolver.config.config", "rdsolver.models.bone")
+heavy = ("jax", "pydantic", "pint", "xarray", "rdsolver.config.load", "rdsolver.models.bone")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
     assert elsewhere(code) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rdsolver import load_config, open_run, open_sweep, resume, simulate
-from rdsolver.config.config import _given
+from rdsolver.config.build import given_section
 from rdsolver.errors import InputError
 from rdsolver.geometry.boundary_conditions import Border
 from rdsolver.geometry.grid import Grid
@@ -297,7 +297,10 @@ REFUSED = {
     ),
     "a flag": (lambda: bone(membrane=1), "membrane = 1 must be True or False"),
     "an array of no name": (lambda: own(arrays={"a b": 1.0}), 'arrays holds "a b", which is no name'),
-    "a ragged section": (lambda: _given([[1, 2], [3]], None, False), "is no array. Give bone fractions"),
+    "a ragged section": (
+        lambda: given_section([[1, 2], [3]], None, False),
+        "is no array. Give bone fractions",
+    ),
     "simulate what is none": (lambda: simulate(3), "simulate: config = 3 is of type int"),
     "simulate a typo": (lambda: simulate("non.toml"), "there is no such file"),
     "no walltime": (lambda: simulate(own(), walltime=-1), "walltime = -1.0 must be above 0"),

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rdsolver import simulate
-from rdsolver.config.config import config_from
+from rdsolver.config.load import config_from
 from rdsolver.errors import InputError
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.tumour_seeding import Nests

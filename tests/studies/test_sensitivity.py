@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from rdsolver import open_sweep
 from rdsolver.cli.main import app
-from rdsolver.config.config import config_from
+from rdsolver.config.load import config_from
 from rdsolver.config.toml import put
 from rdsolver.errors import InputError, RunError
 from rdsolver.figures.tornado import Bar, Panel, tornado

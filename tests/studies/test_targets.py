@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdsolver.config.config import config_from
+from rdsolver.config.load import config_from
 from rdsolver.models.bone import cells, matrix
 from rdsolver.problem.problem import Change
 from rdsolver.studies.validation.drugs import FROZEN

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...config.config import config_from
+from ...config.load import config_from
 from ...geometry.tumour_seeding import Nests
 from ...models.bone.pharmacokinetics import Dose
 from ...output.reader import Run
