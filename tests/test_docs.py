@@ -6,8 +6,10 @@ python tests/test_docs.py    puts the present table of parameters into docs/mode
 
 import ast
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -30,7 +32,9 @@ from rdsolver.studies import gallery
 from tests.support.places import ROOT
 
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS_PAGE, CONFIGS_PAGE = ROOT / "docs" / "commands.md", ROOT / "docs" / "configs.md"
+TYPED = [README, COMMANDS_PAGE, CONFIGS_PAGE, ROOT / "docs" / "figures.md", ROOT / "docs" / "batches.md"]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 VALIDATION, TARGETS = ROOT / "docs" / "validation.md", ROOT / "benchmarks" / "results" / "validate_full.json"
 MET = re.compile(r"(?<=<!-- targets -->\n).*?(?=<!-- /targets -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
@@ -85,12 +89,12 @@ def blocks(page: Path, language: str) -> list[str]:
     )
 
 
-def command_lines() -> list[list[str]]:
-    """The words of every `rdsolver ...` in a shell block of the README, continued lines joined, comments
+def command_lines(*pages: Path) -> list[list[str]]:
+    """The words of every `rdsolver ...` in a shell block of the pages, continued lines joined, comments
     dropped.
     """
-    lines = [line for block in blocks(README, "sh") for line in block.replace("\\\n", " ").splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines]
+    text = "".join(block for page in pages for block in blocks(page, "sh"))
+    words = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
     return [w[1:] for w in words if w and w[0] == "rdsolver"]
 
 
@@ -186,11 +190,11 @@ def test_links_lead_somewhere(page):
 
 
 def test_commands_and_their_options_exist():
-    lines = command_lines()
-    assert {words[0] for words in lines if not words[0].startswith("-")} == set(COMMANDS), (
-        "the README shows every command"
-    )
-    for words in lines:
+    shown = {words[0] for words in command_lines(COMMANDS_PAGE)}
+    assert shown == set(COMMANDS), "docs/commands.md shows every command"
+    table = COMMANDS_PAGE.read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if not re.search(rf"^\| `rdsolver {name}\b", table, re.MULTILINE)] == []
+    for words in command_lines(*TYPED):
         if words[0].startswith("-"):
             continue
         command = COMMANDS[words[0]]
@@ -202,16 +206,41 @@ def test_commands_and_their_options_exist():
 
 
 def test_configs_exist_and_take_the_overrides_shown():
-    for words in command_lines():
+    for words in command_lines(*TYPED):
         overrides = [value for flag, value in pairwise(words) if flag == "--set"]
         for config in (w for w in words if re.fullmatch(r"configs/\S+\.toml", w)):
             load_config(ROOT / config, overrides, allow_python="--allow-python" in words)
 
 
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_as_written(tmp_path):
+    """In a copy of the configs whose sections are coarser, in the order of the page; `make` and git, which
+    install, and what needs a GPU are left out.
+    """
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    demo = tmp_path / "configs" / "rank_fc_section_2d.toml"
+    demo.write_text(demo.read_text(encoding="utf-8").replace('spacing = "10 um"', 'spacing = "40 um"'))
+    lines = [shlex.join(["rdsolver", *words]) for words in command_lines(README) if "gpu" not in words]
+    script = "\n".join(['rdsolver() { "$PYTHON" -m rdsolver "$@"; }', f"rdsolver run {demo}", *lines])
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    named = re.findall(r"`(outputs/\S+)`", README.read_text(encoding="utf-8"))
+    assert named
+    assert set(named) <= left
+    assert {"outputs/rank_fc_section_2d/compare.png", "outputs/microct_slice_2d/overview.png"} <= left
+
+
 def test_toml_is_part_of_a_config(tmp_path):
-    """A table of the README takes the place of the demo's, and the whole is a config without a warning."""
-    assert blocks(README, "toml")
-    for block in blocks(README, "toml"):
+    """A table of docs/configs.md takes the place of the demo's, and the whole is a config without a warning."""
+    assert blocks(CONFIGS_PAGE, "toml")
+    for block in blocks(CONFIGS_PAGE, "toml"):
         text = (ROOT / "configs" / "rank_fc_section_2d.toml").read_text(encoding="utf-8")
         for header in re.findall(r"^\[.*?\]+", block, re.MULTILINE):
             text = re.sub(rf"^{re.escape(header)}.*?(?=^\[|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -224,7 +253,8 @@ def test_python_parses_and_make_targets_exist():
     for block in blocks(README, "python"):
         ast.parse(block)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake (\w+)", "\n".join(blocks(README, "sh"))):
+    typed = "".join(page.read_text(encoding="utf-8") for page in (README,))
+    for target in re.findall(r"(?:^|`)make ([\w-]+)", typed, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
@@ -265,9 +295,17 @@ def test_the_package_says_that_it_has_types_and_runs_as_a_module():
 
 
 def test_exit_statuses_are_those_of_the_errors():
-    text = README.read_text(encoding="utf-8")
+    text = COMMANDS_PAGE.read_text(encoding="utf-8")
     for status in (0, 1, InputError.exit_status, RunError.exit_status, 130):
         assert re.search(rf"^\| {status} \|", text, re.MULTILINE), status
+
+
+def test_the_list_of_pages_names_each_once():
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert pages <= set(links)
+    assert len(links) == len(set(links))
 
 
 def test_the_map_names_every_module():
