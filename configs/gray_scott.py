@@ -31,16 +31,7 @@ GRAY_SCOTT = ReactionDiffusion(
     parameters=(
         Parameter("u_diffusivity", 0.2, "um^2/d", "diffusivity of the substrate", PEARSON, "U", 0.01, 10),
         Parameter("v_diffusivity", 0.1, "um^2/d", "diffusivity of the activator", PEARSON, "U", 0.01, 10),
-        Parameter(
-            "feed",
-            0.037,
-            "1/d",
-            "rate at which substrate is fed and all is washed out",
-            PEARSON,
-            "U",
-            0.01,
-            0.1,
-        ),
+        Parameter("feed", 0.037, "1/d", "feed of substrate and washout of both", PEARSON, "U", 0.01, 0.1),
         Parameter("kill", 0.06, "1/d", "loss of the activator", PEARSON, "U", 0.03, 0.07),
     ),
     initial=initial,
