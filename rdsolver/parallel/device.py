@@ -12,9 +12,9 @@ from traceback import extract_tb
 from typing import Any
 
 from ..errors import InputError
-from ..problem.problem import host_memory
 from ..utils.extras import install
 from ..utils.reporting import byte_size
+from ..utils.safe_files import host_memory
 
 OURS: dict[str, Any] = {
     "enable_x64": True,

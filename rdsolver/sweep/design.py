@@ -24,7 +24,7 @@ from ..errors import InputError, shown
 from ..utils.home import at_home
 from ..utils.path_kinds import expect
 from . import table
-from .estimate import Cost, cost
+from .cost import Cost, cost
 from .reader import SCHEMA
 from .spec import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 

@@ -1,4 +1,4 @@
-"""What a sweep would take: memory, disk and time of its runs, told before the first of them starts."""
+"""What a sweep would take: memory, disk and time of its runs, known before the first of them starts."""
 
 from __future__ import annotations
 
@@ -7,43 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InputError
-from ..problem.problem import ModelProblem, Problem, expected_solves, memory_needed
 from ..utils.reporting import byte_size
 from .collect import grid
-
-if TYPE_CHECKING:
-    from ..config.config import Config
-    from .design import Design
+from .design import Design
 
 OBSERVABLES = 16  # of a run in series.h5, about
-FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
-# on one core, measured at 64 x 64 to 256 x 256
-SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one run: memory and file in bytes; seconds on a core (None: not known before one has run)."""
-
-    memory: int
-    file: int
-    seconds: float | None
-
-
-def cost(config: Config, problem: Problem | ModelProblem) -> Cost:
-    cells, fields = problem.grid.cells, len(config.field_names)
-    size = 8 if config.solver.precision == "float64" else 4
-    saved = fields if problem.output.fields is None else len(problem.output.fields)
-    file = FILE_OVERHEAD + cells * (size * (saved * len(problem.save) + fields) + 2 * 8)
-    seconds = None
-    if isinstance(problem, Problem):
-        seconds = SECONDS_A_RUN + expected_solves(problem) * (
-            SECONDS_A_SOLVE + SECONDS_AN_UNKNOWN * cells * fields
-        )
-    return Cost(memory_needed(cells, fields, config.solver.precision), file, seconds)
 
 
 @dataclass(frozen=True)
