@@ -18,7 +18,7 @@ import numpy as np
 from sksundae.cvode import CVODE  # pyright: ignore[reportMissingImports]
 
 from rdsolver.problem.problem import Problem
-from rdsolver.simulation.scenario import BoneScenario
+from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.timestepping.system import System
 
 from ..bone import Found

@@ -166,7 +166,8 @@ def run(
         ]
 
         from ..output.writer import check_folder
-        from ..runs.run import begun, carry_on, check_start, problem_of
+        from ..runs.check import check_start
+        from ..runs.run import begun, carry_on, problem_of
 
         problems = [config.problem() for config in loaded]
         if repeated:
@@ -247,7 +248,7 @@ def check(
     loaded = _load(config, overrides, allow_python)
     problem = loaded.problem()
 
-    from ..runs.run import as_plain, check_start, describe, forecast, solver_report
+    from ..runs.check import as_plain, check_start, describe, forecast, solver_report
     from ..utils.reporting import on_terminal
 
     unusual = check_start(problem)

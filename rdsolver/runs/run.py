@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..output.reader import Run, open_run
-from ..output.writer import RunWriter, check_folder, estimate_size
+from ..output.writer import RunWriter, check_folder
 from ..parallel import device as devices
 from ..parallel.batching import width
 from ..problem.problem import (
@@ -22,8 +22,9 @@ from ..problem.problem import (
     Problem,
     check_memory,
     enough_memory,
-    memory_needed,
 )
+from ..simulation.scenario import resumed_scenario, scenario_of
+from ..simulation.time_loop import Kept, Simulation
 from ..utils import checks, locks
 from ..utils.home import at_home
 from ..utils.path_kinds import RUN as FILE
@@ -33,8 +34,9 @@ from ..utils.reporting import Reporter, Silent, byte_size
 from ..utils.safe_files import Damaged, reading
 from ..utils.signals import Stop
 from . import checkpoint as checkpoints
+from .check import describe, expected_file_size, run_size
 from .session import CHECKPOINT_EVERY, Limits, Running
-from .summary import Account, account_of
+from .summary import RunSummary, summary_of
 from .timing import Spent
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from ..config.config import Config
     from ..geometry.section import Section
-    from ..simulation.time_loop import Simulation
 
 
 def simulate(
@@ -75,18 +76,16 @@ def simulate(
     Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go
     on; what it had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
-    from ..simulation.time_loop import Simulation
-
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell = reporter or Silent()
     problem = _problem(config, section, device, precision, allow_python)
-    account = account_of(problem)
+    summary = summary_of(problem)
     path = None if out is None else at_home(out) / FILE
     if path is not None and path.exists() and not force:
         raise InputError(
             f"{path} exists already. Choose another folder with --out, or overwrite it with --force."
         )
-    size = _size(problem, account)
+    size = run_size(problem, summary)
     with devices.on(problem.solver.device) as name, enough_memory(*size):
         check_memory(*size, devices.free_memory(problem.solver.device))
         if path is not None:
@@ -97,12 +96,12 @@ def simulate(
             tell.say(topic, text)
         spent = Spent()
         # before the file is touched: a baseline that is not found costs no earlier run
-        scenario = account.scenario()
+        scenario = scenario_of(problem)
         for text in scenario.warnings:
             tell.warn(text)
         simulation = Simulation(problem, scenario)
         marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
-        with _writer(problem, account, path, force, name, simulation, marks["run_id"]) as writer:
+        with _writer(problem, summary, path, force, name, simulation, marks["run_id"]) as writer:
             if path is not None:
                 checkpoints.remove(path)  # of an earlier run
                 for text in locks.warnings(path.parent):
@@ -112,13 +111,13 @@ def simulate(
             tell.say(
                 "output",
                 f"{path or 'in memory'}, {len(problem.save)} times, at most"
-                f" {byte_size(_file_size(problem, account))}",
+                f" {byte_size(expected_file_size(problem, summary))}",
             )
             if problem.solver.integrator == "auto":
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
-            for topic, text in account.begun(scenario):
+            for topic, text in summary.opening(scenario):
                 tell.say(topic, text)
-            Running(problem, account, writer, tell, limits, marks, spent).go(simulation, scenario)
+            Running(problem, summary, writer, tell, limits, marks, spent).go(simulation)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -144,8 +143,6 @@ def resume(
     The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run,
     or the precision differs; another device or version is warned of.
     """
-    from ..simulation.time_loop import Kept, Simulation
-
     if problem is not None:
         checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
@@ -169,9 +166,9 @@ def resume(
         list(checkpoints.differences(then, then))  # it holds what is compared below
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
     problem = replace(problem, solver=solver)
-    account, numbers = account_of(problem), kept.numbers
-    with devices.on(solver.device) as name, enough_memory(*_size(problem, account)):
-        now = collect(name, solver.precision, account.record.get("seed")) | {"width": width()}
+    summary, numbers = summary_of(problem), kept.numbers
+    with devices.on(solver.device) as name, enough_memory(*run_size(problem, summary)):
+        now = collect(name, solver.precision, summary.record.get("seed")) | {"width": width()}
         wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
         for text in wrong:
             tell.warn(text)
@@ -180,14 +177,14 @@ def resume(
                 f"{path} began with something else: the section, a parameter or the scenario of the run"
                 " differs."
             )
-        with reading(f"the checkpoint of {path}"), enough_memory(*_size(problem, account)):
+        with reading(f"the checkpoint of {path}"), enough_memory(*run_size(problem, summary)):
             spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
-            scenario = account.resumed(kept.arrays["u"], reference)
+            scenario = resumed_scenario(problem, kept.arrays["u"], reference)
             simulation = Simulation(problem, scenario, Kept(numbers["simulation"], kept.arrays))
-            account.recall(numbers["account"])
+            summary.load_state(numbers["account"])
         size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
         with RunWriter.reopened(
-            path, problem.grid, active=account.active, selection=problem.output, **size
+            path, problem.grid, active=summary.active, selection=problem.output, **size
         ) as writer:
             sitting = {
                 "time": simulation.t,
@@ -202,7 +199,7 @@ def resume(
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
-            Running(problem, account, writer, tell, limits, marks, spent, numbers).go(simulation, scenario)
+            Running(problem, summary, writer, tell, limits, marks, spent, numbers).go(simulation)
     return open_run(path)
 
 
@@ -275,111 +272,6 @@ def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) 
         return replace(problem, solver=replace(problem.solver, precision=precision))
 
 
-def describe(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
-    """What a problem was understood to be: (topic, text) lines."""
-    s, account = problem.solver, account_of(problem)
-    return [
-        ("section", f"{account.record.get('kind', '')} {account.where}".strip()),
-        *account.describe(),
-        ("solver", f"{s.integrator}, {s.precision}, tolerance {s.tolerance:g}, {s.device}"),
-    ]
-
-
-def forecast(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
-    """What a run would take, before it is started: (topic, text) lines."""
-    account, cells = account_of(problem), problem.grid.cells
-    free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
-    left = "" if free is None else f" of {byte_size(free)} free"
-    needed = memory_needed(*_size(problem, account))
-    lines = [
-        ("cells", f"{cells:,}, {int(account.active.sum()):,} of them solved"),
-        ("memory", f"about {byte_size(needed)}{left}"),
-        ("file", f"{len(problem.save)} saved times, at most {byte_size(_file_size(problem, account))}"),
-    ]
-    with devices.on(problem.solver.device):
-        return lines + account.work()
-
-
-def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
-    """What `describe` and `forecast` say in words, as plain values."""
-    account, grid, solver = account_of(problem), problem.grid, problem.solver
-    return {
-        "title": problem.title,
-        "section": dict(account.record),
-        "cells": list(grid.shape),
-        "cells_solved": int(account.active.sum()),
-        "spacing_um": list(grid.spacing),
-        "thickness_um": grid.thickness,
-        "fields": [f.name for f in account.fields],
-        "end_d": problem.end,
-        "saved_d": list(problem.save),
-        "changes": [
-            {"parameter": c.parameter, "factor": c.factor, "start_d": c.start, "end_d": c.end}
-            for c in problem.changes
-        ],
-        "solver": {
-            name: getattr(solver, name) for name in ("integrator", "precision", "tolerance", "device")
-        },
-        "memory_bytes": memory_needed(*_size(problem, account)),
-        "memory_free_bytes": devices.free_memory(solver.device) if solver.device == "cpu" else None,
-        "file_bytes_at_most": _file_size(problem, account),
-        "parameters": dict(problem.parameters),
-    }
-
-
-def solver_report(problem: Problem | ModelProblem) -> list[tuple[str, str]]:
-    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1
-    d.
-    """
-    import jax.numpy as jnp
-
-    from ..timestepping.trbdf2 import GAMMA
-
-    account = account_of(problem)
-    with devices.on(problem.solver.device), enough_memory(*_size(problem, account)):
-        scenario = account.scenario()
-        system = scenario.between(0.0, scenario.events[0])
-        found = system.contraction(jnp.zeros(()), scenario.u, jnp.asarray(1 / GAMMA, scenario.dtype))
-        cycles = {g.name: g.cycles for g in scenario.model.groups}
-    rows = account.begun(scenario)
-    for name, factors in found.items():
-        used = float(np.prod(factors[: cycles[name]])) ** (1 / cycles[name])
-        rows.append(
-            (
-                "multigrid",
-                (
-                    f"{name}: {used:.2f} a V-cycle over the {cycles[name]} of a solve; cycle by cycle"
-                    f" {' '.join(f'{x:.2f}' for x in factors)}"
-                ),
-            )
-        )
-    return rows
-
-
-def check_start(problem: Problem | ModelProblem, device: str | None = None) -> tuple[str, ...]:
-    """What is unusual and seen only where a run begins.
-
-    Raises InputError for what is wrong there: memory, the run it goes on from, the rates of a model of one's
-    own.
-    """
-    device, account = device or problem.solver.device, account_of(problem)
-    size = _size(problem, account)
-    with devices.on(device), enough_memory(*size):
-        check_memory(*size, devices.free_memory(device))
-        return account.check()
-
-
-def _size(problem: Problem | ModelProblem, account: Account) -> tuple[int, int, str]:
-    """What the memory of a run follows from: cells, fields, precision."""
-    return problem.grid.cells, len(account.fields), problem.solver.precision
-
-
-def _file_size(problem: Problem | ModelProblem, account: Account) -> int:
-    return estimate_size(
-        problem.grid, account.fields, len(problem.save), problem.solver.precision, problem.output
-    )
-
-
 def _problem(
     config: Any, section: Any, device: str | None, precision: str | None, allow_python: bool
 ) -> Problem | ModelProblem:
@@ -405,18 +297,18 @@ def _problem(
 
 def _writer(
     problem: Problem | ModelProblem,
-    account: Account,
+    summary: RunSummary,
     path: Path | None,
     force: bool,
     device: str,
     simulation: Simulation,
     run_id: str,
 ) -> RunWriter:
-    meta = collect(device, problem.solver.precision, account.record.get("seed")) | {
+    meta = collect(device, problem.solver.precision, summary.record.get("seed")) | {
         "config": problem.config,
         "run_id": run_id,
         "width": width(),
-        "section": dict(account.record),
+        "section": dict(summary.record),
         "integrator": simulation.integrator.name,
         "integrator_choice": simulation.why,
         "tolerance": problem.solver.tolerance,
@@ -425,12 +317,12 @@ def _writer(
     return RunWriter(
         path,
         problem.grid,
-        account.fields,
+        summary.fields,
         simulation.model.series,
-        active=account.active,
+        active=summary.active,
         dtype=problem.solver.precision,
         selection=problem.output,
-        meta=meta | account.meta(),
+        meta=meta | summary.metadata(),
         title=problem.title,
         overwrite=force,
     )

@@ -22,11 +22,10 @@ from ..utils import checks
 from ..utils.reporting import Reporter
 from ..utils.signals import Stop
 from . import checkpoint
-from .summary import Account
+from .summary import RunSummary
 from .timing import Spent
 
 if TYPE_CHECKING:
-    from ..simulation.scenario import BoneScenario, ModelScenario
     from ..simulation.time_loop import Chunk, Simulation
 
 REPORT_EVERY = 0.2  # s between two words about progress
@@ -58,7 +57,7 @@ class Running:
     def __init__(
         self,
         problem: Problem | ModelProblem,
-        account: Account,
+        summary: RunSummary,
         writer: RunWriter,
         tell: Reporter,
         limits: Limits,
@@ -66,9 +65,9 @@ class Running:
         spent: Spent,
         before: dict[str, Any] | None = None,
     ) -> None:
-        self.problem, self.account, self.writer, self.tell, self.limits, self.marks = (
+        self.problem, self.summary, self.writer, self.tell, self.limits, self.marks = (
             problem,
-            account,
+            summary,
             writer,
             tell,
             limits,
@@ -86,20 +85,20 @@ class Running:
         self.kept: tuple[Kept, dict[str, Any]] | None = None
         self._lock, self._over = threading.Lock(), False
 
-    def go(self, simulation: Simulation, scenario: BoneScenario | ModelScenario) -> None:
+    def go(self, simulation: Simulation) -> None:
         """Until the end, or until asked to stop; leaves a whole file either way."""
-        self.simulation, self.scenario = simulation, scenario
+        self.simulation, self.scenario = simulation, simulation.scenario
         self.seconds.turn("stepping")
         simulation.stop = lambda: bool(self._why())
         self.limits.stop.last_words = self._leave
         with Background() as self.thread:
             if self.count == 0:
-                self.thread.do(self.writer.set_reference, scenario.reference)
+                self.thread.do(self.writer.set_reference, self.scenario.reference)
             else:
                 self._note_kept()
             try:
                 with enough_memory(
-                    self.problem.grid.cells, len(self.account.fields), self.problem.solver.precision
+                    self.problem.grid.cells, len(self.summary.fields), self.problem.solver.precision
                 ):
                     why = self._advance()
                     self.thread.wait()
@@ -139,7 +138,7 @@ class Running:
         self.steps += chunk.dt > 0
         self.last = {"time": chunk.t, **chunk.observed}
         self.first = self.first or self.last
-        self.account.watch(self.last)
+        self.summary.observe(self.last)
         self.rows.append(self.last)
         for when, fields in chunk.saved:
             self.thread.do(self.writer.append, when, fields)
@@ -162,7 +161,7 @@ class Running:
             "rows": self.count,
             "first": self.first,
             "last": self.last,
-            "account": self.account.kept(),
+            "account": self.summary.state_dict(),
         }
         self.kept = self.simulation.kept(), about
 
@@ -226,7 +225,7 @@ class Running:
             "rejected": totals.rejected,
             "stage_solves": totals.solves,
             "worst_contraction": totals.contraction,
-            **self.account.summary(scenario),
+            **self.summary.figures(scenario),
             "budgets": simulation.budgets(),
         }
         state = {k: np.asarray(v) for k, v in simulation.u.items()}
@@ -237,13 +236,13 @@ class Running:
         }
         noted = [
             (self.writer.note, name, value)
-            for name, value in {**self.account.noted(scenario), **cost}.items()
+            for name, value in {**self.summary.notes(scenario), **cost}.items()
         ]
         last = [
             (
                 self.writer.set_state,
                 state,
-                {"time": simulation.t, **self.account.state(scenario, simulation.t)},
+                {"time": simulation.t, **scenario.end_state(simulation.t)},
             ),
             *noted,
             (self.writer.finish, status, message, summary, sum(seconds.values())),
@@ -292,12 +291,12 @@ class Running:
         self.tell.say(
             "stopped" if message else "done",
             f"{message or f'{self.simulation.t:g} d'} in {seconds:.1f} s "
-            f"({self.account.preparing} {max(0.0, seconds + self.spent - t.seconds + t.first):.1f} s): "
+            f"({self.summary.preparing} {max(0.0, seconds + self.spent - t.seconds + t.first):.1f} s): "
             f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
         closing = "" if worst is None else f"; budgets close to {worst:.0e}"
-        self.tell.say("", f"{self.account.headline(self.scenario, self.first, self.last)}{closing}")
+        self.tell.say("", f"{self.summary.headline(self.scenario, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             trusted = " --allow-python" if self.problem.source else ""
             self.tell.say("", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}")

@@ -1,46 +1,32 @@
-"""What a run goes through: where it starts, its events, and the system in force from one event to the next."""
+"""What a run goes through: where it starts, its events, and the system in force between two events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..geometry.tumour_seeding import Nests
 from ..models.base import Field, Model
-from ..models.bone import calcium
-from ..models.bone.extension import NOTHING, Extension
-from ..models.bone.model import BoneModel
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Dose, Plasma
-from ..models.bone.tissue import TissueModel
-from ..operators import boundary_fluxes, multigrid
-from ..operators.reductions import Pockets
-from ..problem.changes import factors, in_force
 from ..problem.problem import ModelProblem, Problem
-from ..timestepping import linear_solver_control
-from ..timestepping.system import Fields, Forcing, System
-from ..utils.checks import settle
-from ..utils.instants import Instants
-from . import baseline
-from .check_rates import follows_time, try_rates, unseen
-
-Drug = Plasma | Bisphosphonate
-KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
+from ..timestepping.system import Fields, System
+from . import initial_state
+from .bone_scenario import BoneScenario, model_of
+from .initial_state import InitialState
+from .model_scenario import ModelScenario
 
 
 class Scenario(Protocol):
-    """u: the state at time 0; events: increasing times after 0 at which the right-hand side jumps, the end
-    among them.
+    """What a run goes through.
+
+    u       the state at time 0
+    events  increasing times after 0 at which the right-hand side jumps, the end among them
     """
 
     @property
     def model(self) -> Model: ...
+    @property
+    def dtype(self) -> np.dtype: ...
     @property
     def fields(self) -> tuple[Field, ...]: ...
     @property
@@ -72,382 +58,57 @@ class Scenario(Protocol):
         """
         ...
 
-    def kept(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that changes on the way, JSON-able."""
         ...
 
-    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
-        """Where `kept` was asked, between these two events: gives the system in force there."""
+    def load_state(self, state: Mapping[str, Any], begin: float, end: float) -> System:
+        """Take up what `state_dict` gave between these two events; gives the system in force there."""
+        ...
+
+    def end_state(self, t: float) -> dict[str, Any]:
+        """What another run needs to go on from time t, beside the fields and the reference."""
+        ...
+
+    @property
+    def reference(self) -> dict[str, np.ndarray]:
+        """What every value is relative to: of the healthy baseline, with the bone it belongs to."""
         ...
 
 
 def scenario_of(problem: Problem | ModelProblem) -> Scenario:
-    return BoneScenario(problem) if isinstance(problem, Problem) else ModelScenario(problem)
+    """The scenario of a problem, from its start.
 
-
-def model_of(problem: Problem) -> BoneModel | TissueModel:
-    p = problem
-    if p.tissue != "bone":
-        return TissueModel(p.agents, p.membrane, p.tissue)
-    return BoneModel(p.agents, p.membrane, p.tumour is not None, p.bisphosphonate, p.extension or NOTHING)
-
-
-def _events(p: Problem | ModelProblem, doses: Sequence[Dose] = ()) -> list[float]:
-    """Times after 0 at which the right-hand side jumps, and the end."""
-    times = {p.end, *p.breaks, *(d.time for d in doses), *(t for c in p.changes for t in (c.start, c.end))}
-    return sorted(t for t in times if 0 < t <= p.end)
-
-
-def _scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
-    return {f.name: jnp.asarray(f.scale, dtype) for f in fields}
-
-
-class ModelScenario:
-    """Any model from a given state, or from the end of another run; changes of parameters on the way.
-
-    initial: the fields of that other run.
+    Raises InputError when the run that it goes on from does not fit, or when the rates of its model cannot be
+    used; RunError when no healthy baseline is found.
     """
-
-    surprised = False
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, problem: ModelProblem, initial: Mapping[str, Any] | None = None) -> None:
-        p, grid = problem, problem.grid
-        self.dtype = dtype = np.dtype(p.solver.precision)
-        self.problem, self.model = p, p.model
-        self.fields = p.fields
-        here = jnp.asarray(p.mask, dtype)
-        place = p.model.prepare(grid, here, p.medium, p.arrays)
-        edges = tuple(boundary_fluxes.edge(b, grid, p.mask, dtype) for b in p.borders)
-        self.system = System(
-            p.model,
-            multigrid.Shape.of(grid.shape, grid.spacing, place.wrap),
-            place,
-            self._numbers(-1.0),
-            Forcing.none(),
-            _scales(self.fields, dtype),
-            linear_solver_control.least(p.model.groups),
-            edges,
-            tuple(f.name for f in self.fields if f.signed),
-            Pockets.of(p.mask, place.wrap),
-        )
-        start = p.initial if initial is None else initial
-        assert not isinstance(start, Path)  # whoever names a run gives its fields
-        self.u = {
-            f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here
-            for f in self.fields
-        }
-
-    def check_rates(self) -> None:
-        """Try the model's rates once. Raises InputError when they cannot be used."""
-        p, place = self.problem, self.system.place
-        at = place.arrays | {"active": place.active} | self.system.inputs(jnp.zeros(()))
-        try_rates(
-            p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields]
-        )
-        self.warnings = unseen(p.model.name, p, follows_time(p.model.rates, self.u, self.system.p, at))
-
-    def _numbers(self, t: float) -> dict[str, jax.Array]:
-        return {
-            k: jnp.asarray(v, self.dtype)
-            for k, v in in_force(self.problem.parameters, self.problem.changes, t).items()
-        }
-
-    @property
-    def events(self) -> list[float]:
-        return _events(self.problem)
-
-    def between(self, begin: float, end: float) -> System:
-        return replace(self.system, p=self._numbers(begin), forcing=Forcing.none(end))
-
-    def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        return observed
-
-    def kept(self) -> dict[str, Any]:
-        return {}
-
-    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
-        return self.between(begin, end)
-
-    @property
-    def reference(self) -> dict[str, np.ndarray]:
-        """The bone that the model lives on, where there is a section."""
-        return {k: np.asarray(v, float) for k, v in self.problem.arrays.items() if k == "bone"}
+    if isinstance(problem, Problem):
+        return BoneScenario(problem, _earlier(problem))
+    scenario = ModelScenario(problem, initial_state.of_model(problem))
+    scenario.check_rates()
+    return scenario
 
 
-def _drugs(problem: Problem) -> dict[str, Drug]:
-    """The drugs in plasma before any dose."""
-    drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
-    return drugs | ({BISPHOSPHONATE: Bisphosphonate(problem.parameters)} if problem.bisphosphonate else {})
-
-
-class BoneScenario:
-    """A bone section from its healthy baseline, or from the end of another run; doses and changes of
-    parameters on the way.
-
-    initial: state, reference and plasma of that other run. baseline_cycles: V-cycles that the baseline took.
-    begin: False: only what can be said of the input without a baseline is checked.
+def resumed_scenario(
+    problem: Problem | ModelProblem, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
+) -> Scenario:
+    """The scenario of a run that was begun before, on these fields and the reference they belong to; its
+    `load_state` takes up the rest.
     """
+    if isinstance(problem, Problem):
+        return BoneScenario(problem, InitialState(fields, reference))
+    return ModelScenario(problem, fields)
 
-    def __init__(
-        self, problem: Problem, initial: Mapping[str, Any] | None = None, begin: bool = True
-    ) -> None:
-        self.problem = problem
-        self.dtype = np.dtype(problem.solver.precision)
-        self.model = model_of(problem)
-        self.fields = self.model.fields(problem.parameters)
-        self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
-        self.doses, self.waiting = list(problem.doses), list(problem.treatments)
-        self.surprised = False
-        self.warnings: tuple[str, ...] = ()
-        self._came = frozenset((initial or {}).get("state", ()))  # fields of the other run
-        self.system = self._bare_system()
-        self._check_extension()
-        if not begin:
-            return
-        if initial is None:
-            self._find_baseline()
-        else:
-            self._continue_from(initial)
-        if problem.tumour is not None:
-            self._plant(problem.tumour, initial or {})
 
-    def with_parameters(self, values: dict[str, float]) -> BoneScenario:
-        """The same events, doses and baseline with other parameters from day 0: for derivatives of what they
-        drive.
-        """
-        other = copy(self)
-        other.problem = copy(self.problem)  # unchecked: values may be what JAX differentiates
-        settle(other.problem, parameters=values)
-        other._drugs = {0.0: _drugs(other.problem)}
-        return other
+def warnings_at_start(problem: Problem | ModelProblem) -> tuple[str, ...]:
+    """What is unusual and seen only where a run begins. No baseline is computed.
 
-    def factors(self, t: float) -> dict[str, float]:
-        """What the parameters that are changed right after time t are multiplied by."""
-        return factors(self.problem.changes, t)
+    Raises InputError as `scenario_of` does.
+    """
+    if isinstance(problem, Problem):
+        return BoneScenario(problem, _earlier(problem), begin=False).warnings
+    return scenario_of(problem).warnings
 
-    def in_force(self, t: float) -> dict[str, float]:
-        """Parameters right after time t."""
-        return in_force(self.problem.parameters, self.problem.changes, t)
 
-    def _numbers(self, t: float) -> dict[str, jax.Array]:
-        return {k: jnp.asarray(v, self.dtype) for k, v in self.in_force(t).items()}
-
-    def _bare_system(self) -> System:
-        section, model, values = self.problem.section, self.model, self.problem.parameters
-        active = jnp.asarray(section.active, self.dtype)
-        bone = jnp.asarray(section.bone * section.active, self.dtype)
-        place = model.prepare(section.grid, active, bone, values, model.blank_reference(active))
-        shape = multigrid.Shape.of(section.grid.shape, section.grid.spacing, place.wrap)
-        edges = tuple(
-            boundary_fluxes.edge(b, section.grid, section.active, self.dtype) for b in self.problem.borders
-        )
-        return System(
-            model,
-            shape,
-            place,
-            self._numbers(-1.0),
-            self._curves({}, 0.0, 1.0),
-            _scales(self.fields, self.dtype),
-            linear_solver_control.least(model.groups),
-            edges,
-            tuple(f.name for f in self.fields if f.signed),
-            Pockets.of(section.active, place.wrap),
-        )
-
-    def _find_baseline(self) -> None:
-        model = self.model
-        drugs = {name for a in model.agents for name in (a.name, a.complex)}
-        # the healthy section has no drug
-        closed = tuple(e for e in self.system.edges if e.field not in drugs)
-        system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
-        place = system.place
-        u, reference, self.baseline_cycles = baseline.baseline(
-            system, model.initial(place.bone, place.active, self.problem.parameters)
-        )
-        self.system = baseline.with_reference(self.system, reference)
-        self.u = self._extended(model.balanced(u, system.p, self.system.place))
-
-    @property
-    def _extension(self) -> Extension:
-        return self.model.extension if isinstance(self.model, BoneModel) else NOTHING
-
-    @property
-    def planted(self) -> tuple[str, ...]:
-        """Fields that begin on day 0, on the healthy baseline."""
-        tumour = ("tumour",) if self.problem.tumour is not None else ()
-        return tuple(
-            n
-            for n in (*tumour, *(() if self._extension.healthy else self._extension.names))
-            if n not in self._came
-        )
-
-    def _check_extension(self) -> None:
-        """Raises InputError when its rates cannot be used, before anything is computed."""
-        s, model = self.system, self.model
-        if isinstance(model, BoneModel) and model.extension is not NOTHING:
-            u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
-            at = model.seen_by_extension(u, s.p, s.place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
-            u |= {k: jnp.full_like(s.place.active, x) for k, x in model.extension.start.items()}
-            molecules = (f.name for f in model.molecules(self.problem.parameters))
-            open_to = (*molecules, "precursors", "osteoclasts")
-            rates, own = model.extension.rates, model.extension.names
-            try_rates(
-                f"extension {model.extension.name}",
-                rates,
-                u,
-                s.p,
-                at,
-                self.problem.section.active,
-                own,
-                open_to,
-            )
-            self.warnings = unseen(model.extension.name, self.problem, follows_time(rates, u, s.p, at))
-
-    def _extended(self, u: Fields) -> Fields:
-        """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
-        if self._extension.healthy:
-            return u
-        marrow = (1 - u["bone"]) * self.system.place.active
-        return u | {name: self._extension.start.get(name, 0.0) * marrow for name in self._extension.names}
-
-    def _continue_from(self, initial: Mapping[str, Any]) -> None:
-        state, reference = initial["state"], initial["reference"]
-        self.system = baseline.with_reference(
-            self.system, {k: jnp.asarray(v, self.dtype) for k, v in reference.items() if k != "bone"}
-        )
-        zero = jnp.zeros(self.problem.section.grid.shape, self.dtype)
-        there = {
-            f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields
-        }
-        self.u = {k: there[k] if k in state else x for k, x in self._extended(there).items()}
-        for name, amounts in initial["plasma"].items():
-            self._drugs[0.0][name].amounts = np.asarray(amounts, float)
-        self.baseline_cycles = 0
-
-    def _plant(self, nests: Nests, initial: Mapping[str, Any]) -> None:
-        """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
-        if "tumour" in self.planted:
-            now = replace(self.problem.section, bone=np.clip(np.asarray(self.u["bone"], float), 0, 1))
-            self.u |= {"tumour": jnp.asarray(nests.planted(now), self.dtype)}
-        self.calcium = initial.get("serum_calcium") or calcium.steady(0.0, 0.0, self.in_force(0.0))
-        self._bone: float | None = None  # BV/TV after the step before
-
-    def _curves(
-        self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None
-    ) -> Forcing:
-        """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
-        knots = (
-            (None,) * len(plasma)
-            if same is None
-            else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
-        )
-        rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [
-            (np.array([begin, end]), np.zeros(2), np.zeros(2))
-        ]
-        rows += [rows[0]] * (len(self.model.inputs) - len(rows))
-        size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
-        table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
-        knots, values, slopes = (jnp.asarray(table[:, i], jnp.float64) for i in range(3))
-        return Forcing(knots, values, slopes, jnp.asarray(end, jnp.float64), self.model.inputs)
-
-    @property
-    def events(self) -> list[float]:
-        return _events(self.problem, self.doses)
-
-    def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
-        """The system from one event to the next: doses given, parameters changed.
-
-        The same however often it is asked for.
-
-        same: a forcing whose knots the plasma curves are to have.
-        """
-        self.surprised = False
-        self._segment, self._known = (begin, end), len(self.doses)
-        self._drugs.setdefault(begin, self.plasma_at(begin))
-        plasma = self._dosed(begin)
-        forcing = self._curves(plasma, begin, end, same)
-        self._drugs[end] = plasma
-        return replace(self.system, p=self._numbers(begin), forcing=forcing)
-
-    def _dosed(self, t: float) -> dict[str, Drug]:
-        """The drugs in plasma right after the doses of time t."""
-        plasma = self.plasma_at(t)
-        for dose in self.doses:
-            if dose.time == t:
-                plasma[dose.agent].give(dose)
-        return plasma
-
-    def plasma_at(self, t: float) -> dict[str, Drug]:
-        """The drugs in plasma at time t, from which another run goes on; a dose due then is not in it."""
-        if t in self._drugs:
-            return {k: replace(p) for k, p in self._drugs[t].items()}
-        begin = max(known for known in self._drugs if known < t)
-        plasma = self._dosed(begin)
-        for p in plasma.values():
-            p.advance(begin, t)
-        return plasma
-
-    def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its
-        end. A lesion that is large enough starts the treatments that wait for it.
-        """
-        for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
-            self.waiting.remove(treatment)
-            self.surprised = True
-            instant = Instants(self.problem.end, [t, *self.events, *(t + d.time for d in treatment.doses)])
-            due = [replace(d, time=instant(t + d.time)) for d in treatment.doses]
-            self.doses += [d for d in due if d.time < self.problem.end]
-        if self.problem.tumour is None:
-            return observed
-        bone = observed["bone_volume_fraction"]
-        if days > 0 and self._bone is not None:
-            p = self.in_force(self._segment[0])  # those of the step
-            self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], p)
-        self._bone = bone
-        return observed | {"serum_calcium": self.calcium}
-
-    def kept(self) -> dict[str, Any]:
-        treatments = self.problem.treatments
-        found = {
-            "doses": [asdict(d) for d in self.doses],
-            "known": self._known,  # doses when the system in force was made
-            "waiting": [treatments.index(w) for w in self.waiting],
-            "surprised": self.surprised,
-            "plasma": [
-                [t, {k: p.amounts.tolist() for k, p in self._drugs[t].items()}] for t in self._segment
-            ],
-            "baseline_cycles": self.baseline_cycles,
-        }
-        return found if self.problem.tumour is None else found | {"calcium": self.calcium, "bone": self._bone}
-
-    def load_state(self, kept: Mapping[str, Any], begin: float, end: float) -> System:
-        doses = [Dose(**d) for d in kept["doses"]]
-        self._drugs = {t: _drugs(self.problem) for t, _ in kept["plasma"]}
-        for t, amounts in kept["plasma"]:
-            for name, x in amounts.items():
-                self._drugs[t][name].amounts = np.asarray(x, float)
-        self.doses = doses[: kept["known"]]
-        system = self.between(begin, end)
-        self.doses, self.surprised, self.baseline_cycles = doses, kept["surprised"], kept["baseline_cycles"]
-        self.waiting = [self.problem.treatments[i] for i in kept["waiting"]]
-        if self.problem.tumour is not None:
-            self.calcium, self._bone = kept["calcium"], kept["bone"]
-        return system
-
-    def serum(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
-        """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
-        release = (
-            p["skeleton_calcium"]
-            * p["skeleton_share"]
-            * lost
-            / days
-            / self.problem.section.bone_volume_fraction
-        )
-        return calcium.later(before, days, release, pthrp, p)
-
-    @property
-    def reference(self) -> dict[str, np.ndarray]:
-        """Of the healthy baseline, with the bone it belongs to."""
-        found = {k: np.asarray(v, float) for k, v in self.system.place.reference.items()}
-        return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}
+def _earlier(problem: Problem) -> InitialState | None:
+    return initial_state.of_bone(problem, model_of(problem).fields(problem.parameters))

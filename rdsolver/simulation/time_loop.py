@@ -176,7 +176,7 @@ class Simulation:
             "totals": asdict(self.totals),
             "budget": dict(self.budget),
             "held_at_start": self.held_at_start,
-            "course": self.scenario.kept(),
+            "course": self.scenario.state_dict(),
         }
         middle = {} if step_state.middle is step_state.f else {"middle": step_state.middle}
         return Kept(numbers, {"u": self.u, "slope": step_state.f, "flows": step_state.flows} | middle)

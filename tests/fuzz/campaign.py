@@ -112,12 +112,14 @@ def run(path: Path) -> None:
     from rdsolver.output.describe import describe, follow
     from rdsolver.output.reader import open_run
     from rdsolver.runs.run import begun, fingerprint, problem_of
-    from rdsolver.runs.summary import account_of
+    from rdsolver.runs.summary import summary_of
+    from rdsolver.simulation import initial_state
 
     begun(path)
     next(follow(path), "")
-    account: Any = account_of(replace(whole(), initial=path))
-    wrong = tried(account._initial) or tried(lambda: resumed(path))
+    problem = replace(whole(), initial=path)
+    fields = summary_of(problem).fields
+    wrong = tried(lambda: initial_state.of_bone(problem, fields)) or tried(lambda: resumed(path))
     with open_run(path, live=True) as opened:
         told = describe(opened) + repr(opened) + repr(opened.series) + repr([opened[name] for name in opened])
         assert told.isprintable() or "\x1b" not in told, "steers the terminal"
@@ -168,7 +170,7 @@ def resumed(path: Path) -> None:
     def reached(*_: Any) -> Any:
         raise Reached
 
-    with patch.object(rdsolver.runs.run, "account_of", reached):
+    with patch.object(rdsolver.runs.run, "summary_of", reached):
         rdsolver.runs.run.resume(path.parent).close()
 
 

@@ -78,7 +78,7 @@ def walk(path: Path) -> None:
     """
     from rdsolver.config.load import load_config
     from rdsolver.parallel import device
-    from rdsolver.simulation.scenario import BoneScenario
+    from rdsolver.simulation.bone_scenario import BoneScenario
 
     config = load_config(path)
     p: Any = config.problem()

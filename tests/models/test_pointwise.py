@@ -16,7 +16,7 @@ from rdsolver.operators import multigrid
 from rdsolver.operators.reductions import Pockets
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem, Solver
-from rdsolver.simulation.scenario import ModelScenario
+from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import linear_solver_control
 from tests.support.problems import state

@@ -56,9 +56,10 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(
     (tmp_path / "file").write_text("")
     (tmp_path / "held" / "run.h5").mkdir(parents=True)
     monkeypatch.setattr(
-        "rdsolver.simulation.scenario.BoneScenario.__init__", lambda *_: pytest.fail("something was computed")
+        "rdsolver.simulation.bone_scenario.BoneScenario.__init__",
+        lambda *_: pytest.fail("something was computed"),
     )
-    monkeypatch.setattr("rdsolver.runs.run.check_start", lambda *_: None)
+    monkeypatch.setattr("rdsolver.runs.check.check_start", lambda *_: None)
     done = rdsolver("run", config, "--out", tmp_path / out, "--force")
     assert done.exit_code == 2, done.output
     assert str(tmp_path / out) in done.stderr
@@ -102,7 +103,7 @@ def test_memory_that_runs_out_ends_the_run_with_its_state_kept(tmp_path, monkeyp
 
 
 def test_memory_that_runs_out_before_the_file_is_made_is_said_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("rdsolver.runs.summary.BoneAccount.scenario", lambda _: np.empty(10**16))
+    monkeypatch.setattr("rdsolver.runs.run.scenario_of", lambda _: np.empty(10**16))
     with pytest.raises(RunError, match="no more memory"):
         simulate(small(), out=tmp_path)
     assert list(tmp_path.iterdir()) == []

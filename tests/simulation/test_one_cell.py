@@ -18,7 +18,8 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem
-from rdsolver.simulation.scenario import BoneScenario, ModelScenario
+from rdsolver.simulation.bone_scenario import BoneScenario
+from rdsolver.simulation.model_scenario import ModelScenario
 from tests.support.problems import problem
 
 DECAY = ReactionDiffusion(

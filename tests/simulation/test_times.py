@@ -24,7 +24,8 @@ from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DRIVEN
 from rdsolver.parallel import device
 from rdsolver.problem.problem import Change, ModelProblem, Solver
-from rdsolver.simulation.scenario import BoneScenario, ModelScenario
+from rdsolver.simulation.bone_scenario import BoneScenario
+from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import choose
 from rdsolver.utils.instants import SIMULTANEOUS, Instants

@@ -15,7 +15,7 @@ from rdsolver.operators import spectral
 from rdsolver.operators.transport import diffusion, face_diffusion, open_faces
 from rdsolver.parallel import device
 from rdsolver.problem.problem import ModelProblem, Solver
-from rdsolver.simulation.scenario import ModelScenario
+from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.timestepping import etd
 from rdsolver.timestepping.base import start
 from rdsolver.timestepping.etd import ETDRK2, ETDRK4

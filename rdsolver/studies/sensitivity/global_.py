@@ -28,7 +28,7 @@ from ...errors import InputError, RunError
 from ...geometry.section import coarsened
 from ...models.base import Parameter
 from ...problem.problem import Problem
-from ...simulation.scenario import model_of
+from ...simulation.bone_scenario import model_of
 from ...sweep.design import Design, of_rows
 from ...sweep.driver import Wanted, run_sweep
 from ...sweep.reader import open_sweep

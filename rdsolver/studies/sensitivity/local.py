@@ -24,7 +24,7 @@ from ...models.base import Parameter
 from ...models.bone import calcium
 from ...parallel import device
 from ...problem.problem import Problem, Solver
-from ...simulation.scenario import BoneScenario, model_of
+from ...simulation.bone_scenario import BoneScenario, model_of
 from .inputs import CURVE_STEP, Recorded, directions, recorded, size
 from .tangent import Replay
 

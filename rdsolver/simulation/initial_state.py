@@ -1,0 +1,150 @@
+"""The end of an earlier run, from which a run goes on: read from its file, and checked against the problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..geometry.grid import Grid
+from ..models.base import Field
+from ..models.bone.parameters import AT_BASELINE
+from ..models.bone.pharmacokinetics import BISPHOSPHONATE
+from ..output.reader import open_run
+from ..problem.checks import check_start
+from ..problem.problem import ModelProblem, Problem
+from ..utils.safe_files import reading
+
+
+@dataclass(frozen=True)
+class InitialState:
+    """What a bone scenario goes on from.
+
+    fields         by name, on the grid
+    reference      of the healthy baseline that they belong to
+    plasma         the amounts of each drug
+    serum_calcium  mmol/L (None: the earlier run had none)
+    """
+
+    fields: Mapping[str, np.ndarray]
+    reference: Mapping[str, np.ndarray]
+    plasma: Mapping[str, np.ndarray] = field(default_factory=dict)
+    serum_calcium: float | None = None
+
+
+def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | None:
+    """The end of the run that `initial.from` names; None where it names none.
+
+    Raises InputError where that run does not fit.
+    """
+    if problem.initial is None:
+        return None
+    with reading(f"initial.from: {problem.initial}"):
+        bone = problem.section.bone * problem.section.active
+        state, reference = _end_of(problem.initial, problem.grid, bone, problem.tissue)
+        fields = {k: v for k, v in state.items() if np.ndim(v) == problem.grid.ndim}
+        if wrong := [k for k, v in fields.items() if v.shape != problem.grid.shape]:
+            raise InputError(
+                f"initial.from: {problem.initial} is damaged: its {wrong[0]} does not fit its grid."
+            )
+        plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
+        _check_parts(problem, model_fields, fields, plasma)
+        drugs = {*(a.name for a in problem.agents), *((BISPHOSPHONATE,) if problem.bisphosphonate else ())}
+        return InitialState(
+            fields,
+            reference,
+            {k: v for k, v in plasma.items() if k in drugs},
+            float(state["serum_calcium"]) if "serum_calcium" in state else None,
+        )
+
+
+def of_model(problem: ModelProblem) -> Mapping[str, np.ndarray] | None:
+    """The fields at the end of the run that `initial.from` names; None where it names none.
+
+    Raises InputError where that run does not fit.
+    """
+    p, path = problem, problem.initial
+    if not isinstance(path, Path):
+        return None
+    with reading(f"initial.from: {path}"):
+        state, _ = _end_of(path, p.grid, p.arrays.get("bone"), p.model.name)
+    if missing := sorted({f.name for f in p.fields} - state.keys()):
+        raise InputError(
+            f"initial.from: {path} holds no {', '.join(missing)}. A run goes on with the model it"
+            " started with."
+        )
+    fields = {f.name: state[f.name] for f in p.fields}
+    check_start(p, fields)
+    return fields
+
+
+def _check_parts(
+    problem: Problem, model_fields: Sequence[Field], fields: Mapping[str, Any], plasma: Mapping[str, Any]
+) -> None:
+    """Raises InputError where the earlier run has what this one has not, or another healthy baseline."""
+    p, where = problem, f"initial.from: {problem.initial}"
+    here = {*(f.name for f in model_fields), *((BISPHOSPHONATE,) if p.bisphosphonate else ())}
+    held = [k for k, v in (*fields.items(), *plasma.items()) if np.any(np.asarray(v) != 0)]
+    if lost := sorted({k for k in held if k not in here}):
+        raise InputError(
+            f"{where} holds {', '.join(lost)}, which this run's model does not have. Have it here too, so"
+            " that it is not lost: a drug by [[agent]] with its name, a tumour by [tumour],"
+            " rankl_membrane by model.membrane_rankl, others by model.from."
+        )
+    healthy = ["rankl_membrane"] if p.membrane else []
+    if p.extension and p.extension.healthy:
+        healthy += [*p.extension.names, *(b.name for b in p.extension.binders)]
+    if missing := [k for k in healthy if k not in fields]:
+        raise InputError(
+            f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."
+            " Start it anew."
+        )
+    assert p.initial is not None
+    with open_run(p.initial) as run:
+        there = run.parameters
+    rows = {r.name: r for r in p.rows}
+    for name in AT_BASELINE:
+        if name in rows and name in there and not np.isclose(there[name], p.parameters[name], rtol=1e-9):
+            raise InputError(
+                f"{where} was made with {name} = {there[name]:g}, and this run has {p.parameters[name]:g}"
+                " (model.preset or model.parameters). It acts through the healthy baseline, which comes"
+                " from that run: give the same value."
+            )
+
+
+def _end_of(
+    path: Path, grid: Grid, bone: np.ndarray | None, expected: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The last state of the earlier run, and its reference.
+
+    Raises InputError unless it came to an end, with this model, on the same section.
+    """
+    where = f"initial.from: {path}"
+    try:
+        with open_run(path) as run:
+            state, reference, model = run.state, run.reference, run.provenance.get("model", "bone")
+    except InputError as error:
+        raise InputError(f"initial.from: {error}") from error
+    if model != expected:
+        raise InputError(
+            f"{where} is a run of another model ({model}), this one is of {expected}. A run goes on with the"
+            " model it started with."
+        )
+    if not state:
+        raise InputError(
+            f"{where} holds no state to go on from: the run did not come to an end. Take a finished run."
+        )
+    shape = next(v.shape for v in state.values() if np.ndim(v) > 1)
+    there = reference.get("bone", np.zeros(shape))
+    here = np.zeros(grid.shape) if bone is None else bone
+    if shape != grid.shape or not np.allclose(there, here, atol=1e-6):
+        raise InputError(
+            f"{where} was made on another section (its grid is {shape}, this one's {grid.shape}; "
+            "where they agree, the bone differs). "
+            "A run goes on only on the section it started with: repeat its [section]."
+        )
+    return state, reference
