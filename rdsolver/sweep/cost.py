@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config.tree import Config
+from ..config.config import Config
 from ..problem.problem import ModelProblem, Problem, expected_solves, memory_needed
 
 FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
