@@ -19,7 +19,7 @@ from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
-from rdsolver.problem.problem import Problem, Solver
+from rdsolver.problem import Problem, Solver
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.studies.verification.replay import errors
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from rdsolver.geometry.section import Section
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Solver
+from rdsolver.problem import Solver
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping.system import System
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .config.load import load_config
     from .errors import InputError, RdsolverError, RunError
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from .runs.run import resume, simulate
     from .sweep.reader import open_sweep
 
-__version__ = "0.1.0"
 __all__ = [
     "InputError",
     "RdsolverError",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, time
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -81,6 +82,14 @@ def traced(error: BaseException, file: str) -> str:
         line = next((f.lineno for f in reversed(extract_tb(error.__traceback__)) if f.filename == file), None)
         text = str(error).strip().partition("\n")[0]
     return f"{file}{f', line {line}' if line else ''}: {type(error).__name__}{f': {text}' if text else ''}"
+
+
+def file_of(function: Any) -> str:
+    """The file in which a function stands, or what a partial one or a callable object is made of."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return type(function).__name__ if code is None else code.co_filename
 
 
 # --- words --------------------------------------------------------------------------------------------------

@@ -77,9 +77,9 @@ def sites() -> list[tuple[str, str]]:
                     path.name == "units.py"
                 ):
                     pass
-                case ast.Yield(value=ast.Tuple([_, text])) if path.name.startswith("config") or path.name in (
+                case ast.Yield(value=ast.Tuple([_, text])) if path.parent.name == "config" or path.name in (
                     "model_checks.py",
-                    "file.py",
+                    "spec.py",
                 ):
                     pass
                 case _:

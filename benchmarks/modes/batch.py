@@ -20,7 +20,7 @@ import numpy as np
 
 from rdsolver.parallel.batching import Company
 from rdsolver.parallel.device import in_flight
-from rdsolver.problem.problem import Problem, Solver
+from rdsolver.problem import Problem, Solver
 from rdsolver.runs.run import simulate
 
 from .. import bone, measure

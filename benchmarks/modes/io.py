@@ -15,7 +15,7 @@ import jax
 from rdsolver.output.background import Background
 from rdsolver.output.writer import RunWriter
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Solver
+from rdsolver.problem import Solver
 from rdsolver.simulation.time_loop import Simulation
 
 from .. import bone, measure

@@ -22,7 +22,7 @@ from rdsolver.models.base import Group
 from rdsolver.models.verification import GRAY_SCOTT
 from rdsolver.operators import multigrid
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Problem, Solver
+from rdsolver.problem import ModelProblem, Problem, Solver
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping.system import System
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Problem, Solver
+from rdsolver.problem import Problem, Solver
 
 from .. import bone, measure
 from ..problems import case

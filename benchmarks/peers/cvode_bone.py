@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from sksundae.cvode import CVODE  # pyright: ignore[reportMissingImports]
 
-from rdsolver.problem.problem import Problem
+from rdsolver.problem import Problem
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.timestepping.system import System
 

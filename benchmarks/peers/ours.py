@@ -10,7 +10,7 @@ import numpy as np
 
 from rdsolver.models.verification import DECOY, DECOY_VALUES
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.time_loop import Simulation
 
 from ..problems import MARKS, Case

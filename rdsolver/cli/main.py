@@ -100,7 +100,7 @@ Agents = Annotated[
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from .._version import __version__
 
         typer.echo(f"rdsolver {__version__}")
         raise typer.Exit

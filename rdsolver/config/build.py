@@ -15,7 +15,8 @@ from ..errors import InputError, shown
 from ..geometry.grid import Grid
 from ..geometry.section import Section, coarsened
 from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
-from ..problem.problem import ModelProblem, Output, Problem, Solver, check_memory, host_memory
+from ..problem import ModelProblem, Output, Problem, Solver
+from ..utils.memory import check_memory, host_memory
 from . import user_model
 from .sections import Box, Image, Place
 from .tables import listed

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from ..geometry.section import Section
-from ..problem.problem import ModelProblem, Problem
+from ..problem import ModelProblem, Problem
 from . import build, validation
 from .messages import Fault
 from .tree import Tree

@@ -5,7 +5,6 @@ What the keys mean is config.py's business.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -15,12 +14,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..utils.home import at_home
+from ..utils.safe_toml import LONGEST, excess
 
 PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
-LONGEST = 1_000_000  # characters; a config is a page of text
-QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
-DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
 
 
 def read(
@@ -61,14 +58,9 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8-sig") as file:  # some editors begin UTF-8 with a mark
             text = file.read(LONGEST + 1)
-        if len(text) > LONGEST or DEEP.search(QUOTED.sub("k", text)):
-            what = (
-                f"has more than {LONGEST:,} characters"
-                if len(text) > LONGEST
-                else "has a key of more than 20 parts"
-            )
+        if found := excess(text):
             raise InputError(
-                f"{path}: the file {what}, which is no config. Give the TOML file that describes the run."
+                f"{path}: the file has {found}, which is no config. Give the TOML file that describes the run."
             )
         return tomllib.loads(text)
     except FileNotFoundError:

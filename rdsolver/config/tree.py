@@ -14,7 +14,9 @@ from ..models.bone.binders import LABELS, Binder
 from ..models.bone.parameters import parameters
 from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..problem.changes import Change
-from ..problem.checks import bone_fields, bone_moving, own_moving
+from ..problem.fields import bone_diffusing as bone_moving
+from ..problem.fields import bone_fields
+from ..problem.fields import model_diffusing as own_moving
 from ..units import number
 from .sections import Place, Rings, Trabecular
 from .tables import (
@@ -34,7 +36,7 @@ from .tables import (
 if TYPE_CHECKING:
     from ..models.bone.extension import Extension
     from ..models.pointwise import ReactionDiffusion
-    from ..problem.problem import Source
+    from ..problem import Source
     from .user_file import UserModel
 
 SCHEMA = 1

@@ -17,8 +17,7 @@ from typing import Any
 from ..errors import InputError, shown, traced
 from ..models.bone.extension import Extension
 from ..models.pointwise import ReactionDiffusion
-from ..problem import model_checks
-from ..problem.problem import Source
+from ..problem import Source, model_checks
 from ..utils.checks import NAME
 
 KINDS = (ReactionDiffusion, Extension)

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..geometry.section import Section
-from ..problem.problem import START_SEED, ModelProblem
+from ..problem import ModelProblem
+from ..problem.model_problem import START_SEED
 from .messages import Fault
 from .tree import Tree
 

@@ -20,7 +20,7 @@ from ..problem.checks import (
     outside,
     too_late,
 )
-from ..problem.model_checks import TAKEN
+from ..problem.reserved_names import TAKEN
 from ..units import number
 from ..utils.instants import SIMULTANEOUS, Instants
 from . import user_model

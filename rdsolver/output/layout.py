@@ -39,7 +39,7 @@ from ..utils.safe_files import Damaged, array, attribute, attributes
 from .udunits import READABLE, udunits
 
 if TYPE_CHECKING:
-    from ..problem.problem import Output
+    from ..problem.output import Output
 
 SCHEMA = 2
 """Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`,
@@ -63,8 +63,6 @@ HIDDEN = "This is a netCDF dimension but not a netCDF variable."
 """The name of a scale that readers of netCDF take for a dimension without values."""
 PLACES = ("time", "z", "y", "x", "active")
 """Datasets of the root that are no fields."""
-SPECIAL = (*PLACES, "series", "reference", "state", "section", "clipped", "meta", "VTKHDF")
-"""What no field can be called."""
 
 
 # Text and values

@@ -27,7 +27,7 @@ from .layout import Window
 from .repair import extend_to_real_end
 
 if TYPE_CHECKING:
-    from ..problem.problem import Output
+    from ..problem.output import Output
 
 # bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
 MARGIN = 1 << 19

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..utils.extras import install
+from ..utils.memory import host_memory
 from ..utils.reporting import byte_size
-from ..utils.safe_files import host_memory
 
 OURS: dict[str, Any] = {
     "enable_x64": True,

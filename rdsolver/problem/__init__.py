@@ -1,0 +1,14 @@
+"""A run in plain data: the hub between input and computation.
+
+Nothing in here needs JAX, pydantic or pint, so a run can be set up in Python on a machine that has none of
+them. All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
+"""
+
+from .bone_problem import Problem
+from .changes import Change
+from .model_problem import ModelProblem
+from .output import Output
+from .solver import Solver
+from .source import Source
+
+__all__ = ["Change", "ModelProblem", "Output", "Problem", "Solver", "Source"]

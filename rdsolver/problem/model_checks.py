@@ -13,25 +13,14 @@ from ..errors import Fault, shown, unknown
 from ..geometry.subdomain import Lives
 from ..models.base import Field, Parameter
 from ..models.bone.binders import LABELS, OPG, Binder, binder_parameters
-from ..models.bone.parameters import parameters
-from ..output.layout import SPECIAL
 from ..utils.checks import NAME
+from .reserved_names import FIELDS, ROWS, RUN_FILE
 
 if TYPE_CHECKING:
     from ..models.bone.extension import Extension
     from ..models.pointwise import ReactionDiffusion
 
 LIVES = Lives.__args__
-
-CYTOKINES = ("rankl", "opg", "rankl_opg")
-CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
-TUMOUR = ("tumour", "pthrp", "tgf_beta")
-TAKEN = frozenset((*CYTOKINES, *CELLS, *TUMOUR, "rankl_membrane", "response", *SPECIAL))
-"""Names of the model and of the run file, with all parts, which no drug and no extension takes."""
-MEANS = ("occupancy", "free_rankl")  # whose mean_... the model has
-FIELDS = (*TAKEN, *MEANS)
-ROWS = {"extension", *(p.name for p in parameters(tumour=True, bisphosphonate=True, membrane=True))}
-"""Of the bone model, with all its parts: names that an extension cannot take."""
 
 
 def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
@@ -74,7 +63,7 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
     if extends and (wrong := [*_binders(found)]):
         return wrong
     fields, rows = [f.name for f in found.unknowns], [p.name for p in found.parameters]
-    taken, of_rows = SPECIAL, ()
+    taken, of_rows = RUN_FILE, ()
     if extends:
         taken, of_rows = (
             (*FIELDS, *(n for b in found.binders for n in (b.name, b.complex))),

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..models.bone import calcium
 from ..models.bone.pharmacokinetics import Dose
-from ..problem.problem import Problem, describe_doses
+from ..problem import Problem
+from ..problem.bone_problem import describe_doses
 from ..simulation.bone_scenario import BoneScenario, model_of
 from .model_summary import Lines, Row, origin, parameter_table, series_line, source_entry
 

@@ -9,17 +9,12 @@ import numpy as np
 
 from ..output.writer import estimate_size
 from ..parallel import device as devices
-from ..problem.problem import (
-    ModelProblem,
-    Problem,
-    check_memory,
-    enough_memory,
-    expected_solves,
-    memory_needed,
-)
+from ..problem import ModelProblem, Problem
+from ..problem.bone_problem import expected_solves
 from ..simulation.scenario import scenario_of, warnings_at_start
 from ..timestepping import choose
 from ..timestepping.trbdf2 import GAMMA
+from ..utils.memory import check_memory, enough_memory, memory_needed
 from ..utils.reporting import byte_size
 from .summary import Lines, RunSummary, summary_of
 

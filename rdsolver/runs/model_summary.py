@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.base import Model, Parameter
 from ..models.bone.parameters import TISSUES
-from ..problem.problem import ModelProblem, Source
+from ..problem import ModelProblem, Source
 from ..simulation.model_scenario import ModelScenario
 
 Lines = list[tuple[str, str]]  # (topic, text)

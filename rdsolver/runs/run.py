@@ -16,17 +16,13 @@ from ..output.reader import Run, open_run
 from ..output.writer import RunWriter, check_folder
 from ..parallel import device as devices
 from ..parallel.batching import width
-from ..problem.problem import (
-    LEAST_TOLERANCE,
-    ModelProblem,
-    Problem,
-    check_memory,
-    enough_memory,
-)
+from ..problem import ModelProblem, Problem
+from ..problem.solver import LEAST_TOLERANCE
 from ..simulation.scenario import resumed_scenario, scenario_of
 from ..simulation.time_loop import Kept, Simulation
 from ..utils import checks, locks
 from ..utils.home import at_home
+from ..utils.memory import check_memory, enough_memory
 from ..utils.path_kinds import RUN as FILE
 from ..utils.path_kinds import run_file
 from ..utils.provenance import collect

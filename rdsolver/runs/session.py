@@ -16,9 +16,10 @@ import numpy as np
 from ..output.background import Background
 from ..output.writer import RunWriter
 from ..parallel.device import peak_memory
-from ..problem.problem import ModelProblem, Problem, enough_memory
+from ..problem import ModelProblem, Problem
 from ..simulation.time_loop import Abandoned, Kept
 from ..utils import checks
+from ..utils.memory import enough_memory
 from ..utils.reporting import Reporter
 from ..utils.signals import Stop
 from . import checkpoint

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..models.base import Field
-from ..problem.problem import ModelProblem, Problem
+from ..problem import ModelProblem, Problem
 from .bone_summary import BoneSummary
 from .model_summary import Lines, ModelSummary, Row
 

@@ -21,8 +21,8 @@ from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Dose,
 from ..models.bone.tissue import TissueModel
 from ..operators import boundary_fluxes, multigrid
 from ..operators.reductions import Pockets
+from ..problem import Problem
 from ..problem.changes import factors, in_force
-from ..problem.problem import Problem
 from ..timestepping import linear_solver_control
 from ..timestepping.system import Fields, Forcing, System
 from ..utils.checks import settle

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from ..errors import InputError, traced
-from ..problem.problem import ModelProblem, Problem, file_of
+from ..errors import InputError, file_of, traced
+from ..problem import ModelProblem, Problem
 
 Fields = dict[str, jax.Array]
 

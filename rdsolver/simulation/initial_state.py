@@ -15,8 +15,8 @@ from ..models.base import Field
 from ..models.bone.parameters import AT_BASELINE
 from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..output.reader import open_run
-from ..problem.checks import check_start
-from ..problem.problem import ModelProblem, Problem
+from ..problem import ModelProblem, Problem
+from ..problem.model_problem import check_start
 from ..utils.safe_files import reading
 
 

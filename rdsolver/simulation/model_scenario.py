@@ -15,8 +15,8 @@ from ..models.base import Field
 from ..models.bone.pharmacokinetics import Dose
 from ..operators import boundary_fluxes, multigrid
 from ..operators.reductions import Pockets
+from ..problem import ModelProblem, Problem
 from ..problem.changes import in_force
-from ..problem.problem import ModelProblem, Problem
 from ..timestepping import linear_solver_control
 from ..timestepping.system import Forcing, System
 from .check_rates import follows_time, try_rates, unseen

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..models.base import Field, Model
-from ..problem.problem import ModelProblem, Problem
+from ..problem import ModelProblem, Problem
 from ..timestepping.system import Fields, System
 from . import initial_state
 from .bone_scenario import BoneScenario, model_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import RunError
 from ..parallel.batching import apart
-from ..problem.problem import ModelProblem, Problem
+from ..problem import ModelProblem, Problem
 from ..timestepping import choose, linear_solver_control
 from ..timestepping.base import StepAttempt, StepState, event, hermite, start
 from ..timestepping.step_control import UNSOLVED, clipped, judge

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config.config import Config
-from ..problem.problem import ModelProblem, Problem, expected_solves, memory_needed
+from ..problem import ModelProblem, Problem
+from ..problem.bone_problem import expected_solves
+from ..utils.memory import memory_needed
 
 FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
 # on one core, measured at 64 x 64 to 256 x 256

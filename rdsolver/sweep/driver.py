@@ -22,9 +22,9 @@ from typing import Any
 
 from ..errors import InputError, RunError
 from ..parallel.device import in_flight, parted
-from ..problem.problem import host_memory
 from ..utils import locks
 from ..utils.home import at_home
+from ..utils.memory import host_memory
 from ..utils.reporting import Tells, byte_size
 from . import executors, worker_pool
 from . import store as disk

@@ -17,6 +17,7 @@ from ..config import toml
 from ..config.load import takes_text
 from ..errors import InputError
 from ..utils.home import at_home
+from ..utils.safe_toml import QUOTED
 from .spec import LABELS, clash
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -124,7 +125,7 @@ def _check_decimals(where: str, columns: Mapping[str, Sequence[str]]) -> None:
                 " Write decimals with a point, and thousands without a comma."
             )
         if tight := next(
-            (c for c in column if c.startswith("[") and re.search(r"\d,\d", toml.QUOTED.sub("", c))), None
+            (c for c in column if c.startswith("[") and re.search(r"\d,\d", QUOTED.sub("", c))), None
         ):
             raise InputError(
                 f"{where}: {tight!r} in the column {key} may have decimal commas, or commas between numbers. "

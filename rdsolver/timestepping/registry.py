@@ -14,7 +14,7 @@ from math import ceil
 import jax.numpy as jnp
 
 from ..errors import InputError
-from ..problem.problem import Solver
+from ..problem import Solver
 from . import etd, rkc
 from .base import Integrator
 from .etd import ETDRK2, ETDRK4

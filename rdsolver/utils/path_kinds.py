@@ -12,8 +12,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Literal
 
-from ..config.toml import DEEP, QUOTED
 from ..errors import InputError
+from .safe_toml import LONGEST, excess
 
 Kind = Literal["config", "sweep file", "run", "sweep", "image", "model", ""]
 
@@ -36,7 +36,6 @@ IMAGES = (
     ".dcm",
 )
 SLICES = (".tif", ".tiff", ".png")
-LONGEST = 1_000_000  # bytes of a file that is looked into
 
 NAMES: dict[Kind, str] = {
     "config": "a config",
@@ -109,7 +108,7 @@ def _is_run(path: Path) -> bool:
 def _of_text(text: bytes) -> Kind:
     try:
         decoded = text.decode("utf-8-sig")
-        tables = {} if DEEP.search(QUOTED.sub("k", decoded)) else tomllib.loads(decoded)
+        tables = {} if excess(decoded) else tomllib.loads(decoded)
     except (ValueError, RecursionError):
         return ""
     if isinstance(tables.get("base"), str):

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .._version import __version__
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py")

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import InputError, RdsolverError
 from . import locks
+from .memory import host_memory
 
 HEAP = b"GCOL\x01\0\0\0"
 """Where HDF5 keeps what has no fixed length."""
@@ -59,23 +60,6 @@ def reason(error: BaseException) -> str:
     """What an error says, in its last line."""
     said = str(error).strip().splitlines()
     return (said[-1].rstrip(".") if said else "") or type(error).__name__
-
-
-def host_memory() -> int | None:
-    """Bytes free on this machine, and left to this process where it is limited; None where it does not say."""
-    try:
-        with open("/proc/meminfo") as f:
-            rows = dict(line.split(":", 1) for line in f)
-        free = int(rows["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    import resource  # where there is /proc
-
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        with open("/proc/self/statm") as f:
-            free = min(free, limit - int(f.read().split()[0]) * resource.getpagesize())
-    return free
 
 
 def check_fits(size: int, what: str) -> None:

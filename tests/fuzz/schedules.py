@@ -116,7 +116,8 @@ def source() -> Any:
 def follow(p: Any) -> None:
     """du/dt = 1, times what the changes make of it, with an event at each dose."""
     from rdsolver.geometry.grid import Grid
-    from rdsolver.problem.problem import Change, ModelProblem, Solver, in_force
+    from rdsolver.problem import Change, ModelProblem, Solver
+    from rdsolver.problem.changes import in_force
     from rdsolver.simulation.time_loop import Simulation
 
     changes = (*p.changes, *(Change("mark", 1.0, d.time) for d in p.doses))

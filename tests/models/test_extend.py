@@ -19,7 +19,7 @@ from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DECOY, DECOY_VALUES, FISHER, decoy_sources
-from rdsolver.problem.problem import ModelProblem, Source
+from rdsolver.problem import ModelProblem, Source
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")

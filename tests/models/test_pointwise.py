@@ -15,7 +15,7 @@ from rdsolver.models.verification import DECAY, DECOY, DECOY_VALUES, GRAY_SCOTT,
 from rdsolver.operators import multigrid
 from rdsolver.operators.reductions import Pockets
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import linear_solver_control

@@ -17,7 +17,7 @@ from rdsolver.models.bone.binders import drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.tissue import TISSUES
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Change, Problem, Solver
+from rdsolver.problem import Change, Problem, Solver
 from rdsolver.simulation.time_loop import Simulation
 from tests.support.places import CONFIGS
 from tests.support.problems import Dose

@@ -17,7 +17,7 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output.reader import open_run
 from rdsolver.parallel.batching import PATIENCE, Company, _alike, _Request, _vain, alongside
-from rdsolver.problem.problem import Change, ModelProblem, Solver
+from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop
 

@@ -20,8 +20,8 @@ from rdsolver.models.bone.binders import Binder
 from rdsolver.models.bone.extension import Extension
 from rdsolver.models.bone.pharmacokinetics import Dose, Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
+from rdsolver.problem import ModelProblem, Output, Solver
 from rdsolver.problem.changes import Change
-from rdsolver.problem.problem import ModelProblem, Output, Solver
 from tests.support.problems import problem, square
 
 K = Parameter("k", 1.0, "1/d", "loss", "", "A", 0.1, 9.0, maximum=50.0)

@@ -26,7 +26,7 @@ from rdsolver.output import layout
 from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
-from rdsolver.problem.problem import Change, ModelProblem, Solver
+from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs import checkpoint
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop

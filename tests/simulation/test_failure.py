@@ -10,7 +10,7 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import FISHER
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.failure import culprit
 from rdsolver.simulation.time_loop import Simulation
 

@@ -17,7 +17,7 @@ from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem
+from rdsolver.problem import ModelProblem
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.simulation.model_scenario import ModelScenario
 from tests.support.problems import problem

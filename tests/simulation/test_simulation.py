@@ -16,7 +16,7 @@ from rdsolver.models.bone import model as bone_model
 from rdsolver.models.bone.binders import OPG
 from rdsolver.models.bone.binding import binding_rate
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Change
+from rdsolver.problem import Change
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import RKC2, TRBDF2
 from rdsolver.timestepping.step_control import clipped

@@ -23,7 +23,7 @@ from rdsolver.models.bone.pharmacokinetics import Treatment, curve
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DRIVEN
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Change, ModelProblem, Solver
+from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation

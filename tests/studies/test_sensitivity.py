@@ -24,7 +24,7 @@ from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.bone import calcium
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Change
+from rdsolver.problem import Change
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.studies.sensitivity import command, global_
 from rdsolver.studies.sensitivity import local as local_module

@@ -5,7 +5,7 @@ import pytest
 
 from rdsolver.config.load import config_from
 from rdsolver.models.bone import cells, matrix
-from rdsolver.problem.problem import Change
+from rdsolver.problem import Change
 from rdsolver.studies.validation.drugs import FROZEN
 from rdsolver.studies.validation.mechanisms import SWITCHES, as_markdown, table
 from rdsolver.studies.validation.scenes import Scene, Stage, every

@@ -27,7 +27,7 @@ from rdsolver.output import layout
 from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem
+from rdsolver.problem import ModelProblem
 from rdsolver.runs import checkpoint
 from rdsolver.runs.run import simulate
 from rdsolver.simulation.time_loop import Simulation

@@ -19,7 +19,7 @@ import tifffile
 from rdsolver.images import tiff as tiff_reader
 from rdsolver.images import voxels
 from rdsolver.images.load import section_from_array
-from rdsolver.problem.problem import Change, Solver
+from rdsolver.problem import Change, Solver
 from rdsolver.utils import safe_files
 from tests.images.test_image_meaning import nifti, without_imagecodecs
 from tests.images.test_images import GREY, STACK

@@ -22,7 +22,7 @@ from rdsolver.output.export import export
 from rdsolver.output.layout import Window
 from rdsolver.output.reader import Run
 from rdsolver.output.writer import RunWriter, selected_fields
-from rdsolver.problem.problem import Problem, Solver
+from rdsolver.problem import Problem, Solver
 from rdsolver.runs import checkpoint
 from rdsolver.runs.run import simulate
 from rdsolver.simulation import baseline

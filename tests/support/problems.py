@@ -13,7 +13,7 @@ from rdsolver.models.bone.binders import Binder, drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.parallel import device
-from rdsolver.problem.problem import Problem, Solver
+from rdsolver.problem import Problem, Solver
 from rdsolver.studies.verification import replay
 
 SPACING = 20.0

@@ -14,7 +14,7 @@ from rdsolver.models.verification import DECAY, DECOY, DECOY_VALUES, GRAY_SCOTT,
 from rdsolver.operators import spectral
 from rdsolver.operators.transport import diffusion, face_diffusion, open_faces
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.timestepping import etd
 from rdsolver.timestepping.base import start

@@ -14,7 +14,7 @@ from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.models.verification import DECOY, DECOY_VALUES, decoy_sources
 from rdsolver.parallel import device
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import rkc
 from rdsolver.timestepping.base import start

@@ -14,7 +14,7 @@ from ...config.config import Config
 from ...errors import STDOUT, InputError, writing
 from ...figures import style
 from ...figures.tornado import tornado
-from ...problem.problem import ModelProblem, Problem
+from ...problem import ModelProblem, Problem
 from ...utils.reporting import Quiet, TerminalReporter, on_terminal
 from . import report
 from .global_ import SAMPLES, scan

@@ -27,7 +27,7 @@ from ...config.config import Config
 from ...errors import InputError, RunError
 from ...geometry.section import coarsened
 from ...models.base import Parameter
-from ...problem.problem import Problem
+from ...problem import Problem
 from ...simulation.bone_scenario import model_of
 from ...sweep.design import Design, of_rows
 from ...sweep.driver import Wanted, run_sweep

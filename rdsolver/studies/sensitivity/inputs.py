@@ -19,7 +19,7 @@ import numpy as np
 
 from ...models.bone.model import BoneModel
 from ...models.bone.tissue import TissueModel
-from ...problem.problem import Problem
+from ...problem import Problem
 from ...simulation.bone_scenario import BoneScenario
 from ...simulation.time_loop import Simulation
 from ...timestepping.system import Forcing, System

@@ -23,7 +23,7 @@ from ...errors import InputError
 from ...models.base import Parameter
 from ...models.bone import calcium
 from ...parallel import device
-from ...problem.problem import Problem, Solver
+from ...problem import Problem, Solver
 from ...simulation.bone_scenario import BoneScenario, model_of
 from .inputs import CURVE_STEP, Recorded, directions, recorded, size
 from .tangent import Replay

@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import InputError
 from ...geometry.section import Section
 from ...models.base import Parameter
-from ...problem.problem import Problem
+from ...problem import Problem
 from .local import NOT_DIFFERENTIATED, chosen
 
 ACROSS = 32  # cells along the longest axis of the section that is run

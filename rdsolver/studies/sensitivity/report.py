@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ...figures.style import in_print, with_unit
 from ...figures.tornado import Bar, Panel
-from ...problem.problem import Problem
+from ...problem import Problem
 from .global_ import Scan
 from .local import MAIN, Local, described
 

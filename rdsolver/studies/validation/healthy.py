@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...problem.problem import Change
+from ...problem import Change
 from ..verification.exact import lemaire_2004
 from ..verification.results import Curve, Row
 from .scenes import Scene, Stage, Where

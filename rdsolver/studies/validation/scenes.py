@@ -14,7 +14,7 @@ from ...config.load import config_from
 from ...geometry.tumour_seeding import Nests
 from ...models.bone.pharmacokinetics import Dose
 from ...output.reader import Run
-from ...problem.problem import Change
+from ...problem import Change
 from ...runs.run import simulate
 
 Where = Literal["section", "block", "slab", "front"]

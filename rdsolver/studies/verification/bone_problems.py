@@ -13,7 +13,7 @@ from ...geometry.trabeculae import trabecular
 from ...models.bone.binders import drug
 from ...models.bone.parameters import parameters
 from ...models.bone.pharmacokinetics import Dose
-from ...problem.problem import Change, Problem, Solver
+from ...problem import Change, Problem, Solver
 
 SPACING = 20.0
 

@@ -23,7 +23,7 @@ from ...operators.transport import (
     own_diffusion,
     own_drift,
 )
-from ...problem.problem import ModelProblem
+from ...problem import ModelProblem
 from ...simulation.time_loop import Simulation
 from .bone_problems import dosed, small
 from .replay import names, tight

@@ -15,7 +15,7 @@ from ...errors import RunError
 from ...geometry.grid import Grid
 from ...models import lemaire
 from ...models.verification import DECAY, DECOY, DECOY_VALUES, FISHER, GRAY_SCOTT
-from ...problem.problem import ModelProblem
+from ...problem import ModelProblem
 from ...utils.extras import install
 from .replay import State, names, saved, tight
 from .results import Curve, Row, at_most, not_run, report, worst

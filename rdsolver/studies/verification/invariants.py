@@ -17,7 +17,7 @@ from ...geometry.boundary_conditions import Border
 from ...geometry.grid import Grid
 from ...geometry.section import Section
 from ...models.verification import DECOY, DECOY_VALUES, decoy_sources
-from ...problem.problem import ModelProblem, Problem
+from ...problem import ModelProblem, Problem
 from ...simulation.time_loop import Chunk, Simulation
 from ...timestepping import INTEGRATORS, RKC2, TRBDF2, rkc
 from .bone_problems import dosed, oblique, section, small

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import jax
 import numpy as np
 
-from ...problem.problem import ModelProblem, Problem, Solver
+from ...problem import ModelProblem, Problem, Solver
 from ...simulation.time_loop import Simulation
 from ...timestepping import INTEGRATORS
 from ...timestepping.base import Integrator, StepAttempt, StepState, start

@@ -21,7 +21,7 @@ from scipy.sparse.linalg import cg, splu
 from ...geometry.boundary_conditions import Border
 from ...geometry.grid import Grid
 from ...models.verification import DECAY
-from ...problem.problem import ModelProblem, Solver
+from ...problem import ModelProblem, Solver
 from ...simulation.scenario import scenario_of
 from ...timestepping.system import System
 from .results import Curve, Row, at_least, lowest, order, report, rms
@@ -138,7 +138,18 @@ def _steady_problem(
 ) -> ModelProblem:
     values = {"diffusivity": 1.0, "loss": loss}
     solver = Solver("tr-bdf2", 1e-6, "float64")
-    return ModelProblem(DECAY, grid, values, {}, 1.0, (), active, medium, {"source": source}, borders, solver)
+    return ModelProblem(
+        DECAY,
+        grid,
+        values,
+        {},
+        1.0,
+        active=active,
+        medium=medium,
+        arrays={"source": source},
+        borders=borders,
+        solver=solver,
+    )
 
 
 @partial(jax.jit, static_argnames="linear")

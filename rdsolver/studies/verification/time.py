@@ -21,7 +21,7 @@ from scipy.sparse import csc_matrix
 
 from ...geometry.grid import Grid
 from ...models.verification import DRIVEN, STIFF, driven
-from ...problem.problem import ModelProblem
+from ...problem import ModelProblem
 from ...simulation.time_loop import Simulation
 from ...timestepping import INTEGRATORS
 from ...timestepping.system import Fields, System

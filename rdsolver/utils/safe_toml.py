@@ -1,0 +1,18 @@
+"""TOML from strangers: text that no config can be is told before a parser sees it, which it might keep busy
+for ever.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 1_000_000  # characters; a config is a page of text
+QUOTED = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
+DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the parser for ever
+
+
+def excess(text: str) -> str:
+    """What a text has too much of; empty where it may be parsed."""
+    if len(text) > LONGEST:
+        return f"more than {LONGEST:,} characters"
+    return "a key of more than 20 parts" if DEEP.search(QUOTED.sub("k", text)) else ""
