@@ -1,8 +1,11 @@
 # make demo    a first run, on a machine with nothing but Python 3.11 or newer
-# make test    all tests, in the same environment
+# make quick   what computes no whole runs: while working
+# make test    all tests but the slow ones, in the same environment: before a change goes in
+# make test-slow  full sets and long campaigns, and all tests compiled as users' programs are: before a release
+# make coverage   make test, and which lines it runs
 # make lint    style, types and layers
 # make gallery every config and its figure, for docs/gallery.md
-.PHONY: demo test lint gallery clean
+.PHONY: demo quick test test-slow coverage lint gallery clean
 .SUFFIXES:
 
 VENV ?= .venv
@@ -17,8 +20,22 @@ demo: $(VENV)/.base
 	@echo
 	@echo "The run is in outputs/rank_fc_section_2d: look at overview.png, or at run.h5 with: $(BIN)/rdsolver info outputs/rank_fc_section_2d"
 
+# A file stays with one worker, which compiles what its tests share once.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: $(VENV)/.dev
+	$(PYTEST) -m "not long and not slow"
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not optimised and not slow"
+	XLA_FLAGS= $(PYTEST) -m "optimised and not slow"
+
+test-slow: $(VENV)/.dev
+	XLA_FLAGS= $(PYTEST)
+	$(BIN)/python -m pytest -m slow
+
+coverage: $(VENV)/.dev
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -28,55 +28,11 @@ from rdsolver.models.base import Field, Series
 from rdsolver.output import selection
 from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
-from tests.figures.test_figures import BLOCK, FLAT, disc, dose, make
+from tests.support.drawn_runs import BLOCK, FLAT, disc, dose, inside, make, write
 
 
 def rdsolver(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)))
-
-
-def write(path, grid=FLAT, title="a run", scale=1.0, tumour_at=None):
-    """A run whose RANKL is known: 3 + scale * day at every cell, nM; NTX 1 + scale * day."""
-    fields = [
-        Field("rankl", "nM", 0.02, "free RANKL"),
-        Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"),
-        Field("bone", "1", 1.0, "bone"),
-    ]
-    if tumour_at is not None:
-        fields.append(Field("tumour", "1", 1.0, "tumour"))
-    active = np.ones(grid.shape, bool)
-    active[..., 0, :] = False
-    bone = np.clip(2 * np.sin(np.indices(grid.shape).sum(0) / 3.0), 0, 1)
-    tumour = np.zeros(grid.shape)
-    tumour[tuple(tumour_at or (0,) * grid.ndim)] = 1.0
-    meta = {"doses": [dose(5.0)], "agents": [{"name": "rank_fc", "like": "rank_fc", "label": "RANK-Fc"}]}
-    meta["warnings"] = ["a <b>low</b> value"]
-    meta["parameters"] = [
-        {
-            "name": "k<1>",
-            "value": 1.5,
-            "unit": "1/d",
-            "meaning": "a & b",
-            "source": "<script>no</script>",
-            "mark": "A",
-        }
-    ]
-    with RunWriter(
-        path, grid, fields, [Series("ntx", "1", "NTX")], active=active, title=title, meta=meta
-    ) as writer:
-        for t in (0.0, 5.0, 10.0):
-            state = {
-                "rankl": np.full(grid.shape, 3 + scale * t),
-                "osteoclasts": 20 * bone * (1 - bone) * (1 + t),
-                "bone": bone,
-            }
-            writer.append(t, state | ({"tumour": tumour} if tumour_at is not None else {}))
-        time = np.linspace(0, 10, 11)
-        writer.append_series({"time": time, "ntx": 1 + scale * time})
-        writer.finish(
-            summary={"steps": 10, "budgets": {"rankl": {"start": 1.0, "end": 2.0, "imbalance": 1e-9}}}
-        )
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -84,18 +40,6 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     names = {"flat": {}, "other": {"scale": 2.0}, "block": {"grid": BLOCK}, "tumour": {"tumour_at": (7, 20)}}
     return {name: write(folder / name / "run.h5", **options) for name, options in names.items()}
-
-
-def inside(figure):
-    """Nothing is clipped or set too small."""
-    figure.draw_without_rendering()
-    used = figure.get_tightbbox()
-    texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
-    assert min(t.get_fontsize() for t in texts) >= style.SMALL
-    assert min(used.x0, used.y0) >= 0
-    assert used.x1 <= figure.get_figwidth() + 1e-3
-    assert used.y1 <= figure.get_figheight() + 1e-3
-    return {t.get_text() for t in texts}
 
 
 # --- maps ---------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from rdsolver.runs.session import Running
 from rdsolver.sweep.driver import Outcome
 from rdsolver.utils.reporting import Quiet, TerminalReporter, on_terminal
 from rdsolver.utils.signals import Stop
-from tests.cli.test_plot import FLAT, write
+from tests.support.drawn_runs import FLAT, write
 from tests.support.sweep_files import BONE
 from tests.support.sweeps import design, put_sweep
 

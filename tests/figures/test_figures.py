@@ -4,7 +4,6 @@ clipped.
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -19,95 +18,7 @@ from rdsolver.figures import style
 from rdsolver.figures.overview import compose, moments, overview
 from rdsolver.figures.timeseries import draw_series, panels, timeseries
 from rdsolver.geometry.grid import Grid
-from rdsolver.models.base import Field, Series
-from rdsolver.output.reader import Run
-from rdsolver.output.writer import RunWriter
-
-FLAT = Grid((24, 30), (10.0, 10.0), thickness=10.0)
-BLOCK = Grid((6, 10, 12), (20.0, 20.0, 20.0))
-FIELDS = [
-    Field("rankl", "nM", 0.02, "free RANKL"),
-    Field("osteoclasts", "1/mm^3", 10.0, "osteoclasts"),
-    Field("bone", "1", 1.0, "bone"),
-]
-SERIES = [
-    *(Series(name, "1", name) for name in ("ntx", "bsap", "bone_volume_fraction", "mean_occupancy")),
-    Series("osteoclast_number", "1/mm^3", "osteoclasts"),
-    Series("mean_free_rankl", "nM", "free RANKL in marrow"),
-]
-DRUGS = {"rank_fc": "RANK-Fc", "denosumab": "denosumab"}
-
-
-def dose(time, agent="rank_fc", amount=3.0):
-    return {"agent": agent, "amount": amount, "route": "sc", "time": time}
-
-
-def effect(t, doses):
-    """Fraction of RANKL that is left: down at the dose, back after some 10 d."""
-    return np.prod(
-        [1 - 0.99 * np.exp(-(((t - d["time"]) / 8) ** 4)) * (t > d["time"]) for d in doses], axis=0
-    ) * np.ones_like(t)
-
-
-def make(
-    grid=FLAT,
-    saved=range(0, 41, 2),
-    doses=(),
-    fields=None,
-    active=None,
-    status="finished",
-    steps=None,
-    constant=None,
-    **selection,
-):
-    """A run in memory in which RANKL falls by 100 after each dose, and osteoclasts and NTX with it."""
-    agents = sorted({d["agent"] for d in doses}, reverse=True)
-    drug_series = [
-        Series(f"{place}_{a}", "nM", f"{a} in {place}") for a in agents for place in ("plasma", "tissue")
-    ]
-    selection = SimpleNamespace(fields=fields, **{"stride": 1, "crop": None, **selection})
-    active = np.ones(grid.shape, bool) if active is None else active
-    meta = {"doses": list(doses), "agents": [{"name": a, "like": a, "label": DRUGS[a]} for a in agents]}
-    writer = RunWriter(
-        None, grid, FIELDS, [*SERIES, *drug_series], active=active, selection=selection, meta=meta
-    )
-    bone = np.clip(2 * np.sin(np.indices(grid.shape).sum(0) / 3.0), 0, 1)
-    for t in np.array(saved, float):
-        left = effect(t, doses)
-        if constant is not None:
-            writer.append(t, {field.name: np.full(grid.shape, constant) for field in FIELDS})
-            continue
-        writer.append(
-            t,
-            {
-                "rankl": 0.003 * left * (1 + 0.2 * bone),
-                "osteoclasts": 20 * left * bone * (1 - bone),
-                "bone": bone,
-            },
-        )
-    t = np.linspace(0, 40, 81) if steps is None else np.array(steps, float)
-    left = effect(t, doses)
-    relative = dict.fromkeys(("ntx", "bsap", "mean_occupancy"), 0.2 + 0.8 * left)
-    values = {
-        "time": t,
-        "bone_volume_fraction": np.full_like(t, 0.25),
-        "osteoclast_number": 5 * left,
-        "mean_free_rankl": 3e-3 * left,
-    }
-    for a in agents:
-        since = np.min(
-            [np.where(t > d["time"], t - d["time"], np.inf) for d in doses if d["agent"] == a], axis=0
-        )
-        values |= {f"plasma_{a}": 200 * np.exp(-since / 3), f"tissue_{a}": 100 * np.exp(-since / 3)}
-    writer.append_series(values | relative)
-    writer.finish(status)
-    return Run(writer.file)
-
-
-def disc(grid):
-    y, x = (np.linspace(-1, 1, n) for n in grid.shape)
-    return y[:, None] ** 2 + x**2 <= 1
-
+from tests.support.drawn_runs import BLOCK, FLAT, disc, dose, make
 
 RUNS = {
     "a dose": {"doses": [dose(10.0)]},

@@ -3,10 +3,8 @@ format that says it.
 """
 
 import gzip
-import importlib
 import json
 import struct
-import sys
 import tomllib
 
 import h5py
@@ -25,8 +23,8 @@ from rdsolver.images.voxels import meaning
 from rdsolver.output.export import export
 from rdsolver.output.reader import open_run
 from rdsolver.utils import safe_files
-from tests.images.test_images import GREY, STACK, flat
-from tests.images.test_images import write as written
+from tests.support.images import GREY, STACK, flat, nifti, without_imagecodecs
+from tests.support.images import write as written
 from tests.support.places import DATA
 
 KEPT = DATA / "layout_1.h5"
@@ -116,23 +114,6 @@ def components(path, axes):
         " MET_UCHAR\n"
     )
     path.write_bytes(f"{head}ElementDataFile = LOCAL\n".encode() + np.moveaxis(STACK, 0, -1).tobytes())
-
-
-def nifti(path, axes="ZYX", pixdim=(20.0, 20.0, 20.0), slope=(0.0, 0.0), sform=None, intent=0):
-    """A NIfTI 1 file, lengths in um, written here byte by byte so that what it says is known."""
-    dim = {"T": (4, 30, 24, 1, 6, 1, 1, 1), "C": (5, 30, 24, 1, 1, 6, 1, 1)}.get(
-        axes[0], (3, 30, 24, 6, 1, 1, 1, 1)
-    )
-    head = bytearray(352)
-    struct.pack_into("<i36x8h", head, 0, 348, *dim)
-    struct.pack_into("<3h", head, 68, intent, 2, 8)
-    struct.pack_into("<8f3f", head, 76, 1, *pixdim, 1, 1, 1, 1, 352, *slope)
-    head[123] = 3  # um
-    if sform is not None:
-        struct.pack_into("<2h", head, 252, 1, 1)  # and a qform, without a turn
-        struct.pack_into("<12f", head, 280, *np.ravel(np.c_[sform, np.zeros(3)]))
-    head[344:348] = b"n+1\0"
-    path.write_bytes(bytes(head) + STACK.tobytes())
 
 
 WRITERS = {
@@ -660,13 +641,6 @@ def test_lzw_of_a_stack_with_a_predictor(tmp_path):
         metadata={"axes": "ZYX"},
     )
     assert np.array_equal(bone(tmp_path / "a.tif", threshold=22000).bone, deep > 22000)
-
-
-def without_imagecodecs(monkeypatch):
-    """tifffile then has a module of its own in its place."""
-    monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    monkeypatch.setattr(tifffile.tifffile, "imagecodecs", importlib.import_module("tifffile._imagecodecs"))
-    monkeypatch.setattr(tifffile.TIFF.DECOMPRESSORS, "_codecs", {1: lambda data, out=None: data})
 
 
 def test_without_imagecodecs_the_way_out_is_told(tmp_path, monkeypatch):

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -19,40 +17,13 @@ from rdsolver.errors import InputError
 from rdsolver.images import voxels
 from rdsolver.images.load import section_from_array, section_from_image
 from rdsolver.images.resampling import average
+from tests.support.images import GREY, STACK, flat, write
 from tests.support.places import SHARED
 
 DATA = SHARED / "data"
 real = pytest.mark.skipif(
     not DATA.is_dir(), reason="needs the scans in ../shared/data, which are not part of the project"
 )
-
-rng = np.random.default_rng(1)
-GREY = rng.integers(0, 100, (24, 30)).astype(np.uint8)
-GREY[6:18, 5:20] += 120  # bone
-STACK = np.stack([np.roll(GREY, i, 0) for i in range(6)])
-
-
-def flat(**options: Any) -> dict[str, Any]:
-    """The arguments for GREY, some of them changed."""
-    return {"voxel": 20.0, "thickness": 10.0, "threshold": 110} | options
-
-
-def write(path: Path, values: np.ndarray) -> Path:
-    """An image file of the kind that its name says, without a voxel size."""
-    kind = path.name.split(".", 1)[-1]
-    if kind == "tif":
-        tifffile.imwrite(path, values, photometric="minisblack", metadata=None)
-    elif kind == "png":
-        PIL.Image.fromarray(values).save(path)
-    elif kind == "npy":
-        np.save(path, values)
-    elif kind == "h5":
-        with h5py.File(path, "w") as file:
-            file["scan"] = values
-    else:
-        sitk = pytest.importorskip("SimpleITK")
-        sitk.WriteImage(sitk.GetImageFromArray(values), str(path))
-    return path
 
 
 # --- reading
@@ -249,6 +220,7 @@ def test_upsampling_repeats_a_voxel():
 
 
 def test_otsu_is_the_threshold_of_largest_variance_between_classes():
+    rng = np.random.default_rng(2)
     values = (
         np.concatenate([rng.normal(60, 12, 3000), rng.normal(150, 20, 1000)])
         .round()
@@ -314,7 +286,7 @@ def test_denoise_takes_speckle_out_and_nothing_in_from_outside():
 
 def test_circle_is_found_within_the_padding_and_lies_in_the_plane():
     y, x = np.indices((101, 101)) - 50
-    scan = np.where(np.hypot(y, x) <= 40, rng.integers(1, 200, (101, 101)), 0)
+    scan = np.where(np.hypot(y, x) <= 40, np.random.default_rng(3).integers(1, 200, (101, 101)), 0)
     stack = np.stack([scan] * 4)
     section = section_from_array(
         stack, voxel=10, threshold=100, field_of_view="circle", crop=((0, 4), (0, 101), (0, 60))

@@ -18,6 +18,8 @@ from rdsolver.timestepping import TRBDF2
 from tests.support.places import ROOT
 from tests.support.problems import errors, fixed_steps, problem, replace, run, series, square, state
 
+pytestmark = pytest.mark.long
+
 T_CELLS = Extension(
     "T cells",
     unknowns=(Field("t_cells", "1/mm^3", 100.0, "T cells"),),

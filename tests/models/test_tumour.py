@@ -18,14 +18,23 @@ from rdsolver.parallel import device
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import TRBDF2
 from tests.support.places import CONFIGS
-from tests.support.problems import Dose, errors, fixed_steps, problem, replace, run, series, square, state
+from tests.support.problems import (
+    NEST,
+    Dose,
+    errors,
+    fixed_steps,
+    ill,
+    problem,
+    replace,
+    run,
+    series,
+    square,
+    state,
+)
 
-NEST = Nests(at=((400.0, 300.0),), radius=80.0)
+pytestmark = pytest.mark.long
+
 CALCIUM = {p.name: p.value for p in parameters(tumour=True)}
-
-
-def ill(end=40.0, **rest):
-    return problem(square(32), tumour=NEST, end=end, **rest)
 
 
 @pytest.fixture(scope="module")

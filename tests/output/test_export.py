@@ -18,7 +18,7 @@ from rdsolver.models.base import Field
 from rdsolver.output.export import FORMATS, export
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
-from tests.output.test_output import GRIDS, READ_VTK, circle, elsewhere, values, write
+from tests.support.run_files import GRIDS, READ_VTK, circle, elsewhere, values, write
 
 KEPT = (0, 2)  # of the saved times
 

@@ -30,11 +30,12 @@ from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs import checkpoint
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop
-from tests.models.test_tumour import ill
 from tests.support import kill
 from tests.support.kill import same
 from tests.support.places import CONFIGS, DATA, ROOT
-from tests.support.problems import Dose, problem, square
+from tests.support.problems import Dose, ill, problem, square
+
+pytestmark = pytest.mark.long
 
 
 class After(Stop):

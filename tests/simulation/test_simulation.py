@@ -33,6 +33,8 @@ from tests.support.problems import (
     state,
 )
 
+pytestmark = pytest.mark.long
+
 DOSED = {"agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 2.0),), "end": 12.0}
 
 

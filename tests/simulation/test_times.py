@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rdsolver import simulate
 from rdsolver.config.load import config_from
 from rdsolver.errors import InputError
-from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.base import Field
 from rdsolver.models.bone.binders import drug
@@ -29,6 +28,7 @@ from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import choose
 from rdsolver.utils.instants import SIMULTANEOUS, Instants
+from tests.support.driven import GRID, NONE, driven
 from tests.support.problems import Dose, problem, replace, run, series
 
 END = 4.0
@@ -238,23 +238,6 @@ def test_serum_calcium_follows_the_parameters_of_its_step():
 
 
 # --- rates that follow time ---------------------------------------------------------------------------------
-
-GRID = Grid((8, 8), (10.0, 10.0), thickness=10.0)
-NONE = {
-    "day": 0.0,
-    "pulse": 0.0,
-    "dose": 0.0,
-    "on": 23.3,
-    "off": 23.9,
-    "given": 7.0,
-    "loss": 0.1,
-    "diffusivity": 100.0,
-    "undeclared": 0.0,
-}
-
-
-def driven(solver: Solver | None = None, **what) -> ModelProblem:
-    return ModelProblem(DRIVEN, GRID, NONE | what, {}, 60.0, (0.0, 60.0), solver=solver or Solver())
 
 
 def test_break_times_are_events_also_those_that_a_change_of_a_parameter_brings():

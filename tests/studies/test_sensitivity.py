@@ -38,6 +38,8 @@ from rdsolver.units import number
 from rdsolver.utils.reporting import Silent
 from tests.support.problems import Dose, problem, replace, square
 
+pytestmark = pytest.mark.long
+
 STEP = 1e-4  # of finite differences, relative
 TOLERANCE = 1e-3  # of the run: what is compared is the same steps, however long they are
 # of every part: molecules, cells, bone, tumour, serum calcium, plasma; one that [[change]] multiplies, one

@@ -12,6 +12,8 @@ from rdsolver.studies.validation.scenes import Scene, Stage, every
 from rdsolver.studies.validation.tumour import far
 from tests.support.problems import Dose, problem, run, series, square, values
 
+pytestmark = pytest.mark.long
+
 
 def test_bone_markers_after_one_dose_of_fc_opg():
     """T3: 3 mg/kg s.c. in women, change of NTX and BSAP in % (Bekker 2001, 10.1359/jbmr.2001.16.2.348).

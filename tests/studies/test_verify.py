@@ -17,6 +17,8 @@ from rdsolver.studies.verification import drift, exact, space
 from rdsolver.studies.verification import run as verify
 from rdsolver.studies.verification.results import at_least, at_most, order
 
+pytestmark = pytest.mark.long
+
 
 def run_verify(folder, *arguments):
     target = folder / "rows.json"

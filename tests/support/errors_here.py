@@ -32,10 +32,10 @@ from rdsolver.runs import checkpoint
 from rdsolver.runs.run import simulate
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping.rkc import RKC2
-from tests.cli.test_plot import write as drawn
-from tests.figures.test_figures import FLAT
-from tests.images.test_images import GREY, STACK
-from tests.images.test_images import write as written
+from tests.support.drawn_runs import FLAT
+from tests.support.drawn_runs import write as drawn
+from tests.support.images import GREY, STACK
+from tests.support.images import write as written
 
 SLAB = """
 [section]

@@ -21,10 +21,7 @@ from rdsolver.images import voxels
 from rdsolver.images.load import section_from_array
 from rdsolver.problem import Change, Solver
 from rdsolver.utils import safe_files
-from tests.images.test_image_meaning import nifti, without_imagecodecs
-from tests.images.test_images import GREY, STACK
-from tests.images.test_images import write as written
-from tests.simulation.test_times import driven
+from tests.support.driven import driven
 from tests.support.errors_here import (
     BLOCK,
     DOSE,
@@ -50,6 +47,8 @@ from tests.support.errors_here import (
     then,
     tiff,
 )
+from tests.support.images import GREY, STACK, nifti, without_imagecodecs
+from tests.support.images import write as written
 
 LIMIT = {"RLIMIT_AS": 9, "RLIM_INFINITY": -1, "getrlimit": lambda which: (10**9, 10**9)}  # ulimit -v 1000000
 

@@ -30,9 +30,8 @@ from rdsolver.studies.sensitivity import global_
 from rdsolver.sweep.driver import Outcome
 from rdsolver.timestepping.rkc import RKC2
 from rdsolver.timestepping.trbdf2 import TRBDF2
-from tests.figures.test_figures import FLAT
-from tests.images.test_images import GREY
 from tests.problem.test_python import REFUSED
+from tests.support.drawn_runs import FLAT
 from tests.support.errors_here import (
     DOSE,
     FIELDS,
@@ -57,6 +56,7 @@ from tests.support.errors_here import (
     side,
     then,
 )
+from tests.support.images import GREY
 from tests.support.problems import problem, square
 
 GIVEN = {

@@ -9,6 +9,7 @@ import numpy as np
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
+from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.bone.binders import Binder, drug
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
@@ -17,6 +18,7 @@ from rdsolver.problem import Problem, Solver
 from rdsolver.studies.verification import replay
 
 SPACING = 20.0
+NEST = Nests(at=((400.0, 300.0),), radius=80.0)
 
 
 def values(agents: tuple[Binder, ...] = (), preset: str = "human", **changed: float) -> dict[str, float]:
@@ -63,6 +65,11 @@ def problem(
     )
 
 
+def ill(end: float = 40.0, **rest) -> Problem:
+    """A section of 32 x 32 cells with a tumour."""
+    return problem(square(32), tumour=NEST, end=end, **rest)
+
+
 def run(p: Problem):
     """(simulation after its end, all chunks)."""
     from rdsolver.simulation.time_loop import Simulation
@@ -95,10 +102,12 @@ def fixed_steps(integrator, system, begin: float, u, end: float, n: int) -> dict
 
 
 __all__ = [
+    "NEST",
     "Dose",
     "drug",
     "errors",
     "fixed_steps",
+    "ill",
     "problem",
     "replace",
     "run",

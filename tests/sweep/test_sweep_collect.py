@@ -28,7 +28,7 @@ from rdsolver.models.base import Series
 from rdsolver.sweep.collect import collect, grid
 from rdsolver.sweep.design import load
 from rdsolver.sweep.reader import STATISTICS
-from tests.cli.test_plot import inside
+from tests.support.drawn_runs import inside
 from tests.support.sweeps import BASE, SERIES, STEPS, depth_of, design, put_run, put_sweep, series
 
 SAMPLES = """

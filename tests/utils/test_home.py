@@ -14,7 +14,7 @@ from rdsolver.errors import InputError
 from rdsolver.images.load import section_from_image
 from rdsolver.sweep.design import load
 from rdsolver.utils.home import at_home
-from tests.cli.test_plot import write
+from tests.support.drawn_runs import write
 from tests.support.sweep_files import BONE
 
 

@@ -12,7 +12,7 @@ from rdsolver import load_config, open_run, open_sweep
 from rdsolver.cli.main import app
 from rdsolver.errors import InputError
 from rdsolver.utils.path_kinds import expect, kind_of
-from tests.cli.test_plot import write
+from tests.support.drawn_runs import write
 from tests.support.sweep_files import BONE
 from tests.support.sweeps import design, put_sweep
 
