@@ -141,12 +141,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(place, tmp_path):
     assert "go on with: rdsolver resume" in (tmp_path / "killed" / "run.log").read_text()
 
 
-def test_a_killed_writer_leaves_all_that_it_flushed():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.kill", "--n", "40"], capture_output=True, text=True, cwd=ROOT
-    )
+@pytest.mark.parametrize(("writers", "runs"), [(40, 0), pytest.param(1000, 10, marks=pytest.mark.slow)])
+def test_a_killed_writer_leaves_all_that_it_flushed(writers, runs):
+    words = [sys.executable, "-m", "tests.support.kill", "--n", str(writers), "--runs", str(runs)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("saved times left") == 40
+    assert done.stdout.count("saved times left") == writers
 
 
 def test_the_end_that_a_killed_file_states_too_early_is_mended(tmp_path):

@@ -42,6 +42,13 @@ def test_the_quick_set_passes(tmp_path):
     assert rows[0]["study"] in result.output
 
 
+@pytest.mark.slow
+def test_the_full_set_passes(tmp_path):
+    result, rows = run_verify(tmp_path)
+    assert not [row for row in rows if not row["pass"]]
+    assert (result.exit_code, len(rows) > 100) == (0, True)
+
+
 def test_a_miss_leaves_with_status_1(tmp_path, monkeypatch):
     def study(quick):
         yield at_most("exact: one", 1.0, 2.0)

@@ -19,6 +19,7 @@ import pytest
 from rdsolver import open_run
 from rdsolver.sweep import design, driver, store
 from tests.support import sweep_kill
+from tests.support.places import ROOT
 from tests.support.sweep_files import MODEL, made, sweep, write_bases
 from tests.support.sweep_kill import equal
 
@@ -100,6 +101,16 @@ def test_killed_drivers_and_children_leave_no_trace(alone, tmp_path):
     )
     assert watched.drivers == 1
     assert equal(out, tmp_path / "out") == 8
+
+
+@pytest.mark.slow
+def test_fifteen_kills_leave_no_trace_in_two_hundred_runs():
+    words = ("--runs", "200", "--driver-kills", "5", "--child-kills", "10")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.sweep_kill", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "200 of 200 runs complete and equal bit for bit; 5 drivers" in done.stdout
 
 
 def test_one_child_computes_several_runs_at_once_and_leaves_no_trace_when_killed(alone, tmp_path):
