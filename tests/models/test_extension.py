@@ -109,7 +109,7 @@ def test_second_order_with_what_it_adds():
 # --- from a config ------------------------------------------------------------------------------------------
 
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
-SHED, CELLS, JOINT = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
+SHED, CELLS, JOINT = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[-3:]
 DRUG_TOML, CELLS_TOML, JOINT_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
 SMALL = ('section.size=["480 um", "480 um"]', "time.end=12 d")
 BARE = CELLS_TOML[CELLS_TOML.index("[section]") :].replace(

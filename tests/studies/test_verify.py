@@ -46,7 +46,7 @@ def test_the_quick_set_passes(tmp_path):
 def test_the_full_set_passes(tmp_path):
     result, rows = run_verify(tmp_path)
     assert not [row for row in rows if not row["pass"]]
-    assert (result.exit_code, len(rows) > 100) == (0, True)
+    assert result.exit_code == 0
 
 
 def test_a_miss_leaves_with_status_1(tmp_path, monkeypatch):
