@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base import Mark, Parameter
+from .pharmacokinetics import Pharmacokinetics
 
 UM2_S = 86400.0  # um2/s in um2/d
 
@@ -85,38 +86,72 @@ _MOUSE = "no published pharmacokinetics found; mouse-like half-life of 2 d assum
 _SHORT = "half-life 0.1 d, general knowledge"
 _LN2 = 0.6931471805599453
 
-# Plasma pharmacokinetics, per kg of body weight:
-# kDa, bioavailability s.c., absorption 1/d, central mL/kg, clearance mL/(kg d),
-# peripheral volumes mL/kg and their clearances mL/(kg d), saturable elimination ng/(kg d) and its constant
-# ng/mL. fmt: off
-_PLASMA: dict[str, tuple[tuple[float, ...], str, Mark]] = {
+_PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
     "fc_opg": (
-        (
-            90.0,
-            0.067,
-            0.0131 * 24,
-            2800 / 70,
-            168 * 24 / 70,
-            443 / 70,
-            15.5 * 24 / 70,
-            269 / 70,
-            3.02 * 24 / 70,
-            13300 * 24 / 70,
-            6.74,
+        Pharmacokinetics(
+            molar_mass=90.0,
+            bioavailability=0.067,
+            absorption=0.0131 * 24,
+            central_volume=2800 / 70,
+            clearance=168 * 24 / 70,
+            peripheral_volume_1=443 / 70,
+            peripheral_clearance_1=15.5 * 24 / 70,
+            peripheral_volume_2=269 / 70,
+            peripheral_clearance_2=3.02 * 24 / 70,
+            saturable_elimination=13300 * 24 / 70,
+            saturable_constant=6.74,
         ),
         _ZIERHUT,
         "V",
     ),
-    "rank_fc": ((110.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _MOUSE, "A"),
+    "rank_fc": (
+        Pharmacokinetics(
+            molar_mass=110.0,
+            bioavailability=0.8,
+            absorption=1.0,
+            central_volume=50.0,
+            clearance=50.0 * _LN2 / 2.0,
+        ),
+        _MOUSE,
+        "A",
+    ),
     "denosumab": (
-        (149.0, 1.0, 0.17, 77.9, 77.9 * 0.0115, 0.0, 0.0, 0.0, 0.0, 2672.0, 411.0),
+        Pharmacokinetics(
+            molar_mass=149.0,
+            bioavailability=1.0,
+            absorption=0.17,
+            central_volume=77.9,
+            clearance=77.9 * 0.0115,
+            saturable_elimination=2672.0,
+            saturable_constant=411.0,
+        ),
         _DENOSUMAB + "; volume is V/F",
         "V",
     ),
-    "native_opg": ((120.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
-    "soluble_rank": ((30.0, 0.8, 1.0, 50.0, 50.0 * _LN2 / 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), _SHORT, "U"),
+    "native_opg": (
+        Pharmacokinetics(
+            molar_mass=120.0,
+            bioavailability=0.8,
+            absorption=1.0,
+            central_volume=50.0,
+            clearance=50.0 * _LN2 / 0.1,
+        ),
+        _SHORT,
+        "U",
+    ),
+    "soluble_rank": (
+        Pharmacokinetics(
+            molar_mass=30.0,
+            bioavailability=0.8,
+            absorption=1.0,
+            central_volume=50.0,
+            clearance=50.0 * _LN2 / 0.1,
+        ),
+        _SHORT,
+        "U",
+    ),
 }
-# fmt: on
+"""The plasma curve of each preset, its source and its mark."""
 
 _PLASMA_ROWS = (
     ("molar_mass", "kDa", "molar mass (general knowledge)", 1.0, 1000.0, 1e-3),
@@ -134,13 +169,13 @@ _PLASMA_ROWS = (
 
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
-    values, source, mark = _PLASMA[binder.like]
+    kinetics, source, mark = _PLASMA[binder.like]
     # the one number of its row that is not in the source
     marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}
     return tuple(
         Parameter(
             f"{binder.name}_{key}",
-            value,
+            getattr(kinetics, key),
             unit,
             f"{binder.label}: {meaning}",
             source,
@@ -149,5 +184,5 @@ def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
             high,
             minimum=minimum,
         )
-        for value, (key, unit, meaning, low, high, minimum) in zip(values, _PLASMA_ROWS, strict=True)
+        for key, unit, meaning, low, high, minimum in _PLASMA_ROWS
     )

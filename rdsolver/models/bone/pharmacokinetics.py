@@ -15,7 +15,7 @@ elimination).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Literal
 
@@ -70,6 +70,55 @@ class Treatment:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pharmacokinetics:
+    """How a drug comes into plasma and leaves it, per kg of body weight. Without more, there is no peripheral
+    volume and no saturable elimination.
+
+    molar_mass              kDa
+    bioavailability         share of a dose under the skin that reaches plasma
+    absorption              from the depot under the skin, 1/d
+    central_volume          of plasma, mL/kg
+    clearance               linear, mL/(kg d)
+    peripheral_volume_1     mL/kg; peripheral_clearance_1: exchange with it, mL/(kg d); the same for a second
+    saturable_elimination   its largest rate, ng/(kg d); saturable_constant: plasma level of half that, ng/mL
+    """
+
+    molar_mass: float
+    bioavailability: float
+    absorption: float
+    central_volume: float
+    clearance: float
+    peripheral_volume_1: float = 0.0
+    peripheral_clearance_1: float = 0.0
+    peripheral_volume_2: float = 0.0
+    peripheral_clearance_2: float = 0.0
+    saturable_elimination: float = 0.0
+    saturable_constant: float = 1.0
+
+    @classmethod
+    def of(cls, agent: str, values: Mapping[str, float]) -> Pharmacokinetics:
+        """That of a drug among the parameters of a run."""
+        return cls(**{f.name: float(values[f"{agent}_{f.name}"]) for f in fields(cls)})
+
+    def rates(self, y: np.ndarray) -> np.ndarray:
+        """dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d)."""
+        c = y[1] / self.central_volume
+        absorbed = self.absorption * y[0]
+        eliminated = self.clearance * c + self.saturable_elimination * c / (self.saturable_constant + c)
+        out = [-absorbed, self.bioavailability * absorbed - eliminated, 0.0, 0.0]
+        peripheral = (
+            (self.peripheral_volume_1, self.peripheral_clearance_1),
+            (self.peripheral_volume_2, self.peripheral_clearance_2),
+        )
+        for k, (volume, clearance) in enumerate(peripheral, 2):
+            if volume > 0:
+                exchanged = clearance * (c - y[k] / volume)
+                out[1] -= exchanged
+                out[k] = exchanged
+        return np.array(out)
+
+
 @dataclass
 class Plasma:
     """One drug in plasma: its compartments now, moved forward from event to event.
@@ -83,31 +132,18 @@ class Plasma:
     values: Mapping[str, float]
     amounts: np.ndarray = field(default_factory=lambda: np.zeros(4))
 
-    def _number(self, key: str) -> float:
-        return float(self.values[f"{self.agent}_{key}"])
+    @property
+    def kinetics(self) -> Pharmacokinetics:
+        return Pharmacokinetics.of(self.agent, self.values)
 
     @property
     def concentration(self) -> float:
         """ng/mL."""
-        return float(self.amounts[1]) / self._number("central_volume")
+        return float(self.amounts[1]) / self.kinetics.central_volume
 
     def give(self, dose: Dose) -> None:
         amount = dose.amount * NG_PER_MG
         self.amounts = self.amounts + np.array([amount, 0, 0, 0] if dose.route == "sc" else [0, amount, 0, 0])
-
-    def _rates(self, _: float, y: np.ndarray) -> np.ndarray:
-        n = self._number
-        c = y[1] / n("central_volume")
-        absorbed = n("absorption") * y[0]
-        eliminated = n("clearance") * c + n("saturable_elimination") * c / (n("saturable_constant") + c)
-        out = [-absorbed, n("bioavailability") * absorbed - eliminated, 0.0, 0.0]
-        for k in (1, 2):
-            volume = n(f"peripheral_volume_{k}")
-            if volume > 0:
-                exchanged = n(f"peripheral_clearance_{k}") * (c - y[1 + k] / volume)
-                out[1] -= exchanged
-                out[1 + k] = exchanged
-        return np.array(out)
 
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
@@ -117,15 +153,22 @@ class Plasma:
 
         at: times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
         """
-        to_nm = 1 / (self._number("central_volume") * self._number("molar_mass"))
+        kinetics = self.kinetics
+        to_nm = 1 / (kinetics.central_volume * kinetics.molar_mass)
         if not self.amounts.any():
             times = np.array([start, end]) if at is None else at
             return times, np.zeros(len(times)), np.zeros(len(times))
         floor = 1e-12 * self.amounts.max()
         found = solve_ivp(
-            self._rates, (start, end), self.amounts, method="LSODA", rtol=RTOL, atol=floor, t_eval=at
+            lambda _, y: kinetics.rates(y),
+            (start, end),
+            self.amounts,
+            method="LSODA",
+            rtol=RTOL,
+            atol=floor,
+            t_eval=at,
         )
-        slopes = np.array([self._rates(t, y)[1] for t, y in zip(found.t, found.y.T, strict=True)])
+        slopes = np.array([kinetics.rates(y)[1] for y in found.y.T])
         self.amounts = found.y[:, -1]
         return found.t, found.y[1] * to_nm, slopes * to_nm
 
