@@ -240,7 +240,7 @@ def binding(a: Namespace) -> Iterator[Row]:
 
 
 def bone_run(a: Namespace) -> Iterator[Row]:
-    """W3 on the biggest block that fits, for so long as its share of the time allows; then the demo's 128^2."""
+    """W3 on the biggest block that fits, as long as its share of the time allows; then the demo's 128^2."""
     for cells in (16,) if a.small else (256, 192, 128):
         try:
             yield _timed_bone(
@@ -260,7 +260,7 @@ def bone_run(a: Namespace) -> Iterator[Row]:
 
 
 def _timed_bone(problem: Any, name: str, limit: float) -> Row:
-    """Seconds from the first step's end on, scaled to nothing: a run that is cut short says how far it came."""
+    """Seconds after the first step, not extrapolated: a run that is cut short says how far it came."""
     simulation, began, first = Simulation(problem), time.perf_counter(), 0.0
     for chunk in simulation.chunks():
         if chunk.dt and not first:

@@ -7,7 +7,7 @@ def main() -> None:
     try:
         from .cli.main import main as command
     except KeyboardInterrupt:  # while it is imported
-        print("Interrupted: nothing was begun.", file=sys.stderr)
+        print("Interrupted: nothing was started.", file=sys.stderr)
         sys.exit(130)
     command()
 

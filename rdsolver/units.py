@@ -82,7 +82,7 @@ class Exact(float):
 def quantity(value: Any, unit: str, key: str) -> float:
     """The value in `unit`: of a number, which is in that unit already, or of text such as "8 h".
 
-    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is no quantity or
+    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is not a quantity or
     has another dimension.
     """
     try:
@@ -99,7 +99,7 @@ def number(value: Any, unit: str) -> float:
 def exact(value: Any, unit: str) -> Exact:
     """Like `number`, with the ratio that the number was rounded from."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"= {value!r} is no quantity. {way_out(unit)}")
+        raise ValueError(f"= {value!r} is not a quantity. {way_out(unit)}")
     try:
         return Exact(_read(value, unit) if isinstance(value, str) else _decimal(repr(value)))
     except OverflowError:
@@ -116,7 +116,7 @@ def parted(value: Any) -> tuple[float, str]:
         if match and (not match["unit"] or _factor(match["unit"])):
             return number(match["number"], "1"), match["unit"].strip()
         raise ValueError(
-            f'= {value!r} is no quantity. Give a number, or text with a unit, for example "3 mg/kg".'
+            f'= {value!r} is not a quantity. Give a number, or text with a unit, for example "3 mg/kg".'
         )
     return number(value, "1"), ""
 
@@ -153,14 +153,15 @@ def _decimal(text: str) -> Fraction:
 def _read(text: str, unit: str) -> Fraction:
     match = _TEXT.fullmatch(text.translate(_PLAIN)) if len(text) <= _LONGEST else None
     if match is None or not _UNIT.fullmatch(match["unit"]):
-        raise ValueError(f'= "{text[:_LONGEST]}" is no quantity. {way_out(unit)}')
+        raise ValueError(f'= "{text[:_LONGEST]}" is not a quantity. {way_out(unit)}')
     value = _decimal(match["number"])
     if not match["unit"]:
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
     if wanted is None:  # of a model of one's own
         raise ValueError(
-            f'= "{text}" has a unit, and {unit} is none that is known here. Give a bare number, taken in'
+            f'= "{text}" has a unit, and {unit} is not a unit that is known here. Give a bare number, taken'
+            " in"
             f" {unit}."
         )
     if found is None:

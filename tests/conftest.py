@@ -4,7 +4,8 @@ Most of the time of these tests is XLA's, which compiles some hundred programs t
 So they are compiled quickly: by LLVM without optimisation, and operation by operation where XLA's emitters of
 fused loops take most of the time (one bone run, cold: 16 s of processor time, and 4 s so). Numbers change in
 their last digits alone. Tests of bits between two programs and of what the compiler makes are marked
-`optimised`, and `make test` compiles them as users do, with XLA_FLAGS empty; `make test-slow` does so for all.
+`optimised`, and `make test` compiles them as users do, with XLA_FLAGS empty; `make test-slow` does so for
+all.
 """
 
 import os

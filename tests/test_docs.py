@@ -1,7 +1,7 @@
 """What README.md and docs/ say, held against the code: links, commands, configs, and the table of parameters.
 
-python tests/test_docs.py    puts the present table of parameters into docs/model.md, the figures of benchmarks/results/validate_full.json
-                             into docs/validation.md
+`python tests/test_docs.py` updates the table of parameters in docs/model.md, and the targets in
+docs/validation.md from benchmarks/results/validate_full.json.
 """
 
 import ast
@@ -238,7 +238,7 @@ def test_the_commands_of_the_readme_work_as_written(tmp_path):
 
 
 def test_toml_is_part_of_a_config(tmp_path):
-    """A table of docs/configs.md takes the place of the demo's, and the whole is a config without a warning."""
+    """A table of docs/configs.md replaces the demo's, and the whole is a config without a warning."""
     assert blocks(CONFIGS_PAGE, "toml")
     for block in blocks(CONFIGS_PAGE, "toml"):
         text = (ROOT / "configs" / "rank_fc_section_2d.toml").read_text(encoding="utf-8")

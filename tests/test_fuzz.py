@@ -70,7 +70,7 @@ def test_hdf5_stays_in_its_file(stopped, elsewhere):
     image = stopped.with_name("scan.h5")
     with h5py.File(image, "w") as file:
         elsewhere(file, "scan")
-    refused(image, "scan lies in another file", dataset="scan")
+    refused(image, "scan is in another file", dataset="scan")
     kept = stopped.with_name("checkpoint.h5")
     with h5py.File(kept, "r+") as file:
         del file["u/opg"]
@@ -82,12 +82,12 @@ def test_hdf5_stays_in_its_file(stopped, elsewhere):
         f"{checkpoint.MARK} {hashlib.sha256(data).hexdigest()}\n".encode().ljust(checkpoint.HEAD, b"\0")
         + data
     )
-    with pytest.raises(InputError, match="u/opg lies in another file"):
+    with pytest.raises(InputError, match="u/opg is in another file"):
         resume(stopped)
     with h5py.File(stopped, "r+") as file:
         del file["state/opg"]
         elsewhere(file["state"], "opg")
-    with pytest.raises(InputError, match=r"run\.h5: state/opg lies in another file"):
+    with pytest.raises(InputError, match=r"run\.h5: state/opg is in another file"):
         open_run(stopped)
 
 

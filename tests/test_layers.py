@@ -1,4 +1,4 @@
-"""What a room does without, by what it really imports; import-linter (pyproject.toml) holds the order of rooms.
+"""What a room does not import when it is really loaded; import-linter (pyproject.toml) holds the layers.
 
 import-linter counts imports for types too, and cannot see that they are never executed.
 """

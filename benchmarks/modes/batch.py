@@ -79,7 +79,7 @@ def serial(problems: Sequence[Problem]) -> float:
 
 
 def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
-    """How many processes, and runs a second in them, as a sweep without --batch has them: each with its file."""
+    """Number of processes and runs per second in a sweep without --batch, each run with its own file."""
     from rdsolver.sweep import worker_pool  # with pydantic, which the rest does without
     from rdsolver.sweep.on_demand import on_demand
 

@@ -1,4 +1,4 @@
-"""copy: the memory bandwidth of a JAX loop that reads and writes every element once, the yardstick of `step`."""
+"""copy: memory bandwidth of a JAX loop that reads and writes every element once, the reference of `step`."""
 
 from __future__ import annotations
 

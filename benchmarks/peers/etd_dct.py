@@ -1,7 +1,8 @@
 """ETDRK2 and ETDRK4 written by hand on SciPy's DCT for W1: what an expert would get in a box without
 obstacles.
 
-    du/dt = L u + N(u),   L = D ∇² - loss, diagonal in the DCT-II basis (eigenvalues of the 5- or 7-point Laplacian),
+    du/dt = L u + N(u)
+    L = D ∇² - loss   diagonal in the DCT-II basis (eigenvalues of the 5- or 7-point Laplacian)
     N = s + (-b, -b, b)   with one forward transform, since all fields bind at the same rate b
 
 Adaptive, with steps on a ladder of factors √2, so that the coefficients of a step are kept. Error estimates:

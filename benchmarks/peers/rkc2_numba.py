@@ -3,7 +3,8 @@
 z = y - y(t) is carried through the stages, and the right-hand side as f(y₀) + G(z), which needs no sources
 and keeps float32's digits:
 
-    z_j = μ z_{j-1} + ν z_{j-2} + μ̃ (f₀ + G(z_{j-1})) + γ̃ f₀,    G(z) = D ∇²z - kon (z_L (O₀ + z_O) + L₀ z_O) + koff z_X - d z
+    z_j = μ z_{j-1} + ν z_{j-2} + μ̃ (f₀ + G(z_{j-1})) + γ̃ f₀
+    G(z) = D ∇²z - kon (z_L (O₀ + z_O) + L₀ z_O) + koff z_X - d z
 
 Arrays are padded by one cell of zeros, so that a closed face needs no branch: ∇²z = (Σ neighbours - count
 z)/h², with the number of open faces of each cell. One pass over memory a stage, rows vectorised, two threads.

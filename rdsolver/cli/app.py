@@ -1,4 +1,4 @@
-"""What the groups of commands share."""
+"""Options and output that several groups of commands share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import typer
 from ..errors import STDOUT, writing
 from ..utils.home import homely
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors, on stderr.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print it as JSON, for programs; warnings go to stderr.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors, on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; warnings go to stderr.")]
 
 
 def same_command(*more: str) -> str:
-    """What was typed, as it can be typed again, with what is to be added."""
+    """The command line as it was typed, quoted for a shell, with the missing ones of `more` appended."""
     typed = sys.argv[1:]
     return shlex.join(["rdsolver", *typed, *(word for word in more if word not in typed)])
 
@@ -30,13 +28,13 @@ JsonFile = Annotated[
     typer.Option(
         "--json",
         metavar="FILE",
-        help="Also write all of it as JSON; - prints it, and all else goes to stderr.",
+        help="Also write the results as JSON; - prints it to stdout, and all else goes to stderr.",
     ),
 ]
 
 
 def speaker(quiet: bool, json_file: Path | None) -> Callable[[str], None]:
-    """Says lines on stdout; on stderr where that is for JSON, and nowhere where quiet."""
+    """A function that prints lines: on stdout, on stderr if stdout is for JSON, nowhere if quiet."""
     return lambda text: None if quiet else typer.echo(text, err=json_file == STDOUT)
 
 
@@ -49,7 +47,7 @@ def print_json(value: Any) -> None:
 
 
 def write_json(path: Path | None, value: Any) -> None:
-    """Into a file, or to stdout; nowhere where none is given."""
+    """Write JSON into a file or to stdout; without a path, do nothing."""
     import json
 
     if path == STDOUT:
@@ -60,7 +58,7 @@ def write_json(path: Path | None, value: Any) -> None:
 
 
 class App(typer.Typer):
-    """Commands whose paths may begin with `~`."""
+    """A Typer application whose path arguments may begin with `~`."""
 
     def command(self, *given: Any, **named: Any) -> Callable[..., Any]:
         register = super().command(*given, **named)

@@ -1,6 +1,6 @@
-"""What the shell offers where a word of a command may stand (`rdsolver --install-completion`).
+"""Shell completion of names and options (`rdsolver --install-completion`).
 
-Nothing heavy is imported for it.
+It imports nothing heavy, so that the shell answers at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 
 def of(words: Iterable[str]) -> Callable[[str], list[str]]:
-    """Those that begin with what was typed."""
+    """A completion function: the words that begin with what was typed."""
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 

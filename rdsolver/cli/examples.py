@@ -1,4 +1,4 @@
-"""The configs and sweeps that come with rdsolver: listed, printed, and copied with every file that they need."""
+"""The configs and sweeps that come with rdsolver: list, print, and copy with every file they need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import InputError, unknown, writing
 
 
 def folder() -> Path:
-    """Where they lie: in the wheel, or in the checkout that rdsolver runs from."""
+    """The folder of the examples: in the wheel, or in the checkout that rdsolver runs from."""
     package = Path(__file__).resolve().parents[1]
     return next(
         (found for found in (package / "configs", package.parent / "configs") if found.is_dir()), package
@@ -18,13 +18,13 @@ def folder() -> Path:
 
 
 def named() -> dict[str, Path]:
-    """By name: configs, then sweeps."""
+    """Path of every example by name: configs, then sweeps."""
     configs = {path.stem: path for path in sorted(folder().glob("*.toml"))}
     return configs | {f"sweeps/{path.stem}": path for path in sorted(folder().glob("sweeps/*.toml"))}
 
 
 def find(name: str) -> Path:
-    """Of a config, a sweep, or a Python file beside them. Raises InputError for a name that is none."""
+    """Path of a config, a sweep, or a Python file beside them. Raises InputError for an unknown name."""
     files = named() | {path.name: path for path in sorted(folder().glob("*.py"))}
     path = files.get(name.removesuffix(".toml"))
     if path is None:
@@ -37,21 +37,20 @@ def title(path: Path) -> str:
 
 
 def printed(path: Path) -> str:
-    """The text of an example; of a sweep with its base in the same folder."""
+    """The text of an example; the base of a sweep is named as if it lay in the same folder."""
     return path.read_text(encoding="utf-8").replace('base = "../', 'base = "')
 
 
 def copy(name: str, to: Path, force: bool = False) -> list[Path]:
-    """An example and every file that it needs, into one folder.
+    """Copy an example and every file that it needs into one folder.
 
-    Raises InputError where another one is there already, unless forced.
+    Raises InputError if a different file of that name exists, unless forced.
     """
     wanted = {to / file: content for file, content in _needed(find(name))}
     for path, content in wanted.items():
         if not force and path.exists() and not (path.is_file() and path.read_bytes() == content):
             raise InputError(
-                f"{path} is there already, and is another file. Choose another folder, or overwrite it with"
-                " --force."
+                f"{path} exists and is a different file. Choose another folder, or overwrite it with --force."
             )
     for path, content in wanted.items():
         with writing(path):
@@ -60,7 +59,7 @@ def copy(name: str, to: Path, force: bool = False) -> list[Path]:
 
 
 def _needed(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files of an example, laid out as here: a sweep may have the name of its base."""
+    """Names and contents of the files of an example, laid out as in configs/, where names may repeat."""
     place = path.parent.relative_to(folder())
     yield str(place / path.name), path.read_bytes()
     if path.suffix != ".toml":
@@ -79,13 +78,13 @@ def _needed(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _file(reference: str) -> str:
-    """Of "FILE.py:NAME"."""
+    """The file part of "FILE.py:NAME"."""
     return reference.rpartition(":")[0]
 
 
 def _scan(axes: int) -> bytes:
-    """A TIFF that is made up, in place of the user's own: blurred noise, a quarter of which is bone, with
-    noise on its grey values.
+    """A synthetic scan as a TIFF, to be replaced by the user's own: blurred noise, a quarter of it bone, with
+    noise on the grey values.
     """
     import io
 

@@ -1,6 +1,6 @@
-"""The command line. Thin: each command reads its input, calls the library, and says what came out.
+"""The commands. Each reads its input, calls the library and prints the result.
 
-Nothing heavy is imported before it is needed, so that help and errors come at once.
+Nothing heavy is imported before it is needed, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Commands(TyperGroup):
-    """Says our own errors in a paragraph on stderr, and leaves with their exit status."""
+    """Prints rdsolver's own errors as a paragraph on stderr and exits with their status."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -53,7 +53,7 @@ class Commands(TyperGroup):
             raise typer.Exit(told.exit_status) from None
         except MemoryError as error:
             typer.echo(
-                f"There is not enough memory for this: {error or 'no array named'}. Take a smaller section or"
+                f"There is not enough memory for this: {error or 'no array named'}. Use a smaller section or"
                 " image.",
                 err=True,
             )
@@ -66,8 +66,8 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Reaction-diffusion of RANKL, OPG and RANK-Fc coupled to osteoclasts on bone sections. Start with:"
-        " rdsolver example"
+        "Simulate how RANKL, OPG and RANK-Fc diffuse and react in bone, how osteoclasts respond, and how bone"
+        " is lost or gained. Start with: rdsolver example"
     ),
 )
 
@@ -76,24 +76,28 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help='Change one key, e.g. "dose.0.amount=1 mg/kg".'),
 ]
 Python = Annotated[
-    bool, typer.Option("--allow-python", help="Execute the Python file that a config's model comes from.")
+    bool, typer.Option("--allow-python", help="Allow the config to execute the Python file of its model.")
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Runs at once (default: one a core).")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Number of runs at the same time (default: one per core).")
+]
 Walltime = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Stop after this long and keep what there is: 8h, 90min, or 08:00:00 as Slurm has it.",
+        help="Stop after this time and keep the results so far: 8h, 90min, or 08:00:00 as in Slurm.",
     ),
 ]
 Checkpoint = Annotated[
     str,
-    typer.Option(metavar="TIME", help="How often to keep what `rdsolver resume` goes on from, in wall time."),
+    typer.Option(
+        metavar="TIME", help="Wall time between checkpoints, from which `rdsolver resume` continues."
+    ),
 ]
 Agents = Annotated[
     list[str] | None,
     typer.Option(
-        "--agent", metavar="NAME", help="Show this drug's parameters too.", autocompletion=completion.agents
+        "--agent", metavar="NAME", help="Add the parameters of this drug.", autocompletion=completion.agents
     ),
 ]
 
@@ -119,39 +123,41 @@ def _options(
 def run(
     configs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="CONFIG...", help="TOML files; all are checked before the first one runs."),
+        typer.Argument(
+            metavar="CONFIG...", help="Config files (TOML). All are checked before the first one runs."
+        ),
     ] = None,
     overrides: Overrides = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for run.h5 (default: outputs/<config name>).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: outputs/<config name>).")] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="cpu, gpu, or one of several such as gpu:1.", autocompletion=completion.devices),
+        typer.Option(
+            help="cpu, gpu, or one GPU of several, such as gpu:1.", autocompletion=completion.devices
+        ),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            help="float32 or float64, instead of the config's.", autocompletion=completion.precisions
-        ),
+        typer.Option(help="float32 or float64; overrides the config.", autocompletion=completion.precisions),
     ] = None,
     walltime: Walltime = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing run.")] = False,
     again: Annotated[
         bool,
         typer.Option(
-            "--resume-if-exists", help="Go on with a run that is there; a finished one is left as it is."
+            "--resume-if-exists", help="Continue an existing run; a finished one is left unchanged."
         ),
     ] = False,
     checkpoint: Checkpoint = "10 min",
     repeated: Annotated[
         Path | None,
-        typer.Option("--from", metavar="RUN", help="Instead of a config: repeat this run from its file."),
+        typer.Option(
+            "--from", metavar="RUN", help="Repeat this run from its run file, instead of reading a config."
+        ),
     ] = None,
     quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
-    """Run one config or several, one after another."""
+    """Run one or more configs, one after another."""
     if bool(configs) == bool(repeated):
         raise InputError("rdsolver run takes CONFIG..., or --from RUN alone: that repeats a run as it was.")
     with not_begun():
@@ -199,7 +205,7 @@ def resume_command(
     device: Annotated[
         str | None,
         typer.Option(
-            help="cpu, gpu, or one of several such as gpu:1 (default: that of the run).",
+            help="cpu, gpu, or one GPU of several, such as gpu:1 (default: the device of the run).",
             autocompletion=completion.devices,
         ),
     ] = None,
@@ -208,13 +214,15 @@ def resume_command(
     moved: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=FILE", help='Where a file lies now, e.g. "section.image=scan.tif".'
+            "--set",
+            metavar="KEY=FILE",
+            help='New location of a file that was moved, e.g. "section.image=scan.tif".',
         ),
     ] = None,
     quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
-    """Go on with a run that was stopped, killed or failed, from its last checkpoint."""
+    """Continue a run that was stopped, killed or failed, from its last checkpoint."""
     limits = {"walltime": seconds(walltime, "--walltime"), "checkpoint": seconds(checkpoint, "--checkpoint")}
 
     with not_begun():
@@ -239,12 +247,16 @@ def check(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file that describes the run.")],
     overrides: Overrides = None,
     solver: Annotated[
-        bool, typer.Option("--solver", help="Also find the baseline and measure how the multigrid converges.")
+        bool,
+        typer.Option(
+            "--solver",
+            help="Also compute the healthy steady state and measure how fast the multigrid converges.",
+        ),
     ] = False,
     as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
-    """Check a config and say what it was understood to be and what it would take; nothing is run or written."""
+    """Check a config: show how it was understood and what the run would cost. Nothing is run or written."""
     loaded = _load(config, overrides, allow_python)
     problem = loaded.problem()
 
@@ -292,31 +304,38 @@ def schema() -> None:
 @app.command()
 def params(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="Those of this run, with its values.")
+        Path | None,
+        typer.Argument(metavar="[CONFIG]", help="Show the parameters of this config, with its values."),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Whose numbers: human (default) or mouse.", autocompletion=completion.presets),
+        typer.Option(help="Default values: human (default) or mouse.", autocompletion=completion.presets),
     ] = None,
     agents: Agents = None,
     tumour: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND", help="A tumour's too: metastasis or myeloma.", autocompletion=completion.tumours
+            metavar="KIND",
+            help="Add the parameters of a tumour: metastasis or myeloma.",
+            autocompletion=completion.tumours,
         ),
     ] = None,
-    bisphosphonate: Annotated[bool, typer.Option("--bisphosphonate", help="A bisphosphonate's too.")] = False,
-    membrane: Annotated[bool, typer.Option("--membrane", help="Those of RANKL on membranes too.")] = False,
+    bisphosphonate: Annotated[
+        bool, typer.Option("--bisphosphonate", help="Add the parameters of a bisphosphonate.")
+    ] = False,
+    membrane: Annotated[
+        bool, typer.Option("--membrane", help="Add the parameters of membrane-bound RANKL.")
+    ] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="A Markdown table, for the documentation.")
+        bool, typer.Option("--markdown", help="Print a Markdown table, for the documentation.")
     ] = False,
     as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
-    """Show every parameter with value, unit, meaning, source, mark and plausible range.
+    """List all parameters with value, unit, meaning, source, mark and plausible range.
 
-    Marks: V read in a published source or its code, C computed from V, A our assumption or calibration, U
-    general knowledge.
+    Marks: V = value from a publication or its code, C = computed from V, A = assumption or calibration,
+    U = general knowledge.
     """
     if config is not None:
         given = {
@@ -328,7 +347,8 @@ def params(
         }
         if others := [option for option, value in given.items() if value]:
             raise InputError(
-                f"{config} says what belongs to its run: leave out {', '.join(others)}, or leave out the"
+                f"{config} determines which parameters are shown: leave out {', '.join(others)}, or leave"
+                " out the"
                 " config."
             )
         loaded = _load(config, None, allow_python)
@@ -379,11 +399,11 @@ def _parameters(
 def info(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
     followed: Annotated[
-        bool, typer.Option("--follow", help="Tell how far it has come, until it ends.")
+        bool, typer.Option("--follow", help="Show the progress of a running run until it ends.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run file holds and how the run went."""
+    """Show what a run file contains and how the run went."""
     from ..output.describe import describe, follow, summary
     from ..output.reader import open_run
 
@@ -403,17 +423,17 @@ app.add_typer(sweeps, name="sweep")
 @app.command()
 def verify(
     quick: Annotated[
-        bool, typer.Option("--quick", help="The set that takes under a minute instead of some minutes.")
+        bool, typer.Option("--quick", help="Run a smaller set of studies, in under a minute.")
     ] = False,
     json_file: JsonFile = None,
     figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also draw the figures, into this folder.")
+        Path | None, typer.Option(metavar="DIR", help="Also draw the figures into this folder.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Check the solver against known answers: orders, exact cases, invariants.
+    """Compare the solver with known solutions: orders of convergence, exact cases, invariants.
 
-    Exit status 1 when one is missed.
+    The exit status is 1 if a check fails.
     """
     from ..studies.verification.figures import draw
     from ..studies.verification.run import Table
@@ -440,24 +460,27 @@ def validate(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="64 x 64 cells of 20 um and one seed, instead of 128 x 128 of 10 um and two."
+            "--quick", help="Use 64 x 64 cells of 20 um and one seed instead of 128 x 128 of 10 um and two."
         ),
     ] = False,
     json_file: JsonFile = None,
     html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Also write them as a page.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write the results as an HTML page.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep the runs there, and go on with those that are there (default: none is kept).",
+            help="Keep the runs in this folder, and reuse those already in it (default: runs are not kept).",
         ),
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Hold the model against published targets, met or not. Exit status 1 when one is missed."""
+    """Compare the model with published figures, each met or missed.
+
+    The exit status is 1 if one is missed.
+    """
     from ..studies.validation import run as studies
     from ..utils.reporting import on_terminal
     from ..utils.signals import sigterm_unwinds
@@ -504,46 +527,57 @@ def sensitivity(
     overrides: Overrides = None,
     parameters: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="These alone (default: all; global: those marked A or U)."),
+        typer.Option(
+            metavar="A,B,C", help="Parameters to vary (default: all; with --global: those marked A or U)."
+        ),
     ] = None,
     observables: Annotated[
-        str | None, typer.Option(metavar="A,B", help="These alone, e.g. ntx.min,osteoclast_number.end.")
+        str | None,
+        typer.Option(
+            metavar="A,B", help="Observables to report, e.g. ntx.min,osteoclast_number.end (default: all)."
+        ),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
             "--global",
             metavar="METHOD",
-            help="morris or sobol, over the plausible ranges.",
+            help="Vary parameters over their plausible ranges: morris or sobol.",
             autocompletion=completion.methods,
         ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Trajectories (morris) or base samples (sobol, a power of 2).")
+        int | None,
+        typer.Option(help="Number of trajectories (morris) or base samples (sobol; a power of 2)."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 1,
     json_file: JsonFile = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write everything as CSV.")
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write the results as CSV.")
     ] = None,
     figure: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The tornado figure (default: outputs/<config name>/sensitivity.png)."
+            metavar="FILE",
+            help="File of the tornado figure (default: outputs/<config name>/sensitivity.png).",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="With --global: the sweep of its runs, kept and gone on with (default: none is kept).",
+            help="With --global: keep the runs in this folder, and reuse those already in it (default: not"
+            " kept).",
         ),
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
-    """Say what each parameter does to each observable: local derivatives, or over whole ranges with --global."""
+    """Show how much each parameter changes each observable.
+
+    By local derivatives, or over the plausible ranges with --global.
+    """
     loaded = _load(config, overrides, allow_python)
 
     from ..studies.sensitivity.command import Wanted, analyse
@@ -571,22 +605,24 @@ def example(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="One of those that `rdsolver example` lists.", autocompletion=completion.examples
+            help="Name of an example; without one, all are listed.", autocompletion=completion.examples
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="With --copy: where to (default: the current folder)."),
+        typer.Argument(
+            metavar="[DIR]", help="With --copy: the folder to copy to (default: the current folder)."
+        ),
     ] = None,
     copied: Annotated[
         bool,
         typer.Option(
-            "--copy", help="Copy it, with every file that it needs: a model, a base, a table, a scan."
+            "--copy", help="Copy the example with every file that it needs: model, base, table, scan."
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="With --copy: overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --copy: overwrite existing files.")] = False,
 ) -> None:
-    """List the configs and sweeps that come with rdsolver; print one, or copy it with all that it needs."""
+    """List the example configs and sweeps, print one, or copy one with all the files that it needs."""
     from . import examples
 
     if not copied and (folder or force):
@@ -600,13 +636,13 @@ def example(
         names = examples.named()
         width = max(map(len, names), default=0) + 2
         typer.echo("\n".join(f"{n:{width}}{examples.title(path)}" for n, path in names.items()))
-        typer.echo("\nTake one with: rdsolver example NAME --copy")
+        typer.echo("\nCopy one with: rdsolver example NAME --copy")
     elif copied:
         files = examples.copy(name, folder or Path(), force)
         typer.echo("\n".join(map(str, files)))
         it = shlex.quote(str(files[0]))
         if any(path.suffix in (".tif", ".tiff") for path in files):
-            typer.echo("The scan is made up, so that the config runs as it is: put your own in its place.")
+            typer.echo("The scan is synthetic, so that the config runs as it is. Replace it by your own.")
         if files[0].suffix == ".toml":
             trusted = " --allow-python" if any(path.suffix == ".py" for path in files) else ""
             typer.echo(

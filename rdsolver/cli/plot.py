@@ -1,4 +1,4 @@
-"""The commands that look at runs and hand them on: plot, export, movie, report."""
+"""The commands that show runs and export them: plot, export, movie, report."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ SWEEP_KINDS = ("dose-response", "surface", "bands", "scatter")
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")]
 RunPaths = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="run.h5 or its folder, one or more; or the folder of a sweep."),
+    typer.Argument(
+        metavar="RUN...", help="One or more runs (run.h5 or its folder), or the folder of one sweep."
+    ),
 ]
 Fields = Annotated[
-    list[str] | None, typer.Option("--field", metavar="A,B", help="These alone; may be repeated.")
+    list[str] | None,
+    typer.Option("--field", metavar="A,B", help="Fields or observables to show; may be repeated."),
 ]
 Times = Annotated[
     list[str] | None,
-    typer.Option("--time", metavar="DAY", help='The saved time nearest to it, e.g. "30 d"; may be repeated.'),
+    typer.Option(
+        "--time", metavar="DAY", help='Show the saved time nearest to this one, e.g. "30 d"; may be repeated.'
+    ),
 ]
 Place = Annotated[
     str | None,
-    typer.Option("--at", metavar="[Z,]Y,X", help="um: centre of the profile, or where a block is cut."),
+    typer.Option(
+        "--at", metavar="[Z,]Y,X", help="Position in um: centre of the profile, or where a 3D block is cut."
+    ),
 ]
 
 
@@ -48,24 +55,27 @@ def plot(
         str | None,
         typer.Option(
             help=(
-                f"{', '.join(KINDS)} (default: overview); of a sweep {', '.join(SWEEP_KINDS)} (by what"
-                " varies)."
+                f"Of a run: {', '.join(KINDS)} (default: overview). Of a sweep: {', '.join(SWEEP_KINDS)}"
+                " (default: by what varies)."
             ),
             autocompletion=completion.of((*KINDS, *SWEEP_KINDS)),
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="File of the figure: .png, .pdf or .svg (default: KIND.png beside the run)."),
+        typer.Option(help="Figure file: .png, .pdf or .svg (default: KIND.png beside the run)."),
     ] = None,
     field: Fields = None,
     time: Times = None,
     at: Place = None,
     along: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="profile: along x, y or z instead of from a centre.")
+        str | None,
+        typer.Option(
+            metavar="AXIS", help="For --kind profile: along x, y or z instead of the distance from a centre."
+        ),
     ] = None,
 ) -> None:
-    """Draw a figure of a run from its file, or of a sweep from its folder; compare draws several runs in one."""
+    """Draw a figure of a run or of a sweep; --kind compare draws several runs in one figure."""
     if sweep := _sweep(paths):
         from ..figures import sweep as figures
 
@@ -98,17 +108,17 @@ def export(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a sidecar for VisIt).",
+            help="tiff, csv, vtkhdf, zarr, npz, or xdmf (a small file for VisIt that points to run.h5).",
             autocompletion=completion.formats,
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File (zarr: folder) to write (default: beside the run).")
+        Path | None, typer.Option(help="Output file, or folder for zarr (default: beside the run).")
     ] = None,
     field: Fields = None,
     time: Times = None,
 ) -> None:
-    """Write fields in another format. As csv without fields of the grid: the observables at every step."""
+    """Export fields to another format; csv without --field exports the observables at every step."""
     from ..output import selection
     from ..output.export import FORMATS, export, export_series
 
@@ -137,13 +147,15 @@ def movie(
     field: Fields = None,
     out: Annotated[
         Path | None,
-        typer.Option(help=".gif, or .mp4 where ffmpeg is installed (default: movie.gif beside the run)."),
+        typer.Option(
+            help="Movie file: .gif, or .mp4 if ffmpeg is installed (default: movie.gif beside the run)."
+        ),
     ] = None,
     time: Times = None,
     at: Place = None,
-    fps: Annotated[int, typer.Option(help="Saved times a second.")] = 8,
+    fps: Annotated[int, typer.Option(help="Saved times per second.")] = 8,
 ) -> None:
-    """Write a movie of fields (default: osteoclasts) over the saved times, on one scale."""
+    """Make a movie of fields (default: osteoclasts) over the saved times."""
     from ..figures.movie import movie
     from ..figures.overview import telling
     from ..output import selection
@@ -160,11 +172,11 @@ def movie(
 def report(
     paths: RunPaths,
     out: Annotated[
-        Path | None, typer.Option(help="The page, .html (default: report.html beside the first run).")
+        Path | None, typer.Option(help="HTML file (default: report.html beside the first run).")
     ] = None,
     field: Fields = None,
 ) -> None:
-    """Write one self-contained HTML page about a run, about several side by side, or about a sweep."""
+    """Write one self-contained HTML page about a run, several runs side by side, or a sweep."""
     if sweep := _sweep(paths):
         from ..figures.sweep_report import report as of_sweep
 
@@ -216,7 +228,7 @@ def _draw(
 
 
 def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
-    """Where a block is cut: at a place, or where most happens, as in the overview."""
+    """The cell through which a block is cut: at `place`, or where most happens, as in the overview."""
     from ..figures.overview import default_times, most_active
     from ..output import selection
 
@@ -228,7 +240,7 @@ def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
 
 
 def _sweep(paths: list[Path]) -> Sweep | None:
-    """The sweep that one folder holds, where it holds one."""
+    """The sweep in the folder, if a single path was given and it is the folder of a sweep."""
     from ..sweep.reader import is_sweep, open_sweep
 
     if len(paths) != 1:
@@ -248,7 +260,7 @@ def _names(given: list[str] | None) -> list[str]:
 
 
 def _days(given: list[str] | None) -> list[float]:
-    """Of texts such as "30 d", or plain numbers of days."""
+    """Days, from texts such as "30 d" or plain numbers."""
     return [_number(text, "d", "--time") for text in given or ()]
 
 

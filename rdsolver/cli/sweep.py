@@ -1,4 +1,4 @@
-"""The commands for many runs: rdsolver sweep SWEEP.toml, and status, one, collect of its folder."""
+"""The commands for many runs: rdsolver sweep SWEEP.toml, and sweep status, one and collect."""
 
 from __future__ import annotations
 
@@ -34,60 +34,71 @@ class Sweep(TyperGroup):
 sweeps = App(
     cls=Sweep,
     no_args_is_help=True,
-    help="Run what a sweep file varies: rdsolver sweep SWEEP.toml. Interrupted, the same command goes on.",
+    help="Run every combination of what a sweep file varies: rdsolver sweep SWEEP.toml. The same command"
+    " continues an interrupted sweep.",
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
 Python = Annotated[
-    bool, typer.Option("--allow-python", help="Execute the Python file that the base's model comes from.")
+    bool,
+    typer.Option("--allow-python", help="Allow the base config to execute the Python file of its model."),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        help="cpu, gpu (all of them), or one of several such as gpu:1.", autocompletion=completion.devices
+        help="cpu, gpu (all GPUs), or one GPU of several, such as gpu:1.", autocompletion=completion.devices
     ),
 ]
 
 
 @sweeps.command()
 def run(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What varies, over which base.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="SWEEP.toml", help="Sweep file: a base config and what varies.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of the sweep (default: outputs/<sweep name>).")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be run and what it takes; nothing is written.")
+        bool, typer.Option("--dry-run", help="Show what would be run and what it would cost; write nothing.")
     ] = False,
     listed: Annotated[
-        bool, typer.Option("--list", help="Print one command a run, for a Slurm array or Snakemake.")
+        bool, typer.Option("--list", help="Print one command per run, for a Slurm array or Snakemake.")
     ] = False,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the base config."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once (default: one a core, or a GPU).")
+        int | None,
+        typer.Option(min=1, help="Number of runs at the same time (default: one per core or GPU)."),
     ] = None,
-    per_gpu: Annotated[int, typer.Option(min=1, help="Runs at once on each GPU.")] = 1,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Number of workers per GPU.")] = 1,
     batch: Annotated[
         str,
         typer.Option(
             metavar="auto|W|off",
-            help="Runs that step together on one device, as one program W wide (auto: on a GPU).",
+            help="Advance up to W runs together as one program on a device (auto: only on a GPU).",
         ),
     ] = "auto",
     engine: Annotated[
-        str, typer.Option(help="local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml.")
+        str,
+        typer.Option(
+            help="Where the runs are computed: local, tcp://HOST:PORT (Dask), or slurm:PROFILE.toml."
+        ),
     ] = "local",
-    retry: Annotated[int, typer.Option(min=0, help="How often a run whose process died is tried again.")] = 2,
+    retry: Annotated[int, typer.Option(min=0, help="How often to retry a run whose process died.")] = 2,
     max_failures: Annotated[
-        str | None, typer.Option(metavar="N|5%", help="Stop when more than these have failed.")
+        str | None, typer.Option(metavar="N|5%", help="Stop the sweep when more runs than this have failed.")
     ] = None,
-    rerun_failed: Annotated[bool, typer.Option("--rerun-failed", help="Begin failed runs anew.")] = False,
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="Rerun failed runs from the start.")
+    ] = False,
     device: Device = "cpu",
     quiet: Quiet = False,
     allow_python: Python = False,
 ) -> None:
-    """Run every combination that a sweep file describes; those that have ended are skipped."""
+    """Run every combination that a sweep file describes; runs that have ended are skipped."""
     with not_begun():
         from ..sweep import driver as runner
         from ..sweep.design import load
@@ -121,7 +132,7 @@ def run(
 
 @sweeps.command("collect")
 def collect_command(folder: Folder) -> None:
-    """Write summary.csv and series.h5 of a sweep from the runs that there are, also while it runs."""
+    """Collect the runs of a sweep into summary.csv and series.h5. Also works while it runs."""
     from ..sweep.collect import collect
     from ..sweep.reader import SERIES, SUMMARY
 
@@ -132,7 +143,7 @@ def collect_command(folder: Folder) -> None:
 
 @sweeps.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
-    """Say how far a sweep is, also while it runs, also elsewhere."""
+    """Show the progress of a sweep. Also works while it runs, here or on another machine."""
     from ..sweep.reader import run_folder
     from ..sweep.store import at_work, design_of, status_of
 
@@ -163,25 +174,28 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     if walls:
         typer.echo(f"{sum(walls) / len(walls):.2g} s a run, {max(walls):.2g} s the longest")
     _say_failed(wrong, folder, "rdsolver sweep SWEEP.toml --rerun-failed")
-    typer.echo(f"driven by {driver}" if driver else "nobody drives it now")
+    typer.echo(f"running, driven by {driver}" if driver else "not running now")
 
 
 @sweeps.command()
 def one(
     folder: Folder,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the run, as in design.csv.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the run, as in design.csv.")],
     device: Device = "cpu",
     allow_python: Python = False,
     batch: Annotated[
         str,
         typer.Option(
             metavar="W|off",
-            help="In a program W wide, alone: the bits that it has in a sweep with --batch W.",
+            help="Compute the run alone in a batch of width W: same bits as in a sweep with --batch W.",
         ),
     ] = "off",
     quiet: Quiet = False,
 ) -> None:
-    """Run one run of a sweep, or go on with it: what --list prints. A finished one is left as it is."""
+    """Compute or continue a single run of a sweep, as printed by --list.
+
+    A finished run is left unchanged.
+    """
     from ..errors import unknown
     from ..parallel.device import parted
     from ..sweep.driver import Wanted
@@ -210,12 +224,12 @@ def one(
     elif ended["status"] == "failed":
         typer.echo(ended["error"], err=True)
     else:
-        reporter.say("", f"go on with: {same_command()}")
+        reporter.say("", f"continue with: {same_command()}")
     raise typer.Exit(ended["exit_status"])
 
 
 def _drives_nothing(wanted: Wanted) -> None:
-    """Raises InputError for options of a driver."""
+    """Raise InputError if an option is given that only a driver of many runs uses."""
     from dataclasses import fields
 
     names = {"most_failures": "max-failures"}
@@ -244,30 +258,32 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
     if wanted.engine == "local":
         places = runner.seats(wanted, expected.memory, max(left, 1))
         width, processes = sum(seat.places for seat in places), len(places)
-        together = f", {places[0].width} of them stepping together" if places[0].width else ""
+        together = f" in batches of {places[0].width}" if places[0].width else ""
         typer.echo(
-            f"at once   {width}{together}, each about {reporting.byte_size(expected.memory)} of memory at"
-            " most"
+            f"at once   {width}{together}, each up to about {reporting.byte_size(expected.memory)} of memory"
         )
     free = check_disk(folder, expected.disk)
     typer.echo(f"disk      about {reporting.byte_size(expected.disk)} of {reporting.byte_size(free)} free")
     if expected.seconds is None or (wanted.device != "cpu" and not statuses):
         typer.echo(
-            "time      not known before some have run: `rdsolver sweep status` tells, and --dry-run then"
+            "time      unknown until some runs have finished; then `rdsolver sweep status` and --dry-run"
+            " show it"
         )
     else:
         # what has run tells its time beside others, an estimate that of a run alone
         at_once = width if statuses else processes
         told = f"about {reporting.duration(expected.seconds / (at_once or 1))}" + (
-            "" if width else ", divided by the workers there are"
+            "" if width else ", divided by the number of workers"
         )
-        typer.echo(f"time      {told}; each process compiles a group first, which takes up to half a minute")
+        typer.echo(
+            f"time      {told}; each worker first compiles each group, which takes up to half a minute"
+        )
     if wanted.engine.startswith("slurm:"):
         typer.echo(f"\n{executors.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
 
 
 def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) -> None:
-    """What came of it, and in the last line what to type next."""
+    """Print the outcome of a sweep; the last line says what to type next."""
     done, failed = (
         len(outcome.statuses) - len(outcome.failed),
         [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed],
@@ -279,11 +295,11 @@ def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) ->
     again = same_command("--rerun-failed")
     if outcome.signal:
         _say_failed(failed, folder, "")
-        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Go on with: {same_command()}")
+        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Continue with: {same_command()}")
     elif outcome.left:
         _say_failed(failed, folder, "")
         typer.echo(
-            f"{outcome.why}; {outcome.left} runs are left. Go on with a higher --max-failures, or with:"
+            f"{outcome.why}; {outcome.left} runs are left. Continue with a higher --max-failures, or with:"
             f" {again}"
         )
     elif failed:
@@ -293,10 +309,10 @@ def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) ->
 
 
 def _say_failed(failed: list[tuple[str, str]], folder: Path, again: str, err: bool = False) -> None:
-    """again: what begins them anew; empty: not said."""
+    """List the failed runs. again: the command that reruns them; empty: not printed."""
     for name, error in failed[:MOST_SHOWN]:
         typer.echo(f"failed    {name}: {error}", err=err)
     if len(failed) > MOST_SHOWN:
         typer.echo(f"... and {len(failed) - MOST_SHOWN} more: {folder / 'sweep.log'}", err=err)
     if failed and again:
-        typer.echo(f"Begin failed runs anew with: {again}")
+        typer.echo(f"Rerun failed runs with: {again}")

@@ -1,6 +1,6 @@
-"""A run from the terminal: its folder, its limits, what is told and left when it ends.
+"""A run started from the terminal: its folder, its time limits, its log, and what is printed when it ends.
 
-Imports nothing heavy before it is needed.
+It imports nothing heavy before it is needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def attended(
     quiet: bool = False,
     left: Sequence[Path] = (),
 ) -> None:
-    """A run from the terminal: told there and in run.log, ended by SIGTERM and SIGINT, drawn at its end.
+    """Run `go` with progress on the terminal and in run.log; stop it on SIGTERM or SIGINT; draw its overview.
 
     left: folders of the runs that come after it.
     """
@@ -46,9 +46,9 @@ def attended(
 
     def before_it_ran(name: str) -> None:
         told = (
-            f"the run is as it was; go on with: {again}"
+            f"the run is unchanged; continue with: {again}"
             if goes_on
-            else f"nothing was begun; begin it with: {again}"
+            else f"nothing was started; start it with: {again}"
         )
         reporter.say("stopped", f"by {name} before the first step")
         reporter.say("", told)
@@ -65,7 +65,7 @@ def attended(
                 elif signals.received and left:
                     reporter.say(
                         "",
-                        f"{len(left)} more runs were not begun; all with:"
+                        f"{len(left)} more runs were not started; run all with:"
                         f" {same_command('--resume-if-exists')}",
                     )
                 if signals.received:
@@ -86,11 +86,11 @@ def attended(
 
 @contextmanager
 def not_begun() -> Iterator[None]:
-    """Ctrl-C while the input is read and checked."""
+    """Handle Ctrl-C while the input is read and checked: nothing was started."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted: nothing was begun. Begin it with: {same_command()}", err=True)
+        typer.echo(f"Interrupted: nothing was started. Start it with: {same_command()}", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
 
 
@@ -103,11 +103,10 @@ MOST = {"dh": 23, "dm": 59, "ds": 59, "s": 59}  # below a larger part
 
 
 def seconds(text: str | None, option: str) -> Any:
-    """Of an option; None where it is not given.
+    """Seconds of a duration given as an option; None if the option is not given.
 
-    A span such as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00.
-
-    A bare number is refused: hours to many who type it, minutes to Slurm, seconds to others.
+    A duration is written as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00. A number without a
+    unit is refused: to many who type it it means hours, to Slurm minutes, to others seconds.
     """
     if text is None:
         return None
@@ -118,7 +117,7 @@ def seconds(text: str | None, option: str) -> Any:
             parts.get(name, 0) > most for name, most in (MOST | ({"m": 59} if "h" in parts else {})).items()
         ):
             raise InputError(
-                f'{option} = "{text}" is no time: hours go to 23 after days, minutes and seconds to 59. '
+                f'{option} = "{text}" is not a time: hours go to 23 after days, minutes and seconds to 59. '
                 f"Give days-hours:minutes:seconds, for example {option} 2-12:00:00, or {option} 60h."
             )
         found = float(sum(UNIT[name] * value for name, value in parts.items()))
@@ -130,8 +129,7 @@ def seconds(text: str | None, option: str) -> Any:
             found = number(text, "s")
         except ValueError:
             raise InputError(
-                f'{option} = "{text}" is no span of time. Give 8h, 90min or 08:00:00, for example'
-                f" {option} 8h."
+                f'{option} = "{text}" is not a duration. Give 8h, 90min or 08:00:00, for example {option} 8h.'
             ) from None
         if bare:
             raise InputError(
@@ -144,7 +142,7 @@ def seconds(text: str | None, option: str) -> Any:
 
 
 def run_folders(configs: Sequence[Path], out: Path | None) -> list[Path]:
-    """Where each run goes. Raises InputError where two would go into one folder."""
+    """The output folder of each run. Raises InputError if two would share one."""
     names = [path.stem for path in configs]
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise InputError(
@@ -156,7 +154,7 @@ def run_folders(configs: Sequence[Path], out: Path | None) -> list[Path]:
 
 
 def check_free(folders: Sequence[Path]) -> None:
-    """Raises InputError when one of them holds a run already."""
+    """Raise InputError if one of the folders already contains a run."""
     for folder in folders:
         if (folder / RUN).exists():
             raise InputError(

@@ -141,7 +141,7 @@ def given_section(section: Section | np.ndarray, table: Place, bare: bool) -> Se
         bone = np.asarray(section, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
-            f"section = {shown(section)} is no array. Give bone fractions, (z, y, x) or (y, x)."
+            f"section = {shown(section)} is not an array. Give bone fractions, (z, y, x) or (y, x)."
         ) from None
     voxel = table.voxel if isinstance(table, Image) else None
     edges = listed(table.spacing or voxel)

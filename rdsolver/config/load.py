@@ -77,8 +77,8 @@ def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
     for said in moved:
         if toml.override_key(said) not in FILES:
             raise InputError(
-                f"--set {said}: a run goes on, or is repeated, as it was. Only where a file lies now can be"
-                f" said: {', '.join(FILES)}. For a run with other values take its config: rdsolver run CONFIG"
+                f"--set {said}: a run is resumed or repeated unchanged. Only the new location of a file can"
+                f" be given: {', '.join(FILES)}. To change values, run its config: rdsolver run CONFIG"
                 " --set ..."
             )
     from ..images.readers import sha256  # with the libraries of images
@@ -96,15 +96,15 @@ def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
             continue
         if not Path(path).exists():
             raise InputError(
-                f'{run.path}: section.{key} = "{path}": there is no such file. It was there when the run'
-                f" began; say where it is now: --set section.{key}=FILE."
+                f'{run.path}: section.{key} = "{path}": there is no such file. It existed when the run'
+                f" began. Give its new location: --set section.{key}=FILE."
             )
         if (found := sha256(Path(path))) != expected:
             raise InputError(
                 f'{run.path}: section.{key} = "{path}" is not the file that the run was made with: its'
                 f" SHA-256 is {found[:12]}, that of "
-                f"the run's {expected[:12]}. Say where that is: --set section.{key}=FILE; on another image"
-                " begin a new run, from a config."
+                f"the run's {expected[:12]}. Give the location of that file: --set section.{key}=FILE; for"
+                " another image, start a new run from a config."
             )
 
 

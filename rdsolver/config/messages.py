@@ -73,13 +73,13 @@ def _text(error: Any, loc: tuple[Any, ...], keys_at: KeysAt) -> str:
         case "list_type" if isinstance(error["input"], dict):
             return f"is one table, and there may be several: write [[{loc[-1]}]] instead of [{loc[-1]}]."
         case "list_type":
-            return f"= {found} is no list. {keys.get(loc[-1], 'Put it in brackets.')}"
+            return f"= {found} is not a list. {keys.get(loc[-1], 'Put it in brackets.')}"
         case "string_type" if not isinstance(error["input"], dict | list):
-            return f'= {found} is no text. Text stands in quotes: {loc[-1]} = "{error["input"]}".'
+            return f'= {found} is not text. Put text in quotes: {loc[-1]} = "{error["input"]}".'
         case "too_short" | "too_long":
             return f"= {found} has {context['actual_length']} entries. {keys.get(loc[-1], '')}".rstrip()
         case "model_type" | "model_attributes_type" | "dict_type":
             header = f"[[{loc[-2]}]]" if isinstance(loc[-1], int) else f"[{'.'.join(map(str, loc))}]"
-            return f"= {found} is a value, and a table stands here: {header} with its keys below it."
+            return f"= {found} is a value, but a table is needed here: {header} with its keys below it."
         case _:
             return f"= {found}: {error['msg'][0].lower()}{error['msg'][1:]}. {keys.get(loc[-1], '')}".rstrip()

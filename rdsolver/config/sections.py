@@ -58,7 +58,7 @@ class Box(Made):
                 nearest = cells * self.spacing
                 yield (
                     f"size.{i}",
-                    f"= {length:g} um is no multiple of the spacing, {self.spacing:g} um. The nearest is"
+                    f"= {length:g} um is not a multiple of the spacing, {self.spacing:g} um. The nearest is"
                     f' "{nearest:g} um".',
                 )
         if len(self.size) == 2 and self.thickness is None:

@@ -105,7 +105,8 @@ def _names(value: Any) -> Any:
             (
                 "",
                 (
-                    f'= {shown(value)} is no list of names. Give "all", a list such as ["rankl", "bone"], or'
+                    f'= {shown(value)} is not a list of names. Give "all", a list such as ["rankl", "bone"],'
+                    " or"
                     " [] for none."
                 ),
             )
@@ -120,7 +121,9 @@ def _one_of_several(value: Any) -> Any:
         or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
     ):
         return value
-    raise _faults([("", f'= {shown(value)} names none of several. Give its number, from 0, or "slices".')])
+    raise _faults(
+        [("", f'= {shown(value)} does not choose one of several. Give its number, from 0, or "slices".')]
+    )
 
 
 OneOfSeveral = Annotated[int | str | None, BeforeValidator(_one_of_several)]
@@ -278,7 +281,7 @@ class BorderTable(Table):
         if self.exchange is not None and self.value is None:
             yield (
                 "value",
-                'is missing: an exchange needs what lies beyond the side, for example value = "0 nM".',
+                'is missing: an exchange needs the value beyond the side, for example value = "0 nM".',
             )
 
     def border(self, unit: str) -> Border:
@@ -318,7 +321,7 @@ class TumourTable(Table):
             yield (
                 "nests",
                 (
-                    'is missing: say where the tumour begins, by at = [["640 um", "640 um"]], nests = 3 or'
+                    'is missing: say where the tumour starts, by at = [["640 um", "640 um"]], nests = 3 or'
                     " spread = 0.01."
                 ),
             )
@@ -351,14 +354,14 @@ class Initial(Table):
     def faults(self) -> Iterator[Fault]:
         if (self.from_ is None) == (self.seed is None):
             both = (
-                "is given, and seed too: a run that goes on has no start of its own"
+                "is given, and seed too: a run that continues another has no other start"
                 if self.from_
                 else "is missing"
             )
             yield (
                 "from",
                 (
-                    f'{both}. Give from = "other/run.h5" to go on from a run, or the seed of a random initial'
+                    f'{both}. Give from = "other/run.h5" to continue a run, or the seed of a random initial'
                     " state."
                 ),
             )

@@ -60,7 +60,8 @@ def parse(path: Path) -> dict[str, Any]:
             text = file.read(LONGEST + 1)
         if found := excess(text):
             raise InputError(
-                f"{path}: the file has {found}, which is no config. Give the TOML file that describes the run."
+                f"{path}: the file has {found}, which is not a config. Give the TOML file that describes the"
+                " run."
             )
         return tomllib.loads(text)
     except FileNotFoundError:
@@ -80,8 +81,8 @@ def parse(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:  # TOMLDecodeError, and of a number or date that Python does not take
         raise InputError(
-            f"{path}: this is not valid TOML: {error}. Text and quantities stand in quotes, for example "
-            'spacing = "10 um", and each key stands once.'
+            f"{path}: this is not valid TOML: {error}. Put text and quantities in quotes, for example "
+            'spacing = "10 um", and give each key once.'
         ) from None
 
 
@@ -146,7 +147,8 @@ def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
         raise InputError(f"{said}: {part!r} lies inside {place!r}, which is a value and holds no keys.")
     if not part.isdigit() or int(part) > len(place):
         raise InputError(
-            f"{said}: {part!r} is no place in a list of {len(place)}. Count from 0; {len(place)} adds one at"
+            f"{said}: {part!r} is not an index of a list of {len(place)}. Count from 0; {len(place)} adds"
+            " one at"
             " the end."
         )
     if int(part) == len(place):

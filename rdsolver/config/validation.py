@@ -117,7 +117,7 @@ def _borders(config: Tree) -> Iterator[Fault]:
                 if found < 0 and border.field not in config.signed:
                     yield (
                         f"border.{i}.{key}",
-                        f"= {shown(value)} must be at least 0. What is to leave, leaves by value = 0.",
+                        f"= {shown(value)} must be at least 0. For an outflow use value = 0.",
                     )
 
 
@@ -146,7 +146,7 @@ def _bone(config: Tree) -> Iterator[Fault]:
     if config.initial and config.initial.seed is not None:
         yield (
             "initial.seed",
-            "belongs to a model of one's own: the bone model starts from its healthy baseline. Leave it out.",
+            "belongs to a user model: the bone model starts from its healthy baseline. Leave it out.",
         )
 
 
@@ -191,7 +191,7 @@ def _agents(config: Tree) -> Iterator[Fault]:
                 yield (
                     f"agent.{i}.{key}",
                     (
-                        "is given, and a bisphosphonate is no binder of RANKL. Leave it out, or give the drug"
+                        "is given, and a bisphosphonate does not bind RANKL. Leave it out, or give the drug"
                         " another name."
                     ),
                 )
@@ -253,7 +253,7 @@ def _doses(config: Tree) -> Iterator[Fault]:
     for i, dose in enumerate(config.dose):
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
-            yield f"dose.{i}.agent", f"{text} A drug of your own is declared by [[agent]]."
+            yield f"dose.{i}.agent", f"{text} A new drug is declared by [[agent]]."
         late = [t for t in dose.schedule() if over(t)]
         if late:
             yield f"dose.{i}.at", too_late("the dose", late[0], config.time.end)

@@ -69,7 +69,7 @@ def compose(runs: Sequence[Run], names: Sequence[str] = ()) -> Figure:
 
 
 def titles(runs: Sequence[Run]) -> list[str]:
-    """Of each run its title, with its folder where several have the same; a run that did not finish says so."""
+    """Title of each run, with its folder if several share a title, and its status if it did not finish."""
     plain = [run.title or Path(run.file.filename).parent.name for run in runs]
     found = []
     for run, title in zip(runs, plain, strict=True):
@@ -92,7 +92,7 @@ def _shared(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
         or [n for n in known if any(np.ptp(run.series[n]) > 0 for run in runs)][:MOST_PANELS]
     )
     if not found:
-        raise InputError("These runs have no observable in common that moves: there is nothing to compare.")
+        raise InputError("These runs have no observable in common that changes: there is nothing to compare.")
     return found
 
 

@@ -111,7 +111,7 @@ def look_of(run: Run, name: str, planes: Iterable[np.ndarray]) -> Look:
 
 
 def _norm(name: str, lo: float, hi: float) -> Normalize:
-    """From zero for cells and tumour; for a concentration its range, logarithmic where it falls by decades."""
+    """The colour scale: from zero for cells and tumour, else the range, logarithmic if it spans decades."""
     if name in ("osteoclasts", "tumour"):
         return Normalize(0, hi or 1)
     lo = max(min(lo, hi), 1e-5 * hi)

@@ -132,7 +132,7 @@ def radial(
 def axial(run: Run, name: str, index: int, along: str) -> tuple[np.ndarray, np.ndarray]:
     """Position (um) along an axis and the mean of a field over the others, within the field of view."""
     if along not in run.axes:
-        raise InputError(f"--along {along} is no axis of this run. Allowed: {', '.join(run.axes)}.")
+        raise InputError(f"--along {along} is not an axis of this run. Allowed: {', '.join(run.axes)}.")
     others = tuple(k for k, axis in enumerate(run.axes) if axis != along)
     values = run[name][index].astype("f8")
     counts = np.isfinite(values).sum(others)

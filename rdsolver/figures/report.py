@@ -209,7 +209,8 @@ def _told(run: Run) -> str:
         if len(run.series["time"])
         else []
     )
-    return f"<pre>{_safe(chr(10).join(short))}</pre>{_folded('all that the file says', f'<pre>{_safe(text)}</pre>')}"
+    folded = _folded("complete text of the file", f"<pre>{_safe(text)}</pre>")
+    return f"<pre>{_safe(chr(10).join(short))}</pre>{folded}"
 
 
 def _warnings(run: Run) -> str:

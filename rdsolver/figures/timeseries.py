@@ -1,4 +1,4 @@
-"""What a run measured over time, one quiet panel a question, with the doses marked once through all of them."""
+"""The observables of a run over time, one panel each, with the doses marked through all panels."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Panel:
 
 
 class Course(NamedTuple):
-    """Doses that differ only in their times; the row its text stands in, and on which side of the first dose."""
+    """Doses that differ only in time; the row of their label, and on which side of the first dose it is."""
 
     agent: str
     text: str

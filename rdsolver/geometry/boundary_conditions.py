@@ -19,9 +19,11 @@ class Border:
     """A condition on one field at one place. Faces without a condition are closed.
 
     field     its name
-    kind      "value": u = value at the face; "exchange" (Robin): what enters is exchange (value - u); "flux": flux enters
+    kind      "value": u = value at the face; "exchange" (Robin): the inward flux is exchange (value - u);
+              "flux": the inward flux is flux
     side      "low" or "high" end of `axis` ("z", "y", "x"); or
-    mask      cells that are not solved (outside `active`): the condition holds on the faces between them and solved cells
+    mask      cells that are not solved (outside `active`): the condition holds on the faces between them and
+              solved cells
     value     in the field's unit; a number, or an array on the grid, read at the solved cell next to the face
     exchange  um/time, >= 0
     flux      unit um/time, positive inwards; a number or an array like value
@@ -37,7 +39,7 @@ class Border:
     flux: float | np.ndarray = 0.0
 
     def __post_init__(self) -> None:
-        where = f'border of "{checks.text("border: field", self.field)}":'
+        where = f'boundary condition of "{checks.text("border: field", self.field)}":'
         checks.word(f"{where} kind", self.kind, Kind.__args__)
         checks.number(f"{where} exchange", self.exchange, least=0)
         if self.mask is not None and (self.axis or self.side):
@@ -66,7 +68,7 @@ class Border:
         in it, and a condition that touches no solved cell.
         """
         found = tuple(np.zeros(grid.shape) for _ in grid.shape)
-        where = f'border of "{self.field}"'
+        where = f'boundary condition of "{self.field}"'
         for name in ("value", "flux"):
             checks.either(f"{where}: {name}", getattr(self, name), grid.shape, active)
         if self.mask is None:

@@ -154,7 +154,8 @@ def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1)
     """Round target tissue other than bone: vessels and ducts cut across, or nodules where the wall is the
     radius; balls in 3D.
 
-    radius  outer, um; wall: thickness, um. One ring lies in the middle, several at random, 2.5 radii apart, whole within the section.
+    radius  outer radius, um; wall: thickness, um. A single ring is centred; several are placed at random, 2.5
+            radii apart, entirely inside the section.
     Raises InputError when there is no room for so many.
     """
     edges = size(grid)

@@ -49,12 +49,11 @@ class Where:
 
 
 def solved(section: Section, lives: Lives) -> np.ndarray:
-    """The cells of the field of view in which such a model is solved. Raises InputError when there are none."""
+    """The cells of the field of view in which such a model is solved. Raises InputError if there are none."""
     marrow = section.bone < HALF
     active = section.active & {"everywhere": True, "marrow": marrow, "bone": ~marrow}[lives]
     if not active.any():
         raise InputError(
-            f'section: the model lives in "{lives}", and no cell of the section is that. Take another'
-            " section."
+            f'section: the model lives in "{lives}", and the section has no such cell. Take another section.'
         )
     return active

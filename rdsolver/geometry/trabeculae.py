@@ -45,10 +45,10 @@ def trabecular(grid: Grid, bone_fraction: float, trabecular_thickness: float, se
     """Trabecular bone filling the box of the grid (not periodic, whatever the borders).
 
     bone_fraction         BV/TV of the box, 0.02 to 0.8; met within 0.005
-    trabecular_thickness  mean local thickness, um; at least 2 cells, at most a quarter of the box. Met within 12 % in a
-                          box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and 120 um); in a
-                          box narrower than λ, that is of one or two trabeculae, it is theirs, 0.5 to 1.9
-                          times what was asked
+    trabecular_thickness  mean local thickness, um; at least 2 cells, at most a quarter of the box. Met within
+                          12 % in a box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and
+                          120 um); a box narrower than λ holds one or two trabeculae, with 0.5 to 1.9 times
+                          the thickness asked for
     seed                  of the random field, an integer >= 0; the same seed gives the same bone everywhere
 
     Raises InputError when a value is out of range, or when the grid cannot carry the thickness.

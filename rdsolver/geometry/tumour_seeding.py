@@ -18,7 +18,7 @@ class Nests:
     """The tumour at the start of a run.
 
     at       centres, one coordinate an axis (z, y, x or y, x), um from the corner of the section
-    count    further nests, at random places in marrow; seed: the same seed gives the same places, at any spacing
+    count    further nests, at random places in marrow; the same seed gives the same places at any spacing
     radius   of a nest, um
     density  share of the marrow that tumour cells take in a nest, in (0, 1]
     spread   the same outside nests, in [0, 1)
@@ -46,7 +46,7 @@ class Nests:
         )
         if not self.at and not self.count and not self.spread:
             raise InputError(
-                "tumour: it begins nowhere. Give places (at), a number of nests (count) or a spread."
+                "tumour: it has no starting place. Give places (at), a number of nests (count) or a spread."
             )
 
     def describe(self) -> str:
@@ -89,7 +89,7 @@ class Nests:
         ):
             box = " x ".join(f"{x:g}" for x in size(grid))
             raise InputError(
-                f"tumour.at.{i} = {where} um is no place in the section of {box} um ({', '.join(grid.axes)})."
+                f"tumour.at.{i} = {where} um is outside the section of {box} um ({', '.join(grid.axes)})."
             )
         if not (ball(grid, centre, self.radius) * (1 - section.bone) * section.active).any():
             raise InputError(

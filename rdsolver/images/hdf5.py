@@ -1,4 +1,4 @@
-"""HDF5: what scales of dimensions, labels, attributes and ilastik's tags say of axes, voxels and grey values."""
+"""HDF5 images: axes, voxels and grey values from dimension scales, labels, attributes and ilastik's tags."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_hdf5(path: Path, asked: Asked) -> Image:
 
 
 def _words(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[str]:
-    """What the axes are called, by the first that says something: axis tags, scales and labels, an attribute."""
+    """Names of the axes, from the first source that has them: axis tags, scales and labels, an attribute."""
     count = data.ndim
     tags: Any = None
     with suppress(ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError):

@@ -107,12 +107,11 @@ class Said:
 
 
 def _check_direction(matrix: np.ndarray, where: str) -> None:
-    """Axes may be turned, not oblique to each other: cells are boxes. Columns are directions, of length one."""
+    """Check that the axes are orthogonal; they may be rotated. Columns are directions of length one."""
     lengths = np.linalg.norm(matrix, axis=0)
     if not (np.isfinite(matrix).all() and lengths.all()):
         raise InputError(
-            f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image"
-            " again."
+            f"{where}: the directions of its axes are not valid ({matrix.tolist()}). Save the image again."
         )
     if abs(lengths - 1).max() > RIGHT:
         told = ", ".join(f"{n:g}" for n in lengths)
@@ -228,7 +227,7 @@ def _nifti(path: Path, where: str) -> Said:
         stated = np.array([got["pixdim"][1 + i] for i in wide])
         if not (np.isfinite(lengths).all() and lengths.all()):
             raise InputError(
-                f"{where}: the directions of its axes are no directions ({matrix.tolist()}). Save the image"
+                f"{where}: the directions of its axes are not valid ({matrix.tolist()}). Save the image"
                 " again."
             )
         if len(wide) and (abs(lengths - stated) > 0.01 * lengths).any():
@@ -263,10 +262,12 @@ def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
 
 
 NIFTI = {
-    348: {"dim": ("8h", 40), "datatype": ("h", 70), "pixdim": ("8f", 76), "offset": ("f", 108), "slope": ("f", 112),
-          "inter": ("f", 116), "xyzt_units": ("b", 123), "sform_code": ("h", 254), "srow": ("12f", 280)},
-    540: {"dim": ("8q", 16), "datatype": ("h", 12), "pixdim": ("8d", 104), "offset": ("q", 168), "slope": ("d", 176),
-          "inter": ("d", 184), "xyzt_units": ("i", 500), "sform_code": ("i", 348), "srow": ("12d", 400)},
+    348: {"dim": ("8h", 40), "datatype": ("h", 70), "pixdim": ("8f", 76), "offset": ("f", 108),
+          "slope": ("f", 112), "inter": ("f", 116), "xyzt_units": ("b", 123),
+          "sform_code": ("h", 254), "srow": ("12f", 280)},
+    540: {"dim": ("8q", 16), "datatype": ("h", 12), "pixdim": ("8d", 104), "offset": ("q", 168),
+          "slope": ("d", 176), "inter": ("d", 184), "xyzt_units": ("i", 500),
+          "sform_code": ("i", 348), "srow": ("12d", 400)},
 }  # fmt: skip
 """By the size of the header, of NIfTI 1 and 2: form and place of what is read."""
 BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1536: 16, 2304: 4}
@@ -318,7 +319,7 @@ def companions(path: Path) -> list[Path]:
                 else ""
             )
             raise InputError(
-                f"{path}: its values lie in {name!r}, which is no file in the same folder{nowhere}, and"
+                f"{path}: its values are in {name!r}, which is not a file in the same folder{nowhere}, and"
                 " others are not read. Save the image as one file (.mha, .nrrd), or put the file with the"
                 " values beside it."
             )

@@ -56,11 +56,11 @@ def section_from_image(
 ) -> Section:
     """A section from an image file or a folder of slices (readers.py says which kinds).
 
-    voxel    edge of a voxel, um, one number or one per axis; needed when the file does not carry it, and compared with
-             the file's when it does
+    voxel    edge of a voxel, um, one number or one per axis; needed when the file does not carry it, and
+             compared with the file's when it does
     dataset  of an HDF5 file
-    channel  which one is read of a file that holds several: counted from 0, or by its name where the file has names; "slices": what
-             the file calls channels are the slices of a block
+    channel  which one is read of a file that holds several: counted from 0, or by its name where the file has
+             names; "slices": what the file calls channels are the slices of a block
     frame    which time is read of a file that holds several, counted from 0; "slices" as above
     key      of the section in the config, for the messages
 
@@ -97,13 +97,15 @@ def section_from_array(
                    "binary": two values, the larger is bone | "fraction": bone fractions, 0 to 1, or integers,
                    0 to the largest number of their type
     crop           one (start, stop) per axis, in voxels of the whole image
-    denoise        None | "median" (3 voxels wide) | sigma of a Gaussian, um. Nothing from outside the field of view enters
-    field_of_view  None | "circle" in the (y, x) plane, about its centre: it reaches the outermost voxel that differs from
-                   the padding in the corners, at most the border, less 4 % | {"radius": um, "centre": (y, x)
-                   um}, either may be left out | a mask, an array or file of the shape of the whole image,
-                   inside where not 0
-    spacing        of the grid, um, one number or one per axis (default: the voxels). A last cell that would reach beyond
-                   the image is dropped; a cell is active when more than half of it lies in the field of view
+    denoise        None | "median" (3 voxels wide) | sigma of a Gaussian, um. Nothing from outside the field
+                   of view enters
+    field_of_view  None | "circle" in the (y, x) plane, about its centre: it reaches the outermost voxel that
+                   differs from the padding in the corners, at most the border, less 4 % | {"radius": um,
+                   "centre": (y, x) um}, either may be left out | a mask, an array or file of the shape of the
+                   whole image, inside where not 0
+    spacing        of the grid, um, one number or one per axis (default: the voxels). A last cell that would
+                   reach beyond the image is dropped; a cell is active when more than half of it lies in the
+                   field of view
     thickness      um, of a 2D image
     source         where the array comes from, for the record
 
@@ -188,7 +190,7 @@ def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
     if array.ndim not in (2, 3):
         raise InputError(
             f"{where}: it has {array.ndim} axes (shape {size}), and a section has 2 or 3. "
-            "Save one time and one channel of it as an image of its own."
+            "Save one time and one channel of it as a separate image."
         )
     if array.size == 0:
         raise InputError(
@@ -197,7 +199,7 @@ def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
     if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) >= 16:
         raise InputError(
             f"{where}: it has shape {size}, which is a colour image, with its channels last. "
-            "Convert it to grey, or save the channel that shows bone as an image of its own, and give that."
+            "Convert it to grey, or save the channel that shows bone as a separate image, and give that."
         )
     if array.dtype == bool:
         return array.astype(np.uint8)

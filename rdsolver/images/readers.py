@@ -157,14 +157,15 @@ def _folder(path: Path, asked: Asked) -> Image:
         values = slice_.values
         if slice_.scale != first.scale:
             raise InputError(
-                f"{where}: {file.name} is calibrated otherwise than {files[0].name}. "
-                "All slices must be alike: save them anew with one calibration, or as real numbers."
+                f"{where}: {file.name} is calibrated differently from {files[0].name}. "
+                "All slices must be alike: save them again with one calibration, or as real numbers."
             )
         if values.shape != plane.shape or values.dtype != plane.dtype:
             raise InputError(
                 f"{where}: {file.name} has shape {values.shape} and type {values.dtype}, "
                 f"{files[0].name} has {plane.shape} and {plane.dtype}. "
-                "All slices must be alike: remove what does not belong to the image, or save the slices anew."
+                "All slices must be alike: remove what does not belong to the image, or save the slices"
+                " again."
             )
         plane[:] = values
     whole = Place((slice(None),) * 3, SPACE, where)

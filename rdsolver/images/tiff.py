@@ -62,13 +62,13 @@ def read_tiff(path: Path, asked: Asked) -> Image:
         _check_directories(tif, where)
         if len(set(re.findall(r"<(?:\w+:)?UUID\b[^>]*>\s*([^<]*)", tif.ome_metadata or ""))) > 1:
             raise InputError(
-                f"{where}: part of it lies in other files, and those are not read. Save it as one TIFF."
+                f"{where}: part of it is in other files, which are not read. Save it as one TIFF."
             )
         if len(tif.series) != 1:
             shapes = ", ".join(" x ".join(map(str, s.shape)) for s in tif.series[:4])
             raise InputError(
                 f"{where}: it holds {len(tif.series)} images of different shape ({shapes}). "
-                "Save the one that is meant as a TIFF of its own."
+                "Save the one that is meant as a separate TIFF."
             )
         series = tif.series[0]
         check_size(series.shape, np.dtype(series.dtype).itemsize, where)
@@ -105,7 +105,7 @@ def read_tiff(path: Path, asked: Asked) -> Image:
 def _meaning(letter: str, kind: str) -> str:
     """Of an axis as tifffile names it.
 
-    A stack of which nothing is said goes in z; what OME calls other is none in space.
+    A stack of which nothing is said goes in z; what OME calls other is not an axis in space.
     """
     if letter in "IQ":
         return "other" if (letter, kind) == ("Q", "ome") else ""
@@ -146,7 +146,7 @@ def _imagej_scale(tif: tifffile.TiffFile, dtype: np.dtype, where: str) -> Scale 
         )
     if dtype.kind == "f":
         raise InputError(
-            f"{where}: its grey values are calibrated, and are no integers, so it is not clear whether that"
+            f"{where}: its grey values are calibrated, and are not integers, so it is not clear whether that"
             " was applied. In ImageJ: Analyze > Calibrate, function None, then save that and give it."
         )
     return straight(
@@ -239,7 +239,7 @@ def _check_jpeg(packed: bytes, size: int, where: str) -> None:
             found = math.prod(image.size) * len(image.getbands())
     except Exception as error:
         raise Damaged(
-            f"{where}: it could not be read (a part of it is no JPEG). Save it with deflate, or plain."
+            f"{where}: it could not be read (a part of it is not JPEG). Save it with deflate, or plain."
         ) from error
     if found > max(size, SMALL):
         raise too_much(where, size)

@@ -127,7 +127,7 @@ class Asked:
             if len(wide) > 1:
                 raise InputError(
                     f"{self.where}: it has several axes of {WORDS[kind][0]} ({_told(axes, shape)}). "
-                    "Save the part that shows bone as an image of its own, and give that."
+                    "Save the part that shows bone as a separate image, and give that."
                 )
             for i in wide:
                 whole = any(a == "z" and n > 1 for a, n in zip(axes, shape, strict=True))
@@ -135,15 +135,15 @@ class Asked:
                 left[i], index[i] = ("z", slice(None)) if chosen == SLICES else (kind, chosen)
             if not found and getattr(self, kind) is not None:
                 raise InputError(
-                    f"{self.where}: {self.key}.{kind} is given, and the file says of no axis that it holds"
-                    f" {WORDS[kind][0]} ({_told(axes, shape)}). Leave it out, or save {WORDS[kind][1]} as an"
-                    " image of its own."
+                    f"{self.where}: {self.key}.{kind} is given, but the file does not declare an axis of"
+                    f" {WORDS[kind][0]} ({_told(axes, shape)}). Leave it out, or save {WORDS[kind][1]} as a"
+                    " separate image."
                 )
         for i, axis in enumerate(left):
             if isinstance(index[i], slice) and shape[i] > 1 and axis not in (*SPACE, ""):
                 raise InputError(
-                    f"{self.where}: its axis {axis!r} is none in space ({_told(axes, shape)}). "
-                    "Save one part of it as an image of its own, or call the axis z, y or x if it is one."
+                    f"{self.where}: its axis {axis!r} is not an axis in space ({_told(axes, shape)}). "
+                    "Save one part of it as a separate image, or call the axis z, y or x if it is one."
                 )
         return Place(tuple(index), tuple(left), self.where)
 
@@ -176,7 +176,7 @@ class Asked:
                 f"{self.where}: it holds {count} {WORDS[kind][0]} ({_told(axes, shape)}){named}, and"
                 f" {WORDS[kind][2]}. "
                 + (f"Choose one: {'; '.join(ways)}. Or save" if ways else "Save")
-                + " the one that is meant as an image of its own."
+                + " the one that is meant as a separate image."
             )
         if asked == SLICES and not whole:
             return SLICES
@@ -264,7 +264,7 @@ def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
 def colour(where: str, found: str) -> InputError:
     return InputError(
         f"{where}: this is a colour image ({found}), and bone is found in one grey value. "
-        "Convert it to grey, or save the channel that shows bone as an image of its own, and give that."
+        "Convert it to grey, or save the channel that shows bone as a separate image, and give that."
     )
 
 
@@ -280,7 +280,7 @@ def straight(offset: Any, slope: Any, where: str, unit: Any = "", clipped: bool 
         line, told = (math.nan, math.nan), f"{offset!r:.30} + {slope!r:.30}"
     if not (all(map(math.isfinite, line)) and line[1]):
         raise InputError(
-            f"{where}: its grey values are calibrated by {told} x stored value, which is no scale. "
+            f"{where}: its grey values are calibrated by {told} x stored value, which is not a scale. "
             "Save it with the right calibration, or without one."
         )
     unit = "".join(c for c in str(unit) if c.isprintable())[:40].strip()

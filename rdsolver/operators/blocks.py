@@ -26,7 +26,7 @@ class Block(Protocol):
         ...
 
     def factor(self, local: Local, diagonal: Vector) -> Any:
-        """What `solve` needs of diagonal - J, so that a solution takes no division: once a level and stage."""
+        """Precompute, once per level and stage, what `solve` needs of diagonal - J to avoid divisions."""
         ...
 
     def solve(self, factors: Any, r: Vector) -> Vector:

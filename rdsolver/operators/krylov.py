@@ -36,7 +36,7 @@ class Progress:
     """Where an iteration stands.
 
     v, residual         so far
-    next                what the next direction is made from: the residual, or where that stalls the last image
+    next                what the next direction is made from: the residual, or the last image if that stalls
     directions, images  kept, and what the system makes of them, of length 1; (KEPT, *cells)
     taken               iterations
     """

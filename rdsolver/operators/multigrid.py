@@ -169,7 +169,7 @@ def _coarsest(op: Operator, lv: Level, r: Vector, wrap: Wrap) -> Vector:
 
 
 def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector, shape: Shape) -> Vector:
-    """One V(2,2): v, closer to the solution of apply(v) = r. None is a start from zero, a smoothing cheaper."""
+    """One V(2,2) cycle: improve v towards apply(v) = r. v = None starts from zero and saves a smoothing."""
     wrap, lv = shape.wrap, levels[0]
     if not shape.halved:
         more = _coarsest(op, lv, r if v is None else residual(op, lv, v, r, wrap), wrap)

@@ -27,7 +27,7 @@ def total(u: Array) -> Array:
 @partial(jax.tree_util.register_dataclass, data_fields=["label"], meta_fields=["count"])
 @dataclass(frozen=True)
 class Pockets:
-    """Regions that nothing passes between: of each cell its number, from 0; `count` where it is not active."""
+    """Number of the connected region of each cell, from 0; `count` in cells that are not active."""
 
     label: Array
     count: int

@@ -30,8 +30,8 @@ FOLDED = 100  # cells; on a shorter axis the fold costs more than it saves
 class Axis:
     """Eigenvectors of the second difference along one axis.
 
-    modes         rows of unit length: one matrix (n, n), or, folded, the even ones on the first ⌈n/2⌉ cells and the odd ones on
-                  the first ⌊n/2⌋
+    modes         rows of unit length: one matrix (n, n), or, folded, the even ones on the first ⌈n/2⌉ cells
+                  and the odd ones on the first ⌊n/2⌋
     eigenvalues   (n,), 1/um², in the order of the rows
     """
 

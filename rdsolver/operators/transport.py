@@ -46,7 +46,7 @@ def between(cell: Array, axis: int, wrap: Wrap) -> Array:
 
 
 def face_diffusion(mobility: Array, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
-    """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u), 1/um² for a relative mobility."""
+    """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u); relative mobility: 1/um²."""
     return tuple(
         harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim)
     )

@@ -7,9 +7,11 @@ The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xa
     <field> (time, (z), y, x)    physical units, NaN outside the field of view
     active, <static> ((z), y, x)
     series/                      the observables at every accepted step, on `series_time`
-    reference/  state/           the baseline; the last state, on the whole grid, from which another run goes on
-    section/                     bone and field of view on the whole grid, where an image was needed to make them
-    clipped/                     how many cells of each field were below zero at each saved time, within the tolerance, and are saved as 0
+    reference/  state/           the baseline; the last state, on the whole grid, from which a run can
+                continue
+    section/                     bone and field of view on the whole grid, if they were made from an image
+    clipped/                     number of cells of each field that were below zero, within the tolerance, at
+                                 each saved time, and are saved as 0
     meta/                        configuration, parameters, versions, status ...
     VTKHDF/                      links for ParaView
 
@@ -208,7 +210,7 @@ class Window:
 
 
 # Datasets
-# ------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _growing(group: h5py.Group, name: str) -> h5py.Dataset:

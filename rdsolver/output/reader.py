@@ -56,7 +56,7 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
         path = path_kinds.run_file(path)
     if not path.is_file():
         raise InputError(
-            f"{path} is not there. Give the run.h5 of a run: it lies in the folder of --out, or in"
+            f"{path} does not exist. Give the run.h5 of a run: it is in the folder given by --out, or in"
             " outputs/<config name>."
         )
     for _ in range(LIVE_TRIES if live else 0):
@@ -103,12 +103,15 @@ class Run(Mapping[str, "FieldData"]):
     times       saved times, d
     series      the observables at every accepted step: name -> array, series.unit(name)
     active      bool, the field of view on the saved cells; static: name -> array that does not change
-    axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D)    of the saved cells
+    axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D): of the saved
+                cells
     of_bone     whether it is of the bone model, or of another
-    clipped     of each field that cannot be negative, at the saved times: how many cells were, and the lowest (saved as 0)
+    clipped     for each field that cannot be negative, at the saved times: number of cells below zero, and
+                the lowest value (saved as 0)
     config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message,
     summary
-    reference   the healthy baseline, on the whole grid; state: what another run goes on from, fields and attributes together
+    reference   the healthy baseline, on the whole grid
+    state       fields and attributes from which another run can continue
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -236,7 +239,7 @@ class Run(Mapping[str, "FieldData"]):
     def config(self) -> dict[str, Any]:
         found = json.loads(self._meta.get("config", "{}"))
         if not isinstance(found, dict):
-            raise Damaged(f"{self.path} is damaged: its config is no table.")
+            raise Damaged(f"{self.path} is damaged: its config is not a table.")
         return found
 
     @property
@@ -356,7 +359,7 @@ class Run(Mapping[str, "FieldData"]):
 
 
 class FieldData:
-    """One field, (time, (z), y, x), NaN outside the field of view: read when sliced, e.g. `run["rankl"][-1]`."""
+    """One field, (time, (z), y, x), NaN outside the field of view; read when sliced: run["rankl"][-1]."""
 
     def __init__(self, node: h5py.Dataset, n_times: int) -> None:
         self._node = node

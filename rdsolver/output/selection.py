@@ -81,8 +81,7 @@ def centre(run: Run, place: Sequence[float] | None) -> tuple[float, ...]:
                 f"{axis} {a:g} to {a + n:g}" for axis, a, n in zip(run.axes, run.origin, lengths, strict=True)
             )
             raise InputError(
-                f"--at {','.join(f'{p:g}' for p in place)}: no place in the saved cells. Give um within"
-                f" {spans}."
+                f"--at {','.join(f'{p:g}' for p in place)}: outside the saved cells. Give um within {spans}."
             )
         return tuple(place)
     weight = _tumour(run) if "tumour" in run else _lost(run)

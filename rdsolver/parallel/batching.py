@@ -40,10 +40,11 @@ def together(
 ) -> tuple[Any, Any]:
     """function(*arguments, *trips) of this member of a company, computed with others.
 
-    function   pure; gives a tuple of dicts of arrays, which stay on the device (`Held`), and a tree of small arrays, which come to the host
+    function   pure; gives a tuple of dicts of arrays, which stay on the device (`Held`), and a tree of small
+               arrays, which come to the host
     arguments  trees of arrays, NumPy numbers, or what was Held before
-    trips      of its loops; all that go together make as many as the one that asks for most: function sees to it that those beyond its own
-               change nothing
+    trips      of its loops; all that go together make as many as the one that asks for most: function sees to
+               it that those beyond its own change nothing
     beside     work beside the trips, in trips; calls of similar work go together
     """
     member = _member.get()
@@ -228,7 +229,8 @@ class _Request:
 class Company:
     """width: members of one program.
 
-    executed, needed   work that was done on the device and what its members asked for: their ratio is what fixed width costs
+    executed, needed   work done on the device, and work that the runs asked for: the ratio is the padding
+                       waste
     """
 
     def __init__(self, width: int) -> None:
@@ -371,7 +373,7 @@ class Company:
 
 
 def _alike(requests: Sequence[_Request], width: int) -> list[_Request]:
-    """As many as the width, so that the least is done in vain; one that was passed over often is among them."""
+    """As many calls as the batch is wide, with the least padding waste, and none passed over for long."""
     ordered = sorted(requests, key=lambda r: r.work)
     count, first = min(width, len(ordered)), requests[0]
     windows = [ordered[i : i + count] for i in range(len(ordered) - count + 1)]

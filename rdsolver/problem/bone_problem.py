@@ -1,5 +1,5 @@
-"""One run of the bone model, or of another tissue, in plain objects: what a config is turned into and what the
-simulation takes.
+"""One run of the bone model, or of another tissue, in plain objects: what a config is turned into and what
+the simulation takes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 class Problem(AnyProblem):
     """Everything that one run of the bone model needs, or of another tissue.
 
-    tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target tissue
+    tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target
+                tissue
     extension   what is added to the bone model
     agents      the drugs whose fields the run carries
     doses       in the order of time; treatments: doses that wait for a lesion
@@ -85,7 +86,8 @@ class Problem(AnyProblem):
         checks.kind("section", self.section, Section, "a Section")
         if not 0 < self.section.bone_volume_fraction < 1:
             raise InputError(
-                "section: there is no bone and marrow both, and the model needs a surface. Take another section."
+                "section: it does not contain both bone and marrow, and the model needs a surface. Use"
+                " another section."
             )
         checks.word("tissue", self.tissue, ("bone", *TISSUES), "tissue")
         checks.word("preset", self.preset, PRESETS, "preset")

@@ -167,7 +167,7 @@ def check_changes(
     never: Mapping[str, str],
     binders: Sequence[Binder] | None,
 ) -> None:
-    """Each changes a parameter of the run that may change, before its end, and leaves all within their bounds.
+    """Each changes a parameter that may change, before the end of the run, and keeps all within their bounds.
 
     never: why the others may not; binders: None of a model without any.
     """
@@ -207,6 +207,6 @@ def check_borders(
         for name in ("value", "flux"):
             if np.min(getattr(border, name)) < 0 and border.field not in signed:
                 raise InputError(
-                    f"borders.{i}.{name} = {shown(getattr(border, name))} must be at least 0. What is to"
-                    " leave, leaves by value = 0."
+                    f"borders.{i}.{name} = {shown(getattr(border, name))} must be at least 0. For an outflow"
+                    " use value = 0."
                 )

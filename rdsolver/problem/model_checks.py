@@ -99,7 +99,7 @@ def _binders(extension: Extension) -> Iterator[Fault]:
             or not NAME.fullmatch(b.name)
             or [x.name for x in extension.binders].count(b.name) > 1
         ):
-            yield "binders", f"hold {shown(b.name)}, which is taken or no name. Give it another one."
+            yield "binders", f"hold {shown(b.name)}, which is taken or is not a name. Give it another one."
 
 
 def _start(extension: Extension) -> Iterator[Fault]:
@@ -129,12 +129,12 @@ def _start(extension: Extension) -> Iterator[Fault]:
 def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterator[Fault]:
     for n in dict.fromkeys(names):
         if not (isinstance(n, str) and NAME.fullmatch(n)):
-            yield key, f"hold {shown(n)}, which is no name. Take letters, digits and _."
+            yield key, f"hold {shown(n)}, which is not a name. Take letters, digits and _."
         elif n in taken or names.count(n) > 1:
             yield (
                 key,
                 (
-                    f"hold {shown(n)}, which {'is taken' if n in taken else 'stands there twice'}. Give it"
+                    f"hold {shown(n)}, which {'is taken' if n in taken else 'appears twice'}. Give it"
                     " another name."
                 ),
             )

@@ -33,8 +33,10 @@ class ModelProblem(AnyProblem):
     and um).
 
     parameters  a value for each of the model's
-    initial     of each field a number or an array on the grid (a field left out starts at 0); or the run.h5 to go on from
-    active      True in the cells that are solved (None: all); nothing passes into the others, except through borders
+    initial     of each field a number or an array on the grid (a field left out starts at 0); or the run.h5
+                to go on from
+    active      True in the cells that are solved (None: all); nothing passes into the others, except through
+                borders
     medium      relative mobility of each cell, in (0, 1] or any positive scale (None: 1)
     arrays      further cell arrays that the model's rates read by name
     record      how the place was made, for the output
@@ -120,7 +122,8 @@ class ModelProblem(AnyProblem):
         ):
             if name in ("time", "active", *self.model.inputs):
                 raise InputError(
-                    f"arrays holds {shown(name)}, which is taken: rates read it already. Give it another name."
+                    f"arrays holds {shown(name)}, which is taken: rates read it already. Give it another"
+                    " name."
                 )
         changing = rows or dict.fromkeys(self.parameters)
         check_changes(self.changes, self.end, self.parameters, changing, {}, None)
@@ -167,7 +170,7 @@ def check_start(p: ModelProblem, start: Any) -> None:
         )
     if none := sorted(map(str, start.keys() - fields.keys())):
         raise InputError(
-            f"{name} holds {', '.join(none)}, which is none of its fields. Allowed: {', '.join(fields)}."
+            f"{name} holds {', '.join(none)}, which is not one of its fields. Allowed: {', '.join(fields)}."
         )
     for key, given in start.items():
         try:

@@ -1,4 +1,4 @@
-"""The times of a run: those at which a model says that its rates jump, and which of all times are the same."""
+"""The times of a run: when a model says that its rates jump, and which times count as the same."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
         wrong.append(f"{path} is passed over: it belongs to another run")
     said = "; ".join(wrong) or f"{files(run)[0]} is not there"
     raise InputError(
-        f"{run.parent} holds no checkpoint to go on from: {said}. Start again: rdsolver run --force, or"
+        f"{run.parent} holds no checkpoint to continue from: {said}. Start again: rdsolver run --force, or"
         f" --from {run}."
     )
 
@@ -131,8 +131,8 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     """
     if then["precision"] != now["precision"]:
         raise InputError(
-            f"the run was made in {then['precision']} and cannot go on in {now['precision']}. Begin a new"
-            " one."
+            f"the run was made in {then['precision']} and cannot continue in {now['precision']}. Start a new"
+            " run."
         )
     rows = [
         ("device", then["device"], now["device"]),

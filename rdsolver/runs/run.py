@@ -59,7 +59,7 @@ def simulate(
     """Run one problem and give back the run, open for reading.
 
     config     a TOML file, what load_config made of one, a Problem, or a ModelProblem
-    section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of the config's own section
+    section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of its section
     out        folder for run.h5 (None: the run is kept in memory)
     force      overwrite a run that is there
     reporter   told what happens (default: nobody)
@@ -134,8 +134,8 @@ def resume(
 
     run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
     problem  what the run began with, where it was made in Python and the file cannot make it again
-    moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section and needs none of them;
-             one that an older rdsolver wrote may
+    moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section
+             and needs none of them; one that an older rdsolver wrote may
     The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run,
     or the precision differs; another device or version is warned of.
     """
@@ -145,12 +145,13 @@ def resume(
     tell, path = reporter or Silent(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
         raise InputError(
-            f"{path} is gone, and its checkpoint alone cannot go on: what was saved lay there. Run it again"
+            f"{path} is gone, and its checkpoint alone is not enough to continue: the saved fields were in"
+            " it. Run it again"
             " from its config."
         )
     before = open_run(path, live=True)
     if before.status == "finished":
-        tell.say("finished", f"{path} came to its end already; there is nothing to go on with")
+        tell.say("finished", f"{path} is finished already; there is nothing to resume")
         return before
     with before, reading(path):
         then, reference = before.provenance, before.reference
@@ -273,7 +274,7 @@ def _problem(
 ) -> Problem | ModelProblem:
     if isinstance(config, (Problem, ModelProblem)):
         if section is not None:
-            raise InputError("simulate: a problem brings its own section; give section= with a config.")
+            raise InputError("simulate: a problem already has a section; give section= with a config only.")
         problem = config
     else:
         from ..config.config import Config

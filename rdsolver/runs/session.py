@@ -296,11 +296,13 @@ class Running:
             f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
-        closing = "" if worst is None else f"; budgets close to {worst:.0e}"
+        closing = "" if worst is None else f"; mass-balance error {worst:.0e}"
         self.tell.say("", f"{self.summary.headline(self.scenario, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             trusted = " --allow-python" if self.problem.source else ""
-            self.tell.say("", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}")
+            self.tell.say(
+                "", f"continue with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}"
+            )
 
 
 def discard(path: Path | None, stop: Stop) -> str:
@@ -308,5 +310,5 @@ def discard(path: Path | None, stop: Stop) -> str:
     if path is not None:
         checkpoint.remove(path)
         path.unlink(missing_ok=True)
-    again = f"; begin it with: {stop.begins}" if stop.begins else ""
-    return f"nothing was begun, and no run is left{again}"
+    again = f"; start it with: {stop.begins}" if stop.begins else ""
+    return f"nothing was computed, and no run is left{again}"

@@ -192,7 +192,7 @@ class BoneScenario:
         self.baseline_cycles = 0
 
     def _plant(self, nests: Nests, serum_calcium: float | None) -> None:
-        """The tumour, unless it came with the other run; serum calcium as it was, or in balance without one."""
+        """Seed the tumour, unless it came with the earlier run; serum calcium as there, or balanced."""
         if "tumour" in self.planted:
             now = replace(self.problem.section, bone=np.clip(np.asarray(self.u["bone"], float), 0, 1))
             self.u |= {"tumour": jnp.asarray(nests.planted(now), self.dtype)}

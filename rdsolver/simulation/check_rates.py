@@ -95,8 +95,8 @@ def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tup
         return ()
     return (
         (
-            f"the rates of {name} follow time, and nothing says how closely: a step may leap over what comes"
-            ' and goes between two of its looks. Give solver.longest_step, for example "2 h", or declare in'
+            f"the rates of {name} depend on time, and it is not stated how fast: a step may skip what happens"
+            ' within it. Give solver.longest_step, for example "2 h", or declare in'
             " the model the times at which they jump (breaks)."
         ),
     )

@@ -1,4 +1,4 @@
-"""The end of an earlier run, from which a run goes on: read from its file, and checked against the problem."""
+"""The last state of an earlier run, from which a run continues: read from its file and checked."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def of_model(problem: ModelProblem) -> Mapping[str, np.ndarray] | None:
         state, _ = _end_of(path, p.grid, p.arrays.get("bone"), p.model.name)
     if missing := sorted({f.name for f in p.fields} - state.keys()):
         raise InputError(
-            f"initial.from: {path} holds no {', '.join(missing)}. A run goes on with the model it"
-            " started with."
+            f"initial.from: {path} holds no {', '.join(missing)}. A run continues with the model it started"
+            " with."
         )
     fields = {f.name: state[f.name] for f in p.fields}
     check_start(p, fields)
@@ -101,7 +101,7 @@ def _check_parts(
     if missing := [k for k in healthy if k not in fields]:
         raise InputError(
             f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."
-            " Start it anew."
+            " Start a new run."
         )
     assert p.initial is not None
     with open_run(p.initial) as run:
@@ -131,12 +131,12 @@ def _end_of(
         raise InputError(f"initial.from: {error}") from error
     if model != expected:
         raise InputError(
-            f"{where} is a run of another model ({model}), this one is of {expected}. A run goes on with the"
-            " model it started with."
+            f"{where} is a run of another model ({model}), this one is of {expected}. A run continues with"
+            " the model it started with."
         )
     if not state:
         raise InputError(
-            f"{where} holds no state to go on from: the run did not come to an end. Take a finished run."
+            f"{where} holds no state to continue from: the run did not finish. Use a finished run."
         )
     shape = next(v.shape for v in state.values() if np.ndim(v) > 1)
     there = reference.get("bone", np.zeros(shape))
@@ -145,6 +145,6 @@ def _end_of(
         raise InputError(
             f"{where} was made on another section (its grid is {shape}, this one's {grid.shape}; "
             "where they agree, the bone differs). "
-            "A run goes on only on the section it started with: repeat its [section]."
+            "A run continues only on the section it started with: repeat its [section]."
         )
     return state, reference

@@ -1,4 +1,4 @@
-"""The scenario of any model: from a given state, or from the end of another run; its parameters may change."""
+"""The scenario of any model: it starts from a state or from the end of a run; parameters may change."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Chunk:
     saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
     stats     of the step: error, solver contraction, rejections before it
-    plan      the linear solver's, for the next step: V-cycles of each group, and the groups that are accelerated
+    plan      linear solver of the next step: V-cycles of each group, and the groups that are accelerated
     """
 
     t: float
@@ -49,7 +49,7 @@ class Chunk:
 
 
 class Abandoned(Exception):
-    """A step was given up between two of its stages, because the run is to stop: the state before it holds."""
+    """A step was abandoned between two stages because the run is to stop; the state before it is valid."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Simulation:
     def __init__(
         self, problem: Problem | ModelProblem, scenario: Scenario | None = None, kept: Kept | None = None
     ) -> None:
-        """scenario: default: the problem's own, from its start. kept: what to go on from, with a scenario made
-        from its fields.
+        """scenario: default: that of the problem, from its start. kept: the state to continue from, with a
+        scenario made from its fields.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
         self.scenario = scenario or scenario_of(problem)

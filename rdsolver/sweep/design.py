@@ -266,8 +266,8 @@ def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
         seen: set[str] = set()
         twice = next(n for n in names if n.lower() in seen or seen.add(n.lower()))
         raise InputError(
-            f"{path}: two runs are named {twice!r}, and each has a folder of its own. Give each its name, or"
-            " leave name out."
+            f"{path}: two runs are named {twice!r}, and each needs its own folder. Give each a different"
+            " name, or leave name out."
         )
     return names
 

@@ -79,8 +79,7 @@ class Wanted:
             self.batch.isdecimal() and 2 <= int(self.batch) <= WIDEST
         ):
             raise InputError(
-                f"--batch {self.batch} is no number of runs that step together. Allowed: auto, off, or 2 to"
-                f" {WIDEST}."
+                f"--batch {self.batch} is not a batch width. Allowed: auto, off, or 2 to {WIDEST}."
             )
         if self.batch not in ("auto", "off") and self.engine != "local":
             raise InputError(
@@ -105,7 +104,7 @@ class Wanted:
                 raise ValueError
         except ValueError:
             raise InputError(
-                f"--max-failures {self.most_failures} is no number of runs and no share of them. Give 10,"
+                f"--max-failures {self.most_failures} is neither a number of runs nor a percentage. Give 10,"
                 " or 5%."
             ) from None
         return share / 100 * runs if self.most_failures.endswith("%") else share

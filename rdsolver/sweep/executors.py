@@ -203,7 +203,9 @@ def _profile(path: Path) -> dict[str, Any]:
                 f"{path}: {key} is missing. Give at least {', '.join(NEEDED)}, and interface or host."
             )
     if not isinstance(settings["jobs"], int) or settings["jobs"] < 1:
-        raise InputError(f"{path}: jobs = {settings['jobs']!r} is no number of Slurm jobs. Give 1 or more.")
+        raise InputError(
+            f"{path}: jobs = {settings['jobs']!r} is not a number of Slurm jobs. Give 1 or more."
+        )
     if "interface" not in settings and "host" not in settings:
         raise InputError(
             f"{path}: neither interface nor host is given, and the nodes must reach this machine. Give the"

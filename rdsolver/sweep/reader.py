@@ -64,7 +64,7 @@ def read_design(folder: Path) -> dict[str, Any]:
     expect(folder, "sweep")
     if not is_sweep(folder):
         raise InputError(
-            f"{folder} is no sweep: there is no {DESIGN} in it. Give the folder that `rdsolver sweep`"
+            f"{folder} is not a sweep: it contains no {DESIGN}. Give the folder that `rdsolver sweep`"
             " wrote to."
         )
     try:
@@ -92,9 +92,9 @@ class Sweep(Mapping[str, Run]):
     """A sweep that was collected; a mapping from names to runs, which are opened when asked for:
     sweep["012"], or sweep[12].
 
-    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end, .min, .max, .mean and when the
-              extremes were (.min_time, .max_time; d): a pandas DataFrame, or without pandas a structured
-              array
+    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end,
+              .min, .max, .mean and when the extremes were (.min_time, .max_time; d): a pandas DataFrame, or
+              without pandas a structured array
     series    an xarray Dataset (run, time), NaN where a run has no value
     columns   the table as name -> array; units, labels: of its columns and of the observables
     design    what it consists of, as sweep.json has it; counts: status -> how many runs
@@ -108,13 +108,13 @@ class Sweep(Mapping[str, Run]):
         for name in (SUMMARY, SERIES):
             if not (folder / name).is_file():
                 raise InputError(
-                    f"{folder} was not collected yet: there is no {name}. Write it with: rdsolver sweep"
+                    f"{folder} has not been collected: there is no {name}. Write it with: rdsolver sweep"
                     f" collect {folder}"
                 )
         self.columns = _table(folder / SUMMARY)
         if self.columns["name"].tolist() != list(self.names):
             raise InputError(
-                f"{folder / SUMMARY} holds other runs than {DESIGN}. Write it anew with: rdsolver sweep"
+                f"{folder / SUMMARY} does not hold the runs of {DESIGN}. Write it again with: rdsolver sweep"
                 f" collect {folder}"
             )
         try:
@@ -129,7 +129,7 @@ class Sweep(Mapping[str, Run]):
                 )
         except OSError as error:
             raise InputError(
-                f"{folder / SERIES} cannot be read: {error}. Write it anew with: rdsolver sweep collect"
+                f"{folder / SERIES} cannot be read: {error}. Write it again with: rdsolver sweep collect"
                 f" {folder}"
             ) from None
         self.units = {
@@ -217,7 +217,7 @@ def _table(path: Path) -> dict[str, np.ndarray]:
         }
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
-            f"{path} cannot be read: {error}. Write it anew with: rdsolver sweep collect {path.parent}"
+            f"{path} cannot be read: {error}. Write it again with: rdsolver sweep collect {path.parent}"
         ) from None
 
 

@@ -55,7 +55,7 @@ class Between(Table):
             yield (
                 "between",
                 (
-                    f"= {shown(self.between)} are no whole numbers, and the scale is integer. Give 1 and 9,"
+                    f"= {shown(self.between)} are not whole numbers, and the scale is integer. Give 1 and 9,"
                     " or another scale."
                 ),
             )
@@ -105,7 +105,7 @@ class Sample(Table):
             yield (
                 "n",
                 (
-                    f"= {self.n} is no power of 2, and Sobol points are balanced only then. Give {less} or"
+                    f"= {self.n} is not a power of 2, and Sobol points are balanced only then. Give {less} or"
                     f" {2 * less}."
                 ),
             )
@@ -115,7 +115,7 @@ class Keep(Table):
     """[keep]: what is collected of each run."""
 
     times: Annotated[float | list[float] | None, Quantity("d", least=0, many=True)] = None
-    """Of the collected series: an interval such as "0.5 d", or a list (default: the saved times of the base)."""
+    """Times of the collected series: an interval such as "0.5 d", or a list (default: those of the base)."""
     fields: bool = False
     """Whether each run keeps its fields at the saved times too, as its own config says."""
 
@@ -130,7 +130,7 @@ class Keep(Table):
         if self.times == []:
             yield "times", '= [] holds no time. Give at least one, or an interval such as "0.5 d".'
         elif self.times == 0:
-            yield "times", '= 0 is no interval. Give one above 0, such as "0.5 d", or a list of times.'
+            yield "times", '= 0 is not an interval. Give one above 0, such as "0.5 d", or a list of times.'
 
 
 class SweepFile(Table):
@@ -170,7 +170,8 @@ class SweepFile(Table):
             told = ", ".join(f"{key} {n}" for key, n in lengths.items())
             yield (
                 "together",
-                f"holds lists of different lengths ({told}), and they move together. Make them equally long.",
+                f"holds lists of different lengths ({told}), and they vary together. Give them equal"
+                " lengths.",
             )
         tables: dict[str, dict[str, Any]] = {
             "grid": self.grid,
@@ -180,7 +181,7 @@ class SweepFile(Table):
         for table, keys in tables.items():
             for key in LABELS if table != "together" else ():
                 if key in keys:
-                    yield f"{table}.{key}", "is no key of a run. It stands in [together], or in a table."
+                    yield f"{table}.{key}", "is not a key of a run. It belongs in [together] or in a table."
         seen: dict[str, str] = {}
         for table, keys in tables.items():
             for key in keys:
@@ -189,12 +190,12 @@ class SweepFile(Table):
 
 
 def clash(key: str, seen: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with a key where others are varied already, and where: the same, or one inside the other."""
+    """Faults of a key that is varied already, or that lies inside one that is, or holds one."""
     inside = next((k for k in seen if f"{k}.".startswith(f"{key}.") or f"{key}.".startswith(f"{k}.")), None)
     if inside:
         yield f"is varied in {seen[inside]} already{'' if inside == key else f', as {inside}'}. Vary it once."
     if key == REPLICATE:
-        yield "is no key of a run. Give replicates = 3 above the tables: each combination with so many seeds."
+        yield "is not a key of a run. Give replicates = 3 above the tables: each combination with 3 seeds."
 
 
 def read(path: Path) -> SweepFile:

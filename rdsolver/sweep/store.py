@@ -108,8 +108,8 @@ def driving(folder: Path, patience: float) -> Iterator[int]:
         late = time.monotonic() + patience
         if not _taken(descriptor, lambda: time.monotonic() > late):
             raise InputError(
-                f"{folder}: a sweep is at work here ({at_work(folder)}). Let it end, or stop it; `rdsolver"
-                " sweep status` tells."
+                f"{folder}: a sweep is running here ({at_work(folder)}). Wait for it, or stop it; `rdsolver"
+                " sweep status` shows its progress."
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.uname().nodename}, process {os.getpid()}".encode(), 0)

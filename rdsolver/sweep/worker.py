@@ -28,7 +28,7 @@ FILES = 8  # that a run may have open
 
 
 def main(pipe: int, width: int, cores: str = "") -> None:
-    """width: of runs that step together, 0: one after another; cores: those it may use, "0,1" (default: all)."""
+    """width: batch width (0: runs one by one); cores: those it may use, such as "0,1" (default: all)."""
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores.split(",")))  # before JAX counts them
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()

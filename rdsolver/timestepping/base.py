@@ -87,7 +87,7 @@ class Integrator(Protocol):
     order: ClassVar[int]
     """Of the error estimate, which the steps follow."""
     dense: ClassVar[bool]
-    """A cubic Hermite through a step is as good as the step; else a state inside it costs a step of its own."""
+    """A cubic Hermite through a step is as accurate as the step; otherwise steps land on saved times."""
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Bound on the step (drift, number of stages), d; inf for none."""

@@ -182,7 +182,8 @@ def _pieces(
     box = system.box
     if box is None:
         raise ValueError(
-            "exponential integrators need a box of constant diffusivities, without mask, drift or open border"
+            "exponential integrators need a box of constant diffusivities, without mask, drift or open"
+            " boundary"
         )
     dtype = system.place.active.dtype
     basis, now, h = spectral.basis(box.shape, box.spacing, box.wrap, dtype), np.float64(t), np.float64(dt)

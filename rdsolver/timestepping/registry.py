@@ -37,7 +37,7 @@ def choose(solver: Solver, system: System, u: Fields, span: float, segments: int
         if solver.integrator.startswith("etd") and system.box is None:
             raise InputError(
                 f'solver.integrator = "{solver.integrator}" needs constant diffusivities in a box, without'
-                ' mask, drift or open border. Allowed here: "auto", "tr-bdf2", "rkc2".'
+                ' mask, drift or open boundary. Allowed here: "auto", "tr-bdf2", "rkc2".'
             )
         return INTEGRATORS[solver.integrator](), "asked for"
     costs = predicted(system, u, span, segments, solver.tolerance, solver.longest_step)

@@ -45,7 +45,8 @@ CAUTION = 2  # the estimate is this many times the leading term of a step's erro
 class Scheme:
     """The method with s stages.
 
-    table    rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves every s
+    table    rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves
+             every s
     inner    the two stages inside the step that the error estimate looks at
     weights  of z at these two and at the last stage in the estimate
     """

@@ -75,7 +75,7 @@ class Forcing:
 
 @dataclass(frozen=True)
 class Box:
-    """A box in which every field diffuses at a constant rate, without mask, drift or open border."""
+    """A box in which every field diffuses at a constant rate, without mask, drift or open boundary."""
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -181,7 +181,7 @@ class System:
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
     def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
-        """What enters and leaves each budget, per unit of time. What passes a border counts net, as a source."""
+        """Gains and losses of each budget per unit of time. The net flux through a boundary is a gain."""
         aux = self.update_coefficients(u) if aux is None else aux
         both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
         out = {

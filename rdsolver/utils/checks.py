@@ -53,7 +53,7 @@ def number(
     """A finite number (endless: or inf) within `bounds`."""
     value, taken = _scalar(value), f", taken in {unit}" if unit and unit != "1" else ""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{key} = {shown(value)} is no number. Give a number{taken}.")
+        raise InputError(f"{key} = {shown(value)} is not a number. Give a number{taken}.")
     found = value if isinstance(value, float) else float(value)
     if not math.isfinite(found) and not (endless and found == math.inf):
         raise InputError(f"{key} = {found} is not finite. Give a number{taken}.")
@@ -65,7 +65,7 @@ def number(
 def whole(key: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(f"{key} = {shown(value)} is no whole number. Give one.")
+        raise InputError(f"{key} = {shown(value)} is not a whole number. Give one.")
     if not least <= int(value) <= most:
         allowed = f"at least {least}" if int(value) < least else f"at most {most}"
         raise InputError(f"{key} = {shown(value)} must be {allowed}. Give a whole number.")
@@ -93,7 +93,7 @@ def flag(key: str, value: Any) -> bool:
 
 def text(key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{key} = {shown(value)} is no text. Give it in quotes.")
+        raise InputError(f"{key} = {shown(value)} is not text. Give it in quotes.")
     return value
 
 
@@ -121,17 +121,17 @@ def several(key: str, values: Any, one: Callable[[str, Any], Any], what: str) ->
     if isinstance(values, np.ndarray) and values.ndim:
         values = list(values)
     if not isinstance(values, (list, tuple)):
-        raise InputError(f"{key} = {shown(values)} is no list. Give {what}.")
+        raise InputError(f"{key} = {shown(values)} is not a list. Give {what}.")
     return tuple(one(f"{key}.{i}", value) for i, value in enumerate(values))
 
 
 def named(key: str, values: Any, one: Callable[[str, Any], Any]) -> dict[str, Any]:
     """A dictionary of names, each value as `one` gives it."""
     if not isinstance(values, Mapping):
-        raise InputError(f"{key} = {shown(values)} is no dictionary. Give one of names and values.")
+        raise InputError(f"{key} = {shown(values)} is not a dictionary. Give one of names and values.")
     for name in values:
         if not (isinstance(name, str) and NAME.fullmatch(name)):
-            raise InputError(f"{key} holds {shown(name)}, which is no name. Take letters, digits and _.")
+            raise InputError(f"{key} holds {shown(name)}, which is not a name. Take letters, digits and _.")
     return {name: one(f"{key}.{name}", value) for name, value in values.items()}
 
 

@@ -27,8 +27,7 @@ def at_home(path: str | os.PathLike[str]) -> Path:
     expanded = os.path.expanduser(os.fspath(path))
     if expanded.startswith("~" + os.sep) or expanded == "~":
         raise InputError(
-            f"{path}: there is no home folder to put for ~: HOME is not set. Set it, or give the path"
-            " without ~."
+            f"{path}: ~ cannot be resolved: HOME is not set. Set it, or give the path without ~."
         )
     return Path(expanded)
 

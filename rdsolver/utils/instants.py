@@ -37,9 +37,9 @@ class Instants:
         for group in groups:
             if group[-1] - group[0] > self.within:
                 raise InputError(
-                    f"{len(group)} times from {group[0]!r} to {group[-1]!r} lie closer together than"
-                    f" {SIMULTANEOUS:g} of the run, {self.within:.2g}, and cannot be told apart. Let them be"
-                    " one time, or lie further apart."
+                    f"{len(group)} times from {group[0]!r} to {group[-1]!r} are closer together than"
+                    f" {SIMULTANEOUS:g} of the run, {self.within:.2g}, and cannot be distinguished. Make"
+                    " them equal, or move them apart."
                 )
         self._known = [min(group, key=self._rank) for group in groups]
 

@@ -46,14 +46,14 @@ def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
             raise
         need = memory_needed(cells, fields, precision)
         raise RunError(
-            f"there was no more memory: {cells:,} cells with {fields} fields in {precision} need about"
-            f" {need / 2**30:.2g} GiB. What was saved before is kept. Free some and resume the run, or begin"
+            f"memory ran out: {cells:,} cells with {fields} fields in {precision} need about"
+            f" {need / 2**30:.2g} GiB. What was saved before is kept. Free some and resume the run, or start"
             f" a smaller one. {LESS}"
         ) from error
 
 
 def host_memory() -> int | None:
-    """Bytes free on this machine, and left to this process where it is limited; None where it does not say."""
+    """Bytes free on this machine, or left to this process if it is limited; None if unknown."""
     try:
         with open("/proc/meminfo") as f:
             rows = dict(line.split(":", 1) for line in f)

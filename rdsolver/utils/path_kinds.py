@@ -128,11 +128,11 @@ def _way_out(kind: Kind, path: Path, wanted: tuple[Kind, ...]) -> str:
             return f"{there if (out / DESIGN).is_file() else ''}{way}"
         case "run":
             return (
-                f"Look at it with `rdsolver info {it}`, go on with it: rdsolver resume {it}, repeat it:"
+                f"Look at it: rdsolver info {it}, continue it: rdsolver resume {it}, repeat it:"
                 f" rdsolver run --from {it}"
             )
         case "sweep":
-            more = "The command that began it goes on with it. " if wanted == ("sweep file",) else ""
+            more = "The command that started it continues it. " if wanted == ("sweep file",) else ""
             runs = f"Each of its runs is a folder in {path / 'runs'}. "
             return f"{more}{runs}Look at all with: rdsolver sweep status {it}, or rdsolver plot {it}"
         case "image":

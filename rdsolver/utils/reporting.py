@@ -20,7 +20,7 @@ class Reporter(Protocol):
     """What the simulation tells while it runs. The silent one is `Silent`."""
 
     def say(self, topic: str, text: str) -> None:
-        """One line, e.g. ("baseline", "found in 62 V-cycles"); an empty topic goes on from the line before."""
+        """One line, e.g. ("baseline", "found in 62 V-cycles"); an empty topic continues the line before."""
         ...
 
     def warn(self, text: str) -> None:

@@ -102,7 +102,7 @@ def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
             elsewhere = elsewhere or file.visititems(lambda name, node: name if _elsewhere(node) else None)
             if elsewhere:
                 raise Damaged(
-                    f"{path}: {elsewhere} lies in another file, and those are not followed. Copy all of it"
+                    f"{path}: {elsewhere} is in another file, which is not followed. Copy all of it"
                     f" into one file, for example in Python: target[{elsewhere!r}] ="
                     f" source[{elsewhere!r}][...]."
                 )

@@ -218,7 +218,7 @@ def test_a_run_without_a_step_leaves_nothing_in_the_way(here, capsys):
     said = interrupted(Path("a b"), 1, capsys)
     assert (
         said[-1].strip()
-        == "nothing was begun, and no run is left; begin it with: rdsolver run mine.toml --out 'a b'"
+        == "nothing was computed, and no run is left; start it with: rdsolver run mine.toml --out 'a b'"
     )
     assert not Path("a b/run.h5").exists()
 
@@ -227,7 +227,7 @@ def test_a_run_with_steps_stays_and_the_others_are_told_of(here, capsys):
     said = interrupted(Path("a b"), 3, capsys, left=[Path("c"), Path("d")])
     assert (
         said[-1].strip()
-        == "2 more runs were not begun; all with: rdsolver run mine.toml --out 'a b' --resume-if-exists"
+        == "2 more runs were not started; run all with: rdsolver run mine.toml --out 'a b' --resume-if-exists"
     )
     assert Path("a b/run.h5").exists()
     interrupted(Path("a b"), 1, capsys, goes_on=True)
@@ -264,7 +264,7 @@ def test_the_last_words_of_a_run_that_is_still_compiled(tmp_path):
     said, there = stopped(tmp_path, 0, fresh=True)
     assert said == [
         "stopped by SIGTERM before the first step",
-        "nothing was begun, and no run is left; begin it with: rdsolver run mine.toml",
+        "nothing was computed, and no run is left; start it with: rdsolver run mine.toml",
     ]
     assert not there
 
@@ -275,7 +275,7 @@ def test_interrupted_while_the_input_is_read(here, capsys):
     assert left.value.exit_code == 130
     assert (
         capsys.readouterr().err
-        == "Interrupted: nothing was begun. Begin it with: rdsolver run mine.toml --out 'a b'\n"
+        == "Interrupted: nothing was started. Start it with: rdsolver run mine.toml --out 'a b'\n"
     )
 
 
@@ -285,14 +285,14 @@ def test_the_last_line_of_a_sweep_says_what_to_type(here, capsys, monkeypatch):
     good, bad = {"status": "finished"}, {"status": "failed", "error": "no luck"}
     for outcome, last in (
         (Outcome({0: good}, 0), "Look at it with: rdsolver plot 'a sweep'"),
-        (Outcome({0: good, 1: bad}, 0), f"Begin failed runs anew with: {command} --rerun-failed"),
+        (Outcome({0: good, 1: bad}, 0), f"Rerun failed runs with: {command} --rerun-failed"),
         (
             Outcome({0: good}, 11, "stopped by SIGINT", 2),
-            f"stopped by SIGINT; 11 runs are left. Go on with: {command}",
+            f"stopped by SIGINT; 11 runs are left. Continue with: {command}",
         ),
         (
             Outcome({1: bad}, 11, "too many"),
-            f"Go on with a higher --max-failures, or with: {command} --rerun-failed",
+            f"Continue with a higher --max-failures, or with: {command} --rerun-failed",
         ),
     ):
         _say_outcome(outcome, made, Path("a sweep"), quiet=False)

@@ -109,10 +109,10 @@ def test_a_folder_named_by_a_date_or_a_number_is_a_path(there):
 
 def test_in_a_file_text_stands_in_quotes_and_the_way_out_is_said(there):
     Path("mine.toml").write_text(f"title = 2024\n{SLAB}")
-    with pytest.raises(InputError, match=r'title = 2024 is no text. Text stands in quotes: title = "2024"'):
+    with pytest.raises(InputError, match=r'title = 2024 is not text. Put text in quotes: title = "2024"'):
         load_config("mine.toml")
     with pytest.raises(
-        InputError, match=r'title = 2024-05-01 is no text. Text stands in quotes: title = "2024-05-01"'
+        InputError, match=r'title = 2024-05-01 is not text. Put text in quotes: title = "2024-05-01"'
     ):
         made("[grid]\ntitle = [2024-05-01]")
 
@@ -168,13 +168,13 @@ REFUSED = {
         "dose.0.amount;section.bone_fraction\n0,5 mg/kg;0.25\n",
         "'0,5 mg/kg' with a decimal comma and '0.25' ",
     ),
-    "thousands and decimals": ("dose.0.amount;section.seed\n1.250,5 mg/kg;1\n", "is no quantity"),
+    "thousands and decimals": ("dose.0.amount;section.seed\n1.250,5 mg/kg;1\n", "is not a quantity"),
     "a list": ("dose.0.at;section.seed\n[0,5];1\n", "may have decimal commas, or commas between numbers"),
     "a decimal comma among commas": (
         "dose.0.amount,section.seed\n0,5,1\n",
         "has 3 cells, .* write decimals with a point",
     ),
-    "a decimal comma in quotes": ('dose.0.amount,section.seed\n"0,5",1\n', "is no quantity"),
+    "a decimal comma in quotes": ('dose.0.amount,section.seed\n"0,5",1\n', "is not a quantity"),
     "a single column": ("dose.0.amount\n0,5\n", "has 2 cells"),
     "two separators": ("dose.0.amount;section.seed,title\n1;1,a\n", "holds commas and semicolons"),
 }

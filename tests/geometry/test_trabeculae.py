@@ -1,4 +1,4 @@
-"""The generated section: the BV/TV and thickness asked for, the same bone at any spacing, errors that help."""
+"""Generated sections have the BV/TV and thickness asked for and the same bone at any spacing; errors help."""
 
 import json
 

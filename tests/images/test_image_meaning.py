@@ -195,7 +195,7 @@ def test_axes_in_another_order_are_put_in_order(tmp_path):
 
 def test_axes_that_are_none_in_space_and_keys_without_effect(tmp_path):
     attribute("axes", lambda _: ["energy", "y", "x"])(tmp_path / "a.h5", "")
-    refused(tmp_path / "a.h5", "axis 'energy' is none in space")
+    refused(tmp_path / "a.h5", "axis 'energy' is not an axis in space")
     attribute("axes", lambda _: ["channel", "wavelength", "x"])(tmp_path / "b.h5", "")
     refused(tmp_path / "b.h5", "several axes of channels", channel=0)
     for name in ("a.npy", "a.tif", "a.mha"):
@@ -291,7 +291,7 @@ def test_the_keys_of_a_config(tmp_path, monkeypatch):
     (tmp_path / "a.toml").write_text(text)
     assert np.array_equal(load_config(tmp_path / "a.toml").problem().section.bone, STACK[1] > 110)
     for wrong in ("1.5", "-1", "true", "[1]"):
-        with pytest.raises(InputError, match=r"section\.channel = .* names none of several"):
+        with pytest.raises(InputError, match=r"section\.channel = .* does not choose one of several"):
             load_config(tmp_path / "a.toml", [f"section.channel={wrong}"])
 
 
@@ -445,7 +445,7 @@ def test_times_of_a_nifti_are_calibrated_once(tmp_path):
 def test_a_nifti_with_an_offset_and_no_slope_is_refused(tmp_path):
     """scl_slope = 0 means that nothing is scaled; SimpleITK adds scl_inter all the same."""
     nifti(tmp_path / "a.nii", slope=(0.0, 5.0))
-    refused(tmp_path / "a.nii", r"calibrated by 5 \+ 0 x stored value, which is no scale", voxel=None)
+    refused(tmp_path / "a.nii", r"calibrated by 5 \+ 0 x stored value, which is not a scale", voxel=None)
 
 
 def test_check_says_on_which_scale_the_threshold_lies(tmp_path, monkeypatch):
@@ -477,8 +477,8 @@ def test_calibrations_that_are_not_applied_are_refused(tmp_path):
 
     say(r"a function that is not applied \(cf = 7: Rodbard\).*32-bit", cf=7)
     say(r"cf = 21: uncalibrated optical density", cf=21)
-    say(r"are no integers.*not clear whether that was applied", GREY.astype("f4"), cf=0)
-    say(r"calibrated by 1 \+ 0 x stored value, which is no scale", cf=0, c1=0.0)
+    say(r"are not integers.*not clear whether that was applied", GREY.astype("f4"), cf=0)
+    say(r"calibrated by 1 \+ 0 x stored value, which is not a scale", cf=0, c1=0.0)
     say(r"calibrated by 1 \+ nan x", cf=0, c1=float("nan"))
     tifffile.imwrite(tmp_path / "a.tif", GREY, imagej=True, metadata={"cf": 20, "vunit": "Gray Value"})
     assert bone(tmp_path / "a.tif", thickness=10).record["grey_values"] == {"scale": "as stored"}
@@ -512,7 +512,7 @@ def test_a_calibrated_mask_says_not_what_is_outside(tmp_path):
 def test_slices_calibrated_otherwise_are_refused(tmp_path):
     for i, slope in enumerate((1.0, 2.0)):
         tifffile.imwrite(tmp_path / f"{i}.tif", GREY, imagej=True, metadata={"cf": 0, "c0": 1.0, "c1": slope})
-    refused(tmp_path, r"1\.tif is calibrated otherwise than 0\.tif")
+    refused(tmp_path, r"1\.tif is calibrated differently from 0\.tif")
 
 
 def test_missing_voxels_of_integers_are_no_grey_values(tmp_path):
@@ -548,7 +548,7 @@ def test_links_that_lie_beside_a_header_are_followed(tmp_path):
     (store / "2" / "KEY-b.raw").unlink()
     refused(
         data / "a.mhd",
-        r"'a\.raw', which is no file in the same folder \(a link to a file that is not here: fetch it",
+        r"'a\.raw', which is not a file in the same folder \(a link to a file that is not here: fetch it",
     )
     (store / "1" / "KEY-a.mhd").unlink()
     refused(data / "a.mhd", r"it is a link, to a file that is not here")
@@ -569,7 +569,7 @@ def test_a_header_names_one_plain_file(tmp_path, name):
         f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n"
     )
     for kind in ("mhd", "nrrd"):
-        refused(tmp_path / f"a.{kind}", "which is no file in the same folder", thickness=10)
+        refused(tmp_path / f"a.{kind}", "which is not a file in the same folder", thickness=10)
 
 
 # --- compressions

@@ -320,7 +320,8 @@ def test_record_is_json_and_complete(tmp_path):
         write(tmp_path / "a.tif", GREY), **flat(), crop=((0, 20), (0, 30)), denoise="median", spacing=40
     )
     record = json.loads(json.dumps(section.record))
-    assert set(record) == {"kind", "file", "sha256", "shape", "voxel", "crop", "denoise", "field_of_view", "grey_values", "threshold",
+    assert set(record) == {"kind", "file", "sha256", "shape", "voxel", "crop", "denoise", "field_of_view",
+                           "grey_values", "threshold",
                            "bone_volume_fraction", "spacing", "dropped"}  # fmt: skip
     assert len(record["sha256"]) == 64
     assert record["shape"] == [24, 30]

@@ -272,7 +272,7 @@ RATES = 'return {"u": p["feed"] * (1 - u["u"]) - eaten, "v": eaten - (p["feed"] 
         ("    initial=initial,", '    initial=initial, lives="blood",', ['lives = "blood"', "marrow"]),
         ("    initial=initial,", '    initial=initial, time_unit="s",', ['time_unit = "s"', "days"]),
         ("    initial=initial,", "    initial=[1],", ["initial = [1] must be a dictionary"]),
-        ('"kill", 0.06,', '"feed", 0.06,', ['hold "feed", which stands there twice']),
+        ('"kill", 0.06,', '"feed", 0.06,', ['hold "feed", which appears twice']),
         ("0.03, 0.07", '0.07, "much"', ["give kill the range 0.07 to 'much'"]),
         ('Field("v", "1", 0.3', 'Field("v", "1", 0', ["give v the scale 0"]),
         (
@@ -367,7 +367,7 @@ def test_an_exponential_integrator_needs_a_whole_box(folder):
             'section.kind = "box" holds no bone',
         ),
         ("solver.integrator=etdrk4", 'solver.integrator = "etdrk4"'),
-        ("initial.seed=1", "initial.seed belongs to a model of one's own"),
+        ("initial.seed=1", "initial.seed belongs to a user model"),
     ],
 )
 def test_what_belongs_to_such_a_model_is_refused_for_bone(override, said):
@@ -379,7 +379,7 @@ def test_a_field_in_a_unit_of_its_own_takes_bare_numbers(folder):
     text = GRAY_SCOTT.replace('Field("u", "1"', 'Field("u", "IU"')
     (folder / "gray_scott.py").write_text(text)
     opened = ("section.borders=no-flux", 'border=[{field="u", side="x-low", value="3 nM"}]')
-    with pytest.raises(InputError, match="IU is none that is known here"):
+    with pytest.raises(InputError, match="IU is not a unit that is known here"):
         gray_scott(*opened).problem()
     assert gray_scott(opened[0], opened[1].replace(' nM"', '"')).problem().borders[0].value == 3.0
 

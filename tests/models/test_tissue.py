@@ -1,4 +1,4 @@
-"""Beyond bone: RANKL, OPG and drugs in a vessel's wall and in other target tissue, with one stated response."""
+"""Beyond bone: RANKL, OPG and drugs in a vessel's wall and in other target tissue, with one response."""
 
 import re
 

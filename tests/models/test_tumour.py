@@ -273,7 +273,7 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
         (["model.parameters.opg_suppression=2"], r"opg_suppression = 2 is too large\. Allowed: 0 to 1"),
         (
             ['agent=[{name="bisphosphonate", like="rank_fc"}]'],
-            r"agent\.0\.like is given, and a bisphosphonate is no binder",
+            r"agent\.0\.like is given, and a bisphosphonate does not bind",
         ),
         (['agent=[{name="time", like="rank_fc"}]'], r"agent\.0\.name = \"time\" is taken"),
         (

@@ -190,8 +190,10 @@ times = list(info.Get(reader.GetExecutive().TIME_STEPS()))
 reader.UpdateTimeStep(times[-1])
 image = reader.GetOutputDataObject(0)
 points = image.GetPointData()
-arrays = {points.GetArrayName(i): vtk_to_numpy(points.GetArray(i)).astype("f8").tolist() for i in range(points.GetNumberOfArrays())}
-print(json.dumps({"times": times, "spacing": image.GetSpacing(), "origin": image.GetOrigin(), "arrays": arrays}))
+names = map(points.GetArrayName, range(points.GetNumberOfArrays()))
+arrays = {name: vtk_to_numpy(points.GetArray(name)).astype("f8").tolist() for name in names}
+print(json.dumps({"times": times, "spacing": image.GetSpacing(), "origin": image.GetOrigin(),
+                  "arrays": arrays}))
 """
 
 

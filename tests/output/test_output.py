@@ -1,4 +1,4 @@
-"""A run file: what is written comes back, every reader opens it, and a killed run keeps what it had flushed."""
+"""A run file: what is written is read back, every reader opens it, a killed run keeps what it flushed."""
 
 import importlib.util
 import json
@@ -143,18 +143,24 @@ READ_XARRAY = """
 import json, sys, xarray
 fields, series = (xarray.open_dataset(sys.argv[1], engine=sys.argv[2], group=g) for g in (None, "series"))
 sums = {n: float(fields[n][-1].astype("f8").sum()) for n in fields if n != "active"}
-print(json.dumps({"time": str(fields.time.dtype), "series": str(series.series_time.dtype), "x": fields.x.values.tolist(),
-                  "days": fields.time.values.tolist(), "units": {n: v.attrs.get("units") for n, v in fields.variables.items()},
-                  "dims": list(fields.rankl.dims), "ntx_unit": series.ntx.attrs["units"], "sums": sums, "ntx": series.ntx.values.tolist()}))
+print(json.dumps({"time": str(fields.time.dtype), "series": str(series.series_time.dtype),
+                  "x": fields.x.values.tolist(),
+                  "days": fields.time.values.tolist(),
+                  "units": {n: v.attrs.get("units") for n, v in fields.variables.items()},
+                  "dims": list(fields.rankl.dims), "ntx_unit": series.ntx.attrs["units"],
+                  "sums": sums, "ntx": series.ntx.values.tolist()}))
 """
 READ_TREE = """
 import json, sys, xarray
 tree = xarray.open_datatree(sys.argv[1], engine=sys.argv[2]).load()
 series, clipped = tree["series"].to_dataset(), tree["clipped"].to_dataset()
-print(json.dumps({"groups": sorted(tree.groups), "ntx": list(series.ntx.dims), "days": series.ntx.series_time.values.tolist(),
-                  "near": float(series.mean_free_rankl.sel(series_time=0.7, method="nearest")), "saved": tree.time.values.tolist(),
+print(json.dumps({"groups": sorted(tree.groups), "ntx": list(series.ntx.dims),
+                  "days": series.ntx.series_time.values.tolist(),
+                  "near": float(series.mean_free_rankl.sel(series_time=0.7, method="nearest")),
+                  "saved": tree.time.values.tolist(),
                   "reference": list(tree["reference"].bone.dims), "state": list(tree["state"].rankl.shape),
-                  "clipped": clipped.cells.values.tolist(), "clipped_at": clipped.cells.time.values.tolist()}))
+                  "clipped": clipped.cells.values.tolist(),
+                  "clipped_at": clipped.cells.time.values.tolist()}))
 """
 
 
@@ -530,7 +536,8 @@ from rdsolver.models.base import Field, Series
 from rdsolver.output.writer import RunWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 grid = Grid((64, 64), (10.0, 10.0), thickness=10.0)
-with RunWriter(sys.argv[1], grid, [Field("a", "nM", 1.0, "")], [Series("ntx", "1", "")], active=np.ones(grid.shape, bool)) as writer:
+fields, series, active = [Field("a", "nM", 1.0, "")], [Series("ntx", "1", "")], np.ones(grid.shape, bool)
+with RunWriter(sys.argv[1], grid, fields, series, active=active) as writer:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     noise = np.random.default_rng(0).random(grid.shape)
     done = 0
@@ -617,7 +624,8 @@ def test_the_estimate_follows_the_selection():
 
 def test_output_and_reader_import_no_model_and_no_jax():
     code = """
-import json, sys, rdsolver.output.reader, rdsolver.output.writer, rdsolver.output.describe, rdsolver.utils.provenance
+import json, sys, rdsolver.output.reader, rdsolver.output.writer, rdsolver.output.describe
+import rdsolver.utils.provenance
 heavy = ("jax", "pydantic", "pint", "xarray", "rdsolver.config.load", "rdsolver.models.bone")
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """

@@ -62,15 +62,15 @@ REFUSED = {
     ),
     "cells that are a float": (
         lambda: Grid((8.0, 8), (1.0, 1.0), thickness=1.0),
-        "grid.shape.0 = 8.0 is no whole number",
+        "grid.shape.0 = 8.0 is not a whole number",
     ),
     "cells that are a bool": (
         lambda: Grid((True, 8), (1.0, 1.0), thickness=1.0),
-        "grid.shape.0 = true is no whole number",
+        "grid.shape.0 = true is not a whole number",
     ),
     "one spacing for all": (
         lambda: Grid((8, 8), 1.0, thickness=1.0),
-        "grid.spacing = 1.0 is no list. Give an edge for each axis",
+        "grid.spacing = 1.0 is not a list. Give an edge for each axis",
     ),
     "spacings of another number": (
         lambda: Grid((8, 8), (1.0,), thickness=1.0),
@@ -83,7 +83,7 @@ REFUSED = {
     "spacing NaN": (lambda: Grid((8, 8), (1.0, np.nan), thickness=1.0), "grid.spacing.1 = nan is not finite"),
     "spacing with a unit": (
         lambda: Grid((8, 8), ("1 um", "1 um"), thickness=1.0),
-        'grid.spacing.0 = "1 um" is no number. Give a number, taken in um',
+        'grid.spacing.0 = "1 um" is not a number. Give a number, taken in um',
     ),
     "no thickness": (lambda: Grid((8, 8), (1.0, 1.0)), "grid.thickness is missing"),
     "thickness of a block": (
@@ -96,7 +96,7 @@ REFUSED = {
     ),
     "borders in one word": (
         lambda: Grid((8, 8), (1.0, 1.0), borders="periodic", thickness=1.0),
-        'grid.borders = "periodic" is no list',
+        'grid.borders = "periodic" is not a list',
     ),
     "bone of text": (
         lambda: Section(square(8), np.full((8, 8), "a"), np.ones((8, 8), bool)),
@@ -113,10 +113,10 @@ REFUSED = {
     "a field named time": (lambda: own(model("time")), 'mine.unknowns hold "time", which is taken'),
     "a field named state": (lambda: own(model("state")), 'mine.unknowns hold "state", which is taken'),
     "a field named section": (lambda: own(model("section")), "which is taken"),
-    "a field named a/b": (lambda: own(model("a/b")), 'hold "a/b", which is no name'),
+    "a field named a/b": (lambda: own(model("a/b")), 'hold "a/b", which is not a name'),
     "a field twice": (
         lambda: own(model(unknowns=(Field("u", "1", 1.0, "u"),) * 2)),
-        "which stands there twice",
+        "which appears twice",
     ),
     "a scale of 0": (lambda: own(model(unknowns=(Field("u", "1", 0.0, "u"),))), "give u the scale 0.0"),
     "no unit": (
@@ -134,10 +134,10 @@ REFUSED = {
     "no model": (lambda: own(3), "model = 3 is of type int, and a ReactionDiffusion belongs here"),
     "no grid": (lambda: own(grid=(8, 8)), "and a Grid belongs here"),
     "no parameter": (lambda: own(parameters={}), "mine: there is no value for D"),
-    "parameters in a list": (lambda: own(parameters=[1.0]), "parameters = [1.0] is no dictionary"),
+    "parameters in a list": (lambda: own(parameters=[1.0]), "parameters = [1.0] is not a dictionary"),
     "a parameter with a unit": (
         lambda: own(parameters={"D": "1 um^2/d"}),
-        'parameters.D = "1 um^2/d" is no number',
+        'parameters.D = "1 um^2/d" is not a number',
     ),
     "a parameter NaN": (lambda: own(parameters={"D": np.nan}), "parameters.D = nan is not finite"),
     "a parameter unknown": (
@@ -148,7 +148,7 @@ REFUSED = {
         lambda: declared(parameters={"k": 99.0, "D": 1.0}),
         "parameters.k = 99.0 is too large",
     ),
-    "initial of no field": (lambda: own(initial={"w": 1.0}), "holds w, which is none of its fields"),
+    "initial of no field": (lambda: own(initial={"w": 1.0}), "holds w, which is not one of its fields"),
     "initial of another shape": (
         lambda: own(initial={"u": np.ones((4, 4))}),
         "Give a number, or an array of shape (8, 8)",
@@ -185,11 +185,11 @@ REFUSED = {
     "a save after the end": (lambda: own(save=(0.0, 2.0)), "save holds 2 d, after the end of the run (1 d)"),
     "a save before 0": (lambda: own(save=(-1.0, 1.0)), "save.0 = -1.0 must be at least 0"),
     "a save NaN": (lambda: own(save=(np.nan,)), "save.0 = nan is not finite"),
-    "a save of one number": (lambda: own(save=0.5), "save = 0.5 is no list"),
+    "a save of one number": (lambda: own(save=0.5), "save = 0.5 is not a list"),
     "no end": (lambda: own(end=0), "end = 0.0 must be above 0"),
     "an end NaN": (lambda: own(end=np.nan), "end = nan is not finite"),
-    "an end with a unit": (lambda: own(end="1 d"), 'end = "1 d" is no number. Give a number, taken in d.'),
-    "a title of another type": (lambda: own(title=3), "title = 3 is no text"),
+    "an end with a unit": (lambda: own(end="1 d"), 'end = "1 d" is not a number. Give a number, taken in d.'),
+    "a title of another type": (lambda: own(title=3), "title = 3 is not text"),
     "a change of nothing": (
         lambda: own(changes=(Change("kk", 2.0, 0.0),)),
         'changes.0.parameter = "kk" is not a known parameter',
@@ -228,14 +228,14 @@ REFUSED = {
     ),
     "a tolerance NaN": (lambda: Solver(tolerance=np.nan), "solver.tolerance = nan is not finite"),
     "a precision": (lambda: Solver(precision="half"), "Allowed: 'float32', 'float64'"),
-    "a device": (lambda: Solver(device=3), "solver.device = 3 is no text"),
+    "a device": (lambda: Solver(device=3), "solver.device = 3 is not text"),
     "no steps": (lambda: Solver(max_steps=0), "solver.max_steps = 0 must be at least 1"),
-    "fields in one text": (lambda: Output("u"), 'output.fields = "u" is no list'),
+    "fields in one text": (lambda: Output("u"), 'output.fields = "u" is not a list'),
     "a field not there": (
         lambda: own(output=Output(("v",))),
         'output.fields holds "v", which is not a known field',
     ),
-    "a stride of a float": (lambda: Output(stride=1.5), "output.stride = 1.5 is no whole number"),
+    "a stride of a float": (lambda: Output(stride=1.5), "output.stride = 1.5 is not a whole number"),
     "a stride too wide": (lambda: own(output=Output(stride=8)), "output.stride = 8 leaves one cell of 8"),
     "a crop off the grid": (
         lambda: own(output=Output(crop=((0, 9), (0, 8)))),
@@ -253,7 +253,7 @@ REFUSED = {
         "doses.0.time puts the dose at 10 d, when the run is over",
     ),
     "a treatment of nothing": (lambda: Treatment(0.1, ()), "it has no dose"),
-    "nests of a float": (lambda: Nests(count=1.5), "tumour.nests = 1.5 is no whole number"),
+    "nests of a float": (lambda: Nests(count=1.5), "tumour.nests = 1.5 is not a whole number"),
     "a tumour nowhere": (lambda: Nests(), "it begins nowhere"),
     "a density above 1": (
         lambda: Nests(count=1, density=2.0),
@@ -296,10 +296,10 @@ REFUSED = {
         "hold mine with drug=True",
     ),
     "a flag": (lambda: bone(membrane=1), "membrane = 1 must be True or False"),
-    "an array of no name": (lambda: own(arrays={"a b": 1.0}), 'arrays holds "a b", which is no name'),
+    "an array of no name": (lambda: own(arrays={"a b": 1.0}), 'arrays holds "a b", which is not a name'),
     "a ragged section": (
         lambda: given_section([[1, 2], [3]], None, False),
-        "is no array. Give bone fractions",
+        "is not an array. Give bone fractions",
     ),
     "simulate what is none": (lambda: simulate(3), "simulate: config = 3 is of type int"),
     "simulate a typo": (lambda: simulate("non.toml"), "there is no such file"),
@@ -310,7 +310,7 @@ REFUSED = {
     ),
     "overrides in one text": (
         lambda: load_config("non.toml", "section.seed=2"),
-        "is no list. Give a list of changes",
+        "is not a list. Give a list of changes",
     ),
     "a path of a number": (lambda: load_config(3), "3 is of type int, and a path belongs here"),
     "open a number": (lambda: open_run(3), "and a path belongs here"),

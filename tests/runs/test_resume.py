@@ -138,7 +138,7 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
 def test_a_killed_run_goes_on_as_if_nothing_had_been(place, tmp_path):
     met, _ = kill.kill_run(tmp_path, place, random.Random(2), kill.SIGNALS)
     assert met >= 4
-    assert "go on with: rdsolver resume" in (tmp_path / "killed" / "run.log").read_text()
+    assert "continue with: rdsolver resume" in (tmp_path / "killed" / "run.log").read_text()
 
 
 @pytest.mark.parametrize(("writers", "runs"), [(40, 0), pytest.param(1000, 10, marks=pytest.mark.slow)])
@@ -203,7 +203,7 @@ def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=30)[0]  # of the 60 s
     assert process.returncode == 143
-    assert b"go on with: rdsolver resume" in said
+    assert b"continue with: rdsolver resume" in said
     with open_run(out / "run.h5") as run:
         assert (run.status, len(run.series["time"])) == ("stopped", 1 + run.summary["steps"])
         found, wrong = checkpoint.load(out / "run.h5", run.provenance["run_id"])
@@ -251,7 +251,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(stopped, tmp_pat
 
 def test_what_does_not_belong_together_is_refused(stopped, tmp_path):
     folder = copied(stopped, tmp_path)
-    with pytest.raises(InputError, match="float64 and cannot go on in float32"):
+    with pytest.raises(InputError, match="float64 and cannot continue in float32"):
         resume(folder, small(precision="float32"))
     with pytest.raises(InputError, match="began with something else"):
         resume(folder, small(changed={"rankl_loss": 11.0}))
@@ -366,9 +366,12 @@ crop = [[2, 14], [0, 20]]
 OWN = """
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.pointwise import ReactionDiffusion
-ROWS = (Parameter("k", 1.0, "1/d", "k", "", "A", 0.1, 9.0), Parameter("D", 1.0, "um^2/d", "D", "", "A", 0.1, 9.0))
-MINE = ReactionDiffusion("mine", (Field("u", "1", 1.0, "u"),), lambda u, p, at: {"u": at["bone"] - p["k"] * u["u"]}, {"u": "D"},
-                         parameters=ROWS, initial=lambda where: {"u": where.bone + where.random.random(where.bone.shape)})
+ROWS = (Parameter("k", 1.0, "1/d", "k", "", "A", 0.1, 9.0),
+        Parameter("D", 1.0, "um^2/d", "D", "", "A", 0.1, 9.0))
+def rates(u, p, at): return {"u": at["bone"] - p["k"] * u["u"]}
+def initial(where): return {"u": where.bone + where.random.random(where.bone.shape)}
+UNKNOWNS = (Field("u", "1", 1.0, "u"),)
+MINE = ReactionDiffusion("mine", UNKNOWNS, rates, {"u": "D"}, parameters=ROWS, initial=initial)
 """
 
 
@@ -417,7 +420,7 @@ def test_a_run_without_its_section_is_told_where_the_files_are(scanned, tmp_path
     words = ["resume", str(folder), "--allow-python"]
     scan, mask = f"section.image={files}/scan.tif", f"section.field_of_view={files}/mask.tif"
     for extra, said in {
-        (): f'section.image = "{scanned}/scan.tif": there is no such file. It was there when the run began',
+        (): f'section.image = "{scanned}/scan.tif": there is no such file. It existed when the run began',
         (scan,): f'section.field_of_view = "{scanned}/mask.tif": there is no such file.',
         (f"section.image={files}/mask.tif",): "is not the file that the run was made with: its SHA-256 is",
         ("time.end=9 d",): "Only where a file lies now can be said: section.image",

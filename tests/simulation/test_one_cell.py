@@ -1,4 +1,4 @@
-"""One cell along an axis: a line is a model in 1D, and a block one cell thick is a section of that thickness."""
+"""One cell along an axis: a line is a model in 1D; a block one cell thick is a section of that thickness."""
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +44,12 @@ MODEL = """
 import numpy as np
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.pointwise import ReactionDiffusion
-ROWS = (Parameter("loss", 0.1, "1/d", "loss", "", "A", 0, 9), Parameter("D", 1000.0, "um^2/d", "D", "", "A", 0, 1e4))
-DECAY = ReactionDiffusion("decay", (Field("c", "nM", 1.0, "c"),), lambda u, p, at: {"c": -p["loss"] * u["c"]}, {"c": "D"},
-                          parameters=ROWS, initial=lambda where: {"c": 1 + np.cos(np.pi * where.x / 640)})
+ROWS = (Parameter("loss", 0.1, "1/d", "loss", "", "A", 0, 9),
+        Parameter("D", 1000.0, "um^2/d", "D", "", "A", 0, 1e4))
+UNKNOWNS = (Field("c", "nM", 1.0, "c"),)
+def rates(u, p, at): return {"c": -p["loss"] * u["c"]}
+DECAY = ReactionDiffusion("decay", UNKNOWNS, rates, {"c": "D"}, parameters=ROWS,
+                          initial=lambda where: {"c": 1 + np.cos(np.pi * where.x / 640)})
 """
 
 

@@ -146,7 +146,7 @@ def test_the_time_with_the_fewest_digits_stands_for_the_others_and_the_ends_for_
     assert [instant(t) for t in (0.1 + 0.2, 0.3, 0.3 + 1e-10)] == [0.3] * 3
     assert [instant(t) for t in (0.0, 1e-10, 1 - 1e-10, 1.0, 1 + 5e-10)] == [0.0, 0.0, 1.0, 1.0, 1.0]
     assert [instant(t) for t in (0.3 + 2e-9, 0.7)] == [0.3 + 2e-9, 0.7]
-    with pytest.raises(InputError, match=r"3 times from 0\.5 to .* cannot be told apart"):
+    with pytest.raises(InputError, match=r"3 times from 0\.5 to .* cannot be distinguished"):
         Instants(1.0, [0.5, 0.5 + 0.9e-9, 0.5 + 1.8e-9])
 
 
@@ -225,7 +225,7 @@ def test_doses_that_wait_for_a_lesion_meet_what_is_there_by_rounding():
 
 @pytest.mark.usefixtures("double")
 def test_serum_calcium_follows_the_parameters_of_its_step():
-    """A step of so many days from an event on day 30: what it ends at, less its length, is before the event."""
+    """A step of this length from an event on day 30: its end minus its length is before the event."""
     days = 5.398
     assert (30 + days) - days < 30
     p = problem(end=60.0, tumour=Nests(count=1), changes=(Change("calcium_intake", 2.0, 30.0),))

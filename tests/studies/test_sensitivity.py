@@ -449,7 +449,7 @@ def test_without_salib_the_way_to_install_it_is_said(monkeypatch):
 
 
 def test_a_run_that_goes_on_from_another_is_refused():
-    with pytest.raises(InputError, match="goes on from another"):
+    with pytest.raises(InputError, match="continues another"):
         local(replace(ill(), initial=Path("run.h5")))
 
 

@@ -2,7 +2,7 @@
 
 from rdsolver.geometry.grid import Grid
 from rdsolver.models.verification import DRIVEN
-from rdsolver.problem.problem import ModelProblem, Solver
+from rdsolver.problem import ModelProblem, Solver
 
 GRID = Grid((8, 8), (10.0, 10.0), thickness=10.0)
 NONE = {

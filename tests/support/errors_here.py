@@ -78,12 +78,14 @@ from rdsolver.models.bone.extension import Extension
 from rdsolver.models.pointwise import ReactionDiffusion
 def rates(u, p, at): return {"u": -p["k"] * u["u"]}
 K, D = (Parameter(n, 1.0, unit, n, "", "A", 0.1, 9.0) for n, unit in (("k", "1/d"), ("D", "um^2/d")))
-MINE = ReactionDiffusion("mine", (Field("u", "1", 1.0, "u"),), rates, {"u": "D"}, parameters=(K, D), initial={"u": 1.0})
+UNKNOWNS = (Field("u", "1", 1.0, "u"),)
+MINE = ReactionDiffusion("mine", UNKNOWNS, rates, {"u": "D"}, parameters=(K, D), initial={"u": 1.0})
 """
 NEW = """
 def more(u, p, at): return {"extra": 0 * u["extra"]}
 ROWS = (Parameter("extra_diffusivity", 1.0, "um^2/d", "", "", "A", 0.1, 9.0),)
-ADDED = dict(unknowns=(Field("extra", "nM", 1.0, "extra"),), rates=more, moves={"extra": "extra_diffusivity"}, parameters=ROWS)
+ADDED = dict(unknowns=(Field("extra", "nM", 1.0, "extra"),), rates=more, parameters=ROWS,
+             moves={"extra": "extra_diffusivity"})
 MINE = Extension("mine", **(ADDED | dict(CHANGED)))
 """
 FIELDS = [Field("rankl", "nM", 0.02, "free RANKL")]

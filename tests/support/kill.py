@@ -87,7 +87,7 @@ def write(path: Path, grid: Grid, say: Callable[[int], None]) -> None:
 
 
 def kill_writer(folder: Path, rng: random.Random) -> int:
-    """One kill; the saved times that were left. Raises AssertionError when something that was said is gone."""
+    """Kill once and return the saved times that are left. Raises AssertionError if flushed data is gone."""
     path, grid = folder / "run.h5", rng.choice(GRIDS)
     fork = multiprocessing.get_context("fork")
     heard, told = fork.Pipe(duplex=False)

@@ -98,8 +98,10 @@ info = reader.GetOutputInformation(0)
 days = list(info.Get(reader.GetExecutive().TIME_STEPS()))
 image = reader.GetOutputDataObject(0)
 points = image.GetPointData()
-arrays = {points.GetArrayName(i): vtk_to_numpy(points.GetArray(i)).astype("f8").tolist() for i in range(points.GetNumberOfArrays())}
-print(json.dumps({"steps": reader.GetNumberOfSteps(), "days": days, "shape": image.GetDimensions(), "spacing": image.GetSpacing(),
+names = map(points.GetArrayName, range(points.GetNumberOfArrays()))
+arrays = {name: vtk_to_numpy(points.GetArray(name)).astype("f8").tolist() for name in names}
+print(json.dumps({"steps": reader.GetNumberOfSteps(), "days": days,
+                  "shape": image.GetDimensions(), "spacing": image.GetSpacing(),
                   "origin": image.GetOrigin(), "arrays": arrays}))
 """
 

@@ -40,8 +40,10 @@ def initial(where):
         raise ValueError("an unlucky start")
     return {"a": 0.01 + 0.1 * where.random.random(where.x.shape)}
 
-ROWS = (Parameter("growth", 2.0, "1/d", "growth", "", "A", 0.0, 9.0), Parameter("spread", 5.0, "um^2/d", "spread", "", "A", 0.0, 99.0))
-MODEL = ReactionDiffusion("colony", (Field("a", "1", 1.0, "density"),), rates, {"a": "spread"}, parameters=ROWS, initial=initial)
+ROWS = (Parameter("growth", 2.0, "1/d", "growth", "", "A", 0.0, 9.0),
+        Parameter("spread", 5.0, "um^2/d", "spread", "", "A", 0.0, 99.0))
+UNKNOWNS = (Field("a", "1", 1.0, "density"),)
+MODEL = ReactionDiffusion("colony", UNKNOWNS, rates, {"a": "spread"}, parameters=ROWS, initial=initial)
 """
 
 OWN = """

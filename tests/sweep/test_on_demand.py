@@ -90,7 +90,7 @@ def test_a_run_that_fails_says_why_to_all_who_asked(children, tmp_path):
 
 def test_one_analysis_in_a_folder(children, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.0)
-    with on_demand(tmp_path), pytest.raises(InputError, match="is at work here"), on_demand(tmp_path):
+    with on_demand(tmp_path), pytest.raises(InputError, match="is running here"), on_demand(tmp_path):
         pass
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"), on_demand(tmp_path / "file"):

@@ -74,7 +74,7 @@ def test_the_same_command_computes_nothing_again_and_another_sweep_is_refused(al
 
 
 def _left(out):
-    """Of every file when it was written; of the table and the series, which are made anew, what is in them."""
+    """When each file was written, and the contents of the table and the series, which are written again."""
     anew = ("summary.csv", "series.h5")
     return {
         p: p.read_bytes() if p.name in anew else p.stat().st_mtime_ns
@@ -89,9 +89,9 @@ def test_two_drivers_in_one_folder_are_refused(alone, monkeypatch):
     with (out / "sweep.lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = sweep(file, "--out", out)
-        assert (result.exit_code, "a sweep is at work here" in result.output) == (2, True)
+        assert (result.exit_code, "a sweep is running here" in result.output) == (2, True)
         assert "driven by" in sweep("status", out).output
-    assert "nobody drives it now" in sweep("status", out).output
+    assert "not running now" in sweep("status", out).output
 
 
 def test_killed_drivers_and_children_leave_no_trace(alone, tmp_path):
@@ -114,7 +114,7 @@ def test_fifteen_kills_leave_no_trace_in_two_hundred_runs():
 
 
 def test_one_child_computes_several_runs_at_once_and_leaves_no_trace_when_killed(alone, tmp_path):
-    """With --batch; runs of a model of one's own step alone, so they have the bits of the sweep without it."""
+    """With --batch. User models are not batched, so their runs have the bits of the sweep without it."""
     file, out, _ = alone
     words = ("--batch", "2", "--allow-python")
     sweep_kill.disturbed(file, tmp_path / "out", 8, 1, 1, random.Random(5), *words)
@@ -137,7 +137,7 @@ def test_a_stopped_sweep_keeps_what_it_has_within_ten_seconds(alone, tmp_path):
     assert process.returncode == 128 + signal.SIGINT
     assert time.monotonic() - began < 12
     assert said.splitlines()[-1].endswith(
-        "runs are left. Go on with: rdsolver " + shlex.join(map(str, words))
+        "runs are left. Continue with: rdsolver " + shlex.join(map(str, words))
     )
     assert kids
     assert not any(_lives(kid) for kid in kids)

@@ -187,12 +187,15 @@ def test_series_open_in_xarray_with_names_units_and_what_varied(doses, engine):
     script = f"""
 import xarray
 d = xarray.open_dataset({str(doses / "series.h5")!r}, engine={engine!r})
-assert xarray.open_datatree({str(doses / "series.h5")!r}, engine={engine!r}).ntx.sizes == {{"run": 12, "time": 21}}
+tree = xarray.open_datatree({str(doses / "series.h5")!r}, engine={engine!r})
+assert tree.ntx.sizes == {{"run": 12, "time": 21}}
 assert d.ntx.dims == ("run", "time") and d.sizes == {{"run": 12, "time": 21}}, d
 assert d.time.values[1] == 0.5 and d.time.attrs["units"] == "d" and d.time.dtype == float
-assert d["dose.0.amount"].attrs == {{"units": "ug kg-1", "units_readable": "ug/kg", "long_name": "dose.0.amount"}}
-assert d.osteoclast_number.attrs == {{"units": "mm-3", "units_readable": "1/mm^3", "long_name": "osteoclasts"}}, d.osteoclast_number.attrs
-assert set(d.coords) == {{"run", "time", "dose.0.agent", "dose.0.amount", "replicate", "section.seed", "status"}}
+named = lambda units, readable, name: {{"units": units, "units_readable": readable, "long_name": name}}
+assert d["dose.0.amount"].attrs == named("ug kg-1", "ug/kg", "dose.0.amount")
+assert d.osteoclast_number.attrs == named("mm-3", "1/mm^3", "osteoclasts"), d.osteoclast_number.attrs
+varied = {{"dose.0.agent", "dose.0.amount", "replicate", "section.seed"}}
+assert set(d.coords) == {{"run", "time", "status"}} | varied
 assert d.sel(run="07")["dose.0.agent"].item() == "fc_opg"
 of = d.where((d["dose.0.agent"] == "rank_fc").compute(), drop=True)
 assert of.sizes["run"] == 6
@@ -323,7 +326,7 @@ assert not {{"jax", "pydantic", "pint", "scipy"}} & set(sys.modules)
 
 
 def test_what_is_no_sweep_or_not_collected_is_said(copied, tmp_path):
-    with pytest.raises(InputError, match=r"is no sweep: there is no sweep\.json in it"):
+    with pytest.raises(InputError, match=r"is not a sweep: it contains no sweep\.json"):
         open_sweep(tmp_path)
     (copied / "series.h5").rename(copied / "away.h5")
     with pytest.raises(InputError, match=r"was not collected yet.*rdsolver sweep collect"):

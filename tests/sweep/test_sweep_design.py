@@ -138,7 +138,7 @@ FAULTS = {
     ),
     "no power of 2": (
         '[sample]\nn = 6\n"time.end" = { between = [3, 9] }',
-        ["n = 6 is no power of 2", "Give 4 or 8"],
+        ["n = 6 is not a power of 2", "Give 4 or 8"],
     ),
     "times after the end": (
         '[grid]\n"time.end" = ["9 d", "4 d"]\n[keep]\ntimes = "5 d"',
@@ -189,8 +189,8 @@ def test_a_base_that_is_not_there_and_python_that_is_not_allowed(there):
         (("--device", "tpu"), "--device tpu is not known. Allowed: cpu, gpu"),
         (("--device", "gpu:x"), "--device gpu:x is not known"),
         (("--device", "gpu:99"), "no such GPU is found"),
-        (("--max-failures", "half"), "--max-failures half is no number"),
-        (("--max-failures", "nan%"), "--max-failures nan% is no number"),
+        (("--max-failures", "half"), "--max-failures half is neither a number"),
+        (("--max-failures", "nan%"), "--max-failures nan% is neither a number"),
     ],
 )
 def test_what_is_not_there_is_said(words, said, there, monkeypatch):
@@ -249,7 +249,7 @@ def test_slurm_gets_a_script(there):
         assert line in said
     for change, words in (
         ({"cuores": 1}, "cuores is not a known key. Did you mean cores?"),
-        ({"jobs": 0}, "jobs = 0 is no number"),
+        ({"jobs": 0}, "jobs = 0 is not a number"),
         ({"interface": None}, "neither interface nor host"),
         ({"memory": None}, "memory is missing"),
     ):

@@ -71,9 +71,9 @@ def test_in_python(home):
         assert len(run.times) == 3
     with pytest.raises(InputError, match=f"{home}/run/run.h5 exists already"):
         simulate(config, out="~/run")
-    with pytest.raises(InputError, match=f"{home}/run/none.h5 is not there"):
+    with pytest.raises(InputError, match=f"{home}/run/none.h5 does not exist"):
         resume("~/run/none.h5")
-    with pytest.raises(InputError, match=f"{home}/none is no sweep"):
+    with pytest.raises(InputError, match=f"{home}/none is not a sweep"):
         open_sweep("~/none")
 
 
@@ -84,6 +84,6 @@ def test_a_name_that_begins_so_is_a_name():
 
 def test_without_a_home_it_is_said(monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    with pytest.raises(InputError, match="~/run: there is no home folder"):
+    with pytest.raises(InputError, match="~/run: ~ cannot be resolved"):
         at_home("~/run")
     assert at_home("run") == Path("run")

@@ -75,7 +75,7 @@ def test_each_kind_is_told_apart(there):
         (["plot", "mine.toml"], "rdsolver run mine.toml"),
         (["info", "mine.toml"], "rdsolver run mine.toml"),
         (["report", "s.toml"], "rdsolver sweep s.toml"),
-        (["sweep", "a sweep"], "The command that began it goes on with it"),
+        (["sweep", "a sweep"], "The command that started it continues it"),
         (["sweep", "status", "a run"], "rdsolver info 'a run'"),
         (["sweep", "collect", "a run"], "rdsolver info 'a run'"),
         (["sweep", "one", "a run", "0"], "rdsolver info 'a run'"),

@@ -50,7 +50,7 @@ def analyse(config: Config, wanted: Wanted) -> None:
     problem = config.problem()
     if isinstance(problem, ModelProblem):
         raise InputError(
-            f"{problem.model.name} is a whole model of one's own; sensitivity is there for rdsolver's models"
+            f"{problem.model.name} is a user model; sensitivity works for rdsolver's models"
             " and their extensions."
         )
     style.checked(wanted.figure)

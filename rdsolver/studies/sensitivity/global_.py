@@ -65,7 +65,8 @@ class Scan:
     """What a global analysis found.
 
     samples, failed  how many were run, and why some gave nothing: (reason, number)
-    blocks, whole    trajectories (Morris) or base samples (Sobol), and those of them without a failed sample, which alone are used
+    blocks, whole    trajectories (Morris) or base samples (Sobol), and those without a failed sample, which
+                     are used
     """
 
     method: str
@@ -114,8 +115,8 @@ def scan(
 
     The runs are those of a sweep.
 
-    samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline, koff not above 0, too many
-             steps) takes its whole trajectory or base sample out of the analysis
+    samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline,
+             koff not above 0, too many steps) takes its whole trajectory or base sample out of the analysis
     tell     told what is done (None: nobody)
     out      folder of the sweep, which is kept, and gone on with where it is there (None: it is not kept)
     jobs     runs at once (None: one a core)
@@ -128,8 +129,8 @@ def scan(
     assert isinstance(problem, Problem)
     if problem.initial is not None:
         raise InputError(
-            "initial: a run that goes on from another has its section and start from there. Take a run from"
-            " its baseline."
+            "initial: a run that continues another takes its section and start from it. Use a run that"
+            " starts from its baseline."
         )
     count = SAMPLES[method] if samples is None else samples
     if count < 2 or (method == "sobol" and count & (count - 1)):
@@ -213,7 +214,7 @@ def _all(
     outcome = run_sweep(design, folder, Wanted(jobs=jobs, rerun_failed=True), tell)
     if outcome.left:
         way = (
-            f"The samples are kept in {folder}: the same command goes on."
+            f"The samples are kept in {folder}: the same command continues."
             if kept
             else "Nothing of it is kept; --out DIR would."
         )

@@ -43,7 +43,7 @@ Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @cache
 def lifted(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f on Duals: what moves brings derivatives, `still` none. A tuple of results becomes a tuple of Duals."""
+    """f on Duals: moving arguments carry derivatives, `still` ones none. A tuple gives a tuple of Duals."""
 
     @jax.jit
     def call(still: Any, *moving: Dual) -> Any:

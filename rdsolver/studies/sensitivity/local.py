@@ -86,8 +86,8 @@ class Derivative:
 class Local:
     """What a local analysis found.
 
-    left_out  (parameter or series, why); notes: what a reader must know; settled: relative change of the baseline's derivatives in
-              the last Newton step; steps: of the run
+    left_out  (parameter or series, why); notes: what a reader must know; settled: relative change of the
+              baseline's derivatives in the last Newton step; steps: of the run
     """
 
     derivatives: tuple[Derivative, ...]
@@ -141,8 +141,8 @@ def local(
     """
     if problem.initial is not None:
         raise InputError(
-            "initial: the start of a run that goes on from another cannot be differentiated. Take a run from"
-            " its baseline."
+            "initial: the start of a run that continues another cannot be differentiated. Use a run that"
+            " starts from its baseline."
         )
     rows = {row.name: row for row in problem.rows}
     names = [n for n in chosen("--parameters", parameters, list(rows)) if n not in NOT_DIFFERENTIATED]

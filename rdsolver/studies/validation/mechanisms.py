@@ -93,11 +93,12 @@ def table(stage: Stage, days: float = DAYS) -> Iterator[tuple[Switch, dict[str, 
 
 HEAD = """# What each mechanism does
 
-A metastasis on a human section (1280 um, cells of 20 um, BV/TV 0.25, seed 1; one nest of radius 80 um), {days:g} days from its planting,
-with one mechanism switched off at a time; the last row has one switched on that is off by default. A switch is a parameter, so a config can
-do the same under `[model.parameters]`. Figures are those of the last day, of serum calcium the highest; in brackets the change against
-the whole model. The healthy baseline is found with the same parameters, so each row starts from a section at rest. Figures of one
-section: for the size of an effect, not its third digit.
+A metastasis on a human section (1280 um, cells of 20 um, BV/TV 0.25, seed 1; one nest of radius 80 um),
+{days:g} days from its planting, with one mechanism switched off at a time; the last row has one switched on
+that is off by default. A switch is a parameter, so a config can do the same under `[model.parameters]`.
+Figures are those of the last day, of serum calcium the highest; in brackets the change against the whole
+model. The healthy baseline is found with the same parameters, so each row starts from a section at rest.
+Figures of one section: for the size of an effect, not its third digit.
 
 This page is the output of `python -m rdsolver.studies.validation.mechanisms`.
 """

@@ -20,13 +20,19 @@ from .run import CONFLICTS, tuning
 from .target import Target
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 78em; margin: 2.5em auto; padding: 0 1.5em }
+body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 78em;
+  margin: 2.5em auto; padding: 0 1.5em }
 h1 { font-size: 1.6em; margin-bottom: .2em } h2 { font-size: 1.15em; margin-top: 2em }
-table { border-collapse: collapse; font-size: .9em } td, th { padding: .35em .7em; text-align: left; vertical-align: top }
-tr { border-bottom: 1px solid #e3e3e3 } th { border-bottom: 2px solid #bbb; position: sticky; top: 0; background: #fff }
-td:nth-child(4) { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums } td:nth-child(5) { white-space: nowrap }
-.pass td:first-child { color: #2f7d4f } .miss td:first-child, .miss td:nth-child(4) { color: #a3195b; font-weight: bold }
-.report td:first-child { color: #999 } .figures { display: flex; flex-wrap: wrap; gap: 1em } .figures img { width: 23.5em; max-width: 100% }
+table { border-collapse: collapse; font-size: .9em }
+td, th { padding: .35em .7em; text-align: left; vertical-align: top }
+tr { border-bottom: 1px solid #e3e3e3 }
+th { border-bottom: 2px solid #bbb; position: sticky; top: 0; background: #fff }
+td:nth-child(4) { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
+td:nth-child(5) { white-space: nowrap }
+.pass td:first-child { color: #2f7d4f }
+.miss td:first-child, .miss td:nth-child(4) { color: #a3195b; font-weight: bold }
+.report td:first-child { color: #999 } .figures { display: flex; flex-wrap: wrap; gap: 1em }
+.figures img { width: 23.5em; max-width: 100% }
 """
 
 

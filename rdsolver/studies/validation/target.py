@@ -21,7 +21,7 @@ class Target:
 
     published  with its citation
     low, high  the band, in `unit` (None: open, both None: report)
-    kind       calibration: parameters were chosen by it, and `tuned` names them; a target missed is said to be missed
+    kind       calibration: parameters were chosen by it, and `tuned` names them; a missed target is reported
     """
 
     name: str

@@ -49,7 +49,7 @@ def _step(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def swirl(grid: Grid, rng: np.random.Generator) -> Flow:
-    """A random flow without divergence in any cell: the discrete curl of a potential on the edges of cells."""
+    """A random flow, free of divergence in every cell: the discrete curl of a potential on cell edges."""
     if grid.ndim == 2:
         psi = _interior(grid.shape, rng)
         return _step(psi, 1), -_step(psi, 0)

@@ -52,7 +52,7 @@ def cosine_modes(quick: bool) -> Iterator[Row | Curve]:
 
 
 def decay_length(quick: bool) -> Iterator[Row | Curve]:
-    """Away from a source in a plane, u falls off as exp(-x/√(D/d)); √(D/d) = 8 cells, the box 12 times that."""
+    """Away from a plane source u decays as exp(-x/√(D/d)); √(D/d) = 8 cells, the box is 12 times that."""
     grid, d, loss = Grid((48, 96), (2.0, 1.0), thickness=1.0), 6.4, 0.1
     source = np.zeros(grid.shape)
     source[:, 0] = 1.0

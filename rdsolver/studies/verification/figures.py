@@ -1,4 +1,4 @@
-"""Figures of the verification: errors over step size, tolerance and spacing, and solutions over their theory."""
+"""Figures of the verification: errors over step size, tolerance and spacing; solutions against theory."""
 
 from __future__ import annotations
 

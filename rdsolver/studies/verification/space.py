@@ -51,7 +51,7 @@ class Wave:
 
 @dataclass(frozen=True)
 class Manufactured:
-    """u = 2 + wave, m = contrast^(wave/2) on a box whose cells are spacing long on a grid of n cells an axis."""
+    """u = 2 + wave, m = contrast^(wave/2), in a box with n cells per axis, each `spacing` long."""
 
     kind: str
     ndim: int
@@ -199,7 +199,7 @@ def steady(problem: ModelProblem) -> np.ndarray:
 
 
 def borders(quick: bool) -> Iterator[Row | Curve]:
-    """Order for each border condition, 2D and 3D, 1 : 1 and 1 : 4 cells: the lowest over the contrasts of D."""
+    """Lowest order over the contrasts of D, per boundary condition, in 2D and 3D, cells 1 : 1 and 1 : 4."""
     for ndim, stretch in ((2, (1.0, 1.0)), (2, (4.0, 1.0)), (3, (1.0,) * 3), (3, (4.0, 1.0, 1.0))):
         cells = "1 : 1" if max(stretch) == 1 else "1 : 4"
         sizes = ((24, 48, 96) if ndim == 2 else (12, 24, 36))[: 2 if quick else 3]
