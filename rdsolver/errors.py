@@ -1,6 +1,4 @@
-"""The errors a user can meet, each with the exit status the command line gives it, and words that messages
-share.
-"""
+"""Errors a user can meet, with their exit statuses; words that messages share."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The commands: read input, call the library, print the result."""

@@ -1,0 +1,1 @@
+"""The input file: keys, checks, messages, and its problem."""

@@ -1,4 +1,4 @@
-"""Figures of runs and sweeps, from their files alone."""
+"""Figures, movies and reports, made from files alone."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Where: the grid and the bone on it, from scans or from a generator (NumPy only)."""
+"""Where: grid, bone, boundary conditions, generated sections."""

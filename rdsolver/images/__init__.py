@@ -1,0 +1,1 @@
+"""Where, from a scan: formats, voxels, grey values, resampling."""

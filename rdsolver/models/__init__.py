@@ -1,1 +1,1 @@
-"""What: a model is fields, parameters, pointwise rates, fluxes and observables."""
+"""What: fields, parameters, rates and observables of each model."""

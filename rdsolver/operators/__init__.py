@@ -1,1 +1,1 @@
-"""How in space: fluxes, borders, reductions, multigrid."""
+"""How in space: fluxes, boundary conditions, reductions, multigrid."""

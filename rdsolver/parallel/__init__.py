@@ -1,0 +1,1 @@
+"""On which device: CPU or GPU, batches of runs."""

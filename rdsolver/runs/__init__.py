@@ -1,0 +1,1 @@
+"""One run: its folder, file, checkpoints, resume and summary."""

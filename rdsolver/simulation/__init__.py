@@ -1,0 +1,1 @@
+"""One run in memory: baseline, scenario, loop over steps."""

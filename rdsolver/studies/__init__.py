@@ -1,1 +1,1 @@
-"""Can it be believed: studies of the solver against known answers."""
+"""Can it be believed: verification, validation, sensitivity, gallery."""

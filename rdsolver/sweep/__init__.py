@@ -1,1 +1,1 @@
-"""Many runs: what varies (`file`, `design`), where they run, and what came of them in one table."""
+"""Many runs: what varies, the workers, one table of results."""

@@ -1,4 +1,4 @@
-"""How in time: integrators and step control."""
+"""How in time: integrators, step control, the implicit system."""
 
 from .etd import ETDRK2, ETDRK4
 from .registry import INTEGRATORS, choose

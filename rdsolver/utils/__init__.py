@@ -1,0 +1,1 @@
+"""Helpers: reporting, memory, locks, signals, safe files."""

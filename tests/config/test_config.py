@@ -383,7 +383,7 @@ def test_a_set_that_fits_nowhere_is_told(config, override):
         ("title = 1\ntitle = 2\n", "once"),
         ("", "section is missing"),
         (b"\xff\xfe\x00", "UTF-8"),
-        ("# " + "x" * 2_000_000, "no config"),
+        ("# " + "x" * 2_000_000, "not a config"),
     ],
 )
 def test_a_file_that_is_no_config_is_told(config, content, said):

@@ -201,11 +201,13 @@ def test_axes_that_are_none_in_space_and_keys_without_effect(tmp_path):
     for name in ("a.npy", "a.tif", "a.mha"):
         refused(
             written(tmp_path / name, STACK),
-            r"section\.channel is given, and the file says of no axis",
+            r"section\.channel is given, but the file does not declare an axis",
             channel=0,
         )
     refused(
-        written(tmp_path / "a.png", GREY), r"section\.frame is given, and the file says of no axis", frame=0
+        written(tmp_path / "a.png", GREY),
+        r"section\.frame is given, but the file does not declare an axis",
+        frame=0,
     )
 
 

@@ -254,7 +254,7 @@ REFUSED = {
     ),
     "a treatment of nothing": (lambda: Treatment(0.1, ()), "it has no dose"),
     "nests of a float": (lambda: Nests(count=1.5), "tumour.nests = 1.5 is not a whole number"),
-    "a tumour nowhere": (lambda: Nests(), "it begins nowhere"),
+    "a tumour nowhere": (lambda: Nests(), "it has no starting place"),
     "a density above 1": (
         lambda: Nests(count=1, density=2.0),
         "tumour.density = 2.0 must be above 0 and at most 1",
