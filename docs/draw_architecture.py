@@ -1,22 +1,25 @@
-"""Draw docs/architecture.svg from the imports of the package: its rooms, and the arrows between them.
+"""Draw docs/architecture.svg from the imports of the package, and list its modules in docs/architecture.md.
 
     python docs/draw_architecture.py
 
 A room is a folder of rdsolver/, or a module beside the folders. The first sentence of its docstring is what
 the picture says of it. An arrow points from a room to one that it imports; an arrow that follows from others
 is left out (a -> c where a -> b -> c), and the rooms that nearly every other one imports are drawn as the
-ground. So the picture changes only when the rooms do. Standard library alone; no import is executed.
+ground. So the picture changes only when the rooms do. The list of modules has the first sentence of each
+docstring. This needs the standard library alone, and executes no import.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "rdsolver"
-PICTURE = Path(__file__).with_name("architecture.svg")
+PICTURE, PAGE = (Path(__file__).with_name(f"architecture.{suffix}") for suffix in ("svg", "md"))
+MODULES = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- /modules -->)", re.DOTALL)
 GROUND = ("utils", "units", "errors")
 ENTRY = ("__init__", "__main__", "_version")  # not rooms: they only start and name the package
 
@@ -39,9 +42,32 @@ def rooms() -> dict[str, str]:
         source = path / "__init__.py" if path.is_dir() else path
         name = path.name.removesuffix(".py")
         if source.suffix == ".py" and source.exists() and name not in ENTRY:
-            text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
-            found[name] = " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
+            found[name] = sentence(source)
     return found
+
+
+def sentence(source: Path) -> str:
+    """The first sentence of the docstring of a module."""
+    text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<! al)\. ", " ".join(text.split("\n\n")[0].split()))[0].rstrip(".")
+
+
+def modules() -> str:
+    """Every module of every room with the first sentence of its docstring, as Markdown."""
+    found = []
+    for room, about in rooms().items():
+        folder = PACKAGE / room
+        found += [f"### {room}", "", f"{about}.", ""]
+        if not folder.is_dir():
+            continue
+        found += ["| module | what is in it |", "|---|---|"]
+        for path in sorted(folder.rglob("*.py")):
+            name = path.relative_to(folder).with_suffix("")
+            if name.name == "__init__":
+                continue
+            found.append(f"| `{name.as_posix()}` | {sentence(path).replace('|', '/')} |")
+        found.append("")
+    return "\n".join(found)
 
 
 def arrows() -> set[tuple[str, str]]:
@@ -195,7 +221,7 @@ def box(x: float, y: float, name: str, text: str, wide: float = WIDE) -> list[st
         f'<text x="{x:.0f}" y="{y + 20:.0f}" class="name" fill="{line}">{escape(name)}</text>',
         *(
             f'<text x="{x:.0f}" y="{y + 37 + 14 * i:.0f}" class="about">{escape(line)}</text>'
-            for i, line in enumerate(lines(text, round(wide / 6.1)))
+            for i, line in enumerate(lines(text, round(wide / 6.6)))
         ),
     ]
 
@@ -245,9 +271,8 @@ def picture() -> str:
 
     ground = [name for name in GROUND if name in about]
     base, part = 56 + len(rows) * ROW, (width - 2 * GAP) / len(ground)
-    body.append(
-        f'<text x="{width / 2:.0f}" y="{base - 16:.0f}" class="about">imported by nearly every room above</text>'
-    )
+    above = "imported by nearly every room above"
+    body.append(f'<text x="{width / 2:.0f}" y="{base - 16:.0f}" class="about">{above}</text>')
     for i, name in enumerate(ground):
         body += box(GAP + (i + 0.5) * part, base, name, about[name], part - GAP / 2)
     key = GAP
@@ -282,3 +307,4 @@ def picture() -> str:
 
 if __name__ == "__main__":
     PICTURE.write_text(picture(), encoding="utf-8")
+    PAGE.write_text(MODULES.sub(lambda _: modules(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")

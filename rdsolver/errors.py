@@ -1,4 +1,7 @@
-"""Errors a user can meet, with their exit statuses; words that messages share."""
+"""Errors that a user can meet, with their exit statuses.
+
+Also words that several messages share.
+"""
 
 from __future__ import annotations
 

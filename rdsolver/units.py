@@ -1,8 +1,9 @@
 """Quantities with units, and the internal units.
 
-"13 um^2/s" becomes a number in the internal unit (um, d, nM, cells per mm3, mg/kg). This is the only module that knows pint. Its registry holds the units of this field and nothing else, so that a slip
-is an error and not an exotic unit. "kg" is body weight, a dimension of its own: 3 mg/kg is a dose and not a
-pure number.
+"13 um^2/s" becomes a number in the internal unit (um, d, nM, cells per mm3, mg/kg). This is the only module
+that knows pint. Its registry holds the units of this field and nothing else, so that a typing error is an
+error and not an exotic unit. "kg" is body weight, a dimension of its own: 3 mg/kg is a dose and not a pure
+number.
 """
 
 from __future__ import annotations
