@@ -1,4 +1,4 @@
-"""Runs over each other: one panel an observable, one colour a run."""
+"""Several runs in one figure: one panel per observable, one colour per run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def compare(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
 
 
 def compose(runs: Sequence[Run], names: Sequence[str] = ()) -> Figure:
-    """The comparison as a figure."""
+    """The comparison as a Matplotlib figure."""
     if not 2 <= len(runs) <= len(COLOURS):
         raise InputError(f"--kind compare takes 2 to {len(COLOURS)} runs; {len(runs)} were given.")
     for run in runs:
@@ -79,7 +79,7 @@ def titles(runs: Sequence[Run]) -> list[str]:
 
 
 def _shared(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
-    """The observables that are drawn."""
+    """The observables to draw."""
     common = [name for name in runs[0].series if name != "time" and all(name in run.series for run in runs)]
     if missing := [name for name in names if name not in common]:
         raise InputError(
@@ -97,7 +97,7 @@ def _shared(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
 
 
 def _panel(runs: Sequence[Run], name: str) -> Panel:
-    """One observable of all runs, in the unit and on the scale of the run where it is largest."""
+    """Draw one observable of all runs, in the unit and on the scale of the run where it is largest."""
     own = [observable(run, name) for run in runs]
     largest = max(range(len(runs)), key=lambda k: float(np.nanmax(runs[k].series[name], initial=0.0)))
     model, unit = own[largest], runs[largest].series[name]

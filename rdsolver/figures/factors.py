@@ -1,5 +1,5 @@
-"""What varies in a sweep and what is measured, as a figure needs them: numbers and groups, with units and
-names in print.
+"""What varies in a sweep and what is measured, as figures need it: numbers and groups, with printed units and
+names.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def factors(sweep: Sweep) -> list[Factor]:
 
 
 def _telling(one: Factor, other: Factor) -> Factor:
-    """Which of two columns that move together stands for both."""
+    """Which of two columns that vary together represents both."""
     if "label" in (one.key, other.key):
         column, label = (other, one) if one.key == "label" else (one, other)
         return column if column.is_number else label
@@ -128,7 +128,7 @@ def level_text(sweep: Sweep, factor: Factor, level: object) -> str:
 
 
 def observables(sweep: Sweep, names: Sequence[str]) -> list[str]:
-    """Those asked for, without what is taken of them; or the usual ones.
+    """The observables asked for, without their statistic, or the usual ones.
 
     Raises InputError for one that no run has.
     """
@@ -142,7 +142,9 @@ def observables(sweep: Sweep, names: Sequence[str]) -> list[str]:
 
 
 def measures(sweep: Sweep, names: Sequence[str], each: Sequence[str] = SHOWN) -> list[Measure]:
-    """Of "ntx.min" that; of "ntx" all in `each`. Raises InputError for what no run has."""
+    """The measures that a name stands for: "ntx.min" is one, "ntx" all in `each`. Raises InputError for what
+    no run has.
+    """
     asked = []
     for name in names or observables(sweep, ()):
         plain, _, statistic = name.partition(".")
@@ -166,7 +168,7 @@ def measure(sweep: Sweep, name: str, statistic: str) -> Measure:
 
 
 def label(sweep: Sweep, name: str) -> tuple[str, str, float]:
-    """(name in print, unit, factor into it) of an observable."""
+    """Printed name, unit, and factor into that unit, of an observable."""
     text = OBSERVABLES[name][0].replace("\n", " ") if name in OBSERVABLES else sweep.labels.get(name, name)
     if name in PER_CENT:
         return text, "%", 100.0

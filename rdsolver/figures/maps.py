@@ -1,5 +1,5 @@
-"""Maps: fields of a run at saved times, bone outlined over every one; a block as three orthogonal planes, and
-its surface.
+"""Maps: fields of a run at saved times with the outline of bone; a block as three orthogonal planes and its
+surface.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def has_surface(run: Run) -> bool:
 
 
 def height(slices: Sequence[Slice], columns: int, rows: int) -> float:
-    """Inches that so many maps take."""
+    """Height in inches of so many maps."""
     return rows * (map_size(slices, columns)[1] + ROW_GAP) + HEAD_HEIGHT
 
 
 def map_size(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
-    """Width and height of one map, inches."""
+    """Width and height of one map in inches."""
     width, height = _to_scale(slices, columns)
     least = LEAST_WIDTH if columns > 1 else CAPTION_WIDTH
     return width if width >= LEAST_WIDTH else least, height if height >= LEAST_WIDTH else LINE_HEIGHT

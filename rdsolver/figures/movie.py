@@ -1,4 +1,4 @@
-"""A movie of maps: fields over all saved times on one scale, as GIF, or as MP4 where ffmpeg is installed."""
+"""A movie of maps: fields over all saved times on one scale, as GIF, or as MP4 if ffmpeg is installed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def frames(
     point: tuple[int, ...],
     looks: Mapping[str, Look] | None = None,
 ) -> Iterator[Figure]:
-    """One figure, drawn anew for each saved time, so that only the moment changes from frame to frame.
+    """Yield one figure, redrawn for each saved time, so that only the contents change between frames.
 
     looks: of each field; those of this run and these times unless given.
     """
@@ -128,6 +128,6 @@ def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
 
 
 def _key(picture: Image.Image) -> np.ndarray:
-    """A number a colour, to 6 bits a channel."""
+    """One number per colour, to 6 bits per channel."""
     r, g, b = np.moveaxis(np.asarray(picture).astype("i4") // 4, -1, 0)
     return (r * 64 + g) * 64 + b

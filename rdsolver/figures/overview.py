@@ -1,5 +1,5 @@
-"""One figure that answers "what happened?": three moments of a run as maps (of a line of cells as profiles),
-and under them what was measured over time.
+"""One figure that answers "what happened?": maps of three moments of a run (profiles for a line of cells),
+and time series.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_ROWS = 4  # fields that are drawn of a model other than bone's
 
 @dataclass(frozen=True)
 class Moment:
-    """A saved time worth a map: its index in run.times, its time (d), and why."""
+    """A saved time that is drawn as a map: its index in run.times, the time (d), and why it was chosen."""
 
     index: int
     time: float
@@ -78,7 +78,7 @@ def compose(run: Run) -> Figure:
 
 
 def moments(run: Run) -> list[Moment]:
-    """The saved times that tell the run: before the first dose, at the nadir of NTX, at the end.
+    """The saved times that summarise the run: before the first dose, at the lowest NTX, at the end.
 
     Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when
     half of what the series went through is done), the end. Where two of them are the same, or NTX moved less
@@ -106,12 +106,12 @@ def moments(run: Run) -> list[Moment]:
 
 
 def default_times(run: Run) -> list[int]:
-    """Indices of the moments that tell the run. Raises InputError when no time was saved."""
+    """Indices of the moments that summarise the run. Raises InputError if no time was saved."""
     return [moment.index for moment in moments(run)] or selection.times(run, ())
 
 
 def _ended(run: Run) -> bool:
-    """Whether the last saved time is where the run was meant to end."""
+    """Whether the last saved time is the intended end of the run."""
     return run.status == "finished" and run.times[-1] >= run.series["time"].max(initial=0) - 1e-6
 
 

@@ -1,5 +1,5 @@
-"""Planes of a run: which of its cells a map shows, how they are read, their colours, and one plane drawn with
-the outline of bone.
+"""Planes of a run: which cells a map shows, how they are read, their colours, and one plane with the outline
+of bone.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ def slices_through(run: Run, point: tuple[int, ...]) -> list[Slice]:
 
 
 def bounds(slices: Sequence[Slice]) -> tuple[float, float, float, float]:
-    """Of all slices together, um: left, right, foot, top."""
+    """Bounding box of all slices, um: left, right, bottom, top."""
     left, right, foot, top = zip(*(s.extent for s in slices), strict=True)
     return min(left), max(right), min(foot), max(top)
 
 
 def read(field: FieldData | np.ndarray, index: int, slices: Sequence[Slice]) -> list[np.ndarray]:
-    """The planes of a field at a saved time; nothing else of it is read."""
+    """Read the planes of a field at a saved time, and nothing else."""
     planes = [field[(index, *part.cells)] for part in slices]
     return [plane.T if part.turned else plane for plane, part in zip(planes, slices, strict=True)]
 
 
 def read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray]:
-    """Bone at a saved time; where it was not saved or does not move, bone at the start, or marrow alone."""
+    """Bone at a saved time; the bone at the start if it was not saved or does not move; else no bone."""
     if run.of_bone and "bone" in run:
         return read(run["bone"], index, slices)
     bone = run.saved_cells(run.reference["bone"]) if "bone" in run.reference else np.zeros(run.shape)

@@ -45,7 +45,7 @@ def profile(
 
 
 def line(run: Run) -> str | None:
-    """The axis of a run whose cells are a line, one cell wide along all others; None of any other."""
+    """The axis of a run that is one cell wide along all others; None for any other run."""
     long = [axis for axis, n in zip(run.axes, run.shape, strict=True) if n > 1]
     return long[0] if len(long) == 1 else None
 
@@ -53,7 +53,7 @@ def line(run: Run) -> str | None:
 def compose(
     run: Run, names: Sequence[str], indices: Sequence[int], centre: Sequence[float], along: str | None = None
 ) -> Figure:
-    """The profiles as a figure."""
+    """The profiles as a Matplotlib figure."""
     figure = Figure((0.72 * style.WIDTH, height(len(names))), layout="constrained")
     columns = [(k, f"day {round(float(run.times[k]), 2):g}") for k in indices]
     draw_profiles(figure, run, columns, names, centre, along)
@@ -61,7 +61,7 @@ def compose(
 
 
 def height(panels: int) -> float:
-    """Inches that so many fields take."""
+    """Height in inches of so many fields."""
     return PANEL_HEIGHT * panels + EDGE_HEIGHT
 
 
@@ -73,7 +73,7 @@ def draw_profiles(
     centre: Sequence[float] = (),
     along: str | None = None,
 ) -> None:
-    """One panel a field, one line a saved time with its caption."""
+    """Draw one panel per field, with one line and caption per saved time."""
     axes: list[Axes] = list(figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0])
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
     for ax, name in zip(axes, names, strict=True):

@@ -1,6 +1,4 @@
-"""One page that tells what was run and what came out: self-contained HTML, without network, for one run or
-several side by side.
-"""
+"""The report: one self-contained HTML page about one run, or about several side by side."""
 
 from __future__ import annotations
 
@@ -48,13 +46,13 @@ def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
 
 
 def checked(path: Path) -> None:
-    """Raises InputError for another suffix than .html."""
+    """Raise InputError for a suffix other than .html."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f'{path}: a report cannot be written as "{path.suffix}". Allowed: .html, .htm.')
 
 
 def write(text: str, path: Path) -> Path:
-    """Write a page. Raises InputError for one over 20 MB, or when it cannot be written."""
+    """Write a page. Raises InputError if it is over 20 MB or cannot be written."""
     if len(text.encode()) > LIMIT:
         raise InputError(
             f"{path} would have {len(text.encode()) / 1e6:.0f} MB, over {LIMIT / 1e6:.0f}. Choose fewer"
@@ -66,7 +64,7 @@ def write(text: str, path: Path) -> Path:
 
 
 def page(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
-    """The page as text."""
+    """The HTML text of the page."""
     named = titles(runs)
     with matplotlib.rc_context(style.RC):
         data = _data(runs, names)
@@ -105,7 +103,7 @@ def page(runs: Sequence[Run], names: Sequence[str] = ()) -> str:
 
 
 def _data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
-    """What the script draws: frames by field, days of the frames, and the observables of all runs."""
+    """The data that the script draws: frames per field, their times, and the observables of all runs."""
     for name in names:
         if not any(name in run for run in runs):
             raise InputError(
@@ -147,7 +145,7 @@ def _data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _view(run: Run, room: int) -> tuple[list[int], tuple[int, ...]]:
-    """The saved times on the slider, and where a block is cut."""
+    """The saved times on the slider, and the cell through which a block is cut."""
     indices = np.unique(np.linspace(0, len(run.times) - 1, min(room, len(run.times))).round().astype(int))
     return [int(k) for k in indices], overview.most_active(run, overview.default_times(run))
 
@@ -158,7 +156,9 @@ def _observed(runs: Sequence[Run]) -> list[str]:
 
 
 def _observable(runs: Sequence[Run], name: str) -> dict[str, Any] | None:
-    """Its lines, the range of its axis, and whether that is logarithmic; None without a value."""
+    """Lines of an observable, the range of its axis, and whether the axis is logarithmic; None if it has no
+    values.
+    """
     lines, spans = [], []
     for k, run in enumerate(runs):
         if name not in run.series or not len(run.series["time"]):
@@ -214,7 +214,7 @@ def _told(run: Run) -> str:
 
 
 def _warnings(run: Run) -> str:
-    """Those that the run told, and how it ended where it did not finish."""
+    """The warnings of the run, and how it ended if it did not finish."""
     said = list(map(str, run.provenance.get("warnings", ())))
     if run.status != "finished":
         said.insert(0, f"{run.status}: {run.message}" if run.message else run.status)
@@ -233,7 +233,7 @@ def _solver(run: Run) -> str:
 
 
 def _budgets(run: Run) -> str:
-    """What each substance gained and lost, and the imbalance, relative to what passed through."""
+    """Gains and losses of each substance, and the mass-balance error relative to its turnover."""
     budgets: dict[str, dict[str, float]] = run.summary.get("budgets", {})
     if not budgets:
         return "<p>none kept</p>"
@@ -291,7 +291,7 @@ def _safe(text: str) -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that no text in it can end: it stands inside a script element."""
+    """JSON for a script element, escaped so that no text in it can close the element."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,6 +1,4 @@
-"""The look that all figures share: type, colours, units in print, scale bars, and how a figure becomes a
-file.
-"""
+"""The style that all figures share: type, colours, printed units, scale bars, and saving to a file."""
 
 from __future__ import annotations
 
@@ -74,7 +72,7 @@ TUMOUR_MAP = _veil("cividis_r")
 
 
 def checked(path: Path) -> Path:
-    """The path of a figure. Raises InputError when its suffix names no format that a figure can have."""
+    """The path of a figure. Raises InputError for a suffix that is not a figure format."""
     path = at_home(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
@@ -91,7 +89,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def in_print(unit: str, largest: float) -> tuple[float, str]:
-    """Factor and symbol in which values up to `largest` are read most easily, e.g. 0.003 nM as 3 pM."""
+    """Factor and unit in which values up to `largest` are easiest to read, e.g. 0.003 nM as 3 pM."""
     if unit in _FINER and 0 < largest < 0.1:
         return 1e3, _FINER[unit]
     return 1.0, _UNITS.get(unit, unit)

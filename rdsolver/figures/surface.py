@@ -92,7 +92,7 @@ def _draw(ax: Axes3D, run: Run, bone: np.ndarray, cells: np.ndarray, look: Look)
 
 
 def _draw_box(ax: Axes3D, lengths: Sequence[float]) -> None:
-    """The edges of the block, with their lengths (x, y, z) in print."""
+    """Draw the edges of the block, with their lengths (x, y, z)."""
     depth, height, width = lengths
     corners = np.array([[x, y, z] for x in (0, width) for y in (0, height) for z in (0, depth)])
     for a in corners:
@@ -106,5 +106,5 @@ def _draw_box(ax: Axes3D, lengths: Sequence[float]) -> None:
 
 
 def _over(colour: np.ndarray, ground: str) -> np.ndarray:
-    """A veil laid on a ground colour, opaque."""
+    """A translucent colour over an opaque one."""
     return np.append(colour[3] * colour[:3] + (1 - colour[3]) * np.array(to_rgba(ground))[:3], 1.0)

@@ -1,6 +1,4 @@
-"""Figures of a sweep: dose-response, response surface, series as bands, and what depends on which sampled
-value.
-"""
+"""Figures of a sweep: dose-response, response surface, series as bands, and scatter plots."""
 
 from __future__ import annotations
 
@@ -43,7 +41,9 @@ def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str]
 
 
 def default(sweep: Sweep) -> str:
-    """One number: dose-response; two on a grid: surface; more, or samples: scatter; none: bands."""
+    """The kind by what varies: one number: dose-response; two on a grid: surface; more, or samples: scatter;
+    none: bands.
+    """
     numbers = [f for f in factors(sweep) if f.is_number]
     if len(numbers) == 2 and _on_grid(*numbers):
         return "surface"
@@ -51,7 +51,7 @@ def default(sweep: Sweep) -> str:
 
 
 def compose(sweep: Sweep, kind: str, names: Sequence[str] = ()) -> Figure:
-    """The figure of a kind."""
+    """The figure of a kind, as a Matplotlib figure."""
     if kind not in KINDS:
         raise InputError(f"--kind {kind} is not known for a sweep. Allowed: {', '.join(KINDS)}.")
     if not sweep.finished.any():
@@ -82,7 +82,7 @@ def _on_grid(x: Factor, y: Factor) -> bool:
 
 
 def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Replicates as points, their mean with its 95 % t-interval; a colour a group."""
+    """Draw replicates as points and their mean with its 95 % t-interval, one colour per group."""
     numbers = _numbers(sweep, "dose-response", 1)
     x = max(numbers, key=lambda f: len(f.levels))
     by = colouring(sweep, x)
@@ -110,7 +110,7 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
 
 
 def _respond(ax: Axes, x: Factor, what: Measure, group: Group, mark: str, aside: float) -> float:
-    """aside: points by which a group stands beside the others, so that intervals do not lie on each other.
+    """Draw one group. aside: offset in points, so that the intervals of groups do not overlap.
 
     Returns the largest half width of an interval.
     """
@@ -179,7 +179,7 @@ def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
 
 
 def _chosen(sweep: Sweep, name: str) -> list[Measure]:
-    """One measure an observable: what is asked for, or what differs most."""
+    """One measure per observable: the one asked for, or the one that differs most."""
     return measures(
         sweep,
         [name],
@@ -188,7 +188,7 @@ def _chosen(sweep: Sweep, name: str) -> list[Measure]:
 
 
 def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, ends: dict[str, Any]) -> Any:
-    """Cells where the values lie on a grid, else straight lines between the points."""
+    """Draw coloured cells if the values lie on a grid, else interpolate linearly between the points."""
     points = (
         {(a, b): what.values[known & (x.values == a) & (y.values == b)] for a in x.levels for b in y.levels}
         if _on_grid(x, y)
@@ -210,7 +210,7 @@ def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, end
 
 
 def _edges(factor: Factor) -> np.ndarray:
-    """Of the cells around the levels, half-way between them on the scale of the axis."""
+    """Edges of the cells around the levels: half-way between them on the scale of the axis."""
     log = factor.scale == "log"
     at = np.log(factor.levels) if log else factor.levels.astype(float)
     middle = (at[1:] + at[:-1]) / 2
@@ -222,7 +222,7 @@ def _edges(factor: Factor) -> np.ndarray:
 
 
 def _bands(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Median of a group over time, with what lies between the quantiles 0.25 and 0.75, and 0.1 and 0.9."""
+    """Draw the median of each group over time, with the quantiles 0.25 to 0.75 and 0.1 to 0.9."""
     shown, time = observables(sweep, names), sweep.curves("time")
     found = factors(sweep)
     texts = [f for f in found if not f.is_number and len(f.levels) <= MOST_COLUMNS]
@@ -307,7 +307,7 @@ def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
 
 
 def _rank(x: Factor, what: Measure) -> float:
-    """Spearman's rank correlation; 0 where nothing differs."""
+    """Spearman's rank correlation; 0 if all values are equal."""
     known = np.isfinite(what.values)
     differ = known.sum() > 2 and np.ptp(what.values[known]) > 0 and np.ptp(x.values[known]) > 0
     ranks = [stats.rankdata(v[known]) for v in (x.values, what.values)]
@@ -315,7 +315,7 @@ def _rank(x: Factor, what: Measure) -> float:
 
 
 def shown_kinds(sweep: Sweep) -> Iterator[str]:
-    """The kinds that say something of a sweep, its own first: for a report."""
+    """The kinds of figure that suit a sweep, its default first: for a report."""
     first = default(sweep)
     yield first
     if first != "bands":

@@ -26,7 +26,7 @@ LABEL_WIDTH, LETTERS = 26, 130  # in a line of a label, and of the legend
 
 
 class Group(NamedTuple):
-    """Runs that are drawn alike: members (runs,), bool."""
+    """Runs that are drawn alike. members: (runs,), bool."""
 
     text: str
     members: np.ndarray
@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 
 def colouring(sweep: Sweep, *shown: Factor) -> Factor | None:
-    """What is told apart by colour beside what has an axis: texts first, and few enough."""
+    """The factor that colour shows beside the axes: texts first, if they have few enough levels."""
     rest = sorted(
         (f for f in factors(sweep) if f.key not in {x.key for x in shown}), key=lambda f: f.is_number
     )
@@ -43,7 +43,7 @@ def colouring(sweep: Sweep, *shown: Factor) -> Factor | None:
 
 
 def groups_of(sweep: Sweep, by: Factor | None) -> list[Group]:
-    """One a level; numbers along a map from dark to light."""
+    """One group per level; numbers are coloured from dark to light."""
     if by is None:
         return [Group("", np.ones(len(sweep), bool), style.DRUGS[0])]
     levels = by.levels
@@ -76,7 +76,7 @@ def legend(figure: Figure, groups: Sequence[Group], marks: str = "") -> None:
 
 
 def dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
-    """Axis, label and scale of a measure.
+    """Set the axis, label and scale of a measure.
 
     beyond: what intervals need; no more than the span of the values is given to it, as those of two
     replicates are wide.

@@ -1,5 +1,5 @@
-"""One page about a sweep: what varied, how many runs finished, figures, the table, what failed, and the
-parameters all share.
+"""The report of a sweep: what varied, how many runs finished, figures, the table, failures, and the shared
+parameters.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def report(sweep: Sweep, path: Path, names: Sequence[str] = ()) -> Path:
 
 
 def page(sweep: Sweep, names: Sequence[str] = ()) -> str:
-    """The page as text."""
+    """The HTML text of the page."""
     title = _safe(sweep.title or sweep.folder.absolute().name)
     told = ", ".join(f"{n} {status}" for status, n in sweep.counts.items())
     parts = [
@@ -131,7 +131,7 @@ def _failed(sweep: Sweep) -> str:
 
 
 def _shared(sweep: Sweep) -> str:
-    """Those of the first finished run; what varies is in the table above."""
+    """The parameters of the first finished run; those that vary are in the table of runs."""
     if not sweep.finished.any():
         return "<p>no run has finished</p>"
     name = sweep.names[int(np.argmax(sweep.finished))]

@@ -46,7 +46,7 @@ OBSERVABLES: dict[str, tuple[str, str, Scale]] = {
 
 @dataclass(frozen=True)
 class Line:
-    """time: where it has one of its own (d)."""
+    """One curve. time: its own times (d), if it has any."""
 
     label: str
     values: np.ndarray
@@ -86,7 +86,7 @@ class Course(NamedTuple):
 
 
 def timeseries(run: Run, path: Path) -> Path:
-    """Draw the time series of a run alone.
+    """Draw the time series of one run.
 
     Raises InputError for an unknown suffix, or when the run came to no step.
     """
@@ -96,7 +96,7 @@ def timeseries(run: Run, path: Path) -> Path:
 
 
 def compose(run: Run) -> Figure:
-    """The time series as a figure."""
+    """The time series as a Matplotlib figure."""
     if not len(run.series["time"]):
         raise InputError(f"{run.file.filename} holds no accepted step: there is nothing to draw.")
     figure = Figure((style.WIDTH, height(run)), layout="constrained")
@@ -105,7 +105,7 @@ def compose(run: Run) -> Figure:
 
 
 def height(run: Run) -> float:
-    """Inches that the panels of a run take."""
+    """Height in inches of the panels of a run."""
     rows = 2 + max((course.row for course in courses(run)), default=-1)
     return PANEL_HEIGHT * len(panels(run)) + EDGE_HEIGHT + ROW_HEIGHT * rows
 
@@ -126,7 +126,7 @@ def draw_series(figure: FigureBase, run: Run, marks: Sequence[tuple[str, float]]
 
 
 def share_axis(figure: FigureBase, axes: Sequence[Axes], start: float, end: float) -> None:
-    """One axis of time (d) under all panels."""
+    """Put one time axis (d) under all panels."""
     axes[-1].set_xlim(start, end if end > start else start + 1)
     axes[-1].set_xlabel("time (d)")
     axes[-1].spines["bottom"].set_visible(True)
@@ -135,7 +135,9 @@ def share_axis(figure: FigureBase, axes: Sequence[Axes], start: float, end: floa
 
 
 def panels(run: Run) -> list[Panel]:
-    """The panels that a run can fill; of another model than bone's its drugs and its series, one a panel."""
+    """The panels for which a run has data; for other models than bone its drugs and its series, one panel
+    each.
+    """
     series = run.series
     if not run.of_bone:
         names = [name for name in series if name != "time" and not name.startswith(("plasma_", "tissue_"))][
@@ -190,7 +192,7 @@ def _drug_panel(run: Run) -> Panel:
 
 
 def observable(run: Run, name: str) -> Panel:
-    """One observable on its own, as it is called and scaled in print."""
+    """One observable, with its printed name and scale."""
     label, colour, scale = OBSERVABLES.get(name) or (
         fill(run.series.label(name), LABEL_WIDTH),
         style.INK,
@@ -200,7 +202,7 @@ def observable(run: Run, name: str) -> Panel:
 
 
 def single(run: Run, name: str, label: str, colour: str, scale: Scale) -> Panel:
-    """One observable on its own; fractions of volume in per cent."""
+    """A panel of one observable; volume fractions in per cent."""
     if name not in run.series:
         return Panel("", (), scale)
     factor, unit = (
@@ -217,7 +219,7 @@ def single(run: Run, name: str, label: str, colour: str, scale: Scale) -> Panel:
 
 
 def draw_panel(ax: Axes, time: np.ndarray, panel: Panel) -> None:
-    """One panel over time (d), each line named at its right end."""
+    """Draw one panel over time (d), each line labelled at its right end."""
     ax.patch.set_visible(False)  # the marks of doses run behind all panels
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.tick_params(bottom=False, colors=style.INK)
@@ -270,7 +272,7 @@ def _set_scale(ax: Axes, panel: Panel) -> None:
 
 
 def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
-    """Name each line at its right end, moved apart where lines end close together."""
+    """Label each line at its right end; labels of lines that end close together are moved apart."""
     gap = 0.17  # of the height of a panel: one line of text
     ends = ax.transAxes.inverted().transform(ax.transData.transform([(0, _end(ax, line)) for line in lines]))[
         :, 1
@@ -300,7 +302,7 @@ def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
 
 
 def _end(ax: Axes, line: Line) -> float:
-    """The last value of a line, or the floor of the axis where it has left it."""
+    """The last value of a line, or the lower end of the axis if the line has left it."""
     known = line.values[np.isfinite(line.values)]
     return max(float(known[-1]) if len(known) else 0.0, ax.get_ylim()[0])
 
@@ -311,7 +313,7 @@ def _colours(run: Run) -> dict[str, str]:
 
 
 def courses(run: Run) -> list[Course]:
-    """The doses within the run's time.
+    """The doses within the time of the run, grouped into courses.
 
     A text that would run into a later one goes a row up, so that no line of a dose crosses a text.
     """

@@ -1,4 +1,4 @@
-"""A tornado: the parameters that an observable depends on most, one bar each, the longest on top."""
+"""A tornado plot: the parameters that an observable depends on most, one bar each, the longest on top."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
 
 
 def _number(value: float, sign: str) -> str:
-    """With two digits; from 100 on whole."""
+    """A number with two digits; from 100 on without decimals."""
     text = format(value, f"{sign}.0f" if abs(value) >= 100 else f"{sign}#.2g")
     return text.rstrip(".").replace("-", "−")
 
 
 def _short(meaning: str) -> str:
-    """A meaning in a line: its first clause, without what is in brackets."""
+    """The first clause of a meaning, without brackets."""
     first = re.split(r"; | \(", meaning)[0]
     return first if len(first) <= LONGEST else first[: LONGEST - 1].rsplit(" ", 1)[0] + " …"
 

@@ -1,4 +1,4 @@
-"""What lies beyond the cells that are solved: values, exchange or fluxes at a side or around a mask."""
+"""Boundary conditions: values, exchange or fluxes at a side of the section or around a mask."""
 
 from __future__ import annotations
 

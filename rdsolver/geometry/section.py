@@ -15,7 +15,7 @@ from .shapes import ball, scattered, size
 
 @dataclass(frozen=True)
 class Section:
-    """What the solver needs to know of the place.
+    """The bone, the field of view and how they were made, on a grid.
 
     grid    the cells
     bone    mineralised bone fraction of each cell, in [0, 1], float64, shape of the grid
@@ -66,7 +66,7 @@ class Section:
 
     @property
     def of_file(self) -> bool:
-        """Whether a file is needed to make it again."""
+        """Whether an image file is needed to make the section again."""
         return "file" in self.record
 
     @property

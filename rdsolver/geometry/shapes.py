@@ -1,4 +1,4 @@
-"""Round things in a section, at given places or at random ones that do not change with the spacing."""
+"""Discs and balls in a section, at given places or at random ones that do not change with the spacing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TRIES = 10_000  # of a random place
 
 
 def size(grid: Grid) -> list[float]:
-    """Edges of the section, um."""
+    """Edge lengths of the section, um."""
     return [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
 
 
 def distance(grid: Grid, centre: Point) -> np.ndarray:
-    """From every cell's centre, um; around the ends of periodic axes."""
+    """Distance from every cell's centre, um; across the ends of periodic axes."""
     total = np.zeros(grid.shape)
     for axis, (x, border) in enumerate(zip(centre, grid.borders, strict=True)):
         off = np.abs(grid.centres(axis) - grid.origin[axis] - x)
@@ -31,7 +31,7 @@ def distance(grid: Grid, centre: Point) -> np.ndarray:
 
 
 def ball(grid: Grid, centre: Point, radius: float) -> np.ndarray:
-    """Share of each cell inside a ball (a disc in 2D), its rim one cell wide."""
+    """Fraction of each cell inside a ball (a disc in 2D), whose rim is one cell wide."""
     return np.clip((radius - distance(grid, centre)) / min(grid.spacing) + 0.5, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Where a model of one's own lives on a section, and what its initial state may depend on."""
+"""The cells in which a user model is solved, and what its initial state may depend on."""
 
 from __future__ import annotations
 

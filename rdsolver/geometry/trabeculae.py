@@ -42,7 +42,7 @@ BOX_MIN = 4  # thicknesses
 
 
 def trabecular(grid: Grid, bone_fraction: float, trabecular_thickness: float, seed: int) -> Section:
-    """Trabecular bone filling the box of the grid (not periodic, whatever the borders).
+    """Trabecular bone filling the box of the grid (not periodic, whatever the boundary conditions).
 
     bone_fraction         BV/TV of the box, 0.02 to 0.8; met within 0.005
     trabecular_thickness  mean local thickness, um; at least 2 cells, at most a quarter of the box. Met within

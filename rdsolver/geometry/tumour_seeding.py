@@ -1,4 +1,4 @@
-"""Where a tumour begins: nests at given places or at random in marrow, or cells spread through it."""
+"""Where a tumour starts: nests at given places or at random in marrow, or cells spread through it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Nests:
         )
 
     def planted(self, section: Section) -> np.ndarray:
-        """T of every cell, fraction of its volume: density times the marrow in it.
+        """Tumour fraction of every cell: density times the marrow in it.
 
         Raises InputError for a nest smaller than a cell, outside the section or without marrow, or random
         nests for which there is no room.
@@ -99,7 +99,7 @@ class Nests:
         return centre
 
     def _random(self, section: Section, taken: list[Point]) -> list[Point]:
-        """Centres in marrow, two radii apart."""
+        """Random centres in marrow, at least two radii apart."""
 
         def in_marrow(point: Point) -> bool:
             cell = tuple(int(x / h) for x, h in zip(point, section.grid.spacing, strict=True))

@@ -114,7 +114,7 @@ def _scales(data: h5py.Dataset) -> list[h5py.Dataset | None]:
 
 
 def _scale_word(scale: h5py.Dataset | None) -> str:
-    """The axis that a scale says it is of (CF: X, Y, Z or T), or its name."""
+    """The axis that a scale names (CF: X, Y, Z or T), or its name."""
     if scale is None:
         return ""
     said = "".join(texts(scale, "axis"))
@@ -129,7 +129,7 @@ def _edges(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[fl
 
 
 def _step(scale: h5py.Dataset | None, count: int) -> float | None:
-    """Between the coordinates of an axis, um; None where they have no unit of length, or are not even."""
+    """Distance between the coordinates of an axis, um; None without a unit of length, or if uneven."""
     unit = MICROMETRES.get("".join(texts(scale, "units"))) if scale is not None else None
     if scale is None or unit is None or scale.shape != (count,) or count < 2 or scale.dtype.kind not in "iuf":
         return None
@@ -140,7 +140,7 @@ def _step(scale: h5py.Dataset | None, count: int) -> float | None:
 
 
 def _scale(data: h5py.Dataset, where: str) -> Scale | None:
-    """As netCDF and CF have it."""
+    """The calibration of grey values, by the conventions of netCDF and CF."""
     names = [name for name in ("add_offset", "scale_factor") if name in data.attrs]
     if not names:
         return None

@@ -92,7 +92,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
 
 @dataclass(frozen=True)
 class Said:
-    """What a header says.
+    """What a header states.
 
     axes, units  an item an axis, the fastest first: its meaning, and its unit in um (None: not known)
     applied      SimpleITK has calibrated the values
@@ -174,7 +174,7 @@ def _quoted(text: str, count: int) -> list[str]:
 
 
 def _label(label: str) -> str:
-    """Of an axis that is said to be one of voxels: a label is free text, and many are anatomical."""
+    """Meaning of an axis label; labels are free text, and many are anatomical."""
     found = meaning(label)
     return found if found in ("z", "y", "x", "channel", "frame") else ""
 
@@ -184,7 +184,7 @@ def _unit(stated: str) -> float | None:
 
 
 def _metaimage(path: Path, where: str) -> Said:
-    """SimpleITK passes over the function that makes intensities of what is stored."""
+    """Header of a MetaImage; SimpleITK does not apply its calibration of intensities."""
     with path.open("rb") as stream:
         text = re.split(rb"(?m)^\s*ElementDataFile\s*[=:]", stream.read(HEADER), maxsplit=1)[0].decode(
             errors="replace"
@@ -197,7 +197,7 @@ def _metaimage(path: Path, where: str) -> Said:
 
 
 def _nifti(path: Path, where: str) -> Said:
-    """Axes 1 to 3 lie in space, the fourth is time, the fifth holds values of one voxel.
+    """Header of a NIfTI: axes 1 to 3 are space, the fourth is time, the fifth holds several values per voxel.
 
     SimpleITK applies scl_slope and scl_inter, and turns m and um into mm; of an oblique sform it takes the
     qform.
@@ -243,7 +243,7 @@ def _nifti(path: Path, where: str) -> Said:
 
 
 def _check_nifti_size(path: Path, got: Mapping[str, Any], where: str) -> None:
-    """SimpleITK puts zeros where a file ends before its values do."""
+    """Refuse a truncated NIfTI, whose missing values SimpleITK would read as zeros."""
     start = max(got["offset"][0], 0) if math.isfinite(got["offset"][0]) else 0
     needed = int(start) + math.prod(max(n, 1) for n in got["dim"][1:8][: max(got["dim"][0], 1)]) * BYTES.get(
         got["datatype"][0], 0

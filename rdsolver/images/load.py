@@ -184,7 +184,7 @@ def _largest(image: Image) -> int:
 
 
 def _grey(array: np.ndarray, where: str, key: str) -> np.ndarray:
-    """The array, checked to be an image in grey values; True and False become 1 and 0."""
+    """The array as grey values, checked to be an image; True and False become 1 and 0."""
     array = np.asarray(array)
     size = " x ".join(map(str, array.shape))
     if array.ndim not in (2, 3):
@@ -256,7 +256,7 @@ def _um(lengths: Sequence[float | None]) -> str:
 def _voxel(
     given: Any, carried: tuple[float | None, ...], ndim: int, name: str, key: str
 ) -> tuple[float, ...]:
-    """The voxel size from the config and the file, which must agree where both speak."""
+    """The voxel size from the config and the file, which must agree if both give one."""
     if given is None:
         edges = [e for e in carried if e is not None]
         if len(edges) < ndim:
@@ -319,7 +319,7 @@ def _crop(crop: Crop | None, shape: tuple[int, ...], key: str) -> tuple[slice, .
 def _field_of_view(
     rule: FieldOfView | None, array: np.ndarray, edges: tuple[float, ...], key: str
 ) -> tuple[np.ndarray, Any]:
-    """Where the whole image is inside, bool, and what the record says of it."""
+    """The field of view, bool (None: the whole image), and what the record says of it."""
     if rule is None:
         return np.broadcast_to(np.True_, array.shape), None
     if isinstance(rule, np.ndarray):
@@ -354,7 +354,7 @@ def _field_of_view(
 def _circle(
     given: Mapping[str, Any], array: np.ndarray, edges: tuple[float, ...], key: str
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """A circle in the (y, x) plane, bool, and its radius and centre in um."""
+    """A circle in the (y, x) plane, bool, with its radius and centre in um."""
     if set(given) - {"radius", "centre"}:
         raise InputError(
             f"{key}.field_of_view is {dict(given)}. A circle has a radius (um) and a centre (y, x) (um);"
@@ -377,7 +377,7 @@ def _circle(
 def _denoise(
     rule: Any, grey: np.ndarray, inside: np.ndarray, edges: tuple[float, ...], key: str
 ) -> np.ndarray:
-    """Smoothed grey values; at the edge of the field of view only what lies inside counts."""
+    """Smoothed grey values; at the edge of the field of view only values inside it count."""
     if rule is None:
         return grey
     if rule == "median":

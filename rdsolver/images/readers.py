@@ -93,7 +93,7 @@ def sha256(path: Path) -> str:
 
 
 def _png(path: Path, asked: Asked) -> Image:
-    """The dots per metre of a PNG are a printer's, and say nothing of voxels."""
+    """Read a PNG; its dots per metre are for printing and say nothing about voxels."""
     try:
         with PIL.Image.open(path, formats=["PNG"]) as image:
             check_size(image.size[::-1], 4, asked.where)
@@ -128,7 +128,7 @@ def _npy(path: Path, asked: Asked) -> Image:
 
 
 def _slices(folder: Path) -> list[Path]:
-    """The slices of a folder, numbers in their names compared as numbers (slice2 before slice10)."""
+    """The slices of a folder, with numbers in their names compared as numbers (slice2 before slice10)."""
     files = [
         f
         for f in folder.iterdir()
@@ -141,7 +141,7 @@ def _slices(folder: Path) -> list[Path]:
 
 
 def _folder(path: Path, asked: Asked) -> Image:
-    """Every slice is an image of its own, of which one channel and time is read."""
+    """Read a folder of slices; each slice is one image, with one channel and time."""
     files, where = _slices(path), asked.where
     kinds = {f.suffix.lower()[:4] for f in files}
     if len(kinds) != 1:

@@ -10,7 +10,7 @@ import scipy.sparse
 
 
 def cells_within(lengths: Sequence[float], spacing: Sequence[float]) -> tuple[int, ...]:
-    """How many whole cells fit along each axis; the small number makes 63.9999999 of them 64."""
+    """Number of whole cells that fit along each axis; a small tolerance makes 63.9999999 of them 64."""
     return tuple(math.floor(s / h + 1e-6) for s, h in zip(lengths, spacing, strict=True))
 
 
@@ -27,7 +27,7 @@ def average(
 
 
 def _overlap(voxels: int, edge: float, cells: int, spacing: float) -> scipy.sparse.csr_array:
-    """What part of each cell each voxel covers along an axis, (cells, voxels)."""
+    """The part of each cell that each voxel covers along an axis, (cells, voxels)."""
     a, b = np.arange(voxels + 1) * edge, np.arange(cells + 1) * spacing
     cuts = np.union1d(a[a <= b[-1]], b[b <= a[-1]])
     middle = (cuts[1:] + cuts[:-1]) / 2
@@ -36,7 +36,7 @@ def _overlap(voxels: int, edge: float, cells: int, spacing: float) -> scipy.spar
 
 
 def _apply(overlaps: list[scipy.sparse.csr_array], array: np.ndarray) -> np.ndarray:
-    """One axis after the other; plane by plane in 3D, so that only planes are held as floats."""
+    """Average axis by axis; in 3D plane by plane, so that only planes are held as floats."""
     if array.ndim == 2:
         return (overlaps[1] @ (overlaps[0] @ array.astype(float)).T).T
     weights = overlaps[0].tolil()

@@ -1,5 +1,5 @@
-"""TIFF: what OME, ImageJ, tifffile and the baseline tags say of axes, voxels and grey values; the
-compressions that are read.
+"""TIFF images: axes, voxels and grey values from OME, ImageJ, tifffile and the baseline tags; which
+compressions are read.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def read_tiff(path: Path, asked: Asked) -> Image:
 
 
 def _meaning(letter: str, kind: str) -> str:
-    """Of an axis as tifffile names it.
+    """Meaning of an axis as tifffile names it.
 
     A stack of which nothing is said goes in z; what OME calls other is not an axis in space.
     """
@@ -115,7 +115,7 @@ def _meaning(letter: str, kind: str) -> str:
 
 
 def _channels(tif: tifffile.TiffFile) -> list[str]:
-    """The names of the channels, in OME or as ImageJ's labels of planes."""
+    """Names of the channels, from OME or from ImageJ's labels of planes."""
     if tif.is_ome:
         text = (tif.ome_metadata or "").partition("</Image>")[0]
         found = [
@@ -180,7 +180,7 @@ def _installed() -> bool:
 
 
 def _check_directories(tif: tifffile.TiffFile, where: str) -> None:
-    """The directories of a TIFF, a linked list, come to an end."""
+    """Check that the linked list of directories of a TIFF ends."""
     form, file, seen = tif.tiff, tif.filehandle, set[int]()
     file.seek(8 if form.is_bigtiff else 4)
     while len(next_one := file.read(form.offsetsize)) == form.offsetsize and (
@@ -212,7 +212,7 @@ def _check_whole(path: Path, series: Any, where: str) -> None:
 
 
 def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
-    """The strips or tiles of a page unpack to no more than the page."""
+    """Check that the strips or tiles of a page unpack to no more than the page."""
     if page is None:
         return
     if page.compression not in READ:
@@ -233,7 +233,7 @@ def _check_segments(tif: tifffile.TiffFile, page: Any, where: str) -> None:
 
 
 def _check_jpeg(packed: bytes, size: int, where: str) -> None:
-    """A JPEG says itself how large it is, whatever the TIFF around it says."""
+    """Check the size that a JPEG states itself, whatever the TIFF around it states."""
     try:
         with PIL.Image.open(io.BytesIO(packed), formats=["JPEG"]) as image:
             found = math.prod(image.size) * len(image.getbands())
@@ -249,7 +249,7 @@ def _check_jpeg(packed: bytes, size: int, where: str) -> None:
 
 
 def _edges(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
-    """From OME, ImageJ or the resolution tags, in this order."""
+    """Voxel edges from OME, ImageJ or the resolution tags, in this order."""
     edges: dict[str, float | None] = {}
     imagej = tif.imagej_metadata or {}
     if tif.is_ome:

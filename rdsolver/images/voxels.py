@@ -1,4 +1,4 @@
-"""An image as it was read: its values, their scale, the edges of a voxel.
+"""An image as it was read: its values, their calibration, and the edges of a voxel.
 
 What a file holds beyond one grey value a voxel is chosen by its meaning: channels and times are never taken
 for depth.
@@ -113,7 +113,7 @@ class Asked:
     frame: int | str | None = None
 
     def place(self, axes: Sequence[str], shape: Sequence[int], names: Sequence[str] = ()) -> Place:
-        """Where in an array with these axes (as of `meaning`) the image lies.
+        """Where the image lies in an array with these axes (as from `meaning`).
 
         names: of the channels, where the file has them.
         Raises InputError when a channel or time is not chosen, or not there, or when an axis is none in
@@ -217,7 +217,7 @@ class Place:
         bits: int | None = None,
         applied: bool = False,
     ) -> Image:
-        """The image, of the part that was taken: its axes in the order z, y, x, those of length one dropped.
+        """The image in the selected part: axes in the order z, y, x, those of length one dropped.
 
         voxel: one a axis of the whole array. applied: the values are calibrated already.
         """
@@ -235,7 +235,7 @@ class Place:
 
 
 def _order(axes: Sequence[str]) -> list[int]:
-    """z, y, x: an axis that is not named has the place of one that is left, in the order they come."""
+    """Order of the axes as z, y, x; axes without a name take the remaining places in the order they come."""
     named = [axis for axis in axes if axis]
     if len(axes) > len(SPACE) or len(set(named)) < len(named):
         return list(range(len(axes)))
@@ -246,7 +246,7 @@ def _order(axes: Sequence[str]) -> list[int]:
 
 
 def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
-    """Before anything is read, so that a damaged header or a bomb cannot fill the memory."""
+    """Check the size before anything is read, so that a damaged header or a bomb cannot fill the memory."""
     voxels = math.prod(int(n) for n in shape) if len(shape) else 0
     size = " x ".join(map(str, shape))
     if voxels == 0:
@@ -269,7 +269,7 @@ def colour(where: str, found: str) -> InputError:
 
 
 def straight(offset: Any, slope: Any, where: str, unit: Any = "", clipped: bool = False) -> Scale | None:
-    """A calibration by a straight line, None where it changes nothing.
+    """A linear calibration; None if it changes nothing.
 
     Raises InputError when it cannot be one.
     """

@@ -1,4 +1,4 @@
-"""The pointwise part of an implicit group: what a cell's small linear system is, and how it is solved."""
+"""The pointwise part of an implicit group: the small linear system of each cell, and its solution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Borders that let something through, as an exchange with the cells beside them.
+"""Open boundary conditions, as an exchange with the cells beside them.
 
 At a face with value g beyond a resistance ρ, the flux into the cell is (g - u)/(h/(2 D) + ρ): half a cell of
 diffusion, then the border (ρ = 0: the value holds at the face; ρ = 1/exchange: Robin). Per volume of the cell
@@ -41,7 +41,7 @@ class Edge:
 
 
 def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edge:
-    """A condition on a grid. Raises InputError as Border.contact does."""
+    """A boundary condition on a grid. Raises InputError as Border.contact does."""
     contact = tuple(jnp.asarray(c, dtype) if c.any() else None for c in border.contact(grid, active))
     shut = border.kind == "flux" or (border.kind == "exchange" and border.exchange == 0)
     resistance = np.inf if shut else 1 / border.exchange if border.kind == "exchange" else 0.0
@@ -57,7 +57,7 @@ def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edg
 def exchange(
     edges: Sequence[Edge], diffusivity: Array, mobility: Array, spacing: Sequence[float]
 ) -> tuple[Array, Array]:
-    """Of one field: loss k (1/time) and source (unit/time) of every cell.
+    """Boundary exchange of one field: loss k (1/time) and source (unit/time) of every cell.
 
     D: diffusivity; mobility: relative, of each cell.
     """

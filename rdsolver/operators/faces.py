@@ -1,4 +1,4 @@
-"""Neighbours and borders.
+"""Values across faces: neighbours of cells, closed and periodic ends.
 
 Nothing else in the package reads across a face, so nothing else knows what lies beyond a border.
 
@@ -70,7 +70,7 @@ def surrounded(u: Array, wrap: Wrap) -> Array:
 
 
 def lines(wide: Array, axis: int) -> Array:
-    """Of a surrounded array, the lines along an axis: one more cell at both ends of that axis alone."""
+    """The lines along an axis of a surrounded array: one more cell at both ends of that axis only."""
     for other in range(wide.ndim):
         if other != axis:
             wide = part(wide, other, 1, wide.shape[other] - 1)

@@ -87,7 +87,7 @@ class Shape:
         )
 
     def below(self) -> Shape:
-        """Without its finest level."""
+        """The hierarchy without its finest level."""
         return Shape(self.wrap, self.halved[1:], max(self.twice - 1, 0))
 
 
@@ -109,12 +109,12 @@ def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
 
 
 def _between(faces: Array, axis: int, wrap: Wrap) -> Array:
-    """Back to the faces between cells."""
+    """From n + 1 faces back to the faces between cells."""
     return part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
 
 
 def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
-    """For each axis the neighbours of every cell, below and above; 0 beyond a closed end.
+    """The neighbours of every cell, below and above, for each axis; 0 beyond a closed end.
 
     Padded once for all axes: a third to a half of the time of a pad an axis on two CPU cores.
     """
@@ -128,7 +128,7 @@ def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
 
 
 def sides(faces: Array, axis: int) -> tuple[Array, Array]:
-    """Of every cell, the value on its lower and on its upper face."""
+    """The value on the lower and on the upper face of every cell."""
     n = faces.shape[axis] - 1
     return part(faces, axis, 0, n), part(faces, axis, 1, n + 1)
 

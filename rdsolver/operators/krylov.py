@@ -33,7 +33,7 @@ GAINED = 0.05  # an iteration that takes less of the squared residual has stalle
 )
 @dataclass(frozen=True)
 class Progress:
-    """Where an iteration stands.
+    """The state of an iteration.
 
     v, residual         so far
     next                what the next direction is made from: the residual, or the last image if that stalls
@@ -50,7 +50,7 @@ class Progress:
 
 
 def begin(r: Vector) -> Progress:
-    """From zero."""
+    """An iteration that starts from zero."""
     none = tuple(jnp.zeros((KEPT, *x.shape), x.dtype) for x in r)
     return Progress(tuple(jnp.zeros_like(x) for x in r), r, r, none, none, jnp.zeros((), jnp.int32))
 
@@ -71,7 +71,7 @@ def step(
     precondition: Callable[[Vector], Vector],
     scales: Vector,
 ) -> Progress:
-    """One iteration. scales: typical size of each equation, to which its residual counts."""
+    """One iteration. scales: typical size of each equation, to which its residual is compared."""
     direction = precondition(now.next)
     image = system(direction)
     whole = jnp.sqrt(product(image, image, scales))

@@ -40,7 +40,7 @@ COARSEST_SWEEPS, COARSEST_BAND = 16, (0.02, 2.0)  # Chebyshev: the near-constant
 @partial(jax.tree_util.register_dataclass, data_fields=["sigma", "diffusivity", "block"], meta_fields=[])
 @dataclass(frozen=True)
 class Operator:
-    """What is the same on every level."""
+    """The part of the operator that is the same on every level."""
 
     sigma: Array
     diffusivity: Vector
@@ -53,7 +53,9 @@ def _factors(op: Operator, lv: Level) -> Any:
 
 
 def _diagonal(op: Operator, lv: Level) -> Vector:
-    """Of each field, all that acts on a cell alone but the reaction (a cell outside the field of view: 1)."""
+    """The diagonal of the operator without the reaction, for each field (1 in a cell outside the field of
+    view).
+    """
     active = lv.local["active"]
     base = jnp.where(active == 0, 1, op.sigma * active)
     own = sum(below + above for below, above in (sides(c, a) for a, c in enumerate(lv.c)))
@@ -66,7 +68,7 @@ def _diagonal(op: Operator, lv: Level) -> Vector:
 
 
 def _moved(lv: Level, d: Array, x: Array, wrap: Wrap, own: bool) -> Array:
-    """Net transport into each cell; own = False: only what its neighbours bring."""
+    """Net transport into each cell; own = False: only what comes from its neighbours."""
     out = jnp.zeros((), x.dtype)
     for a, (below, above) in enumerate(around(x, wrap)):
         lower, upper = sides(lv.c[a], a)
@@ -82,7 +84,7 @@ def _moved(lv: Level, d: Array, x: Array, wrap: Wrap, own: bool) -> Array:
 
 
 def apply(op: Operator, lv: Level, v: Vector, wrap: Wrap) -> Vector:
-    """The whole operator on v."""
+    """Apply the whole operator to v."""
     kept = _pointwise(op, lv.local, lv.held, v)
     return tuple(
         k - _moved(lv, d, x, wrap, own=True) for k, d, x in zip(kept, op.diffusivity, v, strict=True)
@@ -90,7 +92,7 @@ def apply(op: Operator, lv: Level, v: Vector, wrap: Wrap) -> Vector:
 
 
 def _pointwise(op: Operator, local: Local, held: Vector | None, v: Vector) -> Vector:
-    """The part of the operator that is no flux between cells."""
+    """The part of the operator without fluxes between cells."""
     stored = op.sigma * local["active"]
     out = tuple(stored * x + m for x, m in zip(v, op.block.minus_jacobian(local, v), strict=True))
     return out if held is None else tuple(o + h * x for o, h, x in zip(out, held, v, strict=True))
@@ -102,7 +104,7 @@ def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
 
 @apart("wrap")
 def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
-    """r and what the neighbours bring.
+    """r plus what comes from the neighbours.
 
     Apart from the solution of the cells, in which every field would evaluate it again.
     """
@@ -115,7 +117,7 @@ def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Array) -
 
 
 def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Array, wrap: Wrap) -> Vector:
-    """Block Jacobi: every cell solved with its neighbours as they are."""
+    """One block Jacobi sweep: solve every cell with its neighbours held fixed."""
     return _relaxed(op, lv, v, _brought(op, lv, v, r, wrap), weight)
 
 
@@ -250,7 +252,7 @@ class _Solver:
         return _closed(self.op, self.levels[0], self.whole, v, r_sums)
 
     def iterated(self, now: krylov.Progress, scales: Vector) -> krylov.Progress:
-        """One iteration of conjugate residuals with `improved` as preconditioner."""
+        """One iteration of conjugate residuals, preconditioned by `improved`."""
         return krylov.step(
             now,
             lambda v: apply(self.op, self.levels[0], v, self.shape.wrap),
@@ -269,7 +271,7 @@ def solve(
     size: Callable[[Vector], Array],
     scales: Vector | None = None,
 ) -> tuple[Vector, Array, Array]:
-    """`cycles` V-cycles, each with the constant correction.
+    """Run `cycles` V-cycles, each followed by the constant correction.
 
     Work is fixed by `cycles` alone; one cycle is traced.
 

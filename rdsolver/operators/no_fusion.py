@@ -1,4 +1,4 @@
-"""Keep a piece of a large program from being merged into its neighbours by the compiler.
+"""Keep the compiler from merging a piece of a large program into its neighbours.
 
 XLA on a CPU fuses a cheap producer into every consumer, so a chain of stencils is evaluated again for each
 neighbour that reads it: a V-cycle took four times its work. Barriers are dropped before fusion; a call that
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def _on_cpu() -> bool:
-    """Whether what is traced now will run on a CPU. A GPU fuses otherwise, and takes no calls."""
+    """Whether the code being traced will run on a CPU. A GPU fuses differently, and takes no calls."""
     device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
 

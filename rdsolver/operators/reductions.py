@@ -1,4 +1,4 @@
-"""The only places where a whole field becomes a number."""
+"""Reductions: the only places where a whole field becomes a number."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def total(u: Array) -> Array:
 @partial(jax.tree_util.register_dataclass, data_fields=["label"], meta_fields=["count"])
 @dataclass(frozen=True)
 class Pockets:
-    """Number of the connected region of each cell, from 0; `count` in cells that are not active."""
+    """Connected regions: the number of each cell's region, from 0; `count` in cells that are not active."""
 
     label: Array
     count: int
 
     @staticmethod
     def of(active: np.ndarray, wrap: Wrap) -> Pockets | None:
-        """Of a mask, through faces and around periodic axes; None where there is only one."""
+        """The pockets of a mask, connected through faces and periodic axes; None if there is only one."""
         label = np.zeros(active.shape, int)
         count = ndimage.label(active, output=label)
         ends = [[label.take(k, a).ravel() for k in (0, -1)] for a, periodic in enumerate(wrap) if periodic]
@@ -48,7 +48,7 @@ class Pockets:
 
 
 def sums(u: Array, pockets: Pockets | None) -> Array:
-    """Like total; with pockets one sum of each, (count,)."""
+    """Like total; with pockets, one sum for each of them, (count,)."""
     if pockets is None:
         return total(u)
     return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[
@@ -57,7 +57,7 @@ def sums(u: Array, pockets: Pockets | None) -> Array:
 
 
 def spread(numbers: Array, pockets: Pockets | None) -> Array:
-    """A number of each pocket to its cells (0 outside); a single number stays one."""
+    """Give the number of each pocket to its cells (0 outside); a single number stays one."""
     return numbers if pockets is None else jnp.append(numbers, 0)[pockets.label]
 
 

@@ -70,7 +70,7 @@ def products(basis: Basis) -> int:
 
 
 def eigenvalues(basis: Basis) -> Array:
-    """Of the Laplacian, 1/um², on the grid of modes, float64."""
+    """Eigenvalues of the Laplacian, 1/um², on the grid of modes, float64."""
     d = len(basis)
     return sum(a.eigenvalues.reshape([-1 if i == j else 1 for j in range(d)]) for i, a in enumerate(basis))  # pyright: ignore[reportReturnType]
 

@@ -146,14 +146,14 @@ def _correlate(u: Array, weights: Sequence[float], axis: int, wrap: Wrap) -> Arr
 
 
 def smooth(u: Array, taps: Taps, wrap: Wrap) -> Array:
-    """G * u."""
+    """The smoothed field G * u."""
     for axis, (mean, _) in enumerate(taps):
         u = _correlate(u, mean, axis, wrap)
     return u
 
 
 def smooth_slopes(u: Array, taps: Taps, wrap: Wrap) -> tuple[Array, ...]:
-    """grad (G * u), one array an axis, 1/um."""
+    """The gradient of the smoothed field, grad (G * u), one array per axis, 1/um."""
     out = []
     for along in range(u.ndim):
         v = u

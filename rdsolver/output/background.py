@@ -1,4 +1,4 @@
-"""Writing overlaps computing: one thread does what it is given, in order."""
+"""A thread that writes in order, so that writing overlaps computing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOM = 4  # things waiting at most; then the solver waits, and memory stays boun
 
 
 class Background:
-    """A thread that writes; a context manager, which waits for all that was given.
+    """A thread that writes in order; as a context manager it waits until everything is written.
 
     What fails in it is raised by the next `do` or `wait`, and nothing after it is done.
     """
@@ -25,12 +25,12 @@ class Background:
         self._thread.start()
 
     def do(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Have this done after all that was given before."""
+        """Queue a call; calls are made in order."""
         self._raise()
         self._queue.put((work, arguments))
 
     def wait(self) -> None:
-        """Until all that was given is done."""
+        """Wait until all queued calls are done."""
         self._queue.join()
         self._raise()
 
@@ -43,7 +43,7 @@ class Background:
         return failed
 
     def close(self) -> None:
-        """After what was given; an error is raised by `wait` alone."""
+        """End the thread after the queued calls; errors are raised by `wait` only."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()

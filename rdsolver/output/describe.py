@@ -1,4 +1,4 @@
-"""Tell what a run file holds: in words, and as plain values."""
+"""What a run file contains, in words and as plain values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLD = ("warnings", "seconds", "peak_memory", "resumed")
 
 
 def describe(run: Run) -> str:
-    """What was run, on what, how it went and what came out: the text of `rdsolver info`."""
+    """The text of `rdsolver info`: what was run, on what, how it went and what came out."""
     with reading(run.path):
         return printable(_told(summary(run)))
 
@@ -76,7 +76,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """As JSON can hold it: a number that is none is None."""
+    """A value as JSON can hold it: NaN and infinity become None."""
     if isinstance(value, dict):
         return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -111,7 +111,7 @@ def _told(found: dict[str, Any]) -> str:
 
 
 def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
-    """A line whenever a run that is being written has come further, until it ends."""
+    """Yield a line whenever a run that is being written has advanced, until it ends."""
     seen = -1
     while True:
         with open_run(path, live=True) as run, reading(path):
@@ -130,7 +130,7 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
 
 
 def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What it took, and its sittings after the first."""
+    """What the run cost, and its sessions after the first."""
     if seconds := provenance.get("seconds"):
         yield "seconds", ", ".join(f"{what} {spent:.3g}" for what, spent in seconds.items())
     if memory := provenance.get("peak_memory"):
@@ -175,7 +175,7 @@ def _series(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """One row a value; what is inside a dictionary carries its name in front."""
+    """One row per value; the names of nested dictionaries come before their keys."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _tree(f"{prefix}{name}.", value)

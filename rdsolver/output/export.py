@@ -60,7 +60,7 @@ def export_series(run: Run, out: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _written(run: Run, out: Path, write: Callable[[], list[Path]]) -> list[Path]:
-    """What `write` writes, with errors in words; never over the run itself."""
+    """Run `write` and translate its errors; refuse to overwrite the run itself."""
     if out.exists() and os.path.samefile(out, run.file.filename):
         raise InputError(f"{out} is the run itself. Choose another file with --out.")
     with writing(out):
@@ -262,12 +262,12 @@ def _xdmf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
 
 
 def _name(run: Run) -> dict[str, str]:
-    """Which run it is."""
+    """The identity of a run."""
     return {"title": run.title, "run_id": run.provenance.get("run_id", "")}
 
 
 def _about(run: Run) -> dict[str, Any]:
-    """All that the run says of itself."""
+    """All metadata of a run."""
     said = summary(run)
     kept = ("status", "message", "provenance", "parameters", "summary", "clipped")
     return _name(run) | {key: said[key] for key in kept} | {"config": run.config}
@@ -290,7 +290,7 @@ def _header(name: str, unit: str) -> str:
 
 
 class Format(NamedTuple):
-    """suffix: of its files, unless the user names them otherwise."""
+    """An export format. suffix: of its files, unless the user names them."""
 
     suffix: str
     write: Callable[[Run, Path, Sequence[str], Sequence[int]], list[Path]]

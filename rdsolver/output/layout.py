@@ -80,7 +80,7 @@ def text(value: str) -> np.ndarray:
 
 
 def as_text(value: Any) -> str:
-    """Text as h5py gives it back (bytes or str)."""
+    """Text from an attribute, which h5py returns as bytes or str."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -90,7 +90,7 @@ def set_text(node: h5py.Dataset | h5py.Group, **attributes: str) -> None:
 
 
 def described(unit: str, label: str) -> dict[str, str]:
-    """Attributes: the unit as UDUNITS reads it, beside it as people do, and what it is of."""
+    """Attributes of a dataset: the unit for UDUNITS, the unit for people, and the meaning."""
     return {"units": udunits(unit or "1"), READABLE: unit or "1", "long_name": label}
 
 
@@ -99,7 +99,7 @@ def describe(node: h5py.Dataset, unit: str, label: str, **more: str) -> None:
 
 
 def units(node: h5py.Dataset) -> str:
-    """The unit of a dataset as people write it."""
+    """The unit of a dataset, in readable form."""
     return as_text(attribute(node, READABLE if READABLE in node.attrs else "units"))
 
 
@@ -125,7 +125,7 @@ def put(group: h5py.Group, name: str, value: Any) -> None:
 
 
 def take(group: h5py.Group) -> dict[str, Any]:
-    """All that `put` kept in a group."""
+    """Read all that `put` stored in a group."""
     found = {
         name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist()
         for name, v in attributes(group).items()
@@ -140,7 +140,7 @@ def take(group: h5py.Group) -> dict[str, Any]:
 
 
 def dataset(group: Any, name: str, ndim: int | None = None) -> h5py.Dataset:
-    """Raises InputError when there is none, or not of so many dimensions."""
+    """A dataset of a group. Raises InputError if there is none, or if it has another number of dimensions."""
     node = group.get(name)
     if not isinstance(node, h5py.Dataset) or ndim not in (None, node.ndim):
         what = "a dataset" if ndim is None else f"a dataset of {ndim} dimensions"
@@ -173,7 +173,7 @@ class Window:
 
     @classmethod
     def of(cls, grid: Grid, selection: Output | None = None) -> Window:
-        """Every stride-th cell of the crop; without a selection the whole grid.
+        """The window of every stride-th cell inside the crop; by default the whole grid.
 
         Raises InputError when it is not on the grid.
         """
@@ -200,12 +200,12 @@ class Window:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """As even as they come, since the overhang of a last chunk costs time and room."""
+        """Chunk sizes that divide the cells evenly, since a partly filled last chunk costs time and room."""
         return tuple(ceil(n / ceil(n / FIELD_CHUNK)) for n in self.shape)
 
     @property
     def stored_cells(self) -> int:
-        """Cells in whole chunks."""
+        """Number of cells in whole chunks."""
         return prod(ceil(n / c) * c for n, c in zip(self.shape, self.chunks, strict=True))
 
 
@@ -239,7 +239,7 @@ def create_step_times(series: h5py.Group) -> dict[str, h5py.Dataset]:
 
 
 def create_space(group: h5py.Group, window: Window, names: Sequence[str]) -> None:
-    """The cell centres along each axis, um, under these names."""
+    """Create the coordinates of the cell centres along each axis, um, under these names."""
     for name, axis, centres in zip(names, window.axes, window.centres, strict=True):
         scale = group.create_dataset(name, data=np.asarray(centres, "f8"), track_order=True)
         scale.make_scale(name)
@@ -279,7 +279,7 @@ def create_field(
 
 
 def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
-    """The field of view as labels, uint8 ((z), y, x)."""
+    """Create the field of view as labels, uint8 ((z), y, x)."""
     node = create_field(file, "active", window, np.dtype("u1"), "1", "field of view", window.axes)
     node[...] = active[window.slices]
     node.attrs["flag_values"] = np.array([0, 1], "u1")
@@ -289,7 +289,7 @@ def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
 def create_series(
     group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()
 ) -> h5py.Dataset:
-    """One observable at every accepted step, (series_time,).
+    """Create one observable at every accepted step, (series_time,).
 
     Not compressed: its last chunk is written again with every flush.
 
@@ -305,12 +305,12 @@ def create_series(
 
 
 def whole_axes(whole: Window, window: Window) -> tuple[str, ...]:
-    """What the axes of the whole grid are called in a group: as those of the root where they are the same."""
+    """Names of the axes of the whole grid in a group: those of the root if they are the same."""
     return whole.axes if whole.slices == window.slices else tuple(WHOLE_GRID + axis for axis in whole.axes)
 
 
 def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Window, window: Window) -> None:
-    """Arrays on the whole grid and plain numbers, contiguous, in the precision they come in."""
+    """Create arrays on the whole grid and plain numbers, contiguous, in their own precision."""
     names = whole_axes(whole, window)
     create_space(group, whole, names)
     for name, values in arrays.items():
@@ -345,12 +345,12 @@ def create_clipped(file: h5py.File, fields: Sequence[str]) -> tuple[h5py.Dataset
 
 
 def clipped_fields(group: h5py.Group) -> tuple[str, ...]:
-    """The fields that the columns of `/clipped` are of."""
+    """The fields to which the columns of `/clipped` belong."""
     return tuple(as_text(attribute(dataset(group, "field", 1), "flag_meanings")).split())
 
 
 def create_section(file: h5py.File, section: Section, window: Window) -> None:
-    """Bone in float64 and the field of view, on the whole grid, and that grid."""
+    """Create bone (float64) and field of view on the whole grid, with that grid."""
     group, whole, grid = file.create_group("section", track_order=True), Window.of(section.grid), section.grid
     names = whole_axes(whole, window)
     create_space(group, whole, names)
@@ -363,7 +363,7 @@ def create_section(file: h5py.File, section: Section, window: Window) -> None:
 
 
 def read_section(file: h5py.File, record: Mapping[str, Any]) -> Section:
-    """What `create_section` kept. record: how it was made."""
+    """Read what `create_section` stored. record: how the section was made."""
     kept = group(file, "section")
     bone, active = (array(dataset(kept, name)) for name in ("bone", "active"))
     spacing, origin = (tuple(map(float, attribute(kept, name))) for name in ("spacing", "origin"))

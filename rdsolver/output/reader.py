@@ -1,5 +1,5 @@
-"""Read a run: `open_run("run.h5")` is a mapping from field names to lazy arrays, with all else that the file
-knows of itself.
+"""Read a run: `open_run("run.h5")` is a mapping from field names to lazy arrays, with everything else in the
+file as attributes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ META = {"status": str, "message": str, "config": str, "summary": dict, "paramete
 
 
 def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
-    """Open a run file for reading; its folder will do.
+    """Open a run file, or the run file in a folder, for reading.
 
     live=True reads a run that is still being written: what it had flushed when it was opened. Open it again
     for more. locking: of the file, as h5py takes it. Raises InputError when there is no such file, when it is
@@ -85,7 +85,7 @@ def _opened(path: str | Path, locking: bool | None) -> Run:
 
 
 def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Whatever goes wrong in it is a fault of the file."""
+    """Turn every error inside into an error about the file."""
 
     @wraps(method)
     def read(run: Run, *arguments: Any) -> Any:
@@ -195,7 +195,7 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     @_guarded
     def clipped(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Empty in a file of layout 1, where they are as they were."""
+        """Clipped cells and lowest values; empty for a file of layout 1, which is not clipped."""
         if "clipped" not in self.file:
             return {}
         group, n = layout.group(self.file, "clipped"), len(self.times)
@@ -244,7 +244,7 @@ class Run(Mapping[str, "FieldData"]):
 
     @property
     def parameter_table(self) -> list[dict[str, Any]]:
-        """One row a parameter: name, value, unit, meaning, source, mark."""
+        """One row per parameter: name, value, unit, meaning, source, mark."""
         return self._meta.get("parameters", [])
 
     @property
@@ -304,7 +304,7 @@ class Run(Mapping[str, "FieldData"]):
 
     @_guarded
     def saved_cells(self, array: np.ndarray) -> np.ndarray:
-        """The saved cells of an array of `reference`, which is on the whole grid."""
+        """The saved cells of an array of `reference`, which covers the whole grid."""
         group = layout.group(self.file, "reference")
         named = [
             layout.WHOLE_GRID + axis if layout.WHOLE_GRID + axis in group else axis for axis in self.axes
@@ -317,7 +317,7 @@ class Run(Mapping[str, "FieldData"]):
         return array[np.ix_(*at)]
 
     def _arrays(self, name: str) -> dict[str, Any]:
-        """Arrays, numbers and attributes of a group; empty when the run has not come that far."""
+        """Arrays, numbers and attributes of a group; empty if the run has not written it yet."""
         if name not in self.file:
             return {}
         group = layout.group(self.file, name)
@@ -378,7 +378,9 @@ class FieldData:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """The first index counts the saved times: a field cut off while it was written may hold one more."""
+        """Read part of the field. The first index counts saved times: a field cut off while it was written
+        may hold one more.
+        """
         first, *rest = key if isinstance(key, tuple) else (key,)
         if first is Ellipsis:
             first, rest = slice(None), [Ellipsis, *rest]
@@ -393,7 +395,7 @@ class FieldData:
 
     @cached_property
     def _whole(self) -> str:
-        """The name of the field in messages, once its chunks have been looked at."""
+        """Check the chunks of the field and return its name for messages."""
         with reading(self._node.file.filename):
             check_chunks(self._node)
         return f"{self._node.file.filename}: {self._node.name}"
@@ -431,7 +433,7 @@ class SeriesData(Mapping[str, np.ndarray]):
         return self._read(name, lambda node: as_text(attribute(node, "long_name")))
 
     def levels(self, name: str) -> tuple[tuple[str, float], ...]:
-        """Where something begins that has a name: the grades of hypercalcaemia, for serum calcium."""
+        """Named thresholds of a series: the grades of hypercalcaemia, for serum calcium."""
 
         def both(node: h5py.Dataset) -> tuple[tuple[str, float], ...]:
             if "levels" not in node.attrs:
@@ -475,7 +477,7 @@ class SeriesData(Mapping[str, np.ndarray]):
 
 
 def _times(file: h5py.File) -> np.ndarray:
-    """The saved times, d; what was not yet written at the end (NaN) is not counted.
+    """The saved times, d, without unfinished ones (NaN) at the end.
 
     Raises InputError when they do not increase.
     """

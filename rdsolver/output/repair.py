@@ -1,4 +1,4 @@
-"""The end of a file that a killed process left.
+"""Repair of a file whose process was killed.
 
 HDF5 writes the superblock, which says where the file ends, after all else of a flush. Killed between the two,
 it leaves live parts behind that end: they are refused when they are written again ("addr overflow"), and new
@@ -21,7 +21,7 @@ MASK = 0xFFFFFFFF
 
 
 def extend_to_real_end(path: Path) -> None:
-    """Let the superblock of a file say at least its size on the disk; a damaged one is left as it is.
+    """Make the superblock of a file state at least its size on disk; leave a damaged one unchanged.
 
     Raises BlockingIOError when another program has the file open.
     """
@@ -41,7 +41,7 @@ def extend_to_real_end(path: Path) -> None:
 
 
 def lookup3(data: bytes) -> int:
-    """Bob Jenkins' hash of some bytes, as HDF5 has it (initial value 0)."""
+    """Bob Jenkins' lookup3 hash of bytes, as HDF5 uses it (initial value 0)."""
     blocks = max(1, -(-len(data) // 12))
     words = struct.unpack(f"<{3 * blocks}I", data.ljust(12 * blocks, b"\0"))
     a = b = c = 0xDEADBEEF + len(data) & MASK

@@ -1,4 +1,4 @@
-"""What of a run is asked for: fields, saved times and places by the names that a user gives them."""
+"""Selection of fields, saved times and positions by the names that a user gives them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .reader import Run
 
 
 def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
-    """The fields asked for, each once; without names `otherwise`, or all.
+    """The fields asked for, without repetition; without names `otherwise`, or all.
 
     Raises InputError for one that was not saved, when none was, or none of their cells lies within the field
     of view.
@@ -34,7 +34,7 @@ def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> lis
 
 
 def observables(run: Run, names: Sequence[str]) -> list[str]:
-    """The observables asked for, each once; without names all.
+    """The observables asked for, without repetition; without names all.
 
     Raises InputError for one that the run does not have.
     """
@@ -48,7 +48,7 @@ def observables(run: Run, names: Sequence[str]) -> list[str]:
 
 
 def times(run: Run, days: Sequence[float]) -> list[int]:
-    """Indices of the saved times nearest to the days asked for, ascending, each once; without days all.
+    """Indices of the saved times nearest to the given days, ascending, without repetition; without days all.
 
     Raises InputError when no time was saved, or when a day lies outside what was saved.
     """
@@ -92,7 +92,7 @@ def centre(run: Run, place: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def nearest_cell(run: Run, place: Sequence[float]) -> tuple[int, ...]:
-    """The saved cell that holds a place (um)."""
+    """The saved cell at a position (um)."""
     return tuple(int(np.abs(run.centres(axis) - p).argmin()) for axis, p in zip(run.axes, place, strict=True))
 
 
@@ -101,7 +101,7 @@ def _tumour(run: Run) -> np.ndarray | None:
 
 
 def _lost(run: Run) -> np.ndarray | None:
-    """Bone that went since the first saved time, where more than half of a cell did."""
+    """Cells that lost more than half of their volume of bone since the first saved time."""
     if "bone" not in run or not len(run.times):
         return None
     lost = np.nan_to_num(run["bone"][0] - run["bone"][-1])

@@ -31,7 +31,7 @@ _PART = re.compile(
 
 
 def udunits(unit: str) -> str:
-    """A unit in symbols and exponents, without signs; as it is where that cannot be told."""
+    """A unit in symbols and exponents, without operators; unchanged if it cannot be parsed."""
     try:
         found, rest = _product(_parts(unit.translate(_SIGNS)))
     except (ValueError, KeyError):

@@ -246,7 +246,7 @@ class RunWriter:
                 _extend(node, n, np.asarray(values["time"], "f8"))
 
     def set_section(self, section: Section) -> None:
-        """Save the section itself, for a run that is to go on where its image no longer is."""
+        """Save the section itself, so that the run can continue without its image."""
         with self._writing(9 * section.grid.cells + MARGIN):
             layout.create_section(self.file, section, self._window)
 
@@ -273,7 +273,7 @@ class RunWriter:
                 group.attrs[key] = np.asarray(value)
 
     def note(self, name: str, value: Any) -> None:
-        """Set one entry of meta (JSON-able) anew."""
+        """Set one entry of meta (JSON-able), replacing an earlier value."""
         with self._writing(0):
             layout.put(self._meta, name, value)
 
@@ -319,7 +319,7 @@ class RunWriter:
 
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
-        """Take the room for `size` bytes, write, flush."""
+        """Reserve room for `size` bytes, write, and flush."""
         if self.path is not None and os.fstat(self._descriptor()).st_nlink == 0:
             raise RunError(
                 f"{self.path} was removed while the run was writing it, so what it would hold is lost."
@@ -378,7 +378,7 @@ def estimate_size(
 
 
 def _clip(values: np.ndarray) -> tuple[int, float]:
-    """Let what is below zero be 0, in place: how many values that was, and the lowest."""
+    """Set values below zero to 0 in place; return how many there were, and the lowest."""
     below = values < 0
     count = int(np.count_nonzero(below))
     lowest = float(values[below].min()) if count else 0.0
@@ -411,7 +411,7 @@ def _create(path: Path | None, overwrite: bool) -> h5py.File:
 
 
 def check_folder(path: Path) -> None:
-    """Make the folder of a run file that is to be.
+    """Make the folder for a run file, and check that it can be written.
 
     Raises InputError when it cannot be made, or nothing can be written there.
     """

@@ -1,5 +1,5 @@
-"""What is asked of a value, in the words that a config uses: each gives the value as it is used, or raises
-InputError.
+"""Checks of single values, with the messages that a config uses: each returns the value as it is used, or
+raises InputError.
 
 For what a Python caller hands over: plain numbers in internal units, NumPy's among them, and lists where
 tuples are meant. key: what a message calls the value, such as "grid.spacing".
@@ -24,7 +24,7 @@ called.
 
 
 def bounds(value: float, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> str:
-    """What is allowed, where a number lies outside; empty where it lies within. above is exclusive."""
+    """The allowed range, if a number lies outside it; empty if it lies within. above is exclusive."""
     if above < value <= most and value >= least:
         return ""
     told = (("above", above), ("at least", least), ("at most", most))
@@ -50,7 +50,7 @@ def number(
     least: float = -math.inf,
     most: float = math.inf,
 ) -> float:
-    """A finite number (endless: or inf) within `bounds`."""
+    """Check for a finite number (endless: or inf) within `bounds`."""
     value, taken = _scalar(value), f", taken in {unit}" if unit and unit != "1" else ""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{key} = {shown(value)} is not a number. Give a number{taken}.")
@@ -73,7 +73,7 @@ def whole(key: str, value: Any, least: int = 0, most: int = 2**63 - 1) -> int:
 
 
 def word(key: str, value: Any, allowed: Iterable[str], kind: str = "") -> str:
-    """One of a few words."""
+    """Check for one of a few words."""
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
         told = (
@@ -98,7 +98,7 @@ def text(key: str, value: Any) -> str:
 
 
 def kind(key: str, value: Any, wanted: type | tuple[type, ...], what: str) -> Any:
-    """An object of a class."""
+    """Check for an object of a class."""
     if not isinstance(value, wanted):
         raise InputError(
             f"{key} = {shown(value)} is of type {type(value).__name__}, and {what} belongs here."
@@ -107,7 +107,7 @@ def kind(key: str, value: Any, wanted: type | tuple[type, ...], what: str) -> An
 
 
 def _scalar(value: Any) -> Any:
-    """A plain value of one of NumPy's or JAX's."""
+    """The plain value of a scalar of NumPy or JAX."""
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
 
 
@@ -126,7 +126,7 @@ def several(key: str, values: Any, one: Callable[[str, Any], Any], what: str) ->
 
 
 def named(key: str, values: Any, one: Callable[[str, Any], Any]) -> dict[str, Any]:
-    """A dictionary of names, each value as `one` gives it."""
+    """Check for a dictionary of names; `one` checks each value."""
     if not isinstance(values, Mapping):
         raise InputError(f"{key} = {shown(values)} is not a dictionary. Give one of names and values.")
     for name in values:
@@ -136,7 +136,7 @@ def named(key: str, values: Any, one: Callable[[str, Any], Any]) -> dict[str, An
 
 
 def mask(key: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """True or False on every cell of the grid."""
+    """Check for True or False on every cell of the grid."""
     found = _on_grid(key, value, shape)
     if found.dtype != bool:
         raise InputError(f"{key} holds {found.dtype}, and a mask holds True and False. Give it as mask > 0.")
@@ -146,7 +146,7 @@ def mask(key: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
 def cells(
     key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None, least: float = -math.inf
 ) -> np.ndarray:
-    """Finite real numbers on every cell of the grid. within: the cells that count (None: all)."""
+    """Check for finite real numbers on every cell of the grid. within: the cells that count (None: all)."""
     found = _on_grid(key, value, shape)
     if found.dtype.kind not in "biuf":
         raise InputError(f"{key} holds {found.dtype}, and numbers belong there.")
@@ -162,7 +162,7 @@ def cells(
 def either(
     key: str, value: Any, shape: tuple[int, ...], within: np.ndarray | None = None
 ) -> float | np.ndarray:
-    """A number, or an array on the grid."""
+    """Check for a number, or an array on the grid."""
     return cells(key, value, shape, within) if np.ndim(value) else number(key, value)
 
 

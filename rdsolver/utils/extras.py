@@ -1,4 +1,4 @@
-"""How what is optional gets installed: from the place that rdsolver itself came from.
+"""How to install optional dependencies, from the place that rdsolver itself came from.
 
 The distribution is called rdsolver-bone: rdsolver on PyPI is another project.
 """
@@ -25,7 +25,7 @@ def install(extra: str, what: str = "it") -> str:
 
 
 def _checkout() -> tuple[Path | None, str]:
-    """The checkout that rdsolver runs from or was installed from, and how; None of another origin."""
+    """The checkout that rdsolver runs from or was installed from, and how; None for another origin."""
     if (PACKAGE.parent / "pyproject.toml").is_file():
         return PACKAGE.parent, "-e "
     try:

@@ -1,4 +1,4 @@
-"""Paths as people type them: `~` is the home folder, wherever a path enters.
+"""Paths as people type them: `~` is expanded to the home folder wherever a path enters.
 
 A shell expands it at the beginning of a word only (not in --out=~/run), and Python never does.
 """
@@ -15,7 +15,7 @@ from ..errors import InputError
 
 
 def at_home(path: str | os.PathLike[str]) -> Path:
-    """The path with its `~` expanded. A name such as ~scan, of no user, stays as it is.
+    """The path with its `~` expanded. A name such as ~scan, which is no user, is kept.
 
     Raises InputError for a path in the home folder of a user that has none: it would lie in a folder named ~.
     """
@@ -33,7 +33,7 @@ def at_home(path: str | os.PathLike[str]) -> Path:
 
 
 def homely(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose arguments are expanded where they are paths, or lists of them."""
+    """The function with `~` expanded in arguments that are paths or lists of paths."""
 
     @wraps(command)
     def called(*given: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""When two times of a run are the same: when they lie within 1e-9 of its length.
+"""When two times of a run count as the same: when they are within 1e-9 of its length.
 
 Times come out of arithmetic: three times 8 h and 1 d, or 0.1 + 0.2 and 0.3, may differ in their last digit. A
 step from one to the other would be 1e-15 d long, and what is given at one would miss the other. So each time
@@ -19,7 +19,7 @@ SIMULTANEOUS = 1e-9
 
 
 class Instants:
-    """The instants of a run from 0 to `end` with these times.
+    """The distinct times of a run from 0 to `end`.
 
     Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end where it is
     among them, else the time with the fewest digits. Raises InputError where a whole row of such times is
@@ -47,11 +47,11 @@ class Instants:
         return t not in (0.0, self.end), len(repr(t)), t
 
     def __call__(self, t: float) -> float:
-        """The instant that a time belongs to; the time itself where there is none."""
+        """The instant to which a time belongs, or the time itself if there is none."""
         i = bisect_left(self._known, t)
         near = [known for known in self._known[max(i - 1, 0) : i + 1] if abs(t - known) <= self.within]
         return min(near, key=lambda known: abs(t - known), default=t)
 
     def over(self, t: float) -> bool:
-        """Whether the run is over at this time."""
+        """Whether the run has ended at this time."""
         return self(t) >= self.end

@@ -1,5 +1,5 @@
-"""Locks, which keep two processes from writing one file, and file systems without them: there a run goes on,
-and its user is told.
+"""File locks, which keep two processes from writing one file; on a file system without them a run continues
+with a warning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NONE_THERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def taken(descriptor: int) -> bool:
-    """Take the lock of an open file, where there are locks. False when another process has it."""
+    """Take the lock of an open file, if the file system has locks. False if another process has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -29,7 +29,7 @@ def taken(descriptor: int) -> bool:
 
 
 def warnings(folder: Path) -> Iterator[str]:
-    """What to say of a folder whose files cannot be locked."""
+    """Warnings about a folder whose files cannot be locked."""
     with TemporaryFile(dir=folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,7 +42,7 @@ def warnings(folder: Path) -> Iterator[str]:
 
 
 def hdf5(path: str | Path, mode: str, **how: Any) -> h5py.File:
-    """An HDF5 file, without a lock where there are none. Raises what h5py raises."""
+    """Open an HDF5 file, without a lock if the file system has none. Raises what h5py raises."""
     try:
         return h5py.File(path, mode, **how)
     except OSError as error:

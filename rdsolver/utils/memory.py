@@ -1,4 +1,4 @@
-"""Memory: what a run takes, what is free, and what is said where it does not fit."""
+"""Memory: what a run needs, what is free, and the errors when it does not fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
 
 
 def memory_needed(cells: int, fields: int, precision: str) -> int:
-    """Estimate of the bytes a run takes at most."""
+    """Estimate of the peak memory of a run, bytes."""
     return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)
 
 
@@ -25,7 +25,7 @@ LESS = "Use a coarser section.spacing, a smaller section.size or crop, or float3
 
 
 def check_memory(cells: int, fields: int, precision: str, free: int | None) -> None:
-    """Raises InputError when a run would not fit into `free` bytes (None: unknown, not checked)."""
+    """Raise InputError if a run would not fit into `free` bytes (None: unknown, not checked)."""
     need = memory_needed(cells, fields, precision)
     if free is not None and need > free:
         raise InputError(
@@ -36,7 +36,7 @@ def check_memory(cells: int, fields: int, precision: str, free: int | None) -> N
 
 @contextmanager
 def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
-    """Raises RunError where NumPy or JAX finds no room for an array after all."""
+    """Raise RunError if NumPy or JAX cannot allocate an array after all."""
     try:
         yield
     except Exception as error:

@@ -1,5 +1,4 @@
-"""What a path is that somebody gave: a config, a sweep file, a run, the folder of a sweep, an image; and
-which command takes it.
+"""Recognise what a path is (config, sweep file, run, sweep folder, image) and name the command that takes it.
 
 The one place that tells them apart. Readers ask it first, so that whoever gives a thing to a command that
 takes another is told both.
@@ -48,7 +47,7 @@ NAMES: dict[Kind, str] = {
 
 
 def kind_of(path: Path) -> Kind:
-    """Empty for what is none of them, or is not there."""
+    """What a path is; empty if it is none of the known kinds, or does not exist."""
     try:
         if path.is_dir():
             return _of_folder(path)
@@ -117,7 +116,7 @@ def _of_text(text: bytes) -> Kind:
 
 
 def _way_out(kind: Kind, path: Path, wanted: tuple[Kind, ...]) -> str:
-    """The commands that take it."""
+    """The commands that take such a path."""
     it, out = quote(str(path)), Path("outputs") / path.stem
     there = f"What it wrote is in {out}. " if {"run", "sweep"} & {*wanted} else ""
     match kind:

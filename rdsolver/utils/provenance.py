@@ -44,7 +44,7 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
 
 @cache
 def cpu() -> str:
-    """The model of the processor, "unknown" where the system does not say."""
+    """The model of the processor, "unknown" if the system does not say."""
     try:
         if sys.platform == "darwin":
             asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -61,13 +61,13 @@ def cpu() -> str:
 
 
 def threads() -> int:
-    """How many processors this process may use: the threads that XLA computes with on a CPU."""
+    """Number of processors that this process may use, and so of XLA's threads on a CPU."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
 def version(name: str) -> str:
-    """Of a package, as it runs; of rdsolver its own, as another project has that name on PyPI."""
+    """The version of an installed package; for rdsolver its own, as another project has that name on PyPI."""
     if name == "rdsolver":
         return __version__
     try:

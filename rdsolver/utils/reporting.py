@@ -1,4 +1,4 @@
-"""How a run talks: to a terminal, to a log, or to nobody."""
+"""Messages, warnings and progress of a run: on a terminal, in a log, or nowhere."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CLEAR_LINE = "\r\x1b[2K"
 
 
 class Reporter(Protocol):
-    """What the simulation tells while it runs. The silent one is `Silent`."""
+    """Receives the messages, warnings and progress of a run. The silent one is `Silent`."""
 
     def say(self, topic: str, text: str) -> None:
         """One line, e.g. ("baseline", "found in 62 V-cycles"); an empty topic continues the line before."""
         ...
 
     def warn(self, text: str) -> None:
-        """Something the user should know, though the run goes on."""
+        """A warning; the run continues."""
         ...
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
@@ -35,7 +35,7 @@ class Reporter(Protocol):
 
 
 class Tells(Protocol):
-    """What work on many runs tells while it goes on."""
+    """Receives the messages and progress of work on many runs."""
 
     def say(self, topic: str, text: str) -> None:
         """One line."""
@@ -47,7 +47,7 @@ class Tells(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """A reporter that prints nothing."""
 
     def say(self, topic: str, text: str) -> None: ...
 
@@ -59,7 +59,7 @@ class Silent:
 
 
 class Quiet(Silent):
-    """Tells of warnings alone, on stderr."""
+    """A reporter that prints only warnings, on stderr."""
 
     def warn(self, text: str) -> None:
         with suppress(OSError, ValueError):
@@ -69,7 +69,7 @@ class Quiet(Silent):
 
 
 class Tee:
-    """Tells several."""
+    """A reporter that passes everything to several others."""
 
     def __init__(self, *reporters: Reporter) -> None:
         self.reporters = reporters
@@ -160,7 +160,7 @@ class TerminalReporter:
 
 
 def on_terminal(quiet: bool = False, aside: bool = False) -> TerminalReporter | Quiet:
-    """Who tells the user of a command. aside: on stderr, as stdout is for something else."""
+    """The reporter of a command. aside: on stderr, if stdout is for something else."""
     return Quiet() if quiet else TerminalReporter(sys.stderr if aside else None)
 
 
@@ -194,7 +194,7 @@ class LogReporter:
                 self._file.close()
 
     def _run(self) -> tuple[int, int] | None:
-        """What tells one run.h5 from another."""
+        """What distinguishes one run.h5 from another."""
         try:
             found = self._path.with_name(RUN).stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""Files come from strangers: what every reader does about it.
+"""Reading untrusted files: checks that every reader makes.
 
 A file may be damaged, or made to fill the memory or to read other files of this machine. So nothing is
 allocated before its size is compared with the memory that is there, an HDF5 file is refused when any of it
@@ -38,12 +38,12 @@ FILTERS = {
 
 
 class Damaged(InputError):
-    """A file that is not what it should be."""
+    """An error about a file that is not what it should be."""
 
 
 @contextmanager
 def reading(what: object) -> Iterator[None]:
-    """Whatever goes wrong inside is a fault of `what`, a file: Damaged. Our own errors pass."""
+    """Turn any error inside into Damaged, about the file `what`. rdsolver's own errors pass."""
     try:
         yield
     except RdsolverError:
@@ -57,13 +57,13 @@ def reading(what: object) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in its last line."""
+    """The last line of an error."""
     said = str(error).strip().splitlines()
     return (said[-1].rstrip(".") if said else "") or type(error).__name__
 
 
 def check_fits(size: int, what: str) -> None:
-    """Raises InputError when so many bytes are not free."""
+    """Raise InputError if so many bytes are not free."""
     free = host_memory() if size > SMALL else None
     if free is not None and size > free:
         raise Damaged(
@@ -73,7 +73,7 @@ def check_fits(size: int, what: str) -> None:
 
 
 def check_unpacks(packed: bytes, size: int, what: str) -> None:
-    """Raises InputError when deflated bytes give more than `size`, as a decompression bomb does."""
+    """Raise InputError if deflated bytes unpack to more than `size`, as a decompression bomb does."""
     if DEFLATE * len(packed) > SMALL and len(zlib.decompressobj().decompress(packed, size + 1)) > size:
         raise too_much(what, size)
 
@@ -89,7 +89,7 @@ def too_much(what: str, size: int) -> Damaged:
 
 
 def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
-    """A file to read, all of which lies in it.
+    """Open an HDF5 file that is complete in itself, for reading.
 
     Raises InputError when part of it is elsewhere, else what h5py raises.
     """
@@ -139,14 +139,14 @@ def _check_heaps(path: str, version: tuple[int, int]) -> None:
 
 
 def check_heaps(node: Any) -> None:
-    """Before an attribute is read that has no fixed length."""
+    """Check the heaps before an attribute of variable length is read."""
     path = node.file.filename
     said = os.stat(path)
     _check_heaps(path, (said.st_size, said.st_mtime_ns))
 
 
 def attribute(node: Any, name: str) -> Any:
-    """One attribute: numbers, or one text. Raises KeyError when it is not there."""
+    """Read one attribute: numbers, or one text. Raises KeyError if it does not exist."""
     found = node.attrs.get_id(name)
     if found.dtype.kind == "O":
         check_heaps(node)
@@ -158,7 +158,7 @@ def attribute(node: Any, name: str) -> Any:
 
 
 def texts(node: Any, name: str) -> list[str]:
-    """An attribute of one text or a few; empty when there is none."""
+    """Read an attribute of one or a few texts; empty if there is none."""
     if name not in node.attrs:
         return []
     found = node.attrs.get_id(name)
@@ -177,7 +177,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def array(node: h5py.Dataset) -> np.ndarray:
-    """The whole of a dataset, checked."""
+    """Read a whole dataset, after checking it."""
     check_array(node)
     return node[()]
 
@@ -195,7 +195,7 @@ def check_array(node: h5py.Dataset, whole: bool = True) -> None:
 
 
 def check_chunks(node: h5py.Dataset) -> None:
-    """The chunks of a dataset unpack to no more than their size.
+    """Check that the chunks of a dataset unpack to no more than their size.
 
     Raises InputError, also for a compression that is not known.
     """

@@ -1,5 +1,5 @@
-"""TOML from strangers: text that no config can be is told before a parser sees it, which it might keep busy
-for ever.
+"""Untrusted TOML: text that cannot be a config is refused before a parser sees it, which it might keep busy
+forever.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ DEEP = re.compile(r"(?:\.[ \t]*+[\w-]++[ \t]*+){20}")  # keys so deep take the p
 
 
 def excess(text: str) -> str:
-    """What a text has too much of; empty where it may be parsed."""
+    """What a text has too much of to be parsed; empty if it can be."""
     if len(text) > LONGEST:
         return f"more than {LONGEST:,} characters"
     return "a key of more than 20 parts" if DEEP.search(QUOTED.sub("k", text)) else ""

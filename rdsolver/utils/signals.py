@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a run ends within seconds with the last accepted state kept, whatever step is under
+"""SIGTERM and SIGINT: a run stops within seconds and keeps its last accepted state, whatever step is under
 way.
 """
 
@@ -19,7 +19,7 @@ GRACE = 2.0
 
 @contextmanager
 def sigterm_unwinds() -> Iterator[None]:
-    """Inside, SIGTERM is an exit of the main thread with 143, so that what is open is closed on the way."""
+    """While inside, SIGTERM exits the main thread with 143, so that open files are closed on the way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -31,7 +31,7 @@ def sigterm_unwinds() -> Iterator[None]:
 
 
 class Stop:
-    """Who may ask a run to stop; this one never does.
+    """A source of requests to stop a run; this one never asks.
 
     last_words  set by the run: what it leaves behind when it does not stop by itself in time, told who asks
     begins      the command that begins the run anew, where there is one
@@ -44,20 +44,20 @@ class Stop:
 
     @property
     def name(self) -> str:
-        """Who asks; empty before."""
+        """Name of the signal; empty before one has come."""
         return ""
 
     @property
     def status(self) -> int:
-        """With which the process is to end then."""
+        """The exit status of the process after the signal."""
         return 1
 
     def heard(self) -> None:
-        """The run stops by itself."""
+        """The run acknowledges the request and stops by itself."""
 
 
 class Ear(Stop):
-    """One of several runs that hear of the same stop; each has last words of its own."""
+    """One of several runs that listen to the same stop, each with its own last words."""
 
     def __init__(self, source: Stop) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Ear(Stop):
 
 
 class Signals(Stop):
-    """Listens for SIGTERM and SIGINT; a context manager, of the main thread.
+    """Listens for SIGTERM and SIGINT; a context manager for the main thread.
 
     received  the number of the signal, 0 before any
     After GRACE, last_words are called in another thread, and the process ends with 128 + the signal.
