@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from io import BytesIO
 from pathlib import Path
 
@@ -47,7 +48,7 @@ CHAPTERS = {
         "treat_bisphosphonate",
     ),
     "Beyond bone": ("artery_calcification", "lymph_node", "mammary_gland"),
-    "A model of one's own": ("gray_scott",),
+    "A user model": ("gray_scott",),
 }
 SCANS = ("microct_slice_2d", "microct_block_3d")  # need a scan of the user's
 
@@ -88,14 +89,14 @@ def page() -> str:
             command = f"`rdsolver run configs/{name}.toml{' --allow-python' if name == 'gray_scott' else ''}`"
             parts += [
                 f"### {config.title}",
-                header(CONFIGS / f"{name}.toml"),
+                textwrap.fill(header(CONFIGS / f"{name}.toml"), 110, break_on_hyphens=False),
                 command,
                 f"![{config.title}](gallery/{name}.png)",
             ]
     parts += [
         "## From scans",
         (
-            f"{' and '.join(f'`configs/{n}.toml`' for n in SCANS)} run on a scan of yours, so they have no"
+            f"{' and '.join(f'`configs/{n}.toml`' for n in SCANS)} run on your own scan, so they have no"
             " figure here."
         ),
     ]
