@@ -18,7 +18,7 @@ from rdsolver.images.load import section_from_image
 from rdsolver.output import layout
 from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint_file
 from rdsolver.runs.run import resume
 from rdsolver.utils import safe_files
 from tests.fuzz import campaign, seeds
@@ -75,11 +75,13 @@ def test_hdf5_stays_in_its_file(stopped, elsewhere):
     with h5py.File(kept, "r+") as file:
         del file["u/opg"]
         elsewhere(file["u"], "opg")
-    data = kept.read_bytes()[checkpoint.HEAD :]
+    data = kept.read_bytes()[checkpoint_file.HEAD :]
     import hashlib
 
     kept.write_bytes(
-        f"{checkpoint.MARK} {hashlib.sha256(data).hexdigest()}\n".encode().ljust(checkpoint.HEAD, b"\0")
+        f"{checkpoint_file.MARK} {hashlib.sha256(data).hexdigest()}\n".encode().ljust(
+            checkpoint_file.HEAD, b"\0"
+        )
         + data
     )
     with pytest.raises(InputError, match="u/opg is in another file"):

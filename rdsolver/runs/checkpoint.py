@@ -1,96 +1,57 @@
-"""Checkpoints: what a run goes on from, bit for bit, in two files beside run.h5.
-
-`checkpoint.h5` is the last, `checkpoint-before.h5` the one before it. Each is written beside its final name,
-flushed to the disk and then renamed, so a killed process leaves whole files. Its first 512 bytes are a line
-of text with the SHA-256 of all that follows, which is plain HDF5: a damaged file is passed over for the one
-before.
-"""
+"""A checkpoint: all that a run goes on from, bit for bit."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-
-from ..errors import InputError, RunError
-from ..output import layout
-from ..output.writer import reason
-from ..utils import locks
+from ..errors import InputError
+from ..simulation.time_loop import SimulationState, Totals
+from ..timestepping.base import StepState
 from ..utils.provenance import PACKAGES
-from ..utils.safe_files import array, attribute, open_hdf5, reading
-
-SCHEMA = 1
-NAMES = ("checkpoint.h5", "checkpoint-before.h5")
-HEAD = 512  # bytes before the HDF5 file
-MARK = "rdsolver checkpoint"
-NUMBERS: dict[str, Any] = {
-    "run_id": str,
-    "fingerprint": str,
-    "times": int,
-    "rows": int,
-    "spent": (int, float),
-}
-NUMBERS |= dict.fromkeys(("simulation", "account", "first", "last"), dict)
-"""What a run goes on from, beside arrays."""
+from ..utils.safe_files import Damaged, reading
+from . import checkpoint_file
+from .checkpoint_file import Content
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was written.
+    """What a run goes on from.
 
-    numbers  JSON-able: of the simulation, and what run.h5 held at that moment
-    arrays   u, slope, middle and flows, each by name
+    run_id       the run that it belongs to
+    fingerprint  of the problem
+    simulation   the state after the last accepted step
+    summary      what the summary had taken in by then
+    times, rows  saved times, and rows of the series, that run.h5 held by then
+    first, last  the first row of the series, and the last
+    wall_time    s, of all sessions
+    seconds      the same by what they were spent on (timing.py)
+    written      s of them that were spent on writing
+    memory       bytes at most, by where
     """
 
-    numbers: dict[str, Any]
-    arrays: dict[str, dict[str, np.ndarray]]
+    run_id: str
+    fingerprint: str
+    simulation: SimulationState
+    summary: Mapping[str, Any]
+    times: int
+    rows: int
+    first: Mapping[str, float]
+    last: Mapping[str, float]
+    wall_time: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    written: float = 0.0
+    memory: Mapping[str, int] = field(default_factory=dict)
 
 
-def files(run: Path) -> tuple[Path, Path]:
-    """The checkpoints of a run file: the last, and the one before."""
-    return run.with_name(NAMES[0]), run.with_name(NAMES[1])
-
-
-def _fresh(run: Path) -> Path:
-    """What a checkpoint is called while it is written."""
-    return run.with_name(NAMES[0] + ".new")
-
-
-def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
+def save(run: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint of the run file `run`.
 
     Raises RunError when it cannot be written; those before it are then still there.
     """
-    last, before = files(run)
-    fresh = _fresh(run)
-    try:
-        with locks.hdf5(fresh, "w", libver=layout.LIBVER, userblock_size=HEAD) as file:
-            file.attrs["schema"] = SCHEMA
-            layout.put(file.create_group("numbers"), "all", dict(numbers))
-            for kind, fields in arrays.items():
-                group = file.create_group(kind, track_order=True)
-                for name, values in fields.items():
-                    group.create_dataset(name, data=np.asarray(values))
-        with fresh.open("r+b") as raw:
-            head = f"{MARK} {_digest(raw)}\n".encode()
-            raw.seek(0)
-            raw.write(head)
-            raw.flush()
-            os.fsync(raw.fileno())
-        if last.exists():
-            os.replace(last, before)
-        os.replace(fresh, last)
-        _sync_folder(run.parent)
-    except (OSError, RuntimeError) as e:  # h5py raises either
-        fresh.unlink(missing_ok=True)
-        raise RunError(f"{last} cannot be written: {reason(e)}. The checkpoints before it are kept.") from e
+    checkpoint_file.save(run, *content_of(checkpoint))
 
 
 def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
@@ -98,30 +59,81 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
 
     Raises InputError when there is none: the run has to begin again.
     """
-    wrong = []
-    for path in files(run):
-        if not path.exists():
-            continue
-        try:
-            with reading(path):
-                found = _read(path)
-        except InputError as e:
-            wrong.append(f"{path} is passed over: {e}")
-            continue
-        if found.numbers["run_id"] == run_id:
-            return found, wrong
-        wrong.append(f"{path} is passed over: it belongs to another run")
-    said = "; ".join(wrong) or f"{files(run)[0]} is not there"
-    raise InputError(
-        f"{run.parent} holds no checkpoint to continue from: {said}. Start again: rdsolver run --force, or"
-        f" --from {run}."
+    content, wrong = checkpoint_file.load(run, run_id)
+    if missing := checkpoint_file.NUMBERS.keys() - content.numbers.keys():
+        raise Damaged(f"the checkpoint of {run} is damaged: it has no {', '.join(sorted(missing))}.")
+    with reading(f"the checkpoint of {run}"):
+        return _checkpoint_of(content), wrong
+
+
+def content_of(checkpoint: Checkpoint) -> Content:
+    """What its file holds. Names in files stay as they are: older files are read."""
+    c, s = checkpoint, checkpoint.simulation
+    simulation = {
+        "t": s.t,
+        "dt": s.dt,
+        "segment": list(s.segment),
+        "middle_age": float(s.step_state.middle_age),
+        "cycles": dict(s.cycles),
+        "krylov": list(s.krylov),
+        "integrator": list(s.integrator),
+        "totals": asdict(s.totals),
+        "budget": dict(s.budget),
+        "held_at_start": dict(s.held_at_start),
+        "course": dict(s.scenario),
+    }
+    numbers = {
+        "run_id": c.run_id,
+        "fingerprint": c.fingerprint,
+        "simulation": simulation,
+        "account": dict(c.summary),
+        "times": c.times,
+        "rows": c.rows,
+        "first": dict(c.first),
+        "last": dict(c.last),
+        "spent": c.wall_time,
+        "seconds": dict(c.seconds),
+        "written": c.written,
+        "memory": dict(c.memory),
+    }
+    step = s.step_state
+    middle = {} if step.middle is step.f else {"middle": step.middle}
+    return Content(numbers, {"u": s.u, "slope": step.f, "flows": step.flows} | middle)
+
+
+def _checkpoint_of(content: Content) -> Checkpoint:
+    numbers = content.numbers
+    arrays = {kind: dict(fields) for kind, fields in content.arrays.items()}
+    n, slope = numbers["simulation"], arrays["slope"]
+    (name, why), (begin, end) = n["integrator"], n["segment"]
+    simulation = SimulationState(
+        t=n["t"],
+        dt=n["dt"],
+        segment=(begin, end),
+        u=arrays["u"],
+        step_state=StepState(slope, arrays.get("flows", {}), arrays.get("middle", slope), n["middle_age"]),
+        cycles=n["cycles"],
+        krylov=tuple(n["krylov"]),
+        integrator=(name, why),
+        totals=Totals(**n["totals"]),
+        budget=n["budget"],
+        held_at_start=n["held_at_start"],
+        scenario=n["course"],
     )
-
-
-def remove(run: Path) -> None:
-    """Those of a run that has finished, or of one that was there before."""
-    for path in (*files(run), _fresh(run)):
-        path.unlink(missing_ok=True)
+    return Checkpoint(
+        run_id=numbers["run_id"],
+        fingerprint=numbers["fingerprint"],
+        simulation=simulation,
+        summary=numbers["account"],
+        times=numbers["times"],
+        rows=numbers["rows"],
+        first=numbers["first"],
+        last=numbers["last"],
+        wall_time=numbers["spent"],
+        seconds=numbers.get("seconds", {"stepping": numbers["spent"]}),  # older files have the sum alone
+        written=numbers.get("written", 0.0),
+        memory=numbers.get("memory", {}),
+    )
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -146,47 +158,3 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     rows += [("runs that stepped together", then.get("width", 0), now.get("width", 0))]
     rows += [(name, then["versions"].get(name), now["versions"].get(name)) for name in ("python", *PACKAGES)]
     yield from (f"{name} was {old}, now {new}" for name, old, new in rows if old != new)
-
-
-def _read(path: Path) -> Checkpoint:
-    with path.open("rb") as raw:
-        head = raw.read(HEAD).split(b"\n")[0].decode("ascii", "replace")
-        if head != f"{MARK} {_digest(raw)}":
-            raise InputError("it is damaged (its SHA-256 does not fit)")
-    with open_hdf5(path) as file:
-        if int(attribute(file, "schema")) > SCHEMA:
-            raise InputError("a newer rdsolver wrote it")
-        groups = {name: node for name, node in file.items() if isinstance(node, h5py.Group)}
-        numbers = layout.take(groups.pop("numbers"))["all"]
-        if wrong := [
-            name for name, kind in NUMBERS.items() if name in numbers and not isinstance(numbers[name], kind)
-        ]:
-            raise InputError(f"its {wrong[0]} is not what belongs there")
-        if min(numbers["times"], numbers["rows"]) < 0:
-            raise InputError("it counts less than nothing")
-        return Checkpoint(
-            numbers,
-            {
-                kind: {name: array(layout.dataset(g, name)) for name in map(str, g)}
-                for kind, g in groups.items()
-            },
-        )
-
-
-def _digest(raw: Any) -> str:
-    raw.seek(HEAD)
-    return hashlib.file_digest(raw, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    with _opened(folder) as descriptor:
-        os.fsync(descriptor)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

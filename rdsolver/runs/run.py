@@ -19,7 +19,7 @@ from ..parallel.batching import width
 from ..problem import ModelProblem, Problem
 from ..problem.solver import LEAST_TOLERANCE
 from ..simulation.scenario import resumed_scenario, scenario_of
-from ..simulation.time_loop import Kept, Simulation
+from ..simulation.time_loop import Simulation
 from ..utils import checks, locks
 from ..utils.home import at_home
 from ..utils.memory import check_memory, enough_memory
@@ -30,10 +30,11 @@ from ..utils.reporting import Reporter, Silent, byte_size
 from ..utils.safe_files import Damaged, reading
 from ..utils.signals import Stop
 from . import checkpoint as checkpoints
+from . import checkpoint_file
 from .check import describe, expected_file_size, run_size
-from .session import CHECKPOINT_EVERY, Limits, Running
+from .session import CHECKPOINT_EVERY, Limits, Session
 from .summary import RunSummary, summary_of
-from .timing import Spent
+from .timing import Timer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,16 +91,16 @@ def simulate(
             tell.warn(text)
         for topic, text in describe(problem):
             tell.say(topic, text)
-        spent = Spent()
+        timer = Timer()
         # before the file is touched: a baseline that is not found costs no earlier run
         scenario = scenario_of(problem)
         for text in scenario.warnings:
             tell.warn(text)
         simulation = Simulation(problem, scenario)
-        marks = {"run_id": uuid.uuid4().hex, "fingerprint": fingerprint(problem)}
-        with _writer(problem, summary, path, force, name, simulation, marks["run_id"]) as writer:
+        run_id = uuid.uuid4().hex
+        with _writer(problem, summary, path, force, name, simulation, run_id) as writer:
             if path is not None:
-                checkpoints.remove(path)  # of an earlier run
+                checkpoint_file.remove(path)  # of an earlier run
                 for text in locks.warnings(path.parent):
                     tell.warn(text)
                 if problem.section is not None and problem.section.of_file:
@@ -113,7 +114,8 @@ def simulate(
                 tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in summary.opening(scenario):
                 tell.say(topic, text)
-            Running(problem, summary, writer, tell, limits, marks, spent).go(simulation)
+            session = Session(problem, summary, writer, tell, limits, run_id, fingerprint(problem), timer)
+            session.run(simulation)
     return open_run(path) if path is not None else Run(writer.file)
 
 
@@ -143,7 +145,7 @@ def resume(
         checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     tell, path = reporter or Silent(), run_file(at_home(run))
-    if not path.exists() and any(p.exists() for p in checkpoints.files(path)):
+    if not path.exists() and any(p.exists() for p in checkpoint_file.files(path)):
         raise InputError(
             f"{path} is gone, and its checkpoint alone is not enough to continue: the saved fields were in"
             " it. Run it again"
@@ -155,35 +157,33 @@ def resume(
         return before
     with before, reading(path):
         then, reference = before.provenance, before.reference
-        kept, wrong = checkpoints.load(path, then.get("run_id", ""))
-        if missing := checkpoints.NUMBERS.keys() - kept.numbers.keys():
-            raise Damaged(f"the checkpoint of {path} is damaged: it has no {', '.join(sorted(missing))}.")
+        found, wrong = checkpoints.load(path, then.get("run_id", ""))
         problem = problem or problem_of(before, allow_python, moved)
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
         list(checkpoints.differences(then, then))  # it holds what is compared below
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
     problem = replace(problem, solver=solver)
-    summary, numbers = summary_of(problem), kept.numbers
+    summary = summary_of(problem)
     with devices.on(solver.device) as name, enough_memory(*run_size(problem, summary)):
         now = collect(name, solver.precision, summary.record.get("seed")) | {"width": width()}
         wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
         for text in wrong:
             tell.warn(text)
-        if fingerprint(problem) != numbers["fingerprint"]:
+        if fingerprint(problem) != found.fingerprint:
             raise InputError(
                 f"{path} began with something else: the section, a parameter or the scenario of the run"
                 " differs."
             )
         with reading(f"the checkpoint of {path}"), enough_memory(*run_size(problem, summary)):
-            spent = Spent(numbers.get("seconds", {"stepping": numbers["spent"]}))
-            scenario = resumed_scenario(problem, kept.arrays["u"], reference)
-            simulation = Simulation(problem, scenario, Kept(numbers["simulation"], kept.arrays))
-            summary.load_state(numbers["account"])
-        size = {"times": numbers["times"], "rows": numbers["rows"], "spent": numbers["spent"]}
+            timer = Timer(found.seconds)
+            scenario = resumed_scenario(problem, found.simulation.u, reference)
+            simulation = Simulation(problem, scenario, found.simulation)
+            summary.load_state(found.summary)
+        size = {"times": found.times, "rows": found.rows, "spent": found.wall_time}
         with RunWriter.reopened(
             path, problem.grid, active=summary.active, selection=problem.output, **size
         ) as writer:
-            sitting = {
+            session_note = {
                 "time": simulation.t,
                 **{
                     k: now[k]
@@ -192,11 +192,13 @@ def resume(
             }
             for text in locks.warnings(path.parent):
                 tell.warn(text)
-            writer.note("resumed", [*began, sitting])
+            writer.note("resumed", [*began, session_note])
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
             tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
-            marks = {k: numbers[k] for k in ("run_id", "fingerprint")}
-            Running(problem, summary, writer, tell, limits, marks, spent, numbers).go(simulation)
+            session = Session(
+                problem, summary, writer, tell, limits, found.run_id, found.fingerprint, timer, found
+            )
+            session.run(simulation)
     return open_run(path)
 
 
@@ -249,7 +251,7 @@ def begun(path: Path) -> bool:
         return (
             run.status == "finished"
             or len(run.series["time"]) > 1
-            or any(p.exists() for p in checkpoints.files(path))
+            or any(p.exists() for p in checkpoint_file.files(path))
         )
 
 

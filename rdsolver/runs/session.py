@@ -1,15 +1,16 @@
-"""A run under way: what the simulation gives goes to the file, to checkpoints and to the reporter, until the
-end or a stop.
+"""A session of a run: what the simulation gives goes to the file, to checkpoints and to the reporter, until
+the end or a stop.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +18,15 @@ from ..output.background import Background
 from ..output.writer import RunWriter
 from ..parallel.device import peak_memory
 from ..problem import ModelProblem, Problem
-from ..simulation.time_loop import Abandoned, Kept
+from ..simulation.time_loop import Abandoned, Chunk, Simulation
 from ..utils import checks
 from ..utils.memory import enough_memory
 from ..utils.reporting import Reporter
 from ..utils.signals import Stop
-from . import checkpoint
+from . import checkpoint, checkpoint_file
+from .checkpoint import Checkpoint
 from .summary import RunSummary
-from .timing import Spent
-
-if TYPE_CHECKING:
-    from ..simulation.time_loop import Chunk, Simulation
+from .timing import Timer
 
 REPORT_EVERY = 0.2  # s between two words about progress
 FLUSH_EVERY = 2.0  # s between two writes of the series
@@ -36,7 +35,12 @@ CHECKPOINT_EVERY = 600.0  # s between two checkpoints
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one sitting: walltime, s (inf: none); s between two checkpoints; who asks for a stop."""
+    """The limits of one session.
+
+    walltime    s (inf: none)
+    checkpoint  s between two checkpoints
+    stop        who asks for a stop
+    """
 
     walltime: float = float("inf")
     checkpoint: float = CHECKPOINT_EVERY
@@ -47,12 +51,12 @@ class Limits:
         checks.number("checkpoint", self.checkpoint, "s", endless=True, least=0)
 
 
-class Running:
-    """One sitting of a run.
+class Session:
+    """A run from its begin, or from a checkpoint, to its end or to a stop.
 
-    marks   what its checkpoints are known by (run_id, fingerprint), kept in each
-    spent   the seconds of it, which began with its baseline
-    before  the numbers of the checkpoint it goes on from; none: it begins
+    run_id, fingerprint  the run and its problem, which its checkpoints are known by
+    timer                of the seconds of the run, which began with its baseline
+    before               the checkpoint it goes on from; none: it begins
     """
 
     def __init__(
@@ -60,43 +64,44 @@ class Running:
         problem: Problem | ModelProblem,
         summary: RunSummary,
         writer: RunWriter,
-        tell: Reporter,
+        reporter: Reporter,
         limits: Limits,
-        marks: dict[str, str],
-        spent: Spent,
-        before: dict[str, Any] | None = None,
+        run_id: str,
+        fingerprint: str,
+        timer: Timer,
+        before: Checkpoint | None = None,
     ) -> None:
-        self.problem, self.summary, self.writer, self.tell, self.limits, self.marks = (
-            problem,
-            summary,
-            writer,
-            tell,
-            limits,
-            marks,
-        )
+        self.problem, self.summary, self.writer = problem, summary, writer
+        self.reporter, self.limits, self.timer = reporter, limits, timer
+        self.run_id, self.fingerprint = run_id, fingerprint
         self.fresh = before is None
-        had = before or {"times": 0, "rows": 0, "first": {}, "last": {}, "spent": 0.0}
-        self.times, self.count, self.first, self.last = had["times"], had["rows"], had["first"], had["last"]
-        self.began = self.flushed = self.reported = self.marked = time.perf_counter()
-        self.spent = had["spent"]  # s, before this sitting
-        self.seconds, self.written = spent, had.get("written", 0.0)
-        self.memory: dict[str, int] = had.get("memory", {})  # at most, of the sittings before
-        self.rows: list[dict[str, float]] = []
-        self.steps = 0  # of this sitting
-        self.kept: tuple[Kept, dict[str, Any]] | None = None
+        self.began = self.flushed = self.reported = self.checkpointed = time.perf_counter()
+        self.times = self.count = 0  # saved times, and rows of the series
+        self.first: Mapping[str, float] = {}
+        self.last: Mapping[str, float] = {}
+        self.wall_before = self.written_before = 0.0  # s, of the sessions before
+        self.memory_before: Mapping[str, int] = {}
+        if before is not None:
+            self.times, self.count = before.times, before.rows
+            self.first, self.last = before.first, before.last
+            self.wall_before, self.written_before = before.wall_time, before.written
+            self.memory_before = before.memory
+        self.rows: list[Mapping[str, float]] = []  # that are not in the file yet
+        self.steps = 0  # of this session
+        self.latest: Checkpoint | None = None  # of the last accepted step
         self._lock, self._over = threading.Lock(), False
 
-    def go(self, simulation: Simulation) -> None:
+    def run(self, simulation: Simulation) -> None:
         """Until the end, or until asked to stop; leaves a whole file either way."""
         self.simulation, self.scenario = simulation, simulation.scenario
-        self.seconds.turn("stepping")
+        self.timer.turn("stepping")
         simulation.stop = lambda: bool(self._why())
         self.limits.stop.last_words = self._leave
         with Background() as self.thread:
             if self.count == 0:
                 self.thread.do(self.writer.set_reference, self.scenario.reference)
             else:
-                self._note_kept()
+                self._remember()
             try:
                 with enough_memory(
                     self.problem.grid.cells, len(self.summary.fields), self.problem.solver.precision
@@ -116,7 +121,7 @@ class Running:
     def _why(self) -> str:
         """Why the run is to stop; empty while it is not.
 
-        A sitting makes one step at least, unless it is asked from outside.
+        A session makes one step at least, unless it is asked from outside.
         """
         if asked := self.limits.stop.name:
             return f"stopped by {asked}"
@@ -128,14 +133,14 @@ class Running:
         try:
             for chunk in self.simulation.chunks():
                 with self._lock:
-                    self._keep(chunk)
+                    self._record(chunk)
                 if chunk.t < self.problem.end and (why := self._why()):
                     return why
         except Abandoned:
             return self._why()
         return ""
 
-    def _keep(self, chunk: Chunk) -> None:
+    def _record(self, chunk: Chunk) -> None:
         self.steps += chunk.dt > 0
         self.last = {"time": chunk.t, **chunk.observed}
         self.first = self.first or self.last
@@ -145,26 +150,28 @@ class Running:
             self.thread.do(self.writer.append, when, fields)
             self.times += 1
         self.count += 1
-        self._note_kept()
+        self._remember()
         now = time.perf_counter()
         if chunk.saved or now - self.flushed > FLUSH_EVERY:
             self._flush()
-        if self.count == 1 or now - self.marked > self.limits.checkpoint:
+        if self.count == 1 or now - self.checkpointed > self.limits.checkpoint:
             self._checkpoint()
         if now - self.reported > REPORT_EVERY:
             self.reported = now
             totals = self.simulation.totals
-            self.tell.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
+            self.reporter.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
 
-    def _note_kept(self) -> None:
-        about = {
-            "times": self.times,
-            "rows": self.count,
-            "first": self.first,
-            "last": self.last,
-            "account": self.summary.state_dict(),
-        }
-        self.kept = self.simulation.kept(), about
+    def _remember(self) -> None:
+        self.latest = Checkpoint(
+            self.run_id,
+            self.fingerprint,
+            self.simulation.state(),
+            self.summary.state_dict(),
+            self.times,
+            self.count,
+            self.first,
+            self.last,
+        )
 
     def _flush(self) -> None:
         if self.rows:
@@ -176,23 +183,25 @@ class Running:
 
     def _checkpoint(self) -> None:
         """Of the last accepted state, after all that belongs before it is in the file."""
-        if self.kept is None or self.writer.path is None:
+        if self.latest is None or self.writer.path is None:
             return
         self._flush()
-        (kept, about), now = self.kept, time.perf_counter()
-        numbers = self.marks | about | {"simulation": kept.numbers, "spent": self.spent + now - self.began}
-        numbers |= {
-            "seconds": self.seconds.told(),
-            "written": self.written + self.thread.seconds,
-            "memory": self._memory(),
-        }
-        self.thread.do(checkpoint.save, self.writer.path, numbers, kept.arrays)
-        self.marked = now
+        now = time.perf_counter()
+        full = replace(
+            self.latest,
+            wall_time=self.wall_before + now - self.began,
+            seconds=self.timer.seconds(),
+            written=self.written_before + self.thread.seconds,
+            memory=self._memory(),
+        )
+        self.thread.do(checkpoint.save, self.writer.path, full)
+        self.checkpointed = now
 
     def _memory(self) -> dict[str, int]:
         found = peak_memory(self.problem.solver.device)
         return {
-            where: max(found.get(where, 0), self.memory.get(where, 0)) for where in {**found, **self.memory}
+            where: max(found.get(where, 0), self.memory_before.get(where, 0))
+            for where in {**found, **self.memory_before}
         }
 
     def _close(self, status: Any, message: str) -> None:
@@ -230,9 +239,9 @@ class Running:
             "budgets": simulation.budgets(),
         }
         state = {k: np.asarray(v) for k, v in simulation.u.items()}
-        seconds = self.seconds.told()
+        seconds = self.timer.seconds()
         cost = {
-            "seconds": seconds | {"writing": self.written + self.thread.seconds},
+            "seconds": seconds | {"writing": self.written_before + self.thread.seconds},
             "peak_memory": self._memory(),
         }
         noted = [
@@ -254,7 +263,7 @@ class Running:
                 self.thread.forgive()  # as much as still can be kept
         self.thread.wait()
         if status == "finished" and self.writer.path is not None:
-            checkpoint.remove(self.writer.path)  # the file holds the end
+            checkpoint_file.remove(self.writer.path)  # the file holds the end
 
     def _leave(self, name: str) -> None:
         """The last words of a run whose step under way takes too long to wait for: from another thread,
@@ -279,36 +288,36 @@ class Running:
         self.thread.wait()
         self.writer.close()
         self._say_unbegun(name)
-        self.tell.say("", discard(self.writer.path, self.limits.stop))
+        self.reporter.say("", discard(self.writer.path, self.limits.stop))
 
     def _say_unbegun(self, name: str) -> None:
-        self.tell.say("stopped", f"by {name} before the first step")
+        self.reporter.say("stopped", f"by {name} before the first step")
 
     def _say_done(self, message: str) -> None:
         if self.fresh and self.steps == 0 and message:
             self._say_unbegun(self.limits.stop.name)
             return
         t, seconds = self.simulation.totals, time.perf_counter() - self.began
-        self.tell.say(
+        self.reporter.say(
             "stopped" if message else "done",
             f"{message or f'{self.simulation.t:g} d'} in {seconds:.1f} s "
-            f"({self.summary.preparing} {max(0.0, seconds + self.spent - t.seconds + t.first):.1f} s): "
+            f"({self.summary.preparing} {max(0.0, seconds + self.wall_before - t.seconds + t.first):.1f} s): "
             f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
-        closing = "" if worst is None else f"; mass-balance error {worst:.0e}"
-        self.tell.say("", f"{self.summary.headline(self.scenario, self.first, self.last)}{closing}")
+        closing = "" if worst is None else f"; budgets close to {worst:.0e}"
+        self.reporter.say("", f"{self.summary.headline(self.scenario, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             trusted = " --allow-python" if self.problem.source else ""
-            self.tell.say(
-                "", f"continue with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}"
+            self.reporter.say(
+                "", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}"
             )
 
 
 def discard(path: Path | None, stop: Stop) -> str:
     """Remove a run in which nothing was begun; what is to be said of that."""
     if path is not None:
-        checkpoint.remove(path)
+        checkpoint_file.remove(path)
         path.unlink(missing_ok=True)
-    again = f"; start it with: {stop.begins}" if stop.begins else ""
-    return f"nothing was computed, and no run is left{again}"
+    again = f"; begin it with: {stop.begins}" if stop.begins else ""
+    return f"nothing was begun, and no run is left{again}"

@@ -16,33 +16,33 @@ EVENTS = "/jax/core/compile/"
 Part = Literal["baseline", "stepping"]
 
 
-class Spent:
-    """Seconds of all sittings of a run, by what they were spent on.
+class Timer:
+    """The seconds of all sessions of a run, by what they were spent on.
 
     What JAX compiles counts as compiling, not as that.
 
-    Belongs to the thread that makes it; `told` may be asked from any.
+    Belongs to the thread that makes it; `seconds` may be asked from any.
     """
 
     def __init__(self, before: Mapping[str, float] | None = None) -> None:
-        self._told = {"compiling": 0.0, "baseline": 0.0, "stepping": 0.0} | dict(before or {})
+        self._seconds = {"compiling": 0.0, "baseline": 0.0, "stepping": 0.0} | dict(before or {})
         self._heard = _heard_in(threading.get_ident())
         self._part: Part = "baseline"
         self._since, self._compiled = time.perf_counter(), self._heard.seconds
 
     def turn(self, part: Part) -> None:
-        """From now on it is spent on this."""
-        self.told()
+        """From now on time is spent on this part."""
+        self.seconds()
         self._part = part
 
-    def told(self) -> dict[str, float]:
-        """Until now."""
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each part until now."""
         now, compiled = time.perf_counter(), self._heard.seconds
         compiling = compiled - self._compiled
-        self._told["compiling"] += compiling
-        self._told[self._part] += now - self._since - compiling
+        self._seconds["compiling"] += compiling
+        self._seconds[self._part] += now - self._since - compiling
         self._since, self._compiled = now, compiled
-        return dict(self._told)
+        return dict(self._seconds)
 
 
 class _Heard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -35,7 +35,7 @@ class Chunk:
     saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
     stats     of the step: error, solver contraction, rejections before it
-    plan      linear solver of the next step: V-cycles of each group, and the groups that are accelerated
+    plan      the linear solver's, for the next step: V-cycles of each group, and the groups that are accelerated
     """
 
     t: float
@@ -49,18 +49,7 @@ class Chunk:
 
 
 class Abandoned(Exception):
-    """A step was abandoned between two stages because the run is to stop; the state before it is valid."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """All that a run goes on from, bit for bit, right after an accepted step.
-
-    numbers  JSON-able; arrays: u, slope, middle and flows, each by name, on the device
-    """
-
-    numbers: dict[str, Any]
-    arrays: Mapping[str, Mapping[str, Any]]
+    """A step was given up between two of its stages, because the run is to stop: the state before it holds."""
 
 
 @dataclass
@@ -75,6 +64,34 @@ class Totals:
     contraction: float = 0.0
 
 
+@dataclass(frozen=True)
+class SimulationState:
+    """All that a run goes on from, bit for bit, right after an accepted step.
+
+    dt          the step to try next
+    segment     from which event to which
+    step_state  what the integrator carries from step to step
+    cycles      V-cycles of each group in the next step
+    krylov      the groups whose solve is accelerated
+    integrator  its name, and why it was taken
+    budget      what has come into each budget and left it so far; held_at_start: what it held at the start
+    scenario    its state_dict
+    """
+
+    t: float
+    dt: float
+    segment: tuple[float, float]
+    u: Mapping[str, Any]
+    step_state: StepState
+    cycles: Mapping[str, int]
+    krylov: tuple[str, ...]
+    integrator: tuple[str, str]
+    totals: Totals
+    budget: Mapping[str, float]
+    held_at_start: Mapping[str, float]
+    scenario: Mapping[str, Any]
+
+
 class Simulation:
     """A run from its start to its end: `chunks()` advances.
 
@@ -85,19 +102,22 @@ class Simulation:
     """
 
     def __init__(
-        self, problem: Problem | ModelProblem, scenario: Scenario | None = None, kept: Kept | None = None
+        self,
+        problem: Problem | ModelProblem,
+        scenario: Scenario | None = None,
+        state: SimulationState | None = None,
     ) -> None:
-        """scenario: default: that of the problem, from its start. kept: the state to continue from, with a
-        scenario made from its fields.
+        """scenario: the problem's own, from its start, by default. state: what to go on from, with a scenario
+        made from its fields.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
         self.scenario = scenario or scenario_of(problem)
         self.model, self.fields, self.u = self.scenario.model, self.scenario.fields, self.scenario.u
         self.dtype = np.dtype(problem.solver.precision)
         self.stop: Callable[[], bool] = lambda: False
-        self.begun = kept is not None
-        if kept is not None:
-            self._restore(kept.numbers, kept.arrays)
+        self.begun = state is not None
+        if state is not None:
+            self._load_state(state)
             return
         self.integrator, self.why = choose(
             problem.solver, self.scenario.system, self.u, problem.end, len(self.scenario.events)
@@ -115,7 +135,7 @@ class Simulation:
     def chunks(self) -> Iterator[Chunk]:
         """Accepted steps until the end; lands on every event and the end.
 
-        The first chunk is the start itself (dt 0), unless the run goes on from what was kept.
+        The first chunk is the start itself (dt 0), unless the run goes on from a state.
 
         Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk
         given is then the last good state.
@@ -162,40 +182,38 @@ class Simulation:
         self.dt = min(self.dt, self.first_step(after, self.step_state))
         self.system = after
 
-    def kept(self) -> Kept:
+    def state(self) -> SimulationState:
         """What to go on from; to be asked right after a chunk was given."""
-        step_state, (cycles, krylov) = self.step_state, self._plan
-        numbers = {
-            "t": self.t,
-            "dt": self.dt,
-            "segment": list(self.segment),
-            "middle_age": float(step_state.middle_age),
-            "cycles": cycles,
-            "krylov": list(krylov),
-            "integrator": [self.integrator.name, self.why],
-            "totals": asdict(self.totals),
-            "budget": dict(self.budget),
-            "held_at_start": self.held_at_start,
-            "course": self.scenario.state_dict(),
-        }
-        middle = {} if step_state.middle is step_state.f else {"middle": step_state.middle}
-        return Kept(numbers, {"u": self.u, "slope": step_state.f, "flows": step_state.flows} | middle)
+        cycles, krylov = self._plan
+        return SimulationState(
+            t=self.t,
+            dt=self.dt,
+            segment=self.segment,
+            u=self.u,
+            step_state=self.step_state,
+            cycles=cycles,
+            krylov=krylov,
+            integrator=(self.integrator.name, self.why),
+            totals=replace(self.totals),
+            budget=dict(self.budget),
+            held_at_start=self.held_at_start,
+            scenario=self.scenario.state_dict(),
+        )
 
-    def _restore(self, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
-        name, self.why = numbers["integrator"]
+    def _load_state(self, state: SimulationState) -> None:
+        name, self.why = state.integrator
         solver = replace(self.problem.solver, integrator=name)
         self.integrator, _ = choose(solver, self.scenario.system, self.u, self.problem.end, 0)
-        self.totals, self.budget = Totals(**numbers["totals"]), dict(numbers["budget"])
-        self.t, self.dt, self.held_at_start = numbers["t"], numbers["dt"], numbers["held_at_start"]
-        self.segment = tuple(numbers["segment"])
-        system = self.scenario.load_state(numbers["course"], *self.segment)
-        cycles = {k: np.int32(n) for k, n in numbers["cycles"].items()}
-        self.system = replace(system, cycles=cycles, krylov=tuple(numbers["krylov"]))
-        there = {kind: {k: jnp.asarray(x) for k, x in fields.items()} for kind, fields in arrays.items()}
-        self.u, slope = there["u"], there["slope"]
-        self.step_state = StepState(
-            slope, there.get("flows", {}), there.get("middle", slope), numbers["middle_age"]
-        )
+        self.totals, self.budget = replace(state.totals), dict(state.budget)
+        self.t, self.dt, self.held_at_start = state.t, state.dt, dict(state.held_at_start)
+        self.segment = state.segment
+        system = self.scenario.load_state(state.scenario, *self.segment)
+        cycles = {k: np.int32(n) for k, n in state.cycles.items()}
+        self.system = replace(system, cycles=cycles, krylov=state.krylov)
+        self.u, step = _on_device(state.u), state.step_state
+        slope = _on_device(step.f)
+        middle = slope if step.middle is step.f else _on_device(step.middle)
+        self.step_state = StepState(slope, _on_device(step.flows), middle, step.middle_age)
 
     def _next_event(self) -> float:
         return min(t for t in self.scenario.events if t > self.t)
@@ -347,6 +365,10 @@ class Simulation:
                 "imbalance": (change - came + lost) / through,
             }
         return out
+
+
+def _on_device(fields: Mapping[str, Any]) -> Fields:
+    return {k: jnp.asarray(x) for k, x in fields.items()}
 
 
 _observe = jax.jit(System.observe)

@@ -137,7 +137,7 @@ def _to_go_on_with(path: Path) -> bool:
     """
     from ..errors import InputError
     from ..output.reader import open_run
-    from ..runs.checkpoint import files
+    from ..runs.checkpoint_file import files
 
     try:
         with open_run(path, live=True) as run:

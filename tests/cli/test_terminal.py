@@ -29,7 +29,7 @@ from rdsolver.models.bone.parameters import parameters
 from rdsolver.output.export import FORMATS
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
-from rdsolver.runs.session import Running
+from rdsolver.runs.session import Session
 from rdsolver.sweep.driver import Outcome
 from rdsolver.utils.reporting import Quiet, TerminalReporter, on_terminal
 from rdsolver.utils.signals import Stop
@@ -248,9 +248,9 @@ def stopped(tmp_path: Path, steps: int, fresh: bool) -> tuple[list[str], bool]:
     said: list[str] = []
     path = tmp_path / "a b" / "run.h5"
     of_rows(path.parent, 1).close()
-    running = Running.__new__(Running)
-    running.tell = SimpleNamespace(say=lambda topic, text: said.append(f"{topic} {text}".strip()))  # pyright: ignore
-    running.fresh, running.steps, running._over, running.kept = fresh, steps, False, None
+    running = Session.__new__(Session)
+    running.reporter = SimpleNamespace(say=lambda topic, text: said.append(f"{topic} {text}".strip()))  # pyright: ignore
+    running.fresh, running.steps, running._over, running.latest = fresh, steps, False, None
     running._lock, running.thread = threading.Lock(), SimpleNamespace(wait=lambda: None)  # pyright: ignore
     running.writer = SimpleNamespace(path=path, close=lambda: None)  # pyright: ignore
     stop = Stop()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from rdsolver.runs import checkpoint
+from rdsolver.runs.checkpoint_file import HEAD, MARK
 from tests.fuzz.hdf5 import hdf5, tables
 from tests.fuzz.images import image
 from tests.fuzz.meaning import declared
@@ -79,9 +79,9 @@ def checkpoint_file(folder: Path, rng: Random) -> Path:
     path = folder / "checkpoint.h5"
     damage(path, rng)
     data = path.read_bytes()
-    if rng.random() < 0.8 and re.match(checkpoint.MARK.encode(), data):
-        head = f"{checkpoint.MARK} {hashlib.sha256(data[checkpoint.HEAD :]).hexdigest()}\n".encode()
-        path.write_bytes(head.ljust(checkpoint.HEAD, b"\0") + data[checkpoint.HEAD :])
+    if rng.random() < 0.8 and re.match(MARK.encode(), data):
+        head = f"{MARK} {hashlib.sha256(data[HEAD:]).hexdigest()}\n".encode()
+        path.write_bytes(head.ljust(HEAD, b"\0") + data[HEAD:])
     return path
 
 

@@ -17,7 +17,6 @@ import tifffile
 
 from rdsolver.output import layout
 from rdsolver.output.reader import open_run
-from rdsolver.runs import checkpoint
 from tests.support.places import DATA
 
 IMAGES = (
@@ -192,7 +191,10 @@ def seeds(folder: Path) -> None:
 
 def stopped(folder: Path) -> None:
     """A run that was stopped, and its checkpoint."""
+    from rdsolver.runs import checkpoint
     from rdsolver.runs.run import fingerprint, problem_of
+    from rdsolver.simulation.time_loop import SimulationState, Totals
+    from rdsolver.timestepping.base import StepState
 
     path = folder / "run.h5"
     shutil.copy(DATA / "layout_1.h5", path)
@@ -201,15 +203,10 @@ def stopped(folder: Path) -> None:
         arrays = {k: v for k, v in run.state.items() if np.ndim(v) == 2}
     with h5py.File(path, "r+") as file:
         layout.put(file["meta"], "status", "stopped")
-    rest = {
-        "times": 1,
-        "rows": 1,
-        "first": {},
-        "last": {},
-        "spent": 1.0,
-        "simulation": {"t": 1.0, "totals": {}},
-        "account": {},
-    }
-    checkpoint.save(path, marks | rest, {"u": arrays, "slope": arrays})
+    step = StepState(arrays, {}, arrays, float("inf"))
+    integrator = ("tr-bdf2", "asked for")
+    state = SimulationState(1.0, 0.1, (0.0, 2.0), arrays, step, {}, (), integrator, Totals(), {}, {}, {})
+    rest = {"summary": {}, "times": 1, "rows": 1, "first": {}, "last": {}, "wall_time": 1.0}
+    checkpoint.save(path, checkpoint.Checkpoint(**marks, simulation=state, **rest))
     with h5py.File(folder / "other.h5", "w") as file:
         file["secret"] = np.arange(64.0).reshape(8, 8)

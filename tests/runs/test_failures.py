@@ -146,13 +146,13 @@ FULL = """
 import resource, sys
 from rdsolver.cli.main import main
 import rdsolver.runs.session
-go = rdsolver.runs.session.Running.go
+go = rdsolver.runs.session.Session.run
 def limited(self, *arguments):
     taken = int(open("/proc/self/statm").read().split()[0]) * 4096
     resource.setrlimit(resource.RLIMIT_AS, (taken + 2**20, resource.RLIM_INFINITY))
     self.problem_of_memory = bytearray(2**30)
     return go(self, *arguments)
-rdsolver.runs.session.Running.go = limited
+rdsolver.runs.session.Session.run = limited
 main()
 """
 

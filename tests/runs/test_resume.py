@@ -27,7 +27,7 @@ from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Change, ModelProblem, Solver
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint, checkpoint_file
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop
 from tests.support import kill
@@ -208,7 +208,7 @@ def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
         assert (run.status, len(run.series["time"])) == ("stopped", 1 + run.summary["steps"])
         found, wrong = checkpoint.load(out / "run.h5", run.provenance["run_id"])
         assert not wrong
-        assert found.numbers["simulation"]["t"] == run.state["time"] == run.series["time"][-1] > 0
+        assert found.simulation.t == run.state["time"] == run.series["time"][-1] > 0
 
 
 # --- a run repeated, refused, or damaged --------------------------------------------------------------------
@@ -231,13 +231,13 @@ def copied(stopped, tmp_path):
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(stopped, tmp_path):
     folder = copied(stopped, tmp_path)
-    last, before = checkpoint.files(folder / "run.h5")
+    last, before = checkpoint_file.files(folder / "run.h5")
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     run_id = open_run(folder / "run.h5").provenance["run_id"]
     found, wrong = checkpoint.load(folder / "run.h5", run_id)
-    assert found.numbers["rows"] == 1
+    assert found.rows == 1
     assert len(wrong) == 1
     assert "SHA-256" in wrong[0]
     simulate(small(), out=tmp_path / "straight").close()

@@ -28,7 +28,7 @@ from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint_file
 from rdsolver.runs.run import simulate
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping.rkc import RKC2
@@ -261,21 +261,21 @@ def cut(path: Path, size: int) -> None:
 
 def newer(path: Path) -> None:
     """Both checkpoints of a run as of a later rdsolver."""
-    for file in checkpoint.files(path):
+    for file in checkpoint_file.files(path):
         if file.exists():
             with h5py.File(file, "r+") as opened:
                 opened.attrs["schema"] = 99
             with file.open("r+b") as raw:
-                digest = checkpoint._digest(raw)
+                digest = checkpoint_file._digest(raw)
                 raw.seek(0)
-                raw.write(f"{checkpoint.MARK} {digest}\n".encode())
+                raw.write(f"{checkpoint_file.MARK} {digest}\n".encode())
 
 
 def misnumbered(path: Path, times: object) -> None:
     """Both checkpoints with a number that is none."""
-    found, _ = checkpoint.load(path, open_run(path).provenance["run_id"])
+    found, _ = checkpoint_file.load(path, open_run(path).provenance["run_id"])
     for _ in range(2):
-        checkpoint.save(path, {**found.numbers, "times": times}, found.arrays)
+        checkpoint_file.save(path, {**found.numbers, "times": times}, found.arrays)
 
 
 def other(file: h5py.File, name: str, values: np.ndarray) -> None:
@@ -287,7 +287,7 @@ def other(file: h5py.File, name: str, values: np.ndarray) -> None:
 
 
 def damaged(path: Path) -> None:
-    for file in checkpoint.files(path):
+    for file in checkpoint_file.files(path):
         file.write_bytes(b"x" * 2000)
 
 

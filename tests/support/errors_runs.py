@@ -23,7 +23,7 @@ from rdsolver.output.layout import Window
 from rdsolver.output.reader import Run
 from rdsolver.output.writer import RunWriter, selected_fields
 from rdsolver.problem import Problem, Solver
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint, checkpoint_file
 from rdsolver.runs.run import simulate
 from rdsolver.simulation import baseline
 from rdsolver.studies.sensitivity import global_
@@ -178,7 +178,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "file-damaged": lambda h: h.cli("plot", h.edited(lambda f: f.attrs.pop("title"))),
     "run-dataset": lambda h: h.cli("plot", h.edited(lambda f: (f.pop("active"), f.create_group("active")))),
     "checkpoint-none": lambda h: then(
-        path := h.copy(), checkpoint.remove(path), h.cli("resume", path, "--allow-python")
+        path := h.copy(), checkpoint_file.remove(path), h.cli("resume", path, "--allow-python")
     ),
     "checkpoint-sum": lambda h: then(
         path := h.copy(), damaged(path), h.cli("resume", path, "--allow-python")

@@ -29,7 +29,7 @@ from rdsolver.geometry.grid import Grid
 from rdsolver.models.base import Field, Series
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint_file
 
 GRIDS = (Grid((96, 80), (1.0, 1.0), thickness=1.0), Grid((20, 24, 36), (1.0, 1.0, 1.0)))
 FIELDS = (Field("a", "nM", 1.0, "a"), Field("b", "nM", 1.0, "b", signed=True))
@@ -82,7 +82,7 @@ def write(path: Path, grid: Grid, say: Callable[[int], None]) -> None:
             writer.append(float(n), {"a": a, "b": -a})
             writer.append_series({"time": np.array([n + 0.5]), "n": np.array([float(n)])})
             if n % 3 == 0:
-                checkpoint.save(path, REST | {"times": n + 1, "rows": n + 1}, {"u": {"a": a}})
+                checkpoint_file.save(path, REST | {"times": n + 1, "rows": n + 1}, {"u": {"a": a}})
             say(n + 1)
 
 
@@ -133,7 +133,7 @@ def look(path: Path, grid: Grid, said: int) -> int:
 
 def go_on(path: Path, grid: Grid, left: int) -> None:
     """From its checkpoint: what lies behind it is dropped, and the file takes more."""
-    kept, wrong = checkpoint.load(path, "kill")
+    kept, wrong = checkpoint_file.load(path, "kill")
     assert not wrong
     n = kept.numbers["times"]
     assert left - 4 <= n <= left
@@ -180,7 +180,7 @@ def kill_run(folder: Path, place: str, rng: random.Random, numbers: Sequence[int
 def _changed(folder: Path) -> int:
     """When its last checkpoint was written."""
     try:
-        return (folder / checkpoint.NAMES[0]).stat().st_mtime_ns
+        return (folder / checkpoint_file.NAMES[0]).stat().st_mtime_ns
     except FileNotFoundError:
         return 0
 

@@ -22,7 +22,7 @@ from rdsolver import __version__, simulate
 from rdsolver.errors import InputError
 from rdsolver.output.writer import RunWriter
 from rdsolver.parallel import device
-from rdsolver.runs import checkpoint
+from rdsolver.runs import checkpoint_file
 from rdsolver.sweep.store import driving, held
 from rdsolver.utils import provenance
 from rdsolver.utils.extras import DISTRIBUTION, install
@@ -138,7 +138,9 @@ def test_without_locks_a_run_goes_on_and_is_told(no_locks, tmp_path):
         f"{tmp_path}: its file system has no locks, so nothing keeps a second process from writing there. See"
         " that none does."
     ]
-    checkpoint.save(tmp_path / "run.h5", dict.fromkeys(checkpoint.NUMBERS, 0), {"u": {"u": np.ones(3)}})
+    checkpoint_file.save(
+        tmp_path / "run.h5", dict.fromkeys(checkpoint_file.NUMBERS, 0), {"u": {"u": np.ones(3)}}
+    )
     with RunWriter.reopened(
         tmp_path / "run.h5", load_own().grid, active=np.ones((8, 8), bool), times=0, rows=1, spent=0.0
     ) as writer:
