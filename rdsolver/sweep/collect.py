@@ -25,7 +25,7 @@ from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
 from ..units import number, parted, quantity
-from ..utils import locks
+from ..utils import atomic, locks
 from ..utils.home import at_home
 from .reader import (
     FINISHED,
@@ -290,16 +290,14 @@ def _write_table(
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """A file beside it to write, which then takes its place: a reader finds the old one or the new one,
-    whole.
+    """A file to write that then takes the place of `path`: a reader finds the old one or the new one, whole.
+
+    Several processes may collect at once.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield aside
-        os.replace(aside, path)
+        with atomic.replacing(path, fresh=path.with_name(f".{path.name}.{os.getpid()}")) as fresh:
+            yield fresh
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}. Make room, or choose another folder."
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)

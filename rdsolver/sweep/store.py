@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..utils import locks
+from ..utils import atomic, locks
 from .design import Design
 from .reader import DESIGN, RUN, STATUS, is_sweep, read_design
 
@@ -28,13 +28,6 @@ Status = dict[str, Any]
 """Of a run: status (finished, failed or stopped), error, exit_status, wall_time (s), steps, rejected,
 stage_solves, attempts, hash (of the design), row (hash of what the run was made from).
 """
-
-
-def put(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
 
 
 def status_of(run: Path) -> Status:
@@ -66,8 +59,10 @@ def begin(folder: Path, design: Design) -> None:
             raise InputError(
                 f"{folder} holds runs already, and no {DESIGN}. Choose another folder with --out."
             )
-        put(folder / TABLE, _as_csv(design))
-        put(folder / DESIGN, json.dumps(design.as_json() | {"hash": design.hash}, ensure_ascii=False))
+        atomic.write_text(folder / TABLE, _as_csv(design))
+        atomic.write_text(
+            folder / DESIGN, json.dumps(design.as_json() | {"hash": design.hash}, ensure_ascii=False)
+        )
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RdsolverError
+from ..utils import atomic
 from . import store as disk
 from .reader import RUN, STATUS, run_folder
 from .store import Status
@@ -89,7 +90,7 @@ def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Statu
 def record(run: Path, status: Status) -> None:
     """What became of a run; from now on it has ended."""
     run.mkdir(parents=True, exist_ok=True)
-    disk.put(run / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n")
+    atomic.write_text(run / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n")
 
 
 def died(task: Task, why: str) -> Status:
@@ -150,7 +151,7 @@ def _write_config(path: Path, task: Task) -> None:
     """A config like any other: rdsolver run run.toml."""
     import tomli_w
 
-    disk.put(path, tomli_w.dumps(task["tables"]))
+    atomic.write_text(path, tomli_w.dumps(task["tables"]))
 
 
 def _listening() -> AbstractContextManager[Stop]:
