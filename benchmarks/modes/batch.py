@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rdsolver.parallel.batching import Company
+from rdsolver.parallel.batching import Batch
 from rdsolver.parallel.device import in_flight
 from rdsolver.problem import Problem, Solver
 from rdsolver.runs.run import simulate
@@ -48,13 +48,12 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
     rows.append({"how": f"{count} processes", "members/s": apart, "over serial": apart / one})
     for width in a.widths:
         found: list[Results] = []
-        many, company = rate(all_of_them, width, found)
+        many, batch = rate(all_of_them, width, found)
         chosen = np.unique(np.linspace(0, a.members - 1, min(a.check, a.members)).astype(int))
         equal = sum(_same(together([all_of_them[i]], width)[0][0], found[i]) for i in chosen)
         row = {"how": f"together, {width} wide", "members/s": many, "over serial": many / one}
         rows.append(
-            row
-            | {"executed/needed": company.executed / company.needed, "as alone": f"{equal} of {len(chosen)}"}
+            row | {"executed/needed": batch.executed / batch.needed, "as alone": f"{equal} of {len(chosen)}"}
         )
     rows = [row | {"members": a.members, "seconds": a.members / row["members/s"]} for row in rows]
     measure.show(f"{a.cells}^2, {a.end:g} d, {a.precision}, {a.integrator}, {a.device}", rows, COLUMNS)
@@ -83,18 +82,18 @@ def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
     from rdsolver.sweep import worker_pool  # with pydantic, which the rest does without
     from rdsolver.sweep.on_demand import on_demand
 
-    seats = worker_pool.seats(None, device, 1, len(problems))
+    slots = worker_pool.slots(None, device, 1, len(problems))
     tables = [as_config(p) for p in problems]
     with (
         TemporaryDirectory() as folder,
         on_demand(Path(folder), None, device) as compute,
-        ThreadPoolExecutor(len(seats)) as pool,
+        ThreadPoolExecutor(len(slots)) as pool,
     ):
         # compiles
-        list(pool.map(compute, [t | {"title": f"{i}"} for i, t in enumerate(tables[:1] * 2 * len(seats))]))
+        list(pool.map(compute, [t | {"title": f"{i}"} for i, t in enumerate(tables[:1] * 2 * len(slots))]))
         began = time.perf_counter()
         list(pool.map(compute, tables))
-        return len(seats), len(problems) / (time.perf_counter() - began)
+        return len(slots), len(problems) / (time.perf_counter() - began)
 
 
 def as_config(p: Problem) -> dict[str, Any]:
@@ -122,17 +121,15 @@ def as_config(p: Problem) -> dict[str, Any]:
     }
 
 
-def rate(
-    problems: Sequence[Problem], width: int, found: list[Results] | None = None
-) -> tuple[float, Company]:
+def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = None) -> tuple[float, Batch]:
     """Runs a second, together; found: gets their results."""
     together(problems[:1], width)  # compiles
     began = time.perf_counter()
-    results, company = together(problems, width)
+    results, batch = together(problems, width)
     seconds = time.perf_counter() - began
     if found is not None:
         found += results
-    return len(problems) / seconds, company
+    return len(problems) / seconds, batch
 
 
 def _member(p: Problem, i: int) -> Problem:
@@ -146,15 +143,15 @@ def _member(p: Problem, i: int) -> Problem:
     return replace(p, parameters={k: v * changed.get(k, 1.0) for k, v in p.parameters.items()}, doses=doses)
 
 
-def together(problems: Sequence[Problem], width: int) -> tuple[list[Results], Company]:
-    company = Company(width)
+def together(problems: Sequence[Problem], width: int) -> tuple[list[Results], Batch]:
+    batch = Batch(width)
 
     def go(p: Problem) -> Results:
-        with company.member(), simulate(p) as run:
+        with batch.join(), simulate(p) as run:
             return {k: run[k][:] for k in run} | {f"series/{k}": run.series[k] for k in run.series}
 
     with ThreadPoolExecutor(in_flight(width)) as pool:
-        return list(pool.map(go, problems)), company
+        return list(pool.map(go, problems)), batch
 
 
 def _same(a: Results, b: Results) -> bool:

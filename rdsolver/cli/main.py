@@ -580,9 +580,9 @@ def sensitivity(
     """
     loaded = _load(config, overrides, allow_python)
 
-    from ..studies.sensitivity.command import Wanted, analyse
+    from ..studies.sensitivity.command import AnalysisOptions, analyse
 
-    wanted = Wanted(
+    options = AnalysisOptions(
         *(
             None if names is None else [n.strip() for n in names.split(",") if n.strip()]
             for names in (parameters, observables)
@@ -597,7 +597,7 @@ def sensitivity(
         jobs=jobs,
         quiet=quiet,
     )
-    analyse(loaded, wanted)
+    analyse(loaded, options)
 
 
 @app.command()

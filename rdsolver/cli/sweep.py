@@ -18,7 +18,7 @@ from .terminal_run import not_begun
 
 if TYPE_CHECKING:
     from ..sweep.design import Design
-    from ..sweep.driver import Outcome, Wanted
+    from ..sweep.driver import SweepOptions, SweepResult
 
 MOST_SHOWN = 20  # failed runs
 
@@ -100,21 +100,21 @@ def run(
 ) -> None:
     """Run every combination that a sweep file describes; runs that have ended are skipped."""
     with not_begun():
-        from ..sweep import driver as runner
+        from ..sweep import driver
         from ..sweep.design import load
         from ..utils.reporting import on_terminal
 
-        wanted = runner.Wanted(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
+        options = driver.SweepOptions(engine, jobs, per_gpu, device, retry, max_failures, rerun_failed, batch)
         design, folder = load(file, overrides or (), allow_python), out or Path("outputs") / file.stem
     reporter = on_terminal(quiet, aside=listed)
     for warning in design.warnings:
         reporter.warn(warning)
     if dry_run:
-        _say_plan(design, folder, wanted)
+        _say_plan(design, folder, options)
     elif listed:
         from ..sweep.store import begin
 
-        _drives_nothing(wanted)
+        _drives_nothing(options)
         begin(folder, design)
         more = ["--device", device] * (device != "cpu") + ["--allow-python"] * allow_python
         typer.echo(
@@ -124,10 +124,10 @@ def run(
         )
     else:
         with closing(reporter):
-            outcome = runner.run_sweep(design, folder, wanted, reporter)
-        _say_outcome(outcome, design, folder, quiet)
-        if outcome.exit_status:
-            raise typer.Exit(outcome.exit_status)
+            result = driver.run_sweep(design, folder, options, reporter)
+        _say_outcome(result, design, folder, quiet)
+        if result.exit_status:
+            raise typer.Exit(result.exit_status)
 
 
 @sweeps.command("collect")
@@ -197,14 +197,14 @@ def one(
     A finished run is left unchanged.
     """
     from ..errors import unknown
-    from ..parallel.device import parted
-    from ..sweep.driver import Wanted
+    from ..parallel.device import parse_device
+    from ..sweep.driver import SweepOptions
     from ..sweep.reader import run_folder
     from ..sweep.store import design_of, status_of
     from ..sweep.task import perform, steps_alone, task_of
 
-    parted(device)
-    width = Wanted(batch=batch, device=device).width
+    parse_device(device)
+    width = SweepOptions(batch=batch, device=device).width
     design = design_of(folder, allow_python)
     if name not in design.names:
         raise InputError(
@@ -212,12 +212,12 @@ def one(
         )
     anew = status_of(run_folder(folder, name)).get("status") == "failed"
 
-    from ..parallel.batching import alongside
+    from ..parallel.batching import alone_in_batch
     from ..utils.reporting import on_terminal
 
     reporter = on_terminal(quiet)
     task = task_of(design, design.names.index(name), folder, device, anew)
-    with closing(reporter), alongside(0 if steps_alone(task) else width):
+    with closing(reporter), alone_in_batch(0 if steps_alone(task) else width):
         ended = perform(task, reporter)
     if ended["status"] == "finished":
         reporter.say("finished", str(run_folder(folder, name)))
@@ -228,13 +228,13 @@ def one(
     raise typer.Exit(ended["exit_status"])
 
 
-def _drives_nothing(wanted: Wanted) -> None:
+def _drives_nothing(options: SweepOptions) -> None:
     """Raise InputError if an option is given that only a driver of many runs uses."""
     from dataclasses import fields
 
     names = {"most_failures": "max-failures"}
-    for f in fields(wanted):
-        if f.name != "device" and getattr(wanted, f.name) != f.default:
+    for f in fields(options):
+        if f.name != "device" and getattr(options, f.name) != f.default:
             option = f"--{names.get(f.name, f.name).replace('_', '-')}"
             raise InputError(
                 f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave"
@@ -242,29 +242,28 @@ def _drives_nothing(wanted: Wanted) -> None:
             )
 
 
-def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
-    from ..sweep import driver as runner
-    from ..sweep import executors
+def _say_plan(design: Design, folder: Path, options: SweepOptions) -> None:
+    from ..sweep import driver, executors
     from ..sweep.estimate import check_disk, estimate
     from ..utils import reporting
 
-    statuses = runner.ended(design, folder)
+    statuses = driver.ended(design, folder)
     expected, groups = estimate(design, statuses), len(set(design.groups))
     left = len(design) - len(statuses)
     typer.echo(f"runs      {len(design):,}" + (f", {left:,} of them left" if statuses else ""))
     typer.echo(f"varied    {', '.join(design.varied) or 'nothing'}")
     typer.echo(f"groups    {groups:,} that share compiled programs")
     width = processes = 0
-    if wanted.engine == "local":
-        places = runner.seats(wanted, expected.memory, max(left, 1))
-        width, processes = sum(seat.places for seat in places), len(places)
+    if options.engine == "local":
+        places = driver.slots(options, expected.memory, max(left, 1))
+        width, processes = sum(slot.capacity for slot in places), len(places)
         together = f" in batches of {places[0].width}" if places[0].width else ""
         typer.echo(
             f"at once   {width}{together}, each up to about {reporting.byte_size(expected.memory)} of memory"
         )
     free = check_disk(folder, expected.disk)
     typer.echo(f"disk      about {reporting.byte_size(expected.disk)} of {reporting.byte_size(free)} free")
-    if expected.seconds is None or (wanted.device != "cpu" and not statuses):
+    if expected.seconds is None or (options.device != "cpu" and not statuses):
         typer.echo(
             "time      unknown until some runs have finished; then `rdsolver sweep status` and --dry-run"
             " show it"
@@ -278,28 +277,28 @@ def _say_plan(design: Design, folder: Path, wanted: Wanted) -> None:
         typer.echo(
             f"time      {told}; each worker first compiles each group, which takes up to half a minute"
         )
-    if wanted.engine.startswith("slurm:"):
-        typer.echo(f"\n{executors.script(at_home(wanted.engine.partition(':')[2]))}", nl=False)
+    if options.engine.startswith("slurm:"):
+        typer.echo(f"\n{executors.script(at_home(options.engine.partition(':')[2]))}", nl=False)
 
 
-def _say_outcome(outcome: Outcome, design: Design, folder: Path, quiet: bool) -> None:
+def _say_outcome(result: SweepResult, design: Design, folder: Path, quiet: bool) -> None:
     """Print the outcome of a sweep; the last line says what to type next."""
     done, failed = (
-        len(outcome.statuses) - len(outcome.failed),
-        [(design.names[i], outcome.statuses[i]["error"]) for i in outcome.failed],
+        len(result.statuses) - len(result.failed),
+        [(design.names[i], result.statuses[i]["error"]) for i in result.failed],
     )
     if quiet:
         _say_failed(failed, folder, "", err=True)
         return
     typer.echo(f"{done} of {len(design)} runs finished, in {folder}")
     again = same_command("--rerun-failed")
-    if outcome.signal:
+    if result.signal:
         _say_failed(failed, folder, "")
-        typer.echo(f"{outcome.why}; {outcome.left} runs are left. Continue with: {same_command()}")
-    elif outcome.left:
+        typer.echo(f"{result.why}; {result.left} runs are left. Continue with: {same_command()}")
+    elif result.left:
         _say_failed(failed, folder, "")
         typer.echo(
-            f"{outcome.why}; {outcome.left} runs are left. Continue with a higher --max-failures, or with:"
+            f"{result.why}; {result.left} runs are left. Continue with a higher --max-failures, or with:"
             f" {again}"
         )
     elif failed:

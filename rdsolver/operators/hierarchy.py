@@ -20,7 +20,7 @@ from jax import Array, lax
 
 from .blocks import Local, Vector
 from .faces import Wrap, lower, part, surrounded, upper, widened, with_ends
-from .no_fusion import apart
+from .no_fusion import no_fusion
 from .reductions import Pockets
 from .transport import Faces
 
@@ -173,7 +173,7 @@ def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int
     return _with_ends(tuple(out), wrap)
 
 
-@apart("halved", "wrap")
+@no_fusion("halved", "wrap")
 def _coarser(fine: Level, halved: tuple[bool, ...], wrap: Wrap) -> Level:
     c = _coarse_faces(fine.c, halved, wrap, 2)
     w = None if fine.w is None else _coarse_faces(fine.w, halved, wrap, 1)

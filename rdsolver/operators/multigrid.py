@@ -27,7 +27,7 @@ from . import krylov
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
-from .no_fusion import apart
+from .no_fusion import no_fusion
 from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
@@ -47,7 +47,7 @@ class Operator:
     block: Block
 
 
-@apart()
+@no_fusion()
 def _factors(op: Operator, lv: Level) -> Any:
     return op.block.factor(lv.local, _diagonal(op, lv))
 
@@ -102,7 +102,7 @@ def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
     return tuple(b - a for a, b in zip(apply(op, lv, v, wrap), r, strict=True))
 
 
-@apart("wrap")
+@no_fusion("wrap")
 def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
     """r plus what comes from the neighbours.
 
@@ -111,7 +111,7 @@ def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
     return tuple(b + _moved(lv, d, x, wrap, own=False) for b, d, x in zip(r, op.diffusivity, v, strict=True))
 
 
-@apart()
+@no_fusion()
 def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Array) -> Vector:
     return tuple(x + weight * (z - x) for x, z in zip(v, op.block.solve(lv.factors, right), strict=True))
 
@@ -121,18 +121,18 @@ def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Array, wrap
     return _relaxed(op, lv, v, _brought(op, lv, v, r, wrap), weight)
 
 
-@apart()
+@no_fusion()
 def _begun(op: Operator, lv: Level, r: Vector, weight: Array) -> Vector:
     """The first smoothing, from zero."""
     return tuple(weight * x for x in op.block.solve(lv.factors, r))
 
 
-@apart("wrap", "halved")
+@no_fusion("wrap", "halved")
 def _down(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
     return tuple(children_mean(x, halved) for x in residual(op, lv, v, r, wrap))
 
 
-@apart("wrap", "halved")
+@no_fusion("wrap", "halved")
 def _up(v: Vector, below: Vector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
     return tuple(x + interpolate(b, x.shape, halved, wrap) for x, b in zip(v, below, strict=True))
 

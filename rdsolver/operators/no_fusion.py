@@ -24,7 +24,7 @@ def _on_cpu() -> bool:
     return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
 
 
-def apart(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def no_fusion(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function of arrays on its own wherever it is called; `static` names its arguments that are no
     arrays.
     """

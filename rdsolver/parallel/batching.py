@@ -1,14 +1,14 @@
-"""Runs that step together on one device: the steps of several are one compiled program of fixed width.
+"""A batch of runs on one device: the steps of several are one compiled program of fixed width.
 
-Every member is a run as it is when alone, with its own step size, acceptance, events and end, in a thread of
-its own. Where its integrator wants a step it waits until `width` members of the same shape want one, and
-these go to the device at once (jax.vmap). With more members than the width somebody always waits, and no
-place stays empty until the last few runs. A member sees nothing of the others: its results are, bit for bit,
-those of the same run alone at that width. Against a run outside a company they differ by round-off, since the
-compiler fuses otherwise.
+Every run of a batch is as it is when alone, with its own step size, acceptance, events and end, in a thread
+of its own. Where its integrator wants a step it waits until `width` runs of the same shape want one, and
+these go to the device at once (jax.vmap), each in a slot of the batch. With more runs than slots some run
+always waits, and no slot stays empty until the last few runs. A run sees nothing of the others: its results
+are, bit for bit, those of the same run alone at that width. Against a run outside a batch they differ by
+round-off, since the compiler fuses otherwise.
 
-What a step leaves stays stacked on the device, and a member is handed its row of it (`Held`): so the host
-handles a few arrays a step, not those of every member, and what is small comes to the host for all at once.
+What a step leaves stays stacked on the device, and a run is handed its row of it (`BatchRow`): so the host
+handles a few arrays a step, not those of every run, and what is small comes to the host for all at once.
 """
 
 from __future__ import annotations
@@ -27,62 +27,65 @@ import numpy as np
 from jax import Array
 
 NUMBERS = (np.ndarray, np.generic)
-IN_VAIN = 1.2  # work done over work needed, above which a program waits for others to choose from
-PATIENCE = 8  # programs that go before a member, while others fit better
+MOST_WASTE = 1.2  # padding waste, above which a program waits for others to choose from
+PATIENCE = 8  # programs that go before a request, while others fit better
 # programs given to the device at once: it never waits for the host, and those that wait can be chosen from
 AHEAD = 2
 
-_member: ContextVar[_Member | None] = ContextVar("member", default=None)
+_current: ContextVar[_BatchedRun | None] = ContextVar("run of a batch", default=None)
 
 
-def together(
-    function: Callable[..., tuple[Any, Any]], *arguments: Any, trips: tuple[int, ...] = (), beside: int = 1
+def batched_call(
+    function: Callable[..., tuple[Any, Any]],
+    *arguments: Any,
+    trips: tuple[int, ...] = (),
+    fixed_work: int = 1,
 ) -> tuple[Any, Any]:
-    """function(*arguments, *trips) of this member of a company, computed with others.
+    """function(*arguments, *trips) of this run, computed with the same call of other runs of its batch.
 
-    function   pure; gives a tuple of dicts of arrays, which stay on the device (`Held`), and a tree of small
-               arrays, which come to the host
-    arguments  trees of arrays, NumPy numbers, or what was Held before
-    trips      of its loops; all that go together make as many as the one that asks for most: function sees to
-               it that those beyond its own change nothing
-    beside     work beside the trips, in trips; calls of similar work go together
+    function    pure; gives a tuple of dicts of arrays, which stay on the device (`BatchRow`), and a tree of
+                small arrays, which come to the host
+    arguments   trees of arrays, NumPy numbers, or BatchRows of calls before
+    trips       of its loops; all that are computed together make as many as the one that asks for most, and
+                the function sees to it that those beyond its own change nothing
+    fixed_work  beside the trips, in trips; calls of similar work are computed together
     """
-    member = _member.get()
-    assert member is not None
-    return member.company.call(_Request(member, function, arguments, trips, beside))
+    run = _current.get()
+    assert run is not None
+    return run.batch.call(_Request(run, function, arguments, trips, fixed_work))
 
 
 def width() -> int:
-    """Of the company that this run steps with; 0: it is alone. Results depend on it in their last bits."""
-    member = _member.get()
-    return 0 if member is None else member.company.width
+    """The width of the batch that this run is in; 0: in none. Results depend on it in their last bits."""
+    run = _current.get()
+    return 0 if run is None else run.batch.width
 
 
 @contextmanager
-def alongside(width: int) -> Iterator[None]:
-    """A member of a company that has no other; of width 0: of none."""
-    with Company(width).member() if width else nullcontext():
+def alone_in_batch(width: int) -> Iterator[None]:
+    """Inside, a run is the only one of a batch of this width; of width 0: in no batch."""
+    with Batch(width).join() if width else nullcontext():
         yield
 
 
-# --- one member's part --------------------------------------------------------------------------------------
+# --- one run's part -----------------------------------------------------------------------------------------
 
 
-class Held(Mapping[str, Array]):
-    """One row of fields that are stacked on the device; read like a dict of arrays, which are then its own
-    (`apart`).
+class BatchRow(Mapping[str, Array]):
+    """The row of one run in fields that are stacked on the device. Read like a dict of arrays, which are then
+    taken out of the stack.
     """
 
     def __init__(self, stack: _Stack, row: int) -> None:
         self.stack, self.row, self._own = stack, row, None
 
-    def apart(self) -> dict[str, Array]:
+    def unstack(self) -> dict[str, Array]:
         if self._own is None:
-            self._own = _rows(self.stack.tree, np.int32(self.row))
+            self._own = _take_rows(self.stack.tree, np.int32(self.row))
         return self._own
 
     def __getitem__(self, name: str) -> Array:
-        return self.apart()[name]
+        return self.unstack()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stack.tree)
@@ -91,70 +94,75 @@ class Held(Mapping[str, Array]):
         return len(self.stack.tree)
 
 
-def apart(fields: Any) -> Any:
-    """As arrays of its own, for programs of this member alone."""
-    return fields.apart() if isinstance(fields, Held) else fields
+def unstack(fields: Any) -> Any:
+    """Fields as arrays of their own, for programs of one run."""
+    return fields.unstack() if isinstance(fields, BatchRow) else fields
 
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
-    """Arrays with a row for each of several members; kind: what those of one row look like."""
+    """Arrays with a row for each of several runs. kind: what stands for the shapes and types of one row."""
 
     tree: Any
     kind: Hashable
 
 
-class _Shelf:
-    """Where arguments that no step has left are stacked, a row a member: systems, and states right after an
-    event.
+class _InputStack:
+    """Arguments that no step has left on the device, stacked with a row a run: systems, and states right
+    after an event.
     """
 
     def __init__(self, rows: int) -> None:
         self.tree: Any = None
-        self.has: list[tuple[_Member, Any] | None] = [None] * rows
+        self.rows: list[tuple[_BatchedRun, Any] | None] = [None] * rows
 
-    def row(self, member: _Member, values: Any) -> int:
-        """Of a member, with these values in it."""
-        mine = (i for i, has in enumerate(self.has) if has and has[0] is member)
-        free = (i for i, has in enumerate(self.has) if not has)
+    def row(self, run: _BatchedRun, values: Any) -> int:
+        """The row of a run, with these values in it."""
+        mine = (i for i, has in enumerate(self.rows) if has and has[0] is run)
+        free = (i for i, has in enumerate(self.rows) if not has)
         row = next(mine, None)
         row = next(free, None) if row is None else row
         if row is None or self.tree is None:
             row = self._grown(values)
-        has = self.has[row]
-        if has is None or has[0] is not member or has[1] is not values:
-            self.tree = _with_row(self.tree, np.int32(row), values)
-            self.has[row] = member, values
+        has = self.rows[row]
+        if has is None or has[0] is not run or has[1] is not values:
+            self.tree = _set_row(self.tree, np.int32(row), values)
+            self.rows[row] = run, values
         return row
 
-    def kept(self) -> bool:
-        """Whether anyone's is left; those of members that have left are forgotten."""
-        self.has = [has if has and not has[0].left else None for has in self.has]
-        return any(self.has)
+    def in_use(self) -> bool:
+        """Whether any row is still in use; those of runs that have left the batch are given up."""
+        self.rows = [has if has and not has[0].left else None for has in self.rows]
+        return any(self.rows)
 
     def _grown(self, values: Any) -> int:
-        """Room for as many more; gives the first new row."""
-        count = len(self.has)
+        """Make room for as many more; gives the first new row."""
+        count = len(self.rows)
         fresh = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), values)
         if self.tree is None:
             self.tree = fresh
             return 0
         self.tree = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), self.tree, fresh)
-        self.has += [None] * count
+        self.rows += [None] * count
         return count
 
 
 @dataclass(eq=False)
-class _Member:
-    """known: of each argument that is neither Held nor a number the last value, with its kind."""
+class _BatchedRun:
+    """A run of a batch.
 
-    company: Company
+    stepping  whether it has asked for a step
+    left      whether it has left the batch
+    known     of each argument that is neither a BatchRow nor a number the last value, with its kind
+    """
+
+    batch: Batch
     stepping: bool = False
     left: bool = False
     known: dict[int, tuple[Any, Hashable]] = field(default_factory=dict)
 
     def kind(self, position: int, value: Any) -> Hashable:
-        if isinstance(value, Held):
+        if isinstance(value, BatchRow):
             return value.stack.kind
         if isinstance(value, NUMBERS):
             return value.shape, value.dtype
@@ -168,7 +176,9 @@ _kinds: dict[Hashable, object] = {}  # long descriptions, each compared once
 
 
 def _kind(tree: Any, rows: int = 0) -> Hashable:
-    """What stands for its structure, and for shapes after so many axes and types of its arrays."""
+    """What stands for the structure of a tree, and for the types of its arrays and their shapes behind the
+    first `rows` axes.
+    """
     leaves, structure = jax.tree.flatten(tree)
     return _kinds.setdefault((structure, tuple((x.shape[rows:], x.dtype) for x in leaves)), object())
 
@@ -179,14 +189,14 @@ def _program(function: Callable[..., Any], arguments: int, trips: int) -> Callab
 
 
 @jax.jit
-def _rows(tree: Any, rows: Array) -> Any:
-    """One row, or several."""
+def _take_rows(tree: Any, rows: Array) -> Any:
+    """One row of each array, or several."""
     return jax.tree.map(lambda x: x[rows], tree)
 
 
 @partial(jax.jit, donate_argnums=0)
-def _merged(into: Any, tree: Any, rows: Array, there: Array) -> Any:
-    """The rows of `tree` where `there` says so."""
+def _merge_rows(into: Any, tree: Any, rows: Array, there: Array) -> Any:
+    """`into` with rows of `tree` where `there` says so."""
 
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(there.reshape((-1,) + (1,) * (a.ndim - 1)), b[rows], a)
@@ -195,42 +205,46 @@ def _merged(into: Any, tree: Any, rows: Array, there: Array) -> Any:
 
 
 @partial(jax.jit, donate_argnums=0)
-def _with_row(tree: Any, row: Array, values: Any) -> Any:
+def _set_row(tree: Any, row: Array, values: Any) -> Any:
     return jax.tree.map(lambda x, v: x.at[row].set(v), tree, values)
 
 
-# --- all of them --------------------------------------------------------------------------------------------
+# --- the batch ----------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class _Request:
-    """passed: how often others were taken instead; leads: those whose step this member's thread is to compute
-    with its own; told: when there is something for its thread to do.
+    """A call that waits to be computed with others.
+
+    passed_over  how often others were taken instead
+    leads        the requests that this run's thread is to compute, its own among them
+    wake         set when there is something for its thread to do
     """
 
-    member: _Member
+    run: _BatchedRun
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     trips: tuple[int, ...]
-    beside: int
-    passed: int = 0
+    fixed_work: int
+    passed_over: int = 0
     leads: Sequence[_Request] = ()
     finished: bool = False
     result: Any = None
     error: BaseException | None = None
-    told: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.work = self.beside + sum(self.trips)
-        self.kinds = tuple(self.member.kind(i, x) for i, x in enumerate(self.arguments))
+        self.work = self.fixed_work + sum(self.trips)
+        self.kinds = tuple(self.run.kind(i, x) for i, x in enumerate(self.arguments))
         self.kind = self.function, self.kinds
 
 
-class Company:
-    """width: members of one program.
+class Batch:
+    """Runs whose steps are computed together.
 
-    executed, needed   work done on the device, and work that the runs asked for: the ratio is the padding
-                       waste
+    width     slots of one program
+    executed  work that was done on the device
+    needed    work that the runs asked for; executed over needed is what fixed width costs
     """
 
     def __init__(self, width: int) -> None:
@@ -238,35 +252,35 @@ class Company:
         self._lock = threading.Lock()
         self._dispatching, self._given = False, 0  # programs with the device
         self._waiting: list[_Request] = []
-        self._live = self._stepping = 0  # members; those of them that have asked for a step
-        self._shelves: dict[Hashable, _Shelf] = {}
+        self._joined = self._stepping = 0  # runs in it; those of them that have asked for a step
+        self._inputs: dict[Hashable, _InputStack] = {}
 
     @contextmanager
-    def member(self) -> Iterator[None]:
-        """What is done inside is done by a member: everyone waits for it, until it leaves."""
-        member = _Member(self)
+    def join(self) -> Iterator[None]:
+        """What is computed inside is a run of the batch: the others wait for it, until it leaves."""
+        run = _BatchedRun(self)
         with self._lock:
-            self._live += 1
-        token = _member.set(member)
+            self._joined += 1
+        token = _current.set(run)
         try:
             yield
         finally:
-            _member.reset(token)
+            _current.reset(token)
             with self._lock:
-                member.left = True
-                self._live -= 1
-                self._stepping -= member.stepping
+                run.left = True
+                self._joined -= 1
+                self._stepping -= run.stepping
                 self._next()
 
     def call(self, request: _Request) -> Any:
         with self._lock:
-            self._stepping += not request.member.stepping
-            request.member.stepping = True
+            self._stepping += not request.run.stepping
+            request.run.stepping = True
             self._waiting.append(request)
             self._next()
         while not request.finished:
-            request.told.wait()
-            request.told.clear()
+            request.wake.wait()
+            request.wake.clear()
             if request.leads:
                 self._compute(request.leads)
         if request.error is not None:
@@ -274,112 +288,111 @@ class Company:
         return request.result
 
     def _next(self) -> None:
-        """Has one of those that are ready compute the step of all of them.
-
-        To be called with the lock, whenever something has changed.
-        """
-        if not self._dispatching and self._given < AHEAD and (batch := self._ready()):
+        """Let the thread of one request compute all that are ready. Call it with the lock, at every change."""
+        if not self._dispatching and self._given < AHEAD and (chosen := self._ready()):
             self._dispatching = True
             self._given += 1
-            batch[0].leads = batch
-            batch[0].told.set()
+            chosen[0].leads = chosen
+            chosen[0].wake.set()
 
     def _ready(self) -> list[_Request]:
-        """A full program of those that fit together; when all that step wait, of those that fit best; when
-        everyone waits, what there is of the kind that most wait for.
+        """The requests to compute next: a full program of like work; when all that step wait, of those that
+        fit best; when every run waits, what there is of the kind that most wait for.
         """
-        if len(self._waiting) < min(self.width, self._live):
+        if len(self._waiting) < min(self.width, self._joined):
             return []
         kinds: dict[Hashable, list[_Request]] = {}
         for request in self._waiting:
             kinds.setdefault(request.kind, []).append(request)
         most = max(kinds.values(), key=len, default=[])
-        if not most or (len(most) < self.width and len(self._waiting) < self._live):
+        if not most or (len(most) < self.width and len(self._waiting) < self._joined):
             return []
-        batch = _alike(most, self.width)
-        if _vain(batch) > IN_VAIN and len(self._waiting) < self._stepping:
+        chosen = _best_fit(most, self.width)
+        if _padding_waste(chosen) > MOST_WASTE and len(self._waiting) < self._stepping:
             return []
-        self._waiting = [r for r in self._waiting if r not in batch]
+        self._waiting = [r for r in self._waiting if r not in chosen]
         for request in most:
-            request.passed += 1
-        return batch
+            request.passed_over += 1
+        return chosen
 
-    def _compute(self, batch: Sequence[_Request]) -> None:
-        """While this waits for the device, the next may be given to it."""
+    def _compute(self, chosen: Sequence[_Request]) -> None:
+        """Compute these. While this waits for the device, the next may be given to it."""
         try:
             try:
-                held, told = self._dispatched(batch)
+                stacks, small = self._dispatched(chosen)
             except BaseException:
-                self._shelves.clear()  # one may have been lost on the way
+                self._inputs.clear()  # one may have been lost on the way
                 raise
             finally:
                 with self._lock:
                     self._dispatching = False
                     self._next()
-            told = jax.device_get(told)
-        except BaseException as error:  # each member fails by it, with its own state kept
-            for request in batch:
+            small = jax.device_get(small)
+        except BaseException as error:  # each run fails by it, with its own state left whole
+            for request in chosen:
                 request.error = error
         else:
-            for i, request in enumerate(batch):
+            for i, request in enumerate(chosen):
                 request.result = (
-                    tuple(Held(stack, i) for stack in held),
-                    jax.tree.map(lambda x, i=i: x[i], told),
+                    tuple(BatchRow(stack, i) for stack in stacks),
+                    jax.tree.map(lambda x, i=i: x[i], small),
                 )
         with self._lock:
             self._given -= 1
-            for request in batch:
+            for request in chosen:
                 request.finished, request.leads = True, ()
-                request.told.set()
+                request.wake.set()
             self._next()
 
-    def _dispatched(self, batch: Sequence[_Request]) -> tuple[tuple[_Stack, ...], Any]:
-        first = batch[0]
+    def _dispatched(self, chosen: Sequence[_Request]) -> tuple[tuple[_Stack, ...], Any]:
+        first = chosen[0]
         program = _program(first.function, len(first.arguments), len(first.trips))
-        trips = [max(each) for each in zip(*(r.trips for r in batch), strict=True)]
-        for kind, shelf in list(self._shelves.items()):
-            if not shelf.kept():
-                del self._shelves[kind]
-        self.executed += self.width * (first.beside + sum(trips))
-        self.needed += sum(r.work for r in batch)
-        filled = [*batch, *[first] * (self.width - len(batch))]
+        trips = [max(each) for each in zip(*(r.trips for r in chosen), strict=True)]
+        for kind, stack in list(self._inputs.items()):
+            if not stack.in_use():
+                del self._inputs[kind]
+        self.executed += self.width * (first.fixed_work + sum(trips))
+        self.needed += sum(r.work for r in chosen)
+        filled = [*chosen, *[first] * (self.width - len(chosen))]
         arguments = [self._stacked(k, filled) for k in range(len(first.arguments))]
-        held, told = program(*arguments, *map(np.int32, trips))
-        return tuple(_Stack(tree, _kind(tree, 1)) for tree in held), told
+        trees, small = program(*arguments, *map(np.int32, trips))
+        return tuple(_Stack(tree, _kind(tree, 1)) for tree in trees), small
 
-    def _stacked(self, position: int, batch: Sequence[_Request]) -> Any:
-        """An argument of all, a row each."""
-        values = [r.arguments[position] for r in batch]
+    def _stacked(self, position: int, chosen: Sequence[_Request]) -> Any:
+        """One argument of all of them, a row each."""
+        values = [r.arguments[position] for r in chosen]
         if isinstance(values[0], NUMBERS):
             return np.stack(values)
-        found = [self._found(r, position) for r in batch]
+        found = [self._found(r, position) for r in chosen]
         rows = np.array([row for _, row in found], np.int32)
         whole, *others = dict.fromkeys(source for source, _ in found)
         if not others and isinstance(whole, _Stack) and np.array_equal(rows, np.arange(self.width)):
             return whole.tree
-        tree = _rows(whole.tree, np.where([source is whole for source, _ in found], rows, 0))
+        tree = _take_rows(whole.tree, np.where([source is whole for source, _ in found], rows, 0))
         for other in others:
             there = np.array([source is other for source, _ in found])
-            tree = _merged(tree, other.tree, np.where(there, rows, 0), there)
+            tree = _merge_rows(tree, other.tree, np.where(there, rows, 0), there)
         return tree
 
-    def _found(self, request: _Request, position: int) -> tuple[_Stack | _Shelf, int]:
-        """Where an argument is stacked, and in which row."""
+    def _found(self, request: _Request, position: int) -> tuple[_Stack | _InputStack, int]:
+        """The stack that an argument lies in, and its row."""
         value = request.arguments[position]
-        if isinstance(value, Held):
+        if isinstance(value, BatchRow):
             return value.stack, value.row
-        shelf = self._shelves.setdefault((position, request.kinds[position]), _Shelf(self.width))
-        return shelf, shelf.row(request.member, value)
+        stack = self._inputs.setdefault((position, request.kinds[position]), _InputStack(self.width))
+        return stack, stack.row(request.run, value)
 
 
-def _alike(requests: Sequence[_Request], width: int) -> list[_Request]:
-    """As many calls as the batch is wide, with the least padding waste, and none passed over for long."""
+def _best_fit(requests: Sequence[_Request], width: int) -> list[_Request]:
+    """As many requests as there are slots, with the least padding waste; one that was passed over often is
+    among them.
+    """
     ordered = sorted(requests, key=lambda r: r.work)
     count, first = min(width, len(ordered)), requests[0]
     windows = [ordered[i : i + count] for i in range(len(ordered) - count + 1)]
-    return min((w for w in windows if first.passed < PATIENCE or first in w), key=_vain)
+    return min((w for w in windows if first.passed_over < PATIENCE or first in w), key=_padding_waste)
 
 
-def _vain(batch: Sequence[_Request]) -> float:
-    """Work that is done for these over what they ask for, at most."""
-    return len(batch) * max(r.work for r in batch) / sum(r.work for r in batch)
+def _padding_waste(chosen: Sequence[_Request]) -> float:
+    """The work that is done for these requests in one program, over the work that they ask for."""
+    return len(chosen) * max(r.work for r in chosen) / sum(r.work for r in chosen)

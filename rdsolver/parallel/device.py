@@ -55,7 +55,7 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def parted(device: str) -> tuple[str, int | None]:
+def parse_device(device: str) -> tuple[str, int | None]:
     """("gpu", 1) of "gpu:1", ("cpu", None) of "cpu". Raises InputError for what is no device."""
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "gpu") or (number and not number.isdecimal()):
@@ -76,7 +76,7 @@ def on(device: str) -> Iterator[str]:
     """
     import jax
 
-    kind, number = parted(device)
+    kind, number = parse_device(device)
     check_address_space()
     _check_errors_pass()
     use_cache()
@@ -189,7 +189,7 @@ def peak_memory(device: str) -> dict[str, int]:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = {"host": most if sys.platform == "darwin" else 1024 * most}
-    kind, number = parted(device)
+    kind, number = parse_device(device)
     stats = jax.devices(kind)[number or 0].memory_stats() if kind != "cpu" else None
     return found | (
         {"device": int(stats["peak_bytes_in_use"])} if stats and "peak_bytes_in_use" in stats else {}

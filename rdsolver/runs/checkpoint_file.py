@@ -22,7 +22,7 @@ from ..output.writer import reason
 from ..utils import atomic, locks
 from ..utils.safe_files import array, attribute, open_hdf5, reading
 
-SCHEMA = 1
+CHECKPOINT_SCHEMA = 1
 NAMES = ("checkpoint.h5", "checkpoint-before.h5")
 HEAD = 512  # bytes before the HDF5 file
 MARK = "rdsolver checkpoint"
@@ -62,7 +62,7 @@ def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str
     try:
         with atomic.replacing(last, before=before) as fresh:
             with locks.hdf5(fresh, "w", libver=layout.LIBVER, userblock_size=HEAD) as file:
-                file.attrs["schema"] = SCHEMA
+                file.attrs["schema"] = CHECKPOINT_SCHEMA
                 layout.put(file.create_group("numbers"), "all", dict(numbers))
                 for kind, fields in arrays.items():
                     group = file.create_group(kind, track_order=True)
@@ -113,7 +113,7 @@ def _read(path: Path) -> Content:
         if head != f"{MARK} {_digest(raw)}":
             raise InputError("it is damaged (its SHA-256 does not fit)")
     with open_hdf5(path) as file:
-        if int(attribute(file, "schema")) > SCHEMA:
+        if int(attribute(file, "schema")) > CHECKPOINT_SCHEMA:
             raise InputError("a newer rdsolver wrote it")
         groups = {name: node for name, node in file.items() if isinstance(node, h5py.Group)}
         numbers = layout.take(groups.pop("numbers"))["all"]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import RunError
-from ..parallel.batching import apart
+from ..parallel.batching import unstack
 from ..problem import ModelProblem, Problem
 from ..timestepping import choose, linear_solver_control
 from ..timestepping.base import StepAttempt, StepState, event, hermite, start
@@ -176,9 +176,9 @@ class Simulation:
         self.segment = self.t, self._next_event()
         after = linear_solver_control.carried(self.system, self.scenario.between(*self.segment))
         step_state = replace(
-            self.step_state, **{k: apart(getattr(self.step_state, k)) for k in ("f", "flows", "middle")}
+            self.step_state, **{k: unstack(getattr(self.step_state, k)) for k in ("f", "flows", "middle")}
         )
-        self.step_state = event(self.system, after, np.float64(self.t), apart(self.u), step_state)
+        self.step_state = event(self.system, after, np.float64(self.t), unstack(self.u), step_state)
         self.dt = min(self.dt, self.first_step(after, self.step_state))
         self.system = after
 
@@ -224,7 +224,7 @@ class Simulation:
         """
         if self.model.first_step is not None:
             return self.model.first_step
-        fastest = float(_norm(system, step_state.f, apart(self.u), np.ones((), self.dtype)))
+        fastest = float(_norm(system, step_state.f, unstack(self.u), np.ones((), self.dtype)))
         return (
             self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
         )
@@ -324,11 +324,11 @@ class Simulation:
             if not self.t < when <= attempt.t:
                 continue
             if when == attempt.t:
-                saved.append((when, jax.device_get(apart(attempt.u))))
+                saved.append((when, jax.device_get(unstack(attempt.u))))
                 continue
             if self.integrator.dense:
                 share = np.float64((when - self.t) / attempt.dt)
-                ends = (apart(fields) for fields in (self.u, step_state.f, attempt.u, attempt.step_state.f))
+                ends = (unstack(fields) for fields in (self.u, step_state.f, attempt.u, attempt.step_state.f))
                 state = hermite(*ends, np.float64(attempt.dt), share)
             else:
                 state = self._try(step_state, when - self.t).u

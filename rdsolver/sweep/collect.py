@@ -51,7 +51,7 @@ Column = tuple[list[Any], str]
 """The values of all runs, and their unit (none: text)."""
 
 
-class Outcome(NamedTuple):
+class RunSeries(NamedTuple):
     """Of a finished run: its counts, its series, and of those that are new unit and label."""
 
     counts: dict[str, Any]
@@ -138,7 +138,7 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
         }
 
 
-def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
+def _read(folder: Path, name: str, known: Container[str]) -> RunSeries:
     """Of a run file its counts and series alone: open_run takes three times as long."""
     with h5py.File(run_folder(folder, name) / RUN, "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"), file.filename)
@@ -147,7 +147,7 @@ def _read(folder: Path, name: str, known: Container[str]) -> Outcome:
         if len(values["time"]) < 2:
             raise ValueError("it holds no step")
         said = {n: (series.unit(n), series.label(n)) for n in values if n not in known}
-    return Outcome({c: summary.get(c) for c in ("steps", "rejected", "stage_solves")}, values, said)
+    return RunSeries({c: summary.get(c) for c in ("steps", "rejected", "stage_solves")}, values, said)
 
 
 def _curve(time: np.ndarray, values: np.ndarray) -> PchipInterpolator | None:
@@ -180,7 +180,7 @@ class _Block:
         axis.make_scale("time")
         self.observables: list[str] = []
 
-    def add(self, i: int, found: Outcome, curves: dict[str, PchipInterpolator | None]) -> None:
+    def add(self, i: int, found: RunSeries, curves: dict[str, PchipInterpolator | None]) -> None:
         if i >= self.first + self.rows:
             self._flush()
             self.first = i - i % self.rows

@@ -25,7 +25,7 @@ from ..utils.home import at_home
 from ..utils.path_kinds import expect
 from . import table
 from .cost import Cost, cost
-from .reader import SCHEMA
+from .reader import DESIGN_SCHEMA
 from .spec import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 
 Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
@@ -102,7 +102,7 @@ class Design:
 
     def as_json(self) -> dict[str, Any]:
         named = {
-            "schema": SCHEMA,
+            "schema": DESIGN_SCHEMA,
             "title": self.title,
             "base": self.base,
             "columns": self.columns,

@@ -21,11 +21,11 @@ from types import FrameType
 from typing import Any
 
 from ..errors import InputError, RunError
-from ..parallel.device import in_flight, parted
+from ..parallel.device import in_flight, parse_device
 from ..utils import locks
 from ..utils.home import at_home
 from ..utils.memory import host_memory
-from ..utils.reporting import Tells, byte_size
+from ..utils.reporting import ProgressReporter, byte_size
 from . import executors, worker_pool
 from . import store as disk
 from .collect import collect
@@ -35,19 +35,19 @@ from .executors import Engine
 from .reader import run_folder
 from .store import Status
 from .task import Task, died, record, task_of
-from .worker_pool import Seat, in_child
+from .worker_pool import Slot, in_worker
 
 PATIENCE = 15.0  # s for what a killed driver left to leave
 MOST_GIVEN = 4000  # tasks with the engine
 TICK = 0.2  # s between two words about progress
-ALONE = 30.0  # s without anybody who computes, until that is said
+NO_WORKER = 30.0  # s without anybody who computes, until that is said
 LOOK = 3.0  # s between two looks at how many workers there are
 AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
 IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at widths of 4 and 16, 128 x 128
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SweepOptions:
     """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many
     as it has cores and memory for); retry: how often a run whose process died is tried again; most_failures:
     "5%" or a number, above which the sweep stops; rerun_failed: begin failed runs anew; batch: how many runs
@@ -73,7 +73,7 @@ class Wanted:
                 f"--engine {self.engine} is not known. Allowed: local, tcp://HOST:PORT, tls://HOST:PORT,"
                 " slurm:PROFILE.toml."
             )
-        parted(self.device)
+        parse_device(self.device)
         self.limit(1)
         if self.batch not in ("auto", "off") and not (
             self.batch.isdecimal() and 2 <= int(self.batch) <= WIDEST
@@ -111,7 +111,7 @@ class Wanted:
 
 
 @dataclass
-class Outcome:
+class SweepResult:
     """Of a whole sweep so far. why: it ended before its last run (empty: it did not); signal: that ended it,
     0 for none.
     """
@@ -130,7 +130,7 @@ class Outcome:
         return 128 + self.signal if self.signal else int(bool(self.failed or self.left))
 
 
-def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: Tells) -> Outcome:
+def run_sweep(design: Design, folder: Path, options: SweepOptions, reporter: ProgressReporter) -> SweepResult:
     """Every run of a design that has not ended yet, into its folder.
 
     Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when
@@ -140,21 +140,23 @@ def run_sweep(design: Design, folder: Path, wanted: Wanted, tell: Tells) -> Outc
     disk.begin(folder, design)
     with disk.driving(folder, PATIENCE) as lock:
         for text in locks.warnings(folder):
-            tell.say("warning", text)
+            reporter.say("warning", text)
         statuses = ended(design, folder)
-        anew = {i for i, s in statuses.items() if s["status"] == "failed"} if wanted.rerun_failed else set()
+        anew = {i for i, s in statuses.items() if s["status"] == "failed"} if options.rerun_failed else set()
         statuses = {i: s for i, s in statuses.items() if i not in anew}
         todo = [i for i in range(len(design)) if i not in statuses]
         if not todo:
             _collect(folder)
-            return Outcome(statuses, 0)
+            return SweepResult(statuses, 0)
         memory = estimate(design, statuses).memory
-        with closing(_engine(wanted, str(folder.absolute()), len(todo), memory, lock)) as engine:
-            tell.say("sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}")
-            driver = _Driver(design, folder, engine, wanted, tell, statuses)
-            outcome = driver.go(_heads_first(design, todo, engine.width()), anew, wanted.limit(len(design)))
+        with closing(_engine(options, str(folder.absolute()), len(todo), memory, lock)) as engine:
+            reporter.say(
+                "sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}"
+            )
+            driver = _Driver(design, folder, engine, options, reporter, statuses)
+            result = driver.go(_heads_first(design, todo, engine.width()), anew, options.limit(len(design)))
         _collect(folder)
-        return outcome
+        return result
 
 
 def _collect(folder: Path) -> None:
@@ -182,36 +184,36 @@ def ended(design: Design, folder: Path) -> dict[int, Status]:
     }
 
 
-def _engine(wanted: Wanted, sweep: str, runs: int, memory: int, lock: int) -> Engine:
+def _engine(options: SweepOptions, sweep: str, runs: int, memory: int, lock: int) -> Engine:
     """Where the runs go. Raises InputError for one that is not there."""
-    kind, _, rest = wanted.engine.partition(":")
+    kind, _, rest = options.engine.partition(":")
     if kind == "slurm":
         return executors.slurm(at_home(rest), sweep)
     if kind != "local":
-        return executors.dask(wanted.engine, sweep)
-    return executors.local(seats(wanted, memory, runs, (lock,)), sweep)
+        return executors.dask(options.engine, sweep)
+    return executors.local(slots(options, memory, runs, (lock,)), sweep)
 
 
-def seats(wanted: Wanted, memory: int, runs: int, inherits: tuple[int, ...] = ()) -> list[Seat]:
+def slots(options: SweepOptions, memory: int, runs: int, inherits: tuple[int, ...] = ()) -> list[Slot]:
     """Where on this machine `runs` runs go, each of which takes so many bytes.
 
     Raises InputError for a GPU that is not there, and for more runs together than the memory holds.
     """
-    free, wide, count = host_memory(), wanted.width, wanted.jobs
-    if wide and wanted.device == "cpu":
+    free, wide, count = host_memory(), options.width, options.jobs
+    if wide and options.device == "cpu":
         count = count or 1
-        wide = _fitting(wanted, wide, memory, None if free is None else free // count)
+        wide = _fitting(options, wide, memory, None if free is None else free // count)
     elif wide:
-        wide = _fitting(wanted, wide, memory, worker_pool.gpu_memory(wanted.device, wanted.per_gpu))
-    elif wanted.device == "cpu" and not count and free is not None:
+        wide = _fitting(options, wide, memory, worker_pool.gpu_memory(options.device, options.per_gpu))
+    elif options.device == "cpu" and not count and free is not None:
         count = max(1, min(len(worker_pool.available_cores()), free // max(memory, 1)))
-    return worker_pool.seats(count, wanted.device, wanted.per_gpu, runs, inherits, wide)
+    return worker_pool.slots(count, options.device, options.per_gpu, runs, inherits, wide)
 
 
-def _fitting(wanted: Wanted, width: int, memory: int, free: int | None) -> int:
+def _fitting(options: SweepOptions, width: int, memory: int, free: int | None) -> int:
     """The width, or with "auto" as much of it as fits; 0: none."""
     while free is not None and (need := int(IN_MEMORY * in_flight(width) * memory)) > free:
-        if wanted.batch != "auto":
+        if options.batch != "auto":
             raise InputError(
                 f"--batch {width}: {in_flight(width)} runs in flight of about {byte_size(memory)} need"
                 f" {byte_size(need)} of memory together, and {byte_size(free)} are there. Give a smaller"
@@ -229,31 +231,31 @@ class _Driver:
         design: Design,
         folder: Path,
         engine: Engine,
-        wanted: Wanted,
-        tell: Tells,
+        options: SweepOptions,
+        reporter: ProgressReporter,
         statuses: dict[int, Status],
     ) -> None:
-        self.design, self.folder, self.engine, self.wanted, self.tell, self.statuses = (
+        self.design, self.folder, self.engine, self.options, self.reporter, self.statuses = (
             design,
             folder,
             engine,
-            wanted,
-            tell,
+            options,
+            reporter,
             statuses,
         )
-        # a child sees one GPU
-        self.device = wanted.device.partition(":")[0] if wanted.engine == "local" else wanted.device
+        # a worker sees one GPU
+        self.device = options.device.partition(":")[0] if options.engine == "local" else options.device
         self.given: dict[Future[Status], tuple[int, Task]] = {}
         self.waiting: deque[tuple[int, bool, int]] = deque()  # run, anew, attempt
         self.failed = sum(s["status"] == "failed" for s in statuses.values())
         self.began = self.computed = time.monotonic()
         self.looked, self.width = 0.0, 0
 
-    def go(self, todo: list[int], anew: set[int], limit: float) -> Outcome:
+    def go(self, todo: list[int], anew: set[int], limit: float) -> SweepResult:
         """Until the last run, or what stops it."""
         self.todo = len(todo)
         self.waiting.extend((i, i in anew, 1) for i in todo)
-        with _Asked() as asked:
+        with _StopSignal() as stop:
             self._note(f"{len(todo)} runs to do on {self.engine.where}")
             why = ""
             while (self.waiting or self.given) and not why:
@@ -261,22 +263,22 @@ class _Driver:
                 ready, _ = wait(self.given, timeout=TICK, return_when=FIRST_COMPLETED)
                 self._take(ready)
                 self._show()
-                if asked.received:
-                    why = f"stopped by {signal.Signals(asked.received).name}"
+                if stop.received:
+                    why = f"stopped by {signal.Signals(stop.received).name}"
                 elif self.failed > limit:
                     why = (
-                        f"{self.failed} runs failed, more than --max-failures {self.wanted.most_failures}"
+                        f"{self.failed} runs failed, more than --max-failures {self.options.most_failures}"
                         " allows"
                     )
             if why:
                 self._halt(why)
-        return Outcome(self.statuses, len(self.design) - len(self.statuses), why, asked.received)
+        return SweepResult(self.statuses, len(self.design) - len(self.statuses), why, stop.received)
 
     def _give(self) -> None:
         while self.waiting and len(self.given) < MOST_GIVEN:
             i, anew, attempt = self.waiting.popleft()
             task = task_of(self.design, i, self.folder, self.device, anew, attempt)
-            self.given[self.engine.executor.submit(in_child, task)] = i, task
+            self.given[self.engine.executor.submit(in_worker, task)] = i, task
 
     def _take(self, ready: Iterable[Future[Status]], halting: bool = False) -> None:
         for future in ready:
@@ -293,14 +295,14 @@ class _Driver:
                     None,
                     (
                         f"{error}"
-                        if isinstance(error, worker_pool.Died)
+                        if isinstance(error, worker_pool.WorkerDied)
                         else f"{type(error).__name__}: {error}"
                     ),
                 )
             if status is None or status["status"] == "stopped":
                 if halting:
                     continue
-                if task["attempt"] <= self.wanted.retry:
+                if task["attempt"] <= self.options.retry:
                     self._note(f"{self.design.names[i]}  again: {why}")
                     self.waiting.appendleft((i, False, task["attempt"] + 1))
                     continue
@@ -325,7 +327,7 @@ class _Driver:
     def _halt(self, why: str) -> None:
         """What runs keeps its state and leaves; what has not begun does not begin."""
         self._note(why)
-        self.tell.say("stopping", f"{why}; waiting for runs to keep what they have")
+        self.reporter.say("stopping", f"{why}; waiting for runs to keep what they have")
         for future in self.given:
             future.cancel()
         self.engine.stop()
@@ -347,12 +349,12 @@ class _Driver:
         running = min(self.width, len(self.given))
         what = f"{done} of {len(self.design)} runs done, {running} running, {self.failed} failed"
         self.computed = now if self.width or not self.given else self.computed
-        if now - self.computed > ALONE:
+        if now - self.computed > NO_WORKER:
             self.computed = now
             self._note(self.engine.lacking)
-            self.tell.say("waiting", self.engine.lacking)
+            self.reporter.say("waiting", self.engine.lacking)
         left = len(self.waiting) + len(self.given)
-        self.tell.working(what, (self.todo - left) / self.todo, now - self.began)
+        self.reporter.working(what, (self.todo - left) / self.todo, now - self.began)
 
     def _note(self, text: str) -> None:
         path = self.folder / disk.LOG
@@ -370,14 +372,14 @@ def _kept(path: Path) -> Iterator[None]:
         ) from error
 
 
-class _Asked:
+class _StopSignal:
     """SIGTERM or SIGINT, noted. Elsewhere than in the main thread nothing is heard."""
 
     def __init__(self) -> None:
         self.received = 0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Asked:
+    def __enter__(self) -> _StopSignal:
         if threading.current_thread() is threading.main_thread():
             self._before = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGINT)}
         return self

@@ -23,7 +23,7 @@ from ..config import toml
 from ..errors import InputError, unknown
 from ..utils.extras import install
 from . import worker_pool
-from .worker_pool import ChildPool, Seat
+from .worker_pool import Slot, WorkerPool
 
 CONNECTING = 5  # s
 OURS = ("jobs", "interface", "host", "port")
@@ -70,12 +70,12 @@ class Engine:
     lacking: str = ""
 
 
-def local(seats: Sequence[Seat], sweep: str) -> Engine:
-    """Children of this process, one a seat; sweep: the folder whose runs they compute, here as in what
+def local(slots: Sequence[Slot], sweep: str) -> Engine:
+    """Children of this process, one a slot; sweep: the folder whose runs they compute, here as in what
     follows.
     """
-    pool, count = ChildPool(seats), sum(seat.places for seat in seats)
-    wide = f", {seats[0].width} wide" if seats[0].width else ""
+    pool, count = WorkerPool(slots), sum(slot.capacity for slot in slots)
+    wide = f", {slots[0].width} wide" if slots[0].width else ""
 
     def close() -> None:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -83,7 +83,7 @@ def local(seats: Sequence[Seat], sweep: str) -> Engine:
         pool.shutdown()
         worker_pool.close()
 
-    where = f"{len(seats)} process{'es' if len(seats) > 1 else ''} here{wide}"
+    where = f"{len(slots)} process{'es' if len(slots) > 1 else ''} here{wide}"
     return Engine(where, pool, lambda: count, lambda: worker_pool.stop(sweep), close)
 
 

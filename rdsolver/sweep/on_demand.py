@@ -1,4 +1,4 @@
-"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by children like
+"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by workers like
 those of a sweep, each once.
 
 The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of
@@ -23,11 +23,11 @@ from . import store as disk
 from .executors import Engine
 from .reader import RUN, run_folder
 from .task import Task, died, record, row_of
-from .worker_pool import Died, in_child
+from .worker_pool import WorkerDied, in_worker
 
 PATIENCE = 15.0  # s for what a killed process left to leave
 RETRIES = 2  # of a run whose process died
-MOST = 1 << 20  # children; as many as there are cores
+MOST = 1 << 20  # workers; as many as there are cores
 
 Compute = Callable[[dict[str, Any]], Path]
 """The run.h5 of a config's tables, once it has finished. Raises RunError when it fails.
@@ -49,16 +49,16 @@ def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Ite
             f"{folder} cannot be written: {error.strerror or error}. Choose another folder with --out."
         ) from None
     with disk.driving(folder, PATIENCE) as lock:
-        seats = worker_pool.seats(jobs, device, 1, MOST, (lock,))
-        with closing(executors.local(seats, str(folder.absolute()))) as engine:
-            asked = _Asked(folder.absolute(), engine, device.partition(":")[0])  # a child sees one GPU
+        slots = worker_pool.slots(jobs, device, 1, MOST, (lock,))
+        with closing(executors.local(slots, str(folder.absolute()))) as engine:
+            compute = _OnDemand(folder.absolute(), engine, device.partition(":")[0])  # a worker sees one GPU
             try:
-                yield asked
+                yield compute
             finally:
-                asked.over = True
+                compute.over = True
 
 
-class _Asked:
+class _OnDemand:
     def __init__(self, folder: Path, engine: Engine, device: str) -> None:
         self.folder, self.engine, self.device = folder, engine, device
         self._lock, self._found = threading.Lock(), dict[str, Future[Path]]()
@@ -97,11 +97,11 @@ class _Asked:
     def _performed(self, task: Task) -> dict[str, Any]:
         while True:
             try:
-                status = self.engine.executor.submit(in_child, task).result()
+                status = self.engine.executor.submit(in_worker, task).result()
                 if status["status"] != "stopped" or self.over:
                     return status
                 why = status["error"]
-            except Died as error:
+            except WorkerDied as error:
                 why = str(error)
             if task["attempt"] > RETRIES:
                 status = died(task, f"{why}, {task['attempt']} times in a row")

@@ -34,7 +34,7 @@ FINISHED = "finished"
 TEXTS = ("name", "label", "status", "error")  # never taken for numbers
 
 
-SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names", "times", "fields"}
+DESIGN_SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names", "times", "fields"}
 """Of sweep.json."""
 
 
@@ -69,7 +69,7 @@ def read_design(folder: Path) -> dict[str, Any]:
         )
     try:
         design = json.loads(path.read_text(encoding="utf-8"))
-        if design["schema"] > SCHEMA:
+        if design["schema"] > DESIGN_SCHEMA:
             raise InputError(f"{path} was written by a newer rdsolver. Upgrade rdsolver to read it.")
         columns, rows, names = design["columns"], design["rows"], design["names"]
         whole = (

@@ -55,18 +55,18 @@ def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
 
 def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
     """Runs that step together, each in a thread."""
-    from ..parallel.batching import Company
+    from ..parallel.batching import Batch
     from ..utils.signals import Ear, Signals
 
     _many_files(FILES * in_flight(width))
-    company, ears, answering = Company(width), set[Ear](), threading.Lock()
+    batch, ears, answering = Batch(width), set[Ear](), threading.Lock()
     sys.argv = ["rdsolver", "sweep", "run", "--batch", str(width)]
 
     def go(task: Task) -> None:
         ear = Ear(signals)
         ears.add(ear)
         try:
-            with nullcontext() if steps_alone(task) else company.member():
+            with nullcontext() if steps_alone(task) else batch.join():
                 status = perform(task, stop=ear)
         except Exception as error:  # the others go on
             status = died(task, f"{type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
-"""Runs in child processes: a pool of threads, each of which owns one child that takes runs one after another.
+"""Runs in worker processes: a pool of threads, each of which owns one worker that takes runs one after another.
 
-A child is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its
+A worker is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its
 parent, also where that was killed: it watches the pipe that its tasks come through.
 """
 
@@ -21,19 +21,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import InputError
-from ..parallel.device import in_flight, parted
+from ..parallel.device import in_flight, parse_device
 from .task import Task
 
-ALONE, SHARED = 0.75, 0.9  # of a GPU's memory: what JAX takes for itself, what children share
+ALONE, SHARED = 0.75, 0.9  # of a GPU's memory: what JAX takes for itself, what workers share
 
 
-class Died(Exception):
-    """A child process ended before it answered."""
+class WorkerDied(Exception):
+    """A worker process ended before it answered."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seat:
-    """Where a child computes: variables of its environment, its cores (empty: all), and descriptors that it
+class Slot:
+    """Where a worker computes: variables of its environment, its cores (empty: all), and descriptors that it
     inherits.
 
     width: of the program that its runs step together in (0: each on its own)
@@ -45,35 +45,35 @@ class Seat:
     width: int = 0
 
     @property
-    def places(self) -> int:
-        """Runs that its child has at once."""
+    def capacity(self) -> int:
+        """Runs that its worker has at once."""
         return in_flight(self.width) if self.width else 1
 
 
-class Child:
+class Worker:
     """One process and the pipes to it. A session of its own, so that Ctrl-C reaches the driver alone."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, slot: Slot) -> None:
         answers, theirs = os.pipe()
         words = [
             sys.executable,
             "-m",
             "rdsolver.sweep.worker",
             str(theirs),
-            str(seat.width),
-            ",".join(map(str, seat.cores)),
+            str(slot.width),
+            ",".join(map(str, slot.cores)),
         ]
         self.process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=(theirs, *seat.inherits),
-            env=os.environ | seat.environment,
+            pass_fds=(theirs, *slot.inherits),
+            env=os.environ | slot.environment,
             start_new_session=True,
         )
         os.close(theirs)
-        self.has: dict[str, Future[dict[str, Any]]] = {}  # by the folder of the run
+        self.pending: dict[str, Future[dict[str, Any]]] = {}  # by the folder of the run
         self.asked = False  # to stop
         self._write = threading.Lock()
         threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True).start()
@@ -81,12 +81,12 @@ class Child:
     @property
     def sweep(self) -> str:
         """Whose runs it has; empty while it has none."""
-        return next((str(Path(run).parent.parent) for run in list(self.has)), "")
+        return next((str(Path(run).parent.parent) for run in list(self.pending)), "")
 
     def perform(self, task: Task) -> dict[str, Any]:
-        """Raises Died."""
+        """Raises WorkerDied."""
         assert self.process.stdin
-        answer = self.has[task["folder"]] = Future()
+        answer = self.pending[task["folder"]] = Future()
         with self._write, suppress(OSError, ValueError):  # it died, which its answers tell
             self.process.stdin.write(json.dumps(task).encode() + b"\n")
             self.process.stdin.flush()
@@ -100,13 +100,13 @@ class Child:
             for line in answers:
                 if line.endswith(b"\n"):
                     said = json.loads(line)
-                    self.has.pop(said["folder"]).set_result(said["status"])
+                    self.pending.pop(said["folder"]).set_result(said["status"])
         self._end()
 
     def _end(self) -> None:
-        why = Died(_ending(self.process.wait()))
-        for run in list(self.has):
-            if (answer := self.has.pop(run, None)) is not None:
+        why = WorkerDied(_exit_text(self.process.wait()))
+        for run in list(self.pending):
+            if (answer := self.pending.pop(run, None)) is not None:
                 answer.set_exception(why)
 
     def close(self) -> None:
@@ -116,19 +116,19 @@ class Child:
             self.process.stdin.close()
 
 
-class ChildPool(Executor):
-    """An Executor for `in_child`, one thread for each place of a seat.
+class WorkerPool(Executor):
+    """An Executor for `in_worker`, one thread for each place of a slot.
 
     A thread prefers runs of the group that it had, then of one that no other has, so that a program is
-    compiled in few children.
+    compiled in few workers.
     """
 
-    def __init__(self, seats: Sequence[Seat]) -> None:
+    def __init__(self, slots: Sequence[Slot]) -> None:
         self._waiting: list[tuple[Future[Any], Callable[[Task], Any], Task]] = []
-        self._groups: dict[Seat, int] = {}  # the last of each thread
+        self._groups: dict[Slot, int] = {}  # the last of each thread
         self._open, self._change = True, threading.Condition()
-        places = [seat for seat in seats for _ in range(seat.places)]
-        self._threads = [threading.Thread(target=self._work, args=(seat,), daemon=True) for seat in places]
+        places = [slot for slot in slots for _ in range(slot.capacity)]
+        self._threads = [threading.Thread(target=self._work, args=(slot,), daemon=True) for slot in places]
         for thread in self._threads:
             thread.start()
 
@@ -150,9 +150,9 @@ class ChildPool(Executor):
         for thread in self._threads if wait else ():
             thread.join()
 
-    def _work(self, seat: Seat) -> None:
-        _mine.seat = seat
-        while (taken := self._next(seat)) is not None:
+    def _work(self, slot: Slot) -> None:
+        _thread.slot = slot
+        while (taken := self._next(slot)) is not None:
             future, function, task = taken
             if not future.set_running_or_notify_cancel():
                 continue
@@ -161,70 +161,72 @@ class ChildPool(Executor):
             except BaseException as error:
                 future.set_exception(error)
 
-    def _next(self, seat: Seat) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
+    def _next(self, slot: Slot) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
         """None once there is nothing more to do."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
                 return None
-            mine, of_others = self._groups.get(seat), {g for s, g in self._groups.items() if s is not seat}
+            mine, of_others = self._groups.get(slot), {g for s, g in self._groups.items() if s is not slot}
             ranks = (
                 (task["group"] != mine, task["group"] in of_others, k)
                 for k, (_, _, task) in enumerate(self._waiting)
             )
             taken = self._waiting.pop(min(ranks)[2])
-            self._groups[seat] = taken[2]["group"]
+            self._groups[slot] = taken[2]["group"]
             return taken
 
 
-_mine = threading.local()  # the seat of this thread
-_all: dict[Seat, Child] = {}  # of this process
+_thread = threading.local()  # the slot of this thread
+_workers: dict[Slot, Worker] = {}  # of this process
 _starting = threading.Lock()
 
 
-def in_child(task: Task) -> dict[str, Any]:
-    """perform(task) in the child of this thread's seat. Raises Died when that ends before it answers."""
-    if not hasattr(_mine, "seat"):  # a worker of Dask
-        _mine.seat = Seat()
+def in_worker(task: Task) -> dict[str, Any]:
+    """perform(task) in the worker of this thread's slot. Raises WorkerDied when that ends before it answers."""
+    if not hasattr(_thread, "slot"):  # a worker of Dask
+        _thread.slot = Slot()
     with _starting:
-        child = _all.get(_mine.seat)
-        if child is None or child.asked or child.process.poll() is not None:
-            child = _all[_mine.seat] = Child(_mine.seat)
-    status = child.perform(task)
-    if status["status"] == "stopped":  # and so does the child
-        child.asked = True
-        child.close()
-        child.process.wait()
+        worker = _workers.get(_thread.slot)
+        if worker is None or worker.asked or worker.process.poll() is not None:
+            worker = _workers[_thread.slot] = Worker(_thread.slot)
+    status = worker.perform(task)
+    if status["status"] == "stopped":  # and so does the worker
+        worker.asked = True
+        worker.close()
+        worker.process.wait()
     return status
 
 
 def stop(sweep: str, patience: float = 10.0) -> None:
-    """Every child that has a run of this sweep keeps what it has and leaves; after so many seconds it is
+    """Every worker that has a run of this sweep keeps what it has and leaves; after so many seconds it is
     killed.
     """
     late = time.monotonic() + patience
     while busy := [
-        child for child in list(_all.values()) if child.sweep == sweep and child.process.poll() is None
+        worker
+        for worker in list(_workers.values())
+        if worker.sweep == sweep and worker.process.poll() is None
     ]:
-        for child in busy:
+        for worker in busy:
             if time.monotonic() > late:
-                child.process.kill()
-            elif not child.asked:
-                child.asked = True
-                child.process.send_signal(signal.SIGTERM)
+                worker.process.kill()
+            elif not worker.asked:
+                worker.asked = True
+                worker.process.send_signal(signal.SIGTERM)
         time.sleep(0.05)
 
 
 def close() -> None:
-    """Let idle children end."""
-    for seat, child in list(_all.items()):
-        if not child.sweep:
-            child.close()
-            child.process.wait()
-            _all.pop(seat, None)
+    """Let idle workers end."""
+    for slot, worker in list(_workers.items()):
+        if not worker.sweep:
+            worker.close()
+            worker.process.wait()
+            _workers.pop(slot, None)
 
 
-def _ending(code: int) -> str:
+def _exit_text(code: int) -> str:
     return (
         f"its process was killed by {signal.Signals(-code).name}"
         if code < 0
@@ -235,22 +237,22 @@ def _ending(code: int) -> str:
 # --- where --------------------------------------------------------------------------------------------------
 
 
-def seats(
+def slots(
     jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0
-) -> list[Seat]:
+) -> list[Slot]:
     """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this; width: of
     runs that step together.
 
     Raises InputError for a device that is not there.
     """
-    if parted(device)[0] == "gpu":
+    if parse_device(device)[0] == "gpu":
         share = f"{SHARED / per_gpu:.3f}"
         memory = (
             {"XLA_PYTHON_CLIENT_MEM_FRACTION": share, "XLA_CLIENT_MEM_FRACTION": share} if per_gpu > 1 else {}
         )
         chosen = chosen_gpus(device)
         places = [
-            Seat({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width)
+            Slot({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width)
             for _ in range(per_gpu)
             for gpu in chosen
         ]
@@ -258,7 +260,7 @@ def seats(
     cores = available_cores()
     count = max(1, min(jobs or (1 if width else len(cores)), most))
     return [
-        Seat({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits, width) for i in range(count)
+        Slot({}, tuple(cores[i::count]) or (cores[i % len(cores)],), inherits, width) for i in range(count)
     ]
 
 
@@ -276,7 +278,7 @@ def chosen_gpus(device: str) -> list[str]:
 
     Raises InputError where there is none.
     """
-    _, number = parted(device)
+    _, number = parse_device(device)
     found = gpus()
     chosen = found if number is None else found[number : number + 1]
     if not chosen:
@@ -294,7 +296,7 @@ def gpus() -> list[str]:
 
 
 def gpu_memory(device: str, per_gpu: int) -> int | None:
-    """Bytes that JAX takes for one of so many children on the GPU that has least; None where it cannot be
+    """Bytes that JAX takes for one of so many workers on the GPU that has least; None where it cannot be
     told.
     """
     sizes = _nvidia_smi(

@@ -27,7 +27,7 @@ import numpy as np
 from jax import Array
 
 from ..errors import RunError
-from ..parallel.batching import apart, together, width
+from ..parallel.batching import batched_call, unstack, width
 from .base import StepAttempt, StepState, explicit, verdict
 from .system import Fields, System
 
@@ -239,7 +239,7 @@ class RKC2:
         """
         known = self._known
         if known is None or known[0] is not system or known[1] != t or known[2] is not u:
-            radius, leaving = (float(x) for x in bounds(system, np.float64(t), apart(u)))
+            radius, leaving = (float(x) for x in bounds(system, np.float64(t), unstack(u)))
             self._known = known = system, t, u, (radius, leaving)
         return known[3]
 
@@ -268,7 +268,7 @@ class RKC2:
             odd = stops + 1 - stops % 2
             trips = tuple(int(n) for n in np.diff(odd, prepend=1) // 2)
             step = system, now, u, step_state.f, h, stops, method.table, method.weights, tolerance
-            (new, f), found = together(_whole, *step, trips=trips, beside=BESIDE)
+            (new, f), found = batched_call(_whole, *step, trips=trips, fixed_work=BESIDE)
             yield explicit(end, dt, new, f, (found[0], found[1]), stages)
             return
         kept, z, older = _begin(system, now, u, step_state.f, h, method.table[1, 2] * h)

@@ -15,7 +15,7 @@ from ..models.base import Group, Model
 from ..operators import multigrid
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
-from ..operators.no_fusion import apart
+from ..operators.no_fusion import no_fusion
 from ..operators.reductions import Pockets, mean_square, sums, total
 from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
@@ -321,5 +321,5 @@ class System:
 
 # In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth
 # less. In a sweep of an explicit step nothing reads them twice.
-_refreshed = apart()(System.update_coefficients)
-_local_rates = apart()(System.local_rates)
+_refreshed = no_fusion()(System.update_coefficients)
+_local_rates = no_fusion()(System.local_rates)

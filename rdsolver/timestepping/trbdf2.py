@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..parallel.batching import together, width
+from ..parallel.batching import batched_call, width
 from .base import StepAttempt, StepState, verdict
 from .system import Fields, Sums, System
 
@@ -165,7 +165,9 @@ class TRBDF2:
         )
         if width():
             step = (*schedule(t, dt, age), sigma, np.float64(dt), tolerance)
-            left, told = together(_whole, system, u, step_state.f, step_state.middle, step_state.flows, *step)
+            left, told = batched_call(
+                _whole, system, u, step_state.f, step_state.middle, step_state.flows, *step
+            )
             yield _trial(system, t, dt, *left, *told)
             return
 

@@ -34,7 +34,7 @@ class Reporter(Protocol):
         ...
 
 
-class Tells(Protocol):
+class ProgressReporter(Protocol):
     """Receives the messages and progress of work on many runs."""
 
     def say(self, topic: str, text: str) -> None:

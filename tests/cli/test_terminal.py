@@ -30,7 +30,7 @@ from rdsolver.output.export import FORMATS
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.runs.session import Session
-from rdsolver.sweep.driver import Outcome
+from rdsolver.sweep.driver import SweepResult
 from rdsolver.utils.reporting import Quiet, TerminalReporter, on_terminal
 from rdsolver.utils.signals import Stop
 from tests.support.drawn_runs import FLAT, write
@@ -284,20 +284,20 @@ def test_the_last_line_of_a_sweep_says_what_to_type(here, capsys, monkeypatch):
     made, command = design(Path("of")), "rdsolver sweep s.toml --set 'title=a b'"
     good, bad = {"status": "finished"}, {"status": "failed", "error": "no luck"}
     for outcome, last in (
-        (Outcome({0: good}, 0), "Look at it with: rdsolver plot 'a sweep'"),
-        (Outcome({0: good, 1: bad}, 0), f"Rerun failed runs with: {command} --rerun-failed"),
+        (SweepResult({0: good}, 0), "Look at it with: rdsolver plot 'a sweep'"),
+        (SweepResult({0: good, 1: bad}, 0), f"Rerun failed runs with: {command} --rerun-failed"),
         (
-            Outcome({0: good}, 11, "stopped by SIGINT", 2),
+            SweepResult({0: good}, 11, "stopped by SIGINT", 2),
             f"stopped by SIGINT; 11 runs are left. Continue with: {command}",
         ),
         (
-            Outcome({1: bad}, 11, "too many"),
+            SweepResult({1: bad}, 11, "too many"),
             f"Continue with a higher --max-failures, or with: {command} --rerun-failed",
         ),
     ):
         _say_outcome(outcome, made, Path("a sweep"), quiet=False)
         assert capsys.readouterr().out.splitlines()[-1].endswith(last)
-    _say_outcome(Outcome({1: bad}, 0), made, Path("a sweep"), quiet=True)
+    _say_outcome(SweepResult({1: bad}, 0), made, Path("a sweep"), quiet=True)
     assert capsys.readouterr() == ("", "failed    01: no luck\n")
 
 

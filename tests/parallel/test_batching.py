@@ -16,7 +16,7 @@ from rdsolver.geometry.grid import Grid
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output.reader import open_run
-from rdsolver.parallel.batching import PATIENCE, Company, _alike, _Request, _vain, alongside
+from rdsolver.parallel.batching import PATIENCE, Batch, _best_fit, _padding_waste, _Request, alone_in_batch
 from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop
@@ -50,8 +50,8 @@ def two(i, integrator="tr-bdf2", precision="float64", breaks=()):
     )
 
 
-def results(p, company):
-    with company.member():
+def results(p, batch):
+    with batch.join():
         return read(p)
 
 
@@ -66,9 +66,9 @@ def read_from(run):
 
 
 def together(problems, width):
-    company = Company(width)
+    batch = Batch(width)
     with ThreadPoolExecutor(2 * width) as pool:
-        return [pool.submit(results, p, company) for p in problems], company
+        return [pool.submit(results, p, batch) for p in problems], batch
 
 
 def same(a, b):
@@ -85,10 +85,10 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_member_is_what_it_is_alone(case):
     problems = [CASES[case](i) for i in range(7)]
-    found, company = together(problems, 2)
-    assert 1 <= company.executed / company.needed < 1.5
+    found, batch = together(problems, 2)
+    assert 1 <= batch.executed / batch.needed < 1.5
     for i in (0, len(problems) - 1):
-        with alongside(2):
+        with alone_in_batch(2):
             assert same(found[i].result(), read(problems[i]))
     apart = simulate(problems[0])
     for name in apart:  # round-off, seen through the steps
@@ -113,12 +113,12 @@ class Soon(Stop):
 @pytest.mark.parametrize(("integrator", "asked"), [("tr-bdf2", 60), ("rkc2", 90)])
 def test_a_member_that_was_stopped_goes_on_with_the_same_bits(tmp_path, integrator, asked):
     p = two(1, integrator)
-    with alongside(2):
+    with alone_in_batch(2):
         straight = read(p)
         simulate(p, out=tmp_path, stop=Soon(asked)).close()
     with open_run(tmp_path / "run.h5") as run:
         assert (run.status, 1.4 < run.state["time"] < p.end) == ("stopped", True)  # after its event
-    with alongside(2), resume(tmp_path, p) as run:
+    with alone_in_batch(2), resume(tmp_path, p) as run:
         assert same(read_from(run), straight)
 
 
@@ -127,7 +127,7 @@ def test_a_member_that_fails_harms_no_other():
     found, _ = together([two(i, breaks=(1,)) for i in range(5)], 2)
     with pytest.raises(RunError, match="the step at 1"):
         found[1].result()
-    alone = Company(2)
+    alone = Batch(2)
     for i in (0, 2, 4):
         assert same(found[i].result(), results(two(i), alone))
 
@@ -149,8 +149,8 @@ def asked(*work):
 
 def test_those_of_like_work_go_together_and_none_waits_for_ever():
     requests = asked(90, 5, 50, 6, 52, 5, 7)
-    assert [r.work for r in _alike(requests, 3)] == [5, 5, 6]
-    requests[0].passed = PATIENCE
-    assert [r.work for r in _alike(requests, 3)] == [50, 52, 90]
-    assert _vain(asked(4, 4)) == 1
-    assert _vain(asked(1, 3)) == 1.5
+    assert [r.work for r in _best_fit(requests, 3)] == [5, 5, 6]
+    requests[0].passed_over = PATIENCE
+    assert [r.work for r in _best_fit(requests, 3)] == [50, 52, 90]
+    assert _padding_waste(asked(4, 4)) == 1
+    assert _padding_waste(asked(1, 3)) == 1.5

@@ -8,7 +8,7 @@ from rdsolver.models.bone import cells, matrix
 from rdsolver.problem import Change
 from rdsolver.studies.validation.drugs import FROZEN
 from rdsolver.studies.validation.mechanisms import SWITCHES, as_markdown, table
-from rdsolver.studies.validation.scenes import Scene, Stage, every
+from rdsolver.studies.validation.scenes import Scene, SceneRunner, every
 from rdsolver.studies.validation.tumour import far
 from tests.support.problems import Dose, problem, run, series, square, values
 
@@ -44,7 +44,7 @@ def test_ntx_nadir_falls_with_the_dose_of_fc_opg(amount, low, high):
     assert low < 100 * (series(chunks)["ntx"].min() - 1) < high
 
 
-SMALL = Stage(True, 1, size=480.0)  # 24 x 24 cells
+SMALL = SceneRunner(True, 1, size=480.0)  # 24 x 24 cells
 
 
 def test_bone_falls_and_osteoclasts_rise_with_the_ratio_of_rankl_to_opg():

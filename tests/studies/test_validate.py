@@ -93,5 +93,5 @@ def test_the_command_prints_targets_and_fails_on_a_miss(tmp_path, monkeypatch):
     assert "3 figures with a band: all within them; 0 more are reported" in found.stdout
     rows = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert {"target", "published", "ours", "band", "kind", "pass"} <= rows[0].keys()
-    monkeypatch.setattr(validate, "STUDIES", (lambda stage: iter([target(3.0, 0.0, 2.0)]),))
+    monkeypatch.setattr(validate, "STUDIES", (lambda run_scene: iter([target(3.0, 0.0, 2.0)]),))
     assert CliRunner().invoke(app, ["validate", "--quick"]).exit_code == 1

@@ -27,7 +27,7 @@ from rdsolver.runs import checkpoint, checkpoint_file
 from rdsolver.runs.run import simulate
 from rdsolver.simulation import baseline
 from rdsolver.studies.sensitivity import global_
-from rdsolver.sweep.driver import Outcome
+from rdsolver.sweep.driver import SweepResult
 from rdsolver.timestepping.rkc import RKC2
 from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.problem.test_python import REFUSED
@@ -348,7 +348,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     **{f"python-{row}": lambda h, make=REFUSED[case][0]: h.raised(make) for row, case in GIVEN.items()},
     # samples
     "samples-left": lambda h: then(
-        h.patch.setattr(global_, "run_sweep", lambda *_: Outcome({}, 6, "stopped by a test")),
+        h.patch.setattr(global_, "run_sweep", lambda *_: SweepResult({}, 6, "stopped by a test")),
         h.check(),
         h.cli(
             "sensitivity",

@@ -257,7 +257,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # while it goes on
     "sweep-lost": lambda h: driven(h, lambda task: None),
     "sweep-kept": lambda h: then(
-        h.patch.setattr(driver, "record", fails(FULL)), driven(h, fails(worker_pool.Died("")), "--retry", "0")
+        h.patch.setattr(driver, "record", fails(FULL)),
+        driven(h, fails(worker_pool.WorkerDied("")), "--retry", "0"),
     ),
     "sweep-table": lambda h: then(
         h.patch.setattr(collect, "locks", SimpleNamespace(hdf5=fails(FULL))), driven(h, unlucky)
@@ -265,8 +266,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # runs that failed
     "sweep-failed": lambda h: driven(h, unlucky),
     "sweep-too-many": lambda h: driven(h, unlucky, "--max-failures", "0", text='[grid]\n"time.end" = [4, 5]'),
-    "sweep-killed": lambda h: driven(h, fails(worker_pool.Died(worker_pool._ending(-9)))),
-    "sweep-ended": lambda h: driven(h, fails(worker_pool.Died(worker_pool._ending(7)))),
+    "sweep-killed": lambda h: driven(h, fails(worker_pool.WorkerDied(worker_pool._exit_text(-9)))),
+    "sweep-ended": lambda h: driven(h, fails(worker_pool.WorkerDied(worker_pool._exit_text(7)))),
     "sweep-worker": lambda h: driven(h, fails(TimeoutError("a worker is lost")), "--retry", "1"),
     "sweep-another": lambda h: driven(
         h, lambda task: work._ended(task, "stopped", "another process computes it", 1)

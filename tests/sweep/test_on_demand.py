@@ -12,7 +12,7 @@ from rdsolver.errors import InputError, RunError
 from rdsolver.sweep import on_demand as module
 from rdsolver.sweep import store as disk
 from rdsolver.sweep.on_demand import on_demand
-from rdsolver.sweep.worker_pool import Died
+from rdsolver.sweep.worker_pool import WorkerDied
 from tests.support.sweeps import BASE
 
 
@@ -39,7 +39,7 @@ def children(monkeypatch):
             return answer
 
     made = Children()
-    monkeypatch.setattr(module, "in_child", made)
+    monkeypatch.setattr(module, "in_worker", made)
     return made
 
 
@@ -64,8 +64,8 @@ def test_its_name_holds_defaults_and_the_code(children, tmp_path, monkeypatch):
 def test_a_run_whose_process_dies_or_is_stopped_is_tried_again(children, tmp_path):
     stopped = {"status": "stopped", "error": "stopped by SIGTERM"}
     children.answers = {
-        "10 d": [Died("its process was killed by SIGKILL"), stopped],
-        "9 d": [Died("killed")] * 3,
+        "10 d": [WorkerDied("its process was killed by SIGKILL"), stopped],
+        "9 d": [WorkerDied("killed")] * 3,
     }
     with on_demand(tmp_path, 1) as compute:
         assert compute(tables()).name == "run.h5"

@@ -179,9 +179,9 @@ def test_too_many_failures_stop_a_sweep(there):
 
 
 def test_most_failures_is_a_number_or_a_share():
-    assert driver.Wanted(most_failures="5%").limit(200) == 10
-    assert driver.Wanted(most_failures="3").limit(200) == 3
-    assert driver.Wanted().limit(200) == float("inf")
+    assert driver.SweepOptions(most_failures="5%").limit(200) == 10
+    assert driver.SweepOptions(most_failures="3").limit(200) == 3
+    assert driver.SweepOptions().limit(200) == float("inf")
 
 
 def test_one_run_as_a_job_of_its_own(there, alone):

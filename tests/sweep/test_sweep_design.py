@@ -311,13 +311,13 @@ def test_that_nobody_computes_is_said(there, monkeypatch):
         told.append(f"{topic}: {text}")
         futures[0].set_result({"status": "finished", "error": "", "wall_time": 1.0, "steps": 1})
 
-    monkeypatch.setattr(driver, "ALONE", 0.05)
+    monkeypatch.setattr(driver, "NO_WORKER", 0.05)
     engine = executors.Engine(
         "2 Slurm jobs", Queue(), lambda: 0, lambda: None, lambda: None, "no job runs: `squeue --me` says why"
     )
     tell = SimpleNamespace(say=say, working=lambda *_: None)
     Path("out").mkdir()
-    outcome = driver._Driver(d, Path("out"), engine, driver.Wanted(), tell, {}).go([0], set(), 9)
+    outcome = driver._Driver(d, Path("out"), engine, driver.SweepOptions(), tell, {}).go([0], set(), 9)
     assert (outcome.left, told) == (0, ["waiting: no job runs: `squeue --me` says why"])
     assert "no job runs" in Path("out/sweep.log").read_text()
 
@@ -344,13 +344,13 @@ def _profile(settings):
 
 def test_children_are_seated_on_cores_and_gpus(monkeypatch):
     monkeypatch.setattr(worker_pool, "available_cores", lambda: [0, 1, 4, 5])
-    assert [s.cores for s in worker_pool.seats(2, "cpu", 1, 9)] == [(0, 4), (1, 5)]
-    assert [s.cores for s in worker_pool.seats(None, "cpu", 1, 3)] == [(0, 5), (1,), (4,)]
+    assert [s.cores for s in worker_pool.slots(2, "cpu", 1, 9)] == [(0, 4), (1, 5)]
+    assert [s.cores for s in worker_pool.slots(None, "cpu", 1, 3)] == [(0, 5), (1,), (4,)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    seats = worker_pool.seats(None, "gpu", 2, 9)
-    assert [s.environment["CUDA_VISIBLE_DEVICES"] for s in seats] == ["2", "3", "2", "3"]
-    assert {s.environment["XLA_CLIENT_MEM_FRACTION"] for s in seats} == {"0.450"}
-    assert [s.environment for s in worker_pool.seats(None, "gpu:1", 1, 9)] == [{"CUDA_VISIBLE_DEVICES": "3"}]
+    slots = worker_pool.slots(None, "gpu", 2, 9)
+    assert [s.environment["CUDA_VISIBLE_DEVICES"] for s in slots] == ["2", "3", "2", "3"]
+    assert {s.environment["XLA_CLIENT_MEM_FRACTION"] for s in slots} == {"0.450"}
+    assert [s.environment for s in worker_pool.slots(None, "gpu:1", 1, 9)] == [{"CUDA_VISIBLE_DEVICES": "3"}]
 
 
 def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tmp_path):
@@ -365,8 +365,8 @@ def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tm
     assert worker_pool.gpu_memory("gpu", 3) == 300 * 2**20
 
     def width(megabytes, **more):
-        seat, *_ = driver.seats(driver.Wanted(device="gpu", **more), int(megabytes * 1e6), 99)
-        return seat.width
+        slot, *_ = driver.slots(driver.SweepOptions(device="gpu", **more), int(megabytes * 1e6), 99)
+        return slot.width
 
     assert [width(m) for m in (1, 4, 15, 30, 500)] == [16, 8, 4, 2, 0]
     assert width(5.2, per_gpu=3) == 4
@@ -385,7 +385,7 @@ def test_each_group_of_runs_stays_with_one_child(there):
         seen.append((threading.get_ident(), task["group"]))
         gate.wait()
 
-    pool = worker_pool.ChildPool([worker_pool.Seat(), worker_pool.Seat()])
+    pool = worker_pool.WorkerPool([worker_pool.Slot(), worker_pool.Slot()])
     futures = [pool.submit(work, {"group": d.groups[i]}) for i in order]
     pool.shutdown()
     assert [f.result() for f in futures] == [None] * 10

@@ -24,7 +24,7 @@ WIDTH = 160  # of a table that goes to no terminal
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AnalysisOptions:
     """parameters, observables: None for all; method: None for the local analysis; out: folder that keeps the
     runs of a global one; jobs: of those at once.
     """
@@ -42,7 +42,7 @@ class Wanted:
     quiet: bool = False
 
 
-def analyse(config: Config, wanted: Wanted) -> None:
+def analyse(config: Config, options: AnalysisOptions) -> None:
     """Compute, print, write.
 
     Raises InputError before anything is computed when what is asked for makes no sense.
@@ -53,42 +53,44 @@ def analyse(config: Config, wanted: Wanted) -> None:
             f"{problem.model.name} is a user model; sensitivity works for rdsolver's models"
             " and their extensions."
         )
-    style.checked(wanted.figure)
-    for file in (wanted.json_file, wanted.csv_file):
+    style.checked(options.figure)
+    for file in (options.json_file, options.csv_file):
         if file not in (None, STDOUT) and not file.parent.is_dir():
             raise InputError(
                 f"{file} cannot be written: there is no folder {file.parent}. Make it, or choose another"
                 " file."
             )
-    for option, value in (("--samples", wanted.samples), ("--out", wanted.out), ("--jobs", wanted.jobs)):
-        if wanted.method is None and value is not None:
+    for option, value in (("--samples", options.samples), ("--out", options.out), ("--jobs", options.jobs)):
+        if options.method is None and value is not None:
             raise InputError(
                 f"{option} {value} belongs to a global analysis. Give --global"
                 f" {' or --global '.join(SAMPLES)} with it."
             )
-    with closing(on_terminal(wanted.quiet, wanted.json_file == STDOUT)) as tell:
-        _analyse(config, problem, wanted, tell)
+    with closing(on_terminal(options.quiet, options.json_file == STDOUT)) as tell:
+        _analyse(config, problem, options, tell)
 
 
-def _analyse(config: Config, problem: Problem, wanted: Wanted, tell: TerminalReporter | Quiet) -> None:
+def _analyse(
+    config: Config, problem: Problem, options: AnalysisOptions, tell: TerminalReporter | Quiet
+) -> None:
     for warning in config.warnings:
         tell.warn(warning)
-    if wanted.method is None:
+    if options.method is None:
         said = report.of_local(
-            local(problem, wanted.parameters, wanted.observables, tell.working), wanted.observables
+            local(problem, options.parameters, options.observables, tell.working), options.observables
         )
     else:
-        asked = wanted.samples, wanted.seed, wanted.parameters, wanted.observables
-        found = scan(config, wanted.method, *asked, tell, wanted.out, wanted.jobs)
-        said = report.of_scan(found, problem, wanted.observables)
+        chosen = options.samples, options.seed, options.parameters, options.observables
+        found = scan(config, options.method, *chosen, tell, options.out, options.jobs)
+        said = report.of_scan(found, problem, options.observables)
     tell.say("", "")
-    stream = sys.stderr if wanted.json_file == STDOUT else sys.stdout
+    stream = sys.stderr if options.json_file == STDOUT else sys.stdout
     console = Console(
         file=stream,
         width=None if stream.isatty() else WIDTH,
         markup=False,
         highlight=False,
-        quiet=wanted.quiet,
+        quiet=options.quiet,
     )
     for table in said.tables:
         console.print(table, "\n")
@@ -96,14 +98,14 @@ def _analyse(config: Config, problem: Problem, wanted: Wanted, tell: TerminalRep
         tell.say("note", note)
     for name, why in said.left_out:
         tell.say("left out", f"{name}: {why}")
-    tornado(said.panels, wanted.figure, said.measure, problem.title or "Sensitivity", said.signed)
+    tornado(said.panels, options.figure, said.measure, problem.title or "Sensitivity", said.signed)
     tree = json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n"
-    if wanted.json_file == STDOUT:
+    if options.json_file == STDOUT:
         sys.stdout.write(tree)
-    for file, text in ((wanted.json_file, tree), (wanted.csv_file, report.as_csv(said.rows))):
+    for file, text in ((options.json_file, tree), (options.csv_file, report.as_csv(said.rows))):
         if file not in (None, STDOUT):
             with writing(file):
                 file.write_text(text, encoding="utf-8")
-    for path in (wanted.figure, wanted.json_file, wanted.csv_file):
+    for path in (options.figure, options.json_file, options.csv_file):
         if path not in (None, STDOUT):
             tell.say("written", str(path))

@@ -30,11 +30,11 @@ from ...models.base import Parameter
 from ...problem import Problem
 from ...simulation.bone_scenario import model_of
 from ...sweep.design import Design, of_rows
-from ...sweep.driver import Wanted, run_sweep
+from ...sweep.driver import SweepOptions, run_sweep
 from ...sweep.reader import open_sweep
 from ...utils.extras import install
 from ...utils.home import at_home
-from ...utils.reporting import Silent, Tells
+from ...utils.reporting import ProgressReporter, Silent
 from .local import chosen, observables_of
 from .ranges import Range, coarse, parameters_at, ranges
 
@@ -107,7 +107,7 @@ def scan(
     seed: int = 1,
     parameters: Sequence[str] | None = None,
     observables: Sequence[str] | None = None,
-    tell: Tells | None = None,
+    tell: ProgressReporter | None = None,
     out: Path | None = None,
     jobs: int | None = None,
 ) -> Scan:
@@ -208,22 +208,22 @@ def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.nda
 
 
 def _all(
-    design: Design, folder: Path, wanted: Sequence[str], tell: Tells, jobs: int | None, kept: bool
+    design: Design, folder: Path, wanted: Sequence[str], tell: ProgressReporter, jobs: int | None, kept: bool
 ) -> tuple[np.ndarray, dict[str, int]]:
     """The observables of every sample, NaN where it failed, and how often for what reason."""
-    outcome = run_sweep(design, folder, Wanted(jobs=jobs, rerun_failed=True), tell)
-    if outcome.left:
+    result = run_sweep(design, folder, SweepOptions(jobs=jobs, rerun_failed=True), tell)
+    if result.left:
         way = (
             f"The samples are kept in {folder}: the same command continues."
             if kept
             else "Nothing of it is kept; --out DIR would."
         )
-        error = RunError(f"{outcome.why}, with {outcome.left} of {len(design)} samples left. {way}")
-        if outcome.signal:
-            error.exit_status = outcome.exit_status
+        error = RunError(f"{result.why}, with {result.left} of {len(design)} samples left. {way}")
+        if result.signal:
+            error.exit_status = result.exit_status
         raise error
     columns = open_sweep(folder).columns
-    failed = Counter(_reason(outcome.statuses[i]["error"], design.told(i)) for i in outcome.failed)
+    failed = Counter(_reason(result.statuses[i]["error"], design.told(i)) for i in result.failed)
     nothing = np.full(len(design), np.nan)  # of an observable that no sample came to
     return np.stack([columns.get(name, nothing) for name in wanted], axis=1), dict(failed)
 

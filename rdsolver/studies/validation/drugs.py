@@ -10,25 +10,25 @@ from ...models.bone.binders import drug
 from ...models.bone.parameters import parameters
 from ...models.bone.pharmacokinetics import Dose, curve
 from ..verification.results import Curve
-from .scenes import Outcome, Scene, Stage, every
+from .scenes import Scene, SceneResult, SceneRunner, every
 from .target import Target, percent
 
 BEKKER = "Bekker 2001, 10.1359/jbmr.2001.16.2.348"
 FITTED = ("fc_opg_K_eff", "activation_share", "formation_delay")
 
 
-def fc_opg(stage: Stage, amount: float, changed: tuple[tuple[str, float], ...] = ()) -> Outcome:
+def fc_opg(run_scene: SceneRunner, amount: float, changed: tuple[tuple[str, float], ...] = ()) -> SceneResult:
     """Six weeks after one dose (mg/kg)."""
-    return stage(Scene(42.0, doses=(Dose("fc_opg", amount, "sc", 0.0),), changed=changed))
+    return run_scene(Scene(42.0, doses=(Dose("fc_opg", amount, "sc", 0.0),), changed=changed))
 
 
-def nadir(run: Outcome) -> float:
+def nadir(run: SceneResult) -> float:
     """Lowest NTX, % of change."""
     return percent(float(run.series["ntx"].min()))
 
 
-def t3(stage: Stage) -> Iterator[Target | Curve]:
-    run = fc_opg(stage, 3.0)
+def t3(run_scene: SceneRunner) -> Iterator[Target | Curve]:
+    run = fc_opg(run_scene, 3.0)
     for series, day, published, low, high in (
         ("ntx", 0.5, "falls", None, -15),
         ("ntx", 4.0, "-80 %", -88, -70),
@@ -48,7 +48,7 @@ def t3(stage: Stage) -> Iterator[Target | Curve]:
         )
 
 
-def t4(stage: Stage) -> Iterator[Target | Curve]:
+def t4(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited = "Zierhut 2008, 10.1007/s10928-008-9093-5; Body 2003, 10.1002/cncr.11138"
     for amount, published, low, high in (
         (0.1, -21, -30, None),
@@ -56,7 +56,7 @@ def t4(stage: Stage) -> Iterator[Target | Curve]:
         (1.0, -81, None, -60),
         (3.0, -94, None, -75),
     ):
-        run = fc_opg(stage, amount)
+        run = fc_opg(run_scene, amount)
         what = f"NTX nadir after Fc-OPG {amount:g} mg/kg"
         yield Target(
             "T4", what, f"{published} % ({cited})", nadir(run), low, high, "%", "calibration", FITTED
@@ -69,8 +69,8 @@ def t4(stage: Stage) -> Iterator[Target | Curve]:
         )
 
 
-def t5(stage: Stage) -> Iterator[Target]:
-    run = stage(Scene(183.0, doses=(Dose("denosumab", 3.0, "sc", 0.0),)))
+def t5(run_scene: SceneRunner) -> Iterator[Target]:
+    run = run_scene(Scene(183.0, doses=(Dose("denosumab", 3.0, "sc", 0.0),)))
     cited = (
         "-81 %, placebo -10 % (Bekker 2004, 10.1359/JBMR.040305); the plateau calibrated by ntx_background,"
         " the duration predicted"
@@ -85,7 +85,7 @@ FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))
 """Supply and loss so fast that the pool is what they make of it, whatever osteoclasts take."""
 
 
-def t10(stage: Stage) -> Iterator[Target | Curve]:
+def t10(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited, tuned = (
         "more than 1, by the precursor pool (10.3389/fbioe.2022.886579)",
         ("differentiation", "precursor_loss"),
@@ -93,7 +93,7 @@ def t10(stage: Stage) -> Iterator[Target | Curve]:
     what = "osteoclasts after two doses of denosumab 1 mg/kg, half a year apart, most over baseline"
     panel = "T10: days (x), osteoclasts over baseline; denosumab on days 0 and 182"
     runs = [
-        stage(Scene(900.0, doses=every("denosumab", 1.0, 182.0, 364.0), changed=changed))
+        run_scene(Scene(900.0, doses=every("denosumab", 1.0, 182.0, 364.0), changed=changed))
         for changed in ((), FROZEN)
     ]
     free, frozen = (run.relative("osteoclast_number") for run in runs)
@@ -104,7 +104,7 @@ def t10(stage: Stage) -> Iterator[Target | Curve]:
     yield Curve(panel, "pool frozen", runs[1].series["time"], frozen)
 
 
-def t11(stage: Stage) -> Iterator[Target]:
+def t11(run_scene: SceneRunner) -> Iterator[Target]:
     rows = parameters((drug("fc_opg"),))
     found = curve(
         "fc_opg",

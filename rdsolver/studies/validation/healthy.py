@@ -12,42 +12,42 @@ import numpy as np
 from ...problem import Change
 from ..verification.exact import lemaire_2004
 from ..verification.results import Curve, Row
-from .scenes import Scene, Stage, Where
+from .scenes import Scene, SceneRunner, Where
 from .target import Target, least_fall, percent
 
 YEAR = 365.0
 THICKNESS = {"human": 120.0, "mouse": 60.0}  # of trabeculae, um
 
 
-def t0(stage: Stage) -> Iterator[Target]:
-    (row,) = (r for r in lemaire_2004(stage.quick) if isinstance(r, Row))
+def t0(run_scene: SceneRunner) -> Iterator[Target]:
+    (row,) = (r for r in lemaire_2004(run_scene.quick) if isinstance(r, Row))
     what, cited = "well-mixed limit against Lemaire 2004", "exact (10.1016/j.jtbi.2004.03.023)"
     yield Target("T0", what, cited, 100 * row.observed, None, 0.1, "%", "verification")
 
 
-def _drift(stage: Stage, scene: Scene) -> float:
+def _drift(run_scene: SceneRunner, scene: Scene) -> float:
     """Of BV/TV, at its most, %."""
-    return 100 * float(np.abs(stage(scene).relative("bone_volume_fraction") - 1).max())
+    return 100 * float(np.abs(run_scene(scene).relative("bone_volume_fraction") - 1).max())
 
 
-def t1(stage: Stage) -> Iterator[Target]:
-    drift = _drift(stage, Scene(YEAR))
+def t1(run_scene: SceneRunner) -> Iterator[Target]:
+    drift = _drift(run_scene, Scene(YEAR))
     yield Target(
         "T1", "BV/TV of an untreated section, drift in a year", "steady", drift, None, 0.05, "%", "property"
     )
-    pulse = stage(Scene(YEAR, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
+    pulse = run_scene(Scene(YEAR, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
     back = percent(float(pulse.relative("osteoclast_number")[-1]))
     yield Target(
         "T1", "osteoclasts a year after RANKL x 2 for 10 days", "recovery", back, -2.0, 2.0, "%", "property"
     )
 
 
-def m3(stage: Stage) -> Iterator[Target]:
+def m3(run_scene: SceneRunner) -> Iterator[Target]:
     """Every preset without disease; a small block too in the full set."""
-    places: tuple[Where, ...] = ("section",) if stage.quick else ("section", "block")
+    places: tuple[Where, ...] = ("section",) if run_scene.quick else ("section", "block")
     for place in places:
         for preset, thickness in THICKNESS.items():
-            drift = _drift(stage, Scene(YEAR, preset, thickness=thickness, place=place))
+            drift = _drift(run_scene, Scene(YEAR, preset, thickness=thickness, place=place))
             yield Target(
                 "M3",
                 f"BV/TV of an untreated {place}, drift in a year, {preset}",
@@ -65,19 +65,19 @@ RATIO_DAYS = 180.0
 
 
 def ratio(
-    stage: Stage, preset: str, factor: float, changed: tuple[tuple[str, float], ...] = ()
+    run_scene: SceneRunner, preset: str, factor: float, changed: tuple[tuple[str, float], ...] = ()
 ) -> tuple[float, float]:
     """BV/TV, and osteoclasts, after half a year of another RANKL/OPG ratio."""
     change = (Change("rankl_production", factor, 0.0),)
-    run = stage(Scene(RATIO_DAYS, preset, thickness=THICKNESS[preset], changes=change, changed=changed))
+    run = run_scene(Scene(RATIO_DAYS, preset, thickness=THICKNESS[preset], changes=change, changed=changed))
     return run.end("bone_volume_fraction"), run.end("osteoclast_number")
 
 
-def t2(stage: Stage) -> Iterator[Target | Curve]:
+def t2(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited = "osteoclasts up, BV/TV down with RANKL/OPG (Boaretti 2023, 10.3389/fbioe.2023.1091294)"
     tuned = ("differentiation_exponent", "chemotaxis", "drift_limit")
     for preset in THICKNESS:
-        bone, cells = zip(*(ratio(stage, preset, r) for r in RATIOS), strict=True)
+        bone, cells = zip(*(ratio(run_scene, preset, r) for r in RATIOS), strict=True)
         what = f"least fall of BV/TV from step to step, ratio 0.25 to 16, {preset}"
         yield Target("T2", what, cited, least_fall(bone), 1e-9, None, "%", "calibration", tuned)
         rise = min(percent(b / a) for a, b in pairwise(cells))
@@ -105,8 +105,8 @@ def t2(stage: Stage) -> Iterator[Target | Curve]:
         yield Curve("T2: RANKL/OPG ratio (x), BV/TV after 180 d", preset, RATIOS, bone)
 
 
-def t12(stage: Stage) -> Iterator[Target]:
-    run = stage(Scene(10.0, "mouse", thickness=60.0, changes=(Change("rankl_production", 20.0, 0.0),)))
+def t12(run_scene: SceneRunner) -> Iterator[Target]:
+    run = run_scene(Scene(10.0, "mouse", thickness=60.0, changes=(Change("rankl_production", 20.0, 0.0),)))
     cited = "-84 % (Lloyd 2008, 10.1007/s00223-008-9133-6); far from it: recruitment (docs/validation.md)"
     lost = percent(float(run.relative("bone_volume_fraction")[-1]))
     yield Target(
@@ -114,12 +114,12 @@ def t12(stage: Stage) -> Iterator[Target]:
     )
 
 
-def t15(stage: Stage) -> Iterator[Target]:
+def t15(run_scene: SceneRunner) -> Iterator[Target]:
     def front(h: float) -> float:
         """How far it goes from day 60 to 120, as a share of the box."""
         half, end = 60.0, 120.0
         nothing = Change("rankl_production", 1.0, half)  # so that a step ends there
-        run = stage(
+        run = run_scene(
             Scene(end, changes=(Change("rankl_production", 10.0, 0.0), nothing), place="front", spacing=h)
         )
         return run.at("bone_volume_fraction", half) - run.end("bone_volume_fraction")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .scenes import Outcome, Scene, Stage
+from .scenes import Scene, SceneResult, SceneRunner
 from .tumour import NEST
 
 DAYS = 75.0
@@ -69,7 +69,7 @@ SWITCHES = (
 )
 
 
-def figures(run: Outcome) -> dict[str, float]:
+def figures(run: SceneResult) -> dict[str, float]:
     """At the end of a run, by column."""
     return {
         "lesion, mm²": run.end("lesion_area"),
@@ -80,13 +80,15 @@ def figures(run: Outcome) -> dict[str, float]:
     }
 
 
-def table(stage: Stage, days: float = DAYS) -> Iterator[tuple[Switch, dict[str, float]]]:
+def table(run_scene: SceneRunner, days: float = DAYS) -> Iterator[tuple[Switch, dict[str, float]]]:
     """The whole model, then every switch off."""
     for switch in (Switch("none", "the whole model"), *SWITCHES):
         yield (
             switch,
             figures(
-                stage(Scene(days, tumour=NEST, changed=tuple(switch.off.items()), membrane=switch.membrane))
+                run_scene(
+                    Scene(days, tumour=NEST, changed=tuple(switch.off.items()), membrane=switch.membrane)
+                )
             ),
         )
 
@@ -124,4 +126,4 @@ def as_markdown(rows: list[tuple[Switch, dict[str, float]]], days: float = DAYS)
 
 
 if __name__ == "__main__":
-    print(as_markdown(list(table(Stage(True, 1)))))
+    print(as_markdown(list(table(SceneRunner(True, 1)))))

@@ -23,7 +23,7 @@ from ...utils.home import at_home
 from ..verification.results import Curve
 from .drugs import t3, t4, t5, t10, t11
 from .healthy import m3, t0, t1, t2, t12, t15
-from .scenes import Outcome, Stage, Tables
+from .scenes import SceneResult, SceneRunner, Tables
 from .scope import affinities, grids, rank_fc_constant
 from .target import Study, Target
 from .tumour import t6, t7, t8, t9, t13, t14
@@ -65,9 +65,9 @@ def validate(
     chosen, found, began = STUDIES if studies is None else studies, [], time.perf_counter()
     done, runs = 0, itertools.count(1)
 
-    def run(tables: Tables) -> Outcome:
+    def run(tables: Tables) -> SceneResult:
         with open_run(compute(tables)) as of:
-            outcome = Outcome.of(of)
+            outcome = SceneResult.of(of)
         working(
             f"{done} of {len(chosen)} targets, {next(runs)} runs",
             done / len(chosen),
@@ -82,8 +82,8 @@ def validate(
         compute = stack.enter_context(on_demand(folder, jobs))
         # interrupted: no further study begins, then runs are stopped
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        stages = [Stage(quick, seed, run) for seed in SEEDS[quick]]
-        waiting = [[pool.submit(_of, study, stage) for stage in stages] for study in chosen]
+        runners = [SceneRunner(quick, seed, run) for seed in SEEDS[quick]]
+        waiting = [[pool.submit(_of, study, run_scene) for run_scene in runners] for study in chosen]
         for done, (study, each) in enumerate(zip(chosen, waiting, strict=True)):  # noqa: B007  `run` tells it
             for target in _means(study, each, draw):
                 found.append(target)
@@ -91,9 +91,9 @@ def validate(
     return found
 
 
-def _of(study: Study, stage: Stage) -> list[Target | Curve]:
+def _of(study: Study, run_scene: SceneRunner) -> list[Target | Curve]:
     with device.on("cpu"):
-        return list(study(stage))
+        return list(study(run_scene))
 
 
 def _means(

@@ -35,7 +35,7 @@ class Scene:
     kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
     membrane: part of RANKL on membranes
     place: trabeculae as a section or a block, or a flat slab; spacing: of the section made at FINEST and
-    averaged down, or of a slab, um (None: the stage's own)
+    averaged down, or of a slab, um (None: the runner's own)
     """
 
     end: float
@@ -52,14 +52,14 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SceneResult:
     """Series over time, and the state at the end."""
 
     series: Mapping[str, np.ndarray]
     state: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, run: Run) -> Outcome:
+    def of(cls, run: Run) -> SceneResult:
         state = {k: np.asarray(v, float) for k, v in run.state.items() if isinstance(v, np.ndarray)}
         return cls({k: run.series[k] for k in run.series}, state)
 
@@ -90,23 +90,23 @@ class Outcome:
         return float((weight * self.state[name]).sum() / max(weight.sum(), 1e-30))
 
 
-def here(tables: Tables) -> Outcome:
+def here(tables: Tables) -> SceneResult:
     """A config, run in this process."""
     with simulate(config_from(tables, "scene")) as run:
-        return Outcome.of(run)
+        return SceneResult.of(run)
 
 
-class Stage:
+class SceneRunner:
     """Where scenes are run: the spacing of the section and its seed, and what runs a config."""
 
     def __init__(
-        self, quick: bool, seed: int, run: Callable[[Tables], Outcome] = here, size: float = SIZE
+        self, quick: bool, seed: int, run: Callable[[Tables], SceneResult] = here, size: float = SIZE
     ) -> None:
         """quick: cells of 20 um, else 10; size: of a section, um."""
         self.quick, self.seed, self.run, self.size = quick, seed, run, size
         self.spacing = 20.0 if quick else 10.0
 
-    def __call__(self, scene: Scene) -> Outcome:
+    def __call__(self, scene: Scene) -> SceneResult:
         return self.run(self.tables(scene))
 
     def tables(self, scene: Scene) -> Tables:

@@ -11,7 +11,7 @@ from ...models.bone.pharmacokinetics import Dose
 from ..verification.results import Curve
 from .drugs import fc_opg, nadir
 from .healthy import RATIOS, ratio
-from .scenes import Scene, Stage
+from .scenes import Scene, SceneRunner
 from .target import Target, least_fall, percent
 from .tumour import NEST, myeloma
 
@@ -22,18 +22,18 @@ its tail.
 SPREAD_DAYS, NEST_DAYS = 70.0, 90.0
 
 
-def grids(stage: Stage) -> Iterator[Target]:
+def grids(run_scene: SceneRunner) -> Iterator[Target]:
     """The same bone, made at 5 um and averaged down: h = 20, 10 and 5 um."""
 
     def figures(h: float) -> dict[str, float]:
-        dosed = stage(Scene(14.0, doses=(Dose("fc_opg", 3.0, "sc", 0.0),), spacing=h))
-        ill = stage(Scene(SPREAD_DAYS, tumour=SPREAD, spacing=h))
+        dosed = run_scene(Scene(14.0, doses=(Dose("fc_opg", 3.0, "sc", 0.0),), spacing=h))
+        ill = run_scene(Scene(SPREAD_DAYS, tumour=SPREAD, spacing=h))
         return {
             "NTX nadir after Fc-OPG 3 mg/kg": float(dosed.series["ntx"].min()),
             f"lesion of a spread metastasis after {SPREAD_DAYS:g} d": ill.end("lesion_area"),
             f"osteoclasts beside it after {SPREAD_DAYS:g} d": ill.end("osteoclast_number"),
             f"lesion of a nest alone after {NEST_DAYS:g} d": (
-                stage(Scene(NEST_DAYS, tumour=NEST, spacing=h)).end("lesion_area")
+                run_scene(Scene(NEST_DAYS, tumour=NEST, spacing=h)).end("lesion_area")
             ),
         }
 
@@ -66,7 +66,7 @@ def _of(affinity: Mapping[str, float], *agents: str) -> dict[str, float]:
     return {k: x for k, x in affinity.items() if k not in others}
 
 
-def affinities(stage: Stage) -> Iterator[Target]:
+def affinities(run_scene: SceneRunner) -> Iterator[Target]:
     """The open conflict: the main figures under each set."""
     for label, constants in AFFINITIES.items():
         plain, dosed = (tuple(_of(constants, *agents).items()) for agents in ((), ("fc_opg",)))
@@ -74,16 +74,19 @@ def affinities(stage: Stage) -> Iterator[Target]:
         def row(what: str, published: str, ours: float, unit: str = "%", label: str = label) -> Target:
             return Target("SETS", f"{label}: {what}", published, ours, None, None, unit, "prediction")
 
-        run = fc_opg(stage, 3.0, dosed)
+        run = fc_opg(run_scene, 3.0, dosed)
         yield row("NTX on day 4 after Fc-OPG 3 mg/kg", "-80 % (T3)", percent(run.at("ntx", 4.0)))
         yield row("NTX on day 42", "-14 % (T3)", percent(run.end("ntx")))
         for amount, published in ((0.3, "-51 % (T4)"), (1.0, "-81 % (T4)")):
             yield row(
-                f"NTX nadir after Fc-OPG {amount:g} mg/kg", published, nadir(fc_opg(stage, amount, dosed))
+                f"NTX nadir after Fc-OPG {amount:g} mg/kg", published, nadir(fc_opg(run_scene, amount, dosed))
             )
-        bone, _ = zip(*(ratio(stage, "human", r, plain) for r in RATIOS), strict=True)
+        bone, _ = zip(*(ratio(run_scene, "human", r, plain) for r in RATIOS), strict=True)
         yield row("least fall of BV/TV from step to step, ratio 0.25 to 16", "above 0 (T2)", least_fall(bone))
-        none, treated = myeloma(stage, 0.0, _of(constants)), myeloma(stage, 0.1, _of(constants, "rank_fc"))
+        none, treated = (
+            myeloma(run_scene, 0.0, _of(constants)),
+            myeloma(run_scene, 0.1, _of(constants, "rank_fc")),
+        )
         yield row("lesion of untreated myeloma", "grows (T7)", none.end("lesion_area"), "mm2")
         yield row(
             "the same under RANK-Fc 0.1 mg/kg, over untreated",
@@ -95,11 +98,11 @@ def affinities(stage: Stage) -> Iterator[Target]:
 CONSTANTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # nM
 
 
-def rank_fc_constant(stage: Stage) -> Iterator[Target | Curve]:
+def rank_fc_constant(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     """RANK-Fc's constant was never measured on cells: what a weak dose does over its range."""
-    none, left = myeloma(stage, 0.0), []
+    none, left = myeloma(run_scene, 0.0), []
     for constant in CONSTANTS:
-        treated = myeloma(stage, 0.03, {"rank_fc_K_eff": constant})
+        treated = myeloma(run_scene, 0.03, {"rank_fc_K_eff": constant})
         left.append(100 * treated.end("lesion_area") / none.end("lesion_area"))
         what = f"lesion of myeloma under RANK-Fc 0.03 mg/kg over untreated, K_eff {constant:g} nM"
         yield Target("K_EFF", what, "never measured on cells", left[-1], None, None, "%", "prediction")

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..verification.results import Curve
-from .scenes import Stage
+from .scenes import SceneRunner
 
 Kind = Literal["calibration", "prediction", "mechanism", "property", "verification"]
 
@@ -57,7 +57,7 @@ class Target:
         return f"{self.low:g} to {self.high:g}"
 
 
-Study = Callable[[Stage], Iterator[Target | Curve]]
+Study = Callable[[SceneRunner], Iterator[Target | Curve]]
 
 
 def percent(x: float) -> float:

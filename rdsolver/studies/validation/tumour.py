@@ -10,7 +10,7 @@ from ...geometry.tumour_seeding import Nests
 from ...models.bone.binders import drug
 from ...models.bone.pharmacokinetics import Dose
 from ..verification.results import Curve
-from .scenes import SLABS, Outcome, Scene, Stage, Where, every
+from .scenes import SLABS, Scene, SceneResult, SceneRunner, Where, every
 from .target import Target, largest_rise, percent
 
 NEST = Nests(count=1, radius=80.0, seed=1)
@@ -40,12 +40,12 @@ def human(
     return Scene(end, "human", doses, NEST, kind, tuple((changed or {}).items()))
 
 
-def t6(stage: Stage) -> Iterator[Target]:
-    alone, outside = stage(mouse()), stage(far())
+def t6(run_scene: SceneRunner) -> Iterator[Target]:
+    alone, outside = run_scene(mouse()), run_scene(far())
     cited = "Morony 2001, Cancer Res 61:4432; Clohisy 2000, J Orthop Res 18:967"
     for agent in ("fc_opg", "rank_fc"):
         doses, label = every(agent, 10.0, 2.0, MOUSE_DAYS), drug(agent).label
-        run = stage(mouse(*doses))
+        run = run_scene(mouse(*doses))
         cells = percent(run.near_tumour("osteoclasts") / alone.near_tumour("osteoclasts"))
         yield Target(
             "T6",
@@ -68,7 +68,7 @@ def t6(stage: Stage) -> Iterator[Target]:
             "%",
             "mechanism",
         )
-        growth = percent(stage(far(*doses)).end("tumour_burden") / outside.end("tumour_burden"))
+        growth = percent(run_scene(far(*doses)).end("tumour_burden") / outside.end("tumour_burden"))
         what = f"the same tumour 1.1 mm from bone under {label}"
         yield Target("T6", what, f"growth outside bone unchanged ({cited})", growth, -1, 1, "%", "mechanism")
 
@@ -77,15 +77,15 @@ DOSES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # mg/kg
 MYELOMA_DAYS = 90.0
 
 
-def myeloma(stage: Stage, amount: float, changed: Mapping[str, float] | None = None) -> Outcome:
+def myeloma(run_scene: SceneRunner, amount: float, changed: Mapping[str, float] | None = None) -> SceneResult:
     """Under RANK-Fc twice a week, mg/kg."""
     doses = every("rank_fc", amount, 3.5, MYELOMA_DAYS) if amount else ()
-    return stage(human(*doses, kind="myeloma", end=MYELOMA_DAYS, changed=changed))
+    return run_scene(human(*doses, kind="myeloma", end=MYELOMA_DAYS, changed=changed))
 
 
-def t7(stage: Stage) -> Iterator[Target | Curve]:
+def t7(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited = "Pearse 2001, PNAS 98:11581; Sordillo & Pearse 2003, 10.1002/cncr.11134"
-    runs = [myeloma(stage, amount) for amount in DOSES]
+    runs = [myeloma(run_scene, amount) for amount in DOSES]
     lesions = [run.end("lesion_area") for run in runs]
     what = "lesion of myeloma from dose to dose of RANK-Fc, largest rise"
     yield Target("T7", what, f"monotone ({cited})", largest_rise(lesions), None, 0.0, "%", "mechanism")
@@ -110,16 +110,16 @@ seen.
 """
 
 
-def t8(stage: Stage) -> Iterator[Target | Curve]:
+def t8(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited, tuned = "Ryser 2012, 10.1371/journal.pcbi.1002703", tuple(f"{k} of this tumour" for k in RYSER)
 
-    def runs(place: Where, **changed: float) -> list[Outcome]:
+    def runs(place: Where, **changed: float) -> list[SceneResult]:
         def scene(opg: float) -> Scene:
             given = tuple((RYSER | {"tumour_opg": opg} | changed).items())
             nest = NEST if place == "section" else BESIDE
             return Scene(HUMAN_DAYS, "human", (), nest, changed=given, place=place)
 
-        return [stage(scene(opg)) for opg in OPG]
+        return [run_scene(scene(opg)) for opg in OPG]
 
     def rises(name: str, found: list[float], where: str) -> Iterator[Target]:
         most, end = (percent(x / found[0]) for x in (max(found[1:-1]), found[-1]))
@@ -157,7 +157,10 @@ def t8(stage: Stage) -> Iterator[Target | Curve]:
                 yield Target("T8", what, published, largest_rise(lost), None, 0.0, "%", "mechanism")
 
     doses = every("fc_opg", 0.5, 3.5, HUMAN_DAYS)
-    none, treated = stage(human(changed=RYSER | {"tumour_opg": 0.0})), stage(human(*doses, changed=RYSER))
+    none, treated = (
+        run_scene(human(changed=RYSER | {"tumour_opg": 0.0})),
+        run_scene(human(*doses, changed=RYSER)),
+    )
     level = treated.mean("tissue_fc_opg")
     yield Target(
         "T8",
@@ -175,9 +178,9 @@ def t8(stage: Stage) -> Iterator[Target | Curve]:
     )
 
 
-def t9(stage: Stage) -> Iterator[Target]:
+def t9(run_scene: SceneRunner) -> Iterator[Target]:
     with_it, without = (
-        stage(human(changed=changed)).end("lesion_area") for changed in ({}, {"tumour_rankl": 0.0})
+        run_scene(human(changed=changed)).end("lesion_area") for changed in ({}, {"tumour_rankl": 0.0})
     )
     cited = "host RANKL drives osteolysis (BMC Cancer 2007, 7:148)"
     yield Target(
@@ -192,9 +195,9 @@ def t9(stage: Stage) -> Iterator[Target]:
     )
 
 
-def t13(stage: Stage) -> Iterator[Target]:
+def t13(run_scene: SceneRunner) -> Iterator[Target]:
     def highest(*doses: Dose) -> float:
-        return float(stage(human(*doses)).series["serum_calcium"].max())
+        return float(run_scene(human(*doses)).series["serum_calcium"].max())
 
     what = "serum calcium with PTHrP, untreated"
     yield Target("T13", what, "hypercalcaemia", highest(), 3.0, None, "mmol/L", "calibration", POOL)
@@ -216,14 +219,14 @@ def t13(stage: Stage) -> Iterator[Target]:
         )
 
 
-def t14(stage: Stage) -> Iterator[Target]:
+def t14(run_scene: SceneRunner) -> Iterator[Target]:
     # a lesion of some 0.18 mm2: of a smaller one the rim, which heals, is too large a part
     begin, end = 100.0, 210.0
     for days, often, low, high in (
         (3.5, "twice a week: it stays on", -10, 10),
         (7.0, "weekly: troughs", None, None),
     ):
-        run = stage(human(*every("fc_opg", 3.0, days, end, begin), end=end))
+        run = run_scene(human(*every("fc_opg", 3.0, days, end, begin), end=end))
         change = percent(run.end("lesion_area") / run.at("lesion_area", begin + 10))
         what, tuned = (
             f"lesion over 100 days of Fc-OPG 3 mg/kg {often}; tumour present",
