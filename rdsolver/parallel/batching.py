@@ -288,7 +288,7 @@ class Batch:
         return request.result
 
     def _next(self) -> None:
-        """Let the thread of one request compute all that are ready. Call it with the lock, at every change."""
+        """Let the thread of one request compute all that are ready. Call it with the lock, at any change."""
         if not self._dispatching and self._given < AHEAD and (chosen := self._ready()):
             self._dispatching = True
             self._given += 1

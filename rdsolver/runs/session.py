@@ -305,12 +305,12 @@ class Session:
             f"{t.steps} steps, {t.rejected} rejected, {t.solves} solves",
         )
         worst = max((abs(b["imbalance"]) for b in self.simulation.budgets().values()), default=None)
-        closing = "" if worst is None else f"; budgets close to {worst:.0e}"
+        closing = "" if worst is None else f"; mass-balance error {worst:.0e}"
         self.reporter.say("", f"{self.summary.headline(self.scenario, self.first, self.last)}{closing}")
         if message and self.writer.path is not None:
             trusted = " --allow-python" if self.problem.source else ""
             self.reporter.say(
-                "", f"go on with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}"
+                "", f"continue with: rdsolver resume {quote(str(self.writer.path.parent))}{trusted}"
             )
 
 
@@ -319,5 +319,5 @@ def discard(path: Path | None, stop: Stop) -> str:
     if path is not None:
         checkpoint_file.remove(path)
         path.unlink(missing_ok=True)
-    again = f"; begin it with: {stop.begins}" if stop.begins else ""
-    return f"nothing was begun, and no run is left{again}"
+    again = f"; start it with: {stop.begins}" if stop.begins else ""
+    return f"nothing was computed, and no run is left{again}"

@@ -35,7 +35,7 @@ class Chunk:
     saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
     stats     of the step: error, solver contraction, rejections before it
-    plan      the linear solver's, for the next step: V-cycles of each group, and the groups that are accelerated
+    plan      linear solver of the next step: V-cycles of each group, and the groups that are accelerated
     """
 
     t: float
@@ -49,7 +49,7 @@ class Chunk:
 
 
 class Abandoned(Exception):
-    """A step was given up between two of its stages, because the run is to stop: the state before it holds."""
+    """A step was abandoned between two stages because the run is to stop; the state before it is valid."""
 
 
 @dataclass
@@ -107,8 +107,8 @@ class Simulation:
         scenario: Scenario | None = None,
         state: SimulationState | None = None,
     ) -> None:
-        """scenario: the problem's own, from its start, by default. state: what to go on from, with a scenario
-        made from its fields.
+        """scenario: default: that of the problem, from its start. state: what to continue from, with a
+        scenario made from its fields.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
         self.scenario = scenario or scenario_of(problem)

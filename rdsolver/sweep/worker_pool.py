@@ -1,4 +1,4 @@
-"""Runs in worker processes: a pool of threads, each of which owns one worker that takes runs one after another.
+"""Runs in worker processes: a pool of threads, each of which owns one worker that takes runs one by one.
 
 A worker is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its
 parent, also where that was killed: it watches the pipe that its tasks come through.
@@ -183,7 +183,7 @@ _starting = threading.Lock()
 
 
 def in_worker(task: Task) -> dict[str, Any]:
-    """perform(task) in the worker of this thread's slot. Raises WorkerDied when that ends before it answers."""
+    """perform(task) in the worker of this thread's slot. Raises WorkerDied when it ends before it answers."""
     if not hasattr(_thread, "slot"):  # a worker of Dask
         _thread.slot = Slot()
     with _starting:
