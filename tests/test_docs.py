@@ -1,7 +1,7 @@
 """What README.md and docs/ say, held against the code: links, commands, configs, and the table of parameters.
 
-`python tests/test_docs.py` updates the table of parameters in docs/model.md, and the targets in
-docs/validation.md from benchmarks/results/validate_full.json.
+`python tests/test_docs.py` updates the tables of parameters in docs/model.md and of integrators in
+docs/numerics.md, and the targets in docs/validation.md from benchmarks/results/validate_full.json.
 """
 
 import ast
@@ -30,6 +30,7 @@ from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.tissue import TISSUES, TissueModel
 from rdsolver.studies import gallery
+from rdsolver.timestepping.registry import INTEGRATORS
 from tests.support.places import ROOT
 
 README, MODEL = ROOT / "README.md", ROOT / "docs" / "model.md"
@@ -37,6 +38,8 @@ COMMANDS_PAGE, CONFIGS_PAGE = ROOT / "docs" / "commands.md", ROOT / "docs" / "co
 TYPED = [README, COMMANDS_PAGE, CONFIGS_PAGE, ROOT / "docs" / "figures.md", ROOT / "docs" / "batches.md"]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 VALIDATION, TARGETS = ROOT / "docs" / "validation.md", ROOT / "benchmarks" / "results" / "validate_full.json"
+NUMERICS = ROOT / "docs" / "numerics.md"
+LISTED = re.compile(r"(?<=<!-- integrators -->\n).*?(?=<!-- /integrators -->)", re.DOTALL)
 MET = re.compile(r"(?<=<!-- targets -->\n).*?(?=<!-- /targets -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
 AGENTS = ("rank_fc", "fc_opg", "native_opg", "denosumab", "soluble_rank")
@@ -58,6 +61,16 @@ COMMANDS = typer.main.get_command(app).commands
 
 def table() -> str:
     return CliRunner().invoke(app, TABLE_COMMAND).stdout
+
+
+def integrators() -> str:
+    """The table of docs/numerics.md."""
+    lines = ["| `integrator` | what it is | where |", "|---|---|---|"]
+    lines += [
+        f"| `{i.name}` | {i.what} | {'a user model in a whole box' if i.exponential else 'anywhere'} |"
+        for i in INTEGRATORS.values()
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def targets() -> str:
@@ -121,6 +134,16 @@ def test_the_table_of_targets_is_that_of_the_last_full_run():
     assert found[0] == targets(), (
         "the table in docs/validation.md is out of date: run python tests/test_docs.py"
     )
+
+
+def test_the_table_of_integrators_says_what_the_registry_says():
+    """A new integrator may wait for its row; none may be wrong."""
+    found = LISTED.search(NUMERICS.read_text(encoding="utf-8"))
+    assert found, "docs/numerics.md has lost its markers <!-- integrators --> and <!-- /integrators -->"
+    assert set(found[0].splitlines()) <= set(integrators().splitlines()), (
+        "the table in docs/numerics.md is out of date: run python tests/test_docs.py"
+    )
+    assert "tr-bdf2" in found[0]
 
 
 def test_every_parameter_symbol_field_and_observable_is_described():
@@ -341,6 +364,9 @@ def test_the_gallery_shows_every_config():
 
 if __name__ == "__main__":
     MODEL.write_text(TABLE.sub(lambda _: table(), MODEL.read_text(encoding="utf-8")), encoding="utf-8")
+    NUMERICS.write_text(
+        LISTED.sub(lambda _: integrators(), NUMERICS.read_text(encoding="utf-8")), encoding="utf-8"
+    )
     VALIDATION.write_text(
         MET.sub(lambda _: targets(), VALIDATION.read_text(encoding="utf-8")), encoding="utf-8"
     )

@@ -38,6 +38,7 @@ Problem(section, {p.name: p.default("human", "bone") for p in parameters()}, end
 """,
         ("jax", "pydantic", "pint"),
     ),
+    "the integrators are listed": ("import rdsolver.timestepping.registry", ("jax", "numpy")),
     "a scan is read": ("import rdsolver.images.load", ("jax", "pydantic", "pint")),
 }
 

@@ -22,6 +22,7 @@ from rdsolver.parallel.batching import Batch
 from rdsolver.parallel.device import in_flight
 from rdsolver.problem import Problem, Solver
 from rdsolver.runs.run import simulate
+from rdsolver.timestepping.registry import GENERAL
 
 from .. import bone, measure
 
@@ -36,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", type=int, default=2, help="members that are run alone too")
     parser.add_argument("--end", type=float, default=10.0, help="d")
     parser.add_argument("--precision", default="float32", choices=("float32", "float64"))
-    parser.add_argument("--integrator", default="tr-bdf2", choices=("tr-bdf2", "rkc2"))
+    parser.add_argument("--integrator", default="tr-bdf2", choices=GENERAL)
     parser.add_argument("--device", default="cpu")
 
 

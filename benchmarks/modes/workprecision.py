@@ -19,6 +19,7 @@ from typing import Any
 
 from rdsolver.parallel import device
 from rdsolver.problem import Problem, Solver
+from rdsolver.timestepping.registry import GENERAL
 
 from .. import bone, measure
 from ..problems import case
@@ -55,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--integrator",
         action="append",
-        help="ours, or cvode, cvode-dct for W3 and configs (default: tr-bdf2 rkc2)",
+        help=f"ours, or cvode, cvode-dct for W3 and configs (default: {' '.join(GENERAL)})",
     )
     parser.add_argument("--precision", action="append", choices=("float64", "float32"))
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-2, 1e-3, 1e-4])
@@ -97,7 +98,7 @@ def _binding(name: str, a: argparse.Namespace) -> Iterator[Row]:
 
     of = case(name)
     want = reference(of, a.cache)
-    for integrator in a.integrator or ("tr-bdf2", "rkc2"):
+    for integrator in a.integrator or GENERAL:
         for precision in a.precision or ("float64", "float32"):
             solve = ours.build(of, precision, integrator)
             for tolerance in a.tolerances:
@@ -127,7 +128,7 @@ def _bone(name: str, a: argparse.Namespace) -> Iterator[Row]:
 
     of = f"{name} {a.end} {a.reference} {a.reference_by} {a.set}"
     want = kept(a.cache, of, lambda: bone.run(problem(Solver(a.reference_by, a.reference, "float64")))[1])
-    for integrator in a.integrator or ("tr-bdf2", "rkc2"):
+    for integrator in a.integrator or GENERAL:
         for precision in ("float64",) if "cvode" in integrator else a.precision or ("float64", "float32"):
             head = {"integrator": integrator, "precision": precision}
             if "cvode" in integrator and find_spec("sksundae") is None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+from rdsolver.timestepping.registry import AUTO, INTEGRATORS, Entry
+
 from ..problems import Case
 
 BOTH = ("float64", "float32")
@@ -30,6 +32,10 @@ def a_section(cells: int) -> Callable[[Case], str]:
     return lambda case: (
         "" if len(case.shape) == 2 and case.shape[0] <= cells else f"too large: 2D, at most {cells}^2"
     )
+
+
+def fits(integrator: Entry) -> Callable[[Case], str]:
+    return a_box if integrator.exponential else anything
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,11 @@ class Peer:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("rdsolver auto", "ours", ("jax",), {"integrator": "auto"}, chooses=True),
-        Peer("rdsolver tr-bdf2", "ours", ("jax",), {"integrator": "tr-bdf2"}),
-        Peer("rdsolver rkc2", "ours", ("jax",), {"integrator": "rkc2"}),
-        Peer("rdsolver etdrk2", "ours", ("jax",), {"integrator": "etdrk2"}, fits=a_box),
-        Peer("rdsolver etdrk4", "ours", ("jax",), {"integrator": "etdrk4"}, fits=a_box),
+        Peer("rdsolver auto", "ours", ("jax",), {"integrator": AUTO}, chooses=True),
+        *(
+            Peer(f"rdsolver {i.name}", "ours", ("jax",), {"integrator": i.name}, fits=fits(i))
+            for i in INTEGRATORS.values()
+        ),
         Peer("numba rkc2", "rkc2_numba", ("numba",)),
         Peer("scipy etdrk2", "etd_dct", ("scipy",), {"method": "etdrk2"}, fits=a_box),
         Peer("scipy etdrk4", "etd_dct", ("scipy",), {"method": "etdrk4"}, fits=a_box),

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from ..errors import shown
 from ..geometry.boundary_conditions import Border
 from ..geometry.tumour_seeding import Nests
+from ..timestepping import registry
 from ..units import Exact, exact, number, way_out
 from ..utils.checks import bounds
 from ..utils.instants import SIMULTANEOUS, Instants
@@ -84,6 +85,18 @@ class Quantity:
 def json_quantity(unit: str, many: bool = False) -> dict[str, Any]:
     types = ["number", "string", "array"] if many else ["number", "string"]
     return {"type": types, "unit": unit} | ({"items": {"type": types[:2]}} if many else {})
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of a few words that are listed elsewhere; Literal takes such as stand in the code alone."""
+
+    allowed: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.literal_schema(list(self.allowed))
 
 
 def _faults(faults: Sequence[Fault]) -> PydanticCustomError:
@@ -415,10 +428,9 @@ class TimeTable(Table):
 
 
 class SolverTable(Table):
-    integrator: Literal["auto", "tr-bdf2", "rkc2", "etdrk4"] = "auto"
-    """tr-bdf2 is implicit, rkc2 explicit, etdrk4 exponential (a model of one's own in a whole box); auto
-    takes the one whose predicted work is least, and says which.
-    """
+    integrator: Annotated[str, Word(registry.NAMES)] = Field(
+        default=registry.AUTO, description=registry.described()
+    )
     tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
     """Of each step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..geometry.section import Section
 from ..problem import ModelProblem
 from ..problem.model_problem import START_SEED
+from ..timestepping.registry import ANYWHERE, exponential
 from .messages import Fault
 from .tree import Tree
 
@@ -42,15 +43,15 @@ def problem(config: Tree, place: Section, common: dict[str, Any]) -> ModelProble
         source=config.source,
         **common,
     )
-    if found.solver.integrator == "etdrk4" and not (found.mask.all() and not found.borders):
+    if exponential(found.solver.integrator) and not (found.mask.all() and not found.borders):
         what = (
             "a [[border]]"
             if found.borders
             else f"a mask (the model lives in {model.lives}, the field of view counts too)"
         )
         raise InputError(
-            f'solver.integrator = "etdrk4" needs a whole box, and this run has {what}. Allowed here: "auto",'
-            ' "tr-bdf2", "rkc2".'
+            f'solver.integrator = "{found.solver.integrator}" needs a whole box, and this run has {what}.'
+            f" Allowed here: {ANYWHERE}."
         )
     return found
 

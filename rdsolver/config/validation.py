@@ -21,6 +21,7 @@ from ..problem.checks import (
     too_late,
 )
 from ..problem.reserved_names import TAKEN
+from ..timestepping.registry import ANYWHERE, exponential
 from ..units import number
 from ..utils.instants import SIMULTANEOUS, Instants
 from . import user_model
@@ -135,13 +136,11 @@ def _bone(config: Tree) -> Iterator[Fault]:
         yield "section.kind", f'= "box" holds no {what}.'
     if config.model.name != "bone":
         yield from _beyond_bone(config)
-    if config.solver.integrator == "etdrk4":
+    if exponential(config.solver.integrator):
         yield (
             "solver.integrator",
-            (
-                '= "etdrk4" needs constant diffusivities, which bone has not. Allowed: "auto", "tr-bdf2",'
-                ' "rkc2".'
-            ),
+            f'= "{config.solver.integrator}" needs constant diffusivities, which bone has not. Allowed:'
+            f" {ANYWHERE}.",
         )
     if config.initial and config.initial.seed is not None:
         yield (

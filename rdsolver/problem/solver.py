@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import InputError
+from ..timestepping.registry import AUTO, NAMES
 from ..utils import checks
 
 # round-off of a step, relative to the scales, with a digit to spare
 LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 MOST_TOLERANCE = 0.1
 
-Integrator = Literal["auto", "tr-bdf2", "rkc2", "etdrk4"]
-INTEGRATORS = (*Integrator.__args__, "etdrk2")
-"""The last one in Python alone, for comparison."""
-
 
 @dataclass(frozen=True)
 class Solver:
-    integrator: Integrator = "auto"
+    integrator: str = AUTO  # one of NAMES
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
@@ -27,7 +24,7 @@ class Solver:
     longest_step: float | None = None  # d; None: what the error of a step allows
 
     def __post_init__(self) -> None:
-        checks.word("solver.integrator", self.integrator, INTEGRATORS)
+        checks.word("solver.integrator", self.integrator, NAMES)
         checks.word("solver.precision", self.precision, tuple(LEAST_TOLERANCE))
         checks.text("solver.device", self.device)
         steps = None if self.max_steps is None else checks.whole("solver.max_steps", self.max_steps, 1)

@@ -12,7 +12,7 @@ from ..parallel import device as devices
 from ..problem import ModelProblem, Problem
 from ..problem.bone_problem import expected_solves
 from ..simulation.scenario import scenario_of, warnings_at_start
-from ..timestepping import choose
+from ..timestepping.choice import choose
 from ..timestepping.trbdf2 import GAMMA
 from ..utils.memory import check_memory, enough_memory, memory_needed
 from ..utils.reporting import byte_size

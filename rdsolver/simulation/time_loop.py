@@ -15,8 +15,9 @@ import numpy as np
 from ..errors import RunError
 from ..parallel.batching import unstack
 from ..problem import ModelProblem, Problem
-from ..timestepping import choose, linear_solver_control
+from ..timestepping import linear_solver_control
 from ..timestepping.base import StepAttempt, StepState, event, hermite, start
+from ..timestepping.choice import choose
 from ..timestepping.step_control import UNSOLVED, clipped, judge
 from ..timestepping.system import Fields, System
 from .failure import culprit
@@ -250,7 +251,7 @@ class Simulation:
             if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
                 raise RunError(self._failure(dt, bound, rejections, reason, step_state, attempt))
             attempt = self._try(step_state, dt)
-            verdict = judge(attempt, self.integrator.order)
+            verdict = judge(attempt, self.integrator.error_order)
             self.totals.solves += int(attempt.stats["stages"])
             if not verdict.accept:
                 rejections, reason = rejections + 1, verdict.reason

@@ -1,4 +1,4 @@
-"""What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (control.py).
+"""What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (step_control.py).
 
 An integrator is pure in (system, t, u, step_state, dt, tol): nothing is kept between calls, so a step can be
 abandoned between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of
@@ -82,12 +82,46 @@ def explicit(
     return StepAttempt(t, dt, u, step_state, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
 
 
+STEPS = 25, 10  # from event to event: growing from the first step, and at tolerance 1e-3
+
+
+@dataclass(frozen=True)
+class Span:
+    """What an integrator predicts its work for.
+
+    length     of the run, d; segments: how many, from event to event
+    tolerance  of each step; longest: the step that the user allows, d (None: any)
+    """
+
+    length: float
+    segments: int
+    tolerance: float
+    longest: float | None = None
+
+    @property
+    def least(self) -> float:
+        """Steps that any integrator takes."""
+        return 0.0 if self.longest is None else self.length / self.longest
+
+    @property
+    def steps(self) -> float:
+        """Steps that a method of order 2 takes, by accuracy: N = 25 + 10 (1e-3/tolerance)^(1/3) a segment."""
+        wanted = self.segments * (STEPS[0] + STEPS[1] * (1e-3 / self.tolerance) ** (1 / 3))
+        return max(self.least, wanted)
+
+
 class Integrator(Protocol):
     name: ClassVar[str]
     order: ClassVar[int]
+    """Of the solution that is carried on."""
+    error_order: ClassVar[int]
     """Of the error estimate, which the steps follow."""
     dense: ClassVar[bool]
     """A cubic Hermite through a step is as accurate as the step; otherwise steps land on saved times."""
+
+    def work(self, system: System, u: Fields, span: Span) -> float | None:
+        """Predicted work of a run, in sweeps of the right-hand side; None where "auto" does not take it."""
+        ...
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Bound on the step (drift, number of stages), d; inf for none."""

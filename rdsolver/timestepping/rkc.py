@@ -28,7 +28,7 @@ from jax import Array
 
 from ..errors import RunError
 from ..parallel.batching import batched_call, unstack, width
-from .base import StepAttempt, StepState, explicit, verdict
+from .base import Span, StepAttempt, StepState, explicit, verdict
 from .system import Fields, System
 
 EPSILON = 2 / 13  # damping
@@ -226,6 +226,7 @@ def _whole(
 class RKC2:
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
+    error_order: ClassVar[int] = 2
     dense: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -242,6 +243,12 @@ class RKC2:
             radius, leaving = (float(x) for x in bounds(system, np.float64(t), unstack(u)))
             self._known = known = system, t, u, (radius, leaving)
         return known[3]
+
+    def work(self, system: System, u: Fields, span: Span) -> float:
+        """A step is s + 3 sweeps, s its stages."""
+        radius, leaving = (float(x) for x in bounds(system, jnp.zeros(()), u))
+        steps = max(span.steps, ceil(span.length / longest_step(radius, leaving)))
+        return steps * (stages_for(span.length / steps, radius) + 3)
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""

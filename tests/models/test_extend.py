@@ -20,6 +20,7 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DECOY, DECOY_VALUES, FISHER, decoy_sources
 from rdsolver.problem import ModelProblem, Source
+from rdsolver.timestepping.registry import INTEGRATORS
 from tests.support.places import ROOT
 
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
@@ -139,9 +140,9 @@ def _toml(value):
     return json.dumps(value)
 
 
-@pytest.mark.parametrize("integrator", ["tr-bdf2", "rkc2", "etdrk4"])
+@pytest.mark.parametrize("integrator", INTEGRATORS)
 def test_integrators_agree(folder, integrator):
-    """At 20 d in float64, with a change on the way; etdrk4 in the whole box."""
+    """At 20 d in float64, with a change on the way; exponential ones in the whole box."""
     tight = (
         "solver.precision=float64",
         "solver.tolerance=1e-6",

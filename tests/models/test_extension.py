@@ -14,7 +14,7 @@ from rdsolver.models.bone.binders import Binder
 from rdsolver.models.bone.extension import Extension
 from rdsolver.parallel import device
 from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping import TRBDF2
+from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.support.places import ROOT
 from tests.support.problems import errors, fixed_steps, problem, replace, run, series, square, state
 

@@ -16,7 +16,7 @@ from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.parallel import device
 from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping import TRBDF2
+from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.support.places import CONFIGS
 from tests.support.problems import (
     NEST,

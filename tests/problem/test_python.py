@@ -224,7 +224,7 @@ REFUSED = {
     ),
     "an integrator": (
         lambda: Solver(integrator="euler"),
-        "Allowed: 'auto', 'tr-bdf2', 'rkc2', 'etdrk4', 'etdrk2'.",
+        "Allowed: 'auto', 'tr-bdf2', 'rkc2', 'etdrk2', 'etdrk4'.",
     ),
     "a tolerance NaN": (lambda: Solver(tolerance=np.nan), "solver.tolerance = nan is not finite"),
     "a precision": (lambda: Solver(precision="half"), "Allowed: 'float32', 'float64'"),

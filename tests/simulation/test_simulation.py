@@ -18,8 +18,9 @@ from rdsolver.models.bone.binding import binding_rate
 from rdsolver.parallel import device
 from rdsolver.problem import Change
 from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping import RKC2, TRBDF2
+from rdsolver.timestepping.rkc import RKC2
 from rdsolver.timestepping.step_control import clipped
+from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.support.problems import (
     SPACING,
     Dose,

@@ -26,7 +26,7 @@ from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.simulation.model_scenario import ModelScenario
 from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping import choose
+from rdsolver.timestepping.choice import choose
 from rdsolver.utils.instants import SIMULTANEOUS, Instants
 from tests.support.driven import GRID, NONE, driven
 from tests.support.problems import Dose, problem, replace, run, series

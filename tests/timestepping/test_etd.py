@@ -80,7 +80,7 @@ def adaptive(integrator, system, u, end, tol, dt):
             tol,
             t,
         )
-        verdict = judge(attempt, integrator.order)
+        verdict = judge(attempt, integrator.error_order)
         if verdict.accept:
             u, step_state, t = attempt.u, attempt.step_state, attempt.t
         dt = verdict.dt

@@ -19,7 +19,10 @@ from ...geometry.section import Section
 from ...models.verification import DECOY, DECOY_VALUES, decoy_sources
 from ...problem import ModelProblem, Problem
 from ...simulation.time_loop import Chunk, Simulation
-from ...timestepping import INTEGRATORS, RKC2, TRBDF2, rkc
+from ...timestepping import rkc
+from ...timestepping.registry import INTEGRATORS
+from ...timestepping.rkc import RKC2
+from ...timestepping.trbdf2 import TRBDF2
 from .bone_problems import dosed, oblique, section, small
 from .replay import arrays, distance, names, one_step, replay, tight
 from .results import Curve, Row, at_least, at_most, lowest, worst
@@ -139,7 +142,7 @@ def _odd_mirrored() -> Row:
 def _after(place: Section, name: str) -> dict[str, np.ndarray]:
     simulation = Simulation(dosed(place, integrator=name))
     return arrays(
-        replay(INTEGRATORS[name](), simulation.system_at_start(), 0.0, simulation.u, RAMP, 1e-3)[-1].u
+        replay(INTEGRATORS[name].load(), simulation.system_at_start(), 0.0, simulation.u, RAMP, 1e-3)[-1].u
     )
 
 
@@ -181,7 +184,7 @@ def _differing(a: list[Chunk], b: list[Chunk]) -> float:
 
 def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
     """The run's steps at once, and each from a copy on the host of what the one before left."""
-    simulation, integrator = Simulation(problem), INTEGRATORS[problem.solver.integrator]()
+    simulation, integrator = Simulation(problem), INTEGRATORS[problem.solver.integrator].load()
     system, tol = simulation.system_at_start(), problem.solver.tolerance
     attempts = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
     differing = 0
@@ -241,9 +244,9 @@ def _between(
 ) -> float:
     """Worst field's relative L2 distance of the float32 replay."""
     narrow = Simulation(replace(wide, solver=replace(wide.solver, precision="float32")))
-    got = replay(INTEGRATORS[name](), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance)[
-        -1
-    ].u
+    got = replay(
+        INTEGRATORS[name].load(), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance
+    )[-1].u
     return distance(got, want, {f.name: f.scale for f in narrow.fields})
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...problem import ModelProblem, Problem, Solver
 from ...simulation.time_loop import Simulation
-from ...timestepping import INTEGRATORS
 from ...timestepping.base import Integrator, StepAttempt, StepState, start
+from ...timestepping.registry import INTEGRATORS
 from ...timestepping.system import Fields, System
 from .results import rms, worst
 
@@ -21,7 +21,11 @@ def names(system: System | None = None) -> list[str]:
     """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a
     plain box).
     """
-    return [n for n in INTEGRATORS if system is None or system.box is not None or not n.startswith("etd")]
+    return [
+        name
+        for name, entry in INTEGRATORS.items()
+        if system is None or system.box is not None or not entry.exponential
+    ]
 
 
 def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:

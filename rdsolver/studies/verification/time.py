@@ -23,7 +23,7 @@ from ...geometry.grid import Grid
 from ...models.verification import DRIVEN, STIFF, driven
 from ...problem import ModelProblem
 from ...simulation.time_loop import Simulation
-from ...timestepping import INTEGRATORS
+from ...timestepping.registry import INTEGRATORS
 from ...timestepping.system import Fields, System
 from .bone_problems import dosed, small
 from .replay import State, arrays, distance, names, replay, saved, tight
@@ -34,14 +34,9 @@ SLOPE = 0.8  # of p/(p+1), error against tolerance (issue of the numerics)
 EARLY = 0.1  # d: a dose on day 0 has just begun to act
 
 
-def solution_order(name: str) -> int:
-    """Of what is carried on; `order` is that of the step control, one less in the exponential integrators."""
-    return INTEGRATORS[name].order + name.startswith("etd")
-
-
 def slope(name: str) -> float:
     """The least slope of error against tolerance: 0.8 p/(p+1)."""
-    p = INTEGRATORS[name].order
+    p = INTEGRATORS[name].load().error_order
     return SLOPE * p / (p + 1)
 
 
@@ -91,18 +86,18 @@ def stiff_order(quick: bool) -> Iterator[Row | Curve]:
     # wide: what is left of a relaxation in rkc2 changes sign with its number of stages
     counts = (8, 16, 32, 64, 128, 256)
     for (by, rate), name in product(STIFF_BY.items(), names()):
-        if by == "reaction" and name.startswith("etd"):
+        if by == "reaction" and INTEGRATORS[name].exponential:
             continue
         problem, mode = stiff_problem(name, 1e-3, rate)
         simulation = Simulation(problem)
-        system, u, integrator = simulation.system_at_start(), simulation.u, INTEGRATORS[name]()
+        system, u, integrator = simulation.system_at_start(), simulation.u, INTEGRATORS[name].load()
         errors = [
             _off(replay(integrator, system, 0.0, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts
         ]
         steps = [1 / n for n in counts]
         yield at_least(
             f"time: order of {name}, manufactured, stiff by {by}",
-            ORDER * solution_order(name),
+            ORDER * integrator.order,
             order(steps, errors),
         )
         yield Curve(f"time, steps, {by}", name, steps, errors)
@@ -112,7 +107,7 @@ def stiff_tolerance(quick: bool) -> Iterator[Row | Curve]:
     """Four decades of tolerance; error at the end."""
     tolerances = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     for (by, rate), name in product(STIFF_BY.items(), names()):
-        if by == "reaction" and name.startswith("etd"):
+        if by == "reaction" and INTEGRATORS[name].exponential:
             continue
         errors = []
         for tolerance in tolerances:
@@ -142,7 +137,7 @@ def driven_by_time(quick: bool) -> Iterator[Row | Curve]:
     times = tuple(np.linspace(0, end, 17)[1:] - 1.37)
     none = dict.fromkeys(("day", "pulse", "dose", "undeclared"), 0.0)
     none |= {"on": 23.3, "off": 23.9, "given": 7.0, "loss": 0.1, "diffusivity": 100.0}
-    for (text, (what, longest)), name in product(SOURCES.items(), ("tr-bdf2", "rkc2", "etdrk4")):
+    for (text, (what, longest)), name in product(SOURCES.items(), names()):
         p = none | what
         solver = replace(tight(name, 1e-3), longest_step=longest)
         problem = ModelProblem(DRIVEN, grid, p, {}, end, times, solver=solver)
@@ -211,14 +206,14 @@ def bone(quick: bool) -> Iterator[Row | Curve]:
     tolerances = (1e-2, 1e-3, 1e-4, 1e-5) if quick else (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     decades = len(tolerances) - 1
     for name in names(system):
-        integrator, counts = INTEGRATORS[name](), (8, 16) if quick else (8, 16, 32, 64)
+        integrator, counts = INTEGRATORS[name].load(), (8, 16) if quick else (8, 16, 32, 64)
         errors = [
             distance(replay(integrator, system, 2.0, begin, _steps(2.0, n), 1e-3)[-1].u, end, scale)
             for n in counts
         ]
         yield at_least(
             f"time: order of {name}, bone model, worst field",
-            ORDER * solution_order(name),
+            ORDER * integrator.order,
             order([2 / n for n in counts], errors),
         )
         yield Curve("time, steps, bone", name, [2 / n for n in counts], errors)
