@@ -1,8 +1,8 @@
-"""batch: many runs one after another, in processes side by side, and together at a fixed width: members a
-second, and what fixed width costs in work not needed.
+"""batch: many runs one after another, in processes side by side, and in batches of a fixed width: runs a
+second, and the padding waste.
 
-Members differ in parameters, doses and bone; that `--check` of them, the first and the last among them, are
-bit for bit what they are alone at that width is checked.
+The runs (`members`) differ in parameters, doses and bone. `--check` of them, the first and the last included,
+are compared bit for bit with the same run alone in a batch of that width.
 """
 
 from __future__ import annotations

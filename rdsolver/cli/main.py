@@ -334,8 +334,7 @@ def params(
 ) -> None:
     """List all parameters with value, unit, meaning, source, mark and plausible range.
 
-    Marks: V = value from a publication or its code, C = computed from V, A = assumption or calibration,
-    U = general knowledge.
+    Marks: V = published value, C = computed from V, A = assumption or calibration, U = general knowledge.
     """
     if config is not None:
         given = {
@@ -399,7 +398,7 @@ def _parameters(
 def info(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run.h5 or its folder.")],
     followed: Annotated[
-        bool, typer.Option("--follow", help="Show the progress of a running run until it ends.")
+        bool, typer.Option("--follow", help="Show the progress of a run until it ends.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
