@@ -106,7 +106,7 @@ def test_headers_name_values_in_their_own_folder(tmp_path, name):
         f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 30 24\nencoding: raw\ndata file: {name}\n"
     )
     for kind in ("mhd", "nrrd"):
-        refused(folder / f"a.{kind}", "no file in the same folder")
+        refused(folder / f"a.{kind}", "not a file in the same folder")
     (folder / "inside.raw").write_bytes(GREY.tobytes())
     for kind in ("mhd", "nrrd"):
         path = folder / f"a.{kind}"
@@ -122,7 +122,7 @@ def test_ome_tiff_does_not_open_its_siblings(tmp_path):
     size = 'DimensionOrder="XYZCT" Type="uint8" SizeX="30" SizeY="24" SizeZ="2" SizeC="1" SizeT="1"'
     text = f'<OME UUID="urn:uuid:0"><Image><Pixels {size}>{parts}</Pixels></Image></OME>'
     tifffile.imwrite(tmp_path / "a.tif", GREY, description=text, metadata=None)
-    refused(tmp_path / "a.tif", "lies in other files")
+    refused(tmp_path / "a.tif", "is in other files")
 
 
 # --- bombs --------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_a_run_is_opened_by_its_file_or_its_folder(saved, monkeypatch):
     for given in (path, path.parent, str(path.parent), f"~/{path.parent.name}"):
         with open_run(given) as run:
             assert Path(run.path) == path
-    with pytest.raises(InputError, match=r"run\.h5 is not there"):
+    with pytest.raises(InputError, match=r"run\.h5 does not exist"):
         open_run(path.parent.parent)
 
 
@@ -602,7 +602,7 @@ def test_files_that_are_no_runs_are_refused_in_a_sentence(tmp_path):
     whole = (tmp_path / "newer.h5").read_bytes()
     (tmp_path / "short.h5").write_bytes(whole[: len(whole) // 2])
     expected = {
-        "missing": "not there",
+        "missing": "does not exist",
         "text": "not an HDF5",
         "other": "not a run",
         "newer": "Upgrade",

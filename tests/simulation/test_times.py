@@ -316,7 +316,7 @@ def test_rates_that_follow_time_earn_a_warning_unless_something_says_how_closely
     model = ReactionDiffusion("on", (Field("u", "1", 1.0, "u"),), rates, {"u": "D"})
     base = ModelProblem(model, GRID, {"D": 1.0}, {}, 1.0)
     (said,) = warned(base)
-    assert said.startswith("the rates of on follow time, and nothing says how closely")
+    assert said.startswith("the rates of on depend on time, and it is not stated how fast")
     assert warned(replace(base, solver=Solver(longest_step=0.1))) == []
     assert warned(replace(base, model=replace(model, breaks=(0.5,)))) == []
     assert warned(replace(base, model=replace(model, rates=at_rest))) == []
@@ -328,7 +328,7 @@ def test_what_an_extension_does_in_time_is_asked_too():
         return {"rankl": jnp.sin(at["time"]) ** 2 * at["marrow"]}
 
     p = problem(extension=Extension("joint", joint))
-    assert "the rates of joint follow time" in BoneScenario(p, begin=False).warnings[0]
+    assert "the rates of joint depend on time" in BoneScenario(p, begin=False).warnings[0]
     declared = replace(p, extension=Extension("joint", joint, breaks=(3.0, 7.0)))
     assert BoneScenario(declared, begin=False).warnings == ()
     assert BoneScenario(declared, begin=False).events == [3.0, 7.0, 10.0]

@@ -91,7 +91,7 @@ FAULTS = {
     "an empty list": ('[grid]\n"section.seed" = []', ["grid.section.seed = [] names no value"]),
     "ragged lists": (
         '[together]\n"section.seed" = [1, 2]\nlabel = ["a"]',
-        ["together", "section.seed 2, label 1", "equally long"],
+        ["together", "section.seed 2, label 1", "equal lengths"],
     ),
     "an unknown key of a run": (
         '[grid]\n"dose.0.amont" = [1]',
@@ -134,7 +134,7 @@ FAULTS = {
     ),
     "halves": (
         '[sample]\nn = 2\n"section.seed" = { between = [1.5, 3], scale = "integer" }',
-        ["no whole numbers"],
+        ["not whole numbers"],
     ),
     "no power of 2": (
         '[sample]\nn = 6\n"time.end" = { between = [3, 9] }',
