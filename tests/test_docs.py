@@ -25,6 +25,7 @@ from rdsolver import load_config
 from rdsolver.cli.main import app
 from rdsolver.errors import InputError, RunError
 from rdsolver.models.bone.binders import LABELS, OPG, binder_parameters, drug
+from rdsolver.models.bone.components import every
 from rdsolver.models.bone.matrix import EDGE
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters
@@ -43,7 +44,6 @@ LISTED = re.compile(r"(?<=<!-- integrators -->\n).*?(?=<!-- /integrators -->)", 
 MET = re.compile(r"(?<=<!-- targets -->\n).*?(?=<!-- /targets -->)", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- parameters -->\n).*?(?=<!-- /parameters -->)", re.DOTALL)
 AGENTS = ("rank_fc", "fc_opg", "native_opg", "denosumab", "soluble_rank")
-PARTS = {"tumour": True, "bisphosphonate": True, "membrane": True}
 TABLE_COMMAND = [
     "params",
     "--markdown",
@@ -55,7 +55,7 @@ TABLE_COMMAND = [
 ]
 
 DRUGS = tuple(map(drug, AGENTS))
-ROWS = parameters(DRUGS, **PARTS)
+ROWS = parameters(DRUGS, every())
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -154,7 +154,7 @@ def test_every_parameter_symbol_field_and_observable_is_described():
     of_binders = {p.name for b in (OPG, *DRUGS) for p in binder_parameters(b)}
     assert [p.name for p in ROWS if p.name not in of_binders and f"`{p.name}`" not in prose] == []
     assert sorted({p.symbol for p in ROWS if p.symbol and f"`{p.symbol}`" not in prose}) == []
-    model, values = BoneModel(DRUGS[:1], **PARTS), {p.name: p.value for p in ROWS}
+    model, values = BoneModel(DRUGS[:1], every()), {p.name: p.value for p in ROWS}
     assert [f.name for f in model.fields(values) if f"`{f.name}`" not in prose] == []
     assert [s.name for s in model.series if f"`{s.name.replace(AGENTS[0], '<drug>')}`" not in prose] == []
 

@@ -326,6 +326,10 @@ def params(
     membrane: Annotated[
         bool, typer.Option("--membrane", help="Add the parameters of membrane-bound RANKL.")
     ] = False,
+    components: Annotated[
+        list[str] | None,
+        typer.Option("--component", metavar="NAME", help="Add the parameters of a component. Repeatable."),
+    ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print a Markdown table, for the documentation.")
     ] = False,
@@ -342,6 +346,7 @@ def params(
             "--tumour": tumour,
             "--bisphosphonate": bisphosphonate,
             "--membrane": membrane,
+            "--component": components,
             "--preset": preset,
         }
         if others := [option for option, value in given.items() if value]:
@@ -354,7 +359,9 @@ def params(
         found = [(p, loaded.values[name]) for name, p in loaded.rows.items()]
     else:
         preset = preset or "human"
-        asked = _parameters(preset, agents or [], tumour, bisphosphonate, membrane)
+        names = [*(["tumour"] if tumour else []), *(["bisphosphonate"] if bisphosphonate else [])]
+        names += [*(["membrane_rankl"] if membrane else []), *(components or [])]
+        asked = _parameters(preset, agents or [], tumour, names)
         found = [(p, p.default(preset, tumour or "")) for p in asked]
     if as_json:
         about = ("name", "unit", "meaning", "source", "mark", "low", "high")
@@ -382,16 +389,19 @@ def _row(p: Parameter, value: float) -> tuple[str, ...]:
 
 
 def _parameters(
-    preset: str, agents: Sequence[str], tumour: str | None, bisphosphonate: bool, membrane: bool
+    preset: str, agents: Sequence[str], tumour: str | None, components: Sequence[str]
 ) -> tuple[Parameter, ...]:
     from ..models.bone.binders import LABELS, drug
+    from ..models.bone.components import NAMES, component
     from ..models.bone.parameters import PRESETS, TUMOURS, parameters
 
     asked = [("--preset", preset, PRESETS), *(("--agent", a, LABELS) for a in agents)]
+    asked += [("--component", name, NAMES) for name in components]
     for kind, name, allowed in (*asked, *((("--tumour", tumour, TUMOURS),) if tumour else ())):
         if name not in allowed:
             raise InputError(f"{kind} {name} is not known. Allowed: {', '.join(allowed)}.")
-    return parameters(tuple(map(drug, dict.fromkeys(agents))), tumour is not None, bisphosphonate, membrane)
+    there = (component(name)() for name in NAMES if name in components)
+    return parameters(tuple(map(drug, dict.fromkeys(agents))), there)
 
 
 @app.command()

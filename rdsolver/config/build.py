@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError, shown
 from ..geometry.grid import Grid
 from ..geometry.section import Section, coarsened
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
+from ..models.bone.pharmacokinetics import Dose, Treatment
 from ..problem import ModelProblem, Output, Problem, Solver
 from ..utils.memory import check_memory, host_memory
 from . import user_model
@@ -87,14 +87,11 @@ def _bone_problem(config: Tree, place: Section, common: dict[str, Any]) -> Probl
         parameters=config.values,
         preset=config.model.preset,
         tissue=config.model.name,
-        extension=config.extension,
+        components=config.components,
         source=config.source,
         agents=config.agents,
         doses=_doses(config, None),
         treatments=tuple(Treatment(size, _doses(config, size)) for size in lesions if size is not None),
-        bisphosphonate=config.bisphosphonate,
-        membrane=config.model.membrane_rankl,
-        tumour=config.tumour.nests_at_start() if config.tumour else None,
         initial=Path(config.initial.from_) if config.initial and config.initial.from_ else None,
         **common,
     )
@@ -115,7 +112,7 @@ def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
     tables["units"] = "internal"
     tables["model"]["parameters"] = config.values
     tables["agent"] = [{"name": a.name, "like": a.like, "label": a.label} for a in config.agents]
-    tables["agent"] += [{"name": BISPHOSPHONATE}] if config.bisphosphonate else []
+    tables["agent"] += [{"name": name} for part in config.components for name in part.drugs]
     for table, dose in zip(tables["dose"], config.dose, strict=True):
         table["at"] = dose.schedule()
         for key in ("every", "times"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.bone.binders import LABELS, drug
+from ..models.bone.components import every
 from ..models.bone.parameters import parameters
 from .config import Config
 from .tables import json_quantity
@@ -14,7 +15,7 @@ def schema() -> dict[str, Any]:
     """The JSON schema of a config, for editors: quantities are numbers or text, with their internal units."""
     tree = Config.model_json_schema(by_alias=True)
     rows = [
-        *parameters(tuple(map(drug, LABELS)), tumour=True, bisphosphonate=True, membrane=True),
+        *parameters(tuple(map(drug, LABELS)), every()),
         *parameters(tissue="artery"),
     ]
     by_name = {p.name: json_quantity(p.unit) | {"description": f"{p.meaning} ({p.source})"} for p in rows}

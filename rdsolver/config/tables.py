@@ -184,6 +184,8 @@ class Model(Table):
     """Whose numbers are the defaults."""
     membrane_rankl: bool = False
     """Whether part of RANKL stays on the membranes of the cells that make it, until it is shed."""
+    components: list[str] = []
+    """More of the biology, by name, for example ["membrane_rankl"] (docs/model.md)."""
     parameters: dict[str, Any] = {}
     """Any row of `rdsolver params`, for example rankl_loss = "10.13 /d"."""
 

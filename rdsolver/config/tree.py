@@ -11,11 +11,12 @@ from pydantic import Field, PrivateAttr
 
 from ..models.base import Parameter
 from ..models.bone.binders import LABELS, Binder
+from ..models.bone.component import Component
+from ..models.bone.components import NAMES, component
+from ..models.bone.components.tumour import Tumour
 from ..models.bone.parameters import parameters
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..problem.changes import Change
-from ..problem.fields import bone_diffusing as bone_moving
-from ..problem.fields import bone_fields
+from ..problem.fields import bone_diffusing, bone_fields
 from ..problem.fields import model_diffusing as own_moving
 from ..units import number
 from .sections import Place, Rings, Trabecular
@@ -110,29 +111,26 @@ class Tree(Table):
 
     @property
     def binders(self) -> tuple[Binder, ...]:
-        """The drugs, and what an extension adds."""
-        return (*self.agents, *(self.extension.binders if self.extension else ()))
+        """The drugs, and what components make in the tissue."""
+        return (*self.agents, *(b for part in self.components for b in part.binders))
 
-    @property
-    def bisphosphonate(self) -> bool:
-        """Whether one is given, or declared."""
-        return BISPHOSPHONATE in {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """What this run has beside the core of the model: what its keys ask for, what brings a drug that is
+        given or declared, and the user's own.
+        """
+        drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
+        asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
+        there = (component(n) for n in NAMES if n in asked or drugs & {*component(n).drugs})
+        tumour = [Tumour(self.tumour.nests_at_start())] if self.tumour else []
+        return (*(c() for c in there), *tumour, *([self.extension] if self.extension else []))
 
     @cached_property
     def rows(self) -> dict[str, Parameter]:
         """The parameters of this run, by name."""
         if self.whole is not None:
             return {p.name: p for p in self.whole.parameters}
-        added = self.extension.rows if self.extension else ()
-        found = parameters(
-            self.agents,
-            self.tumour is not None,
-            self.bisphosphonate,
-            self.model.membrane_rankl,
-            self.model.name,
-            added,
-        )
-        return {p.name: p for p in found}
+        return {p.name: p for p in parameters(self.agents, self.components, self.model.name)}
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -171,13 +169,7 @@ class Tree(Table):
         )
         parts = {
             "section": {k: v for k, v in place.items() if k not in drawn},
-            "model": [
-                self.model.name,
-                self.model.from_,
-                self.model.membrane_rankl,
-                self.bisphosphonate,
-                self.tumour is not None,
-            ],
+            "model": [self.model.name, self.model.from_, *(c.name for c in self.components)],
             "agents": [a.name for a in self.agents],
             "border": [[b.field, b.side] for b in self.border],
             "solver": self.solver.model_dump(),
@@ -195,15 +187,14 @@ class Tree(Table):
         """The fields of this run, any of which may be saved."""
         if self.whole is not None:
             return tuple(f.name for f in self.whole.unknowns)
-        m = self.model
-        return bone_fields(m.name, self.binders, m.membrane_rankl, self.tumour is not None, self.extension)
+        return bone_fields(self.model.name, self.binders, self.components)
 
     @property
     def diffusing(self) -> dict[str, str]:
         """The fields that diffuse, and so can pass a border, with their units."""
         if self.whole is not None:
             return own_moving(self.whole)
-        return bone_moving(self.model.name, self.binders, self.tumour is not None, self.extension)
+        return bone_diffusing(self.model.name, self.binders, self.components)
 
     @property
     def signed(self) -> set[str]:

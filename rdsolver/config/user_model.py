@@ -16,7 +16,7 @@ from ..timestepping.registry import ANYWHERE, exponential
 from .messages import Fault
 from .tree import Tree
 
-MODEL_KEYS = ("name", "preset", "membrane_rankl")
+MODEL_KEYS = ("name", "preset", "membrane_rankl", "components")
 TABLES = ("agent", "dose", "tumour")
 
 

@@ -5,13 +5,13 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import shown, unknown
 from ..models.base import Parameter
 from ..models.bone.binders import LABELS, binder_parameters
+from ..models.bone.component import Component
+from ..models.bone.components import NAMES, component, every
 from ..models.bone.parameters import parameters
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..problem import checks
 from ..problem.changes import in_force
 from ..problem.checks import (
@@ -33,25 +33,19 @@ MOST_DOSES = 10_000
 """In a run."""
 
 
-def _only(**part: Any) -> set[str]:
-    """Parameters that come with a part of the model."""
-    return {p.name for p in parameters(**part)} - {p.name for p in parameters()}
+def _switch(part: Component) -> str:
+    """What a config needs to have it."""
+    return part.switch or f'Have it: model.components = ["{part.name}"].'
 
 
+COMPONENTS = every()
+DRUGS = {name: part.label for part in COMPONENTS for name in part.drugs}
+"""Those that bind no RANKL, and what they are."""
+_BONE, _BEYOND = ({p.name for p in parameters(tissue=tissue)} for tissue in ("bone", "artery"))
 PARTS = (
-    (_only(tumour=True), "a tumour", "Plant one: [tumour] with nests = 1."),
-    (
-        _only(bisphosphonate=True),
-        "a bisphosphonate",
-        'Give a [[dose]] of it, or declare it: [[agent]] with name = "bisphosphonate".',
-    ),
-    (_only(membrane=True), "RANKL on membranes", "Turn it on: model.membrane_rankl = true."),
-    (_only(tissue="artery"), "tissue beyond bone", 'Choose one: model.name = "artery".'),
-    (
-        {p.name for p in parameters()} - {p.name for p in parameters(tissue="artery")},
-        "bone",
-        'Choose it: model.name = "bone".',
-    ),
+    *(({p.name for p in part.rows}, part.label, _switch(part)) for part in COMPONENTS),
+    (_BEYOND - _BONE, "tissue beyond bone", 'Choose one: model.name = "artery".'),
+    (_BONE - _BEYOND, "bone", 'Choose it: model.name = "bone".'),
 )
 """Parameters that a run may lack: what they belong to, and how to have it."""
 
@@ -124,6 +118,7 @@ def _borders(config: Tree) -> Iterator[Fault]:
 
 def _bone(config: Tree) -> Iterator[Fault]:
     """What the bone model and other tissues ask for."""
+    yield from _components(config)
     yield from _agents(config)
     yield from _doses(config)
     if config.section.kind == "box":
@@ -156,6 +151,9 @@ def _beyond_bone(config: Tree) -> Iterator[Fault]:
         yield "tumour", why
     if config.extension:
         yield "model.from", why
+    for name in config.model.components:
+        if name in NAMES and not component(name).anywhere:
+            yield "model.components", f"holds {shown(name)}, which {why}"
     if "preset" in config.model.model_fields_set:
         yield "model.preset", why
     for i, dose in enumerate(config.dose):
@@ -163,13 +161,22 @@ def _beyond_bone(config: Tree) -> Iterator[Fault]:
             yield f"dose.{i}.lesion", why
     for table, names in (("dose", [d.agent for d in config.dose]), ("agent", [a.name for a in config.agent])):
         for i, name in enumerate(names):
-            if name == BISPHOSPHONATE:
+            if name in DRUGS:
                 yield f"{table}.{i}.{'agent' if table == 'dose' else 'name'}", f"= {shown(name)} {why}"
+
+
+def _components(config: Tree) -> Iterator[Fault]:
+    free = [name for name in NAMES if name != "tumour"]
+    for name in config.model.components:
+        if name not in free:
+            table = f"has a table of its own. {_switch(component(name)())}" if name in NAMES else ""
+            text = table or unknown("component", name, free)
+            yield "model.components", f"holds {shown(name)}, which {text}"
 
 
 def _agents(config: Tree) -> Iterator[Fault]:
     added = config.extension
-    rows = (*parameters(tumour=True, bisphosphonate=True, membrane=True), *(added.rows if added else ()))
+    rows = (*parameters(components=COMPONENTS), *(added.rows if added else ()))
     own = {p.name for p in rows}
     seen = TAKEN.union(added.names if added else ())
     seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
@@ -184,14 +191,14 @@ def _agents(config: Tree) -> Iterator[Fault]:
             )
     for i, agent in enumerate(config.agent):
         like = agent.like or agent.name
-        if agent.name == BISPHOSPHONATE:
-            if agent.like not in (None, BISPHOSPHONATE) or agent.label:
-                key = "label" if agent.like in (None, BISPHOSPHONATE) else "like"
+        if agent.name in DRUGS:
+            if agent.like not in (None, agent.name) or agent.label:
+                key = "label" if agent.like in (None, agent.name) else "like"
                 yield (
                     f"agent.{i}.{key}",
                     (
-                        "is given, and a bisphosphonate does not bind RANKL. Leave it out, or give the drug"
-                        " another name."
+                        f"is given, and {DRUGS[agent.name]} does not bind RANKL. Leave it out, or give the"
+                        " drug another name."
                     ),
                 )
             continue
@@ -240,7 +247,7 @@ def _parameters(config: Tree) -> Iterator[Fault]:
 
 
 def _doses(config: Tree) -> Iterator[Fault]:
-    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, BISPHOSPHONATE]))
+    known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, *DRUGS]))
     many = sum(d.times or len(listed(d.at)) for d in config.dose)
     if many > MOST_DOSES:
         yield (
@@ -300,7 +307,7 @@ def changeable(config: Tree) -> list[str]:
 
 def fixed(config: Tree, name: str) -> str:
     """Why a parameter cannot change in time; empty when it can."""
-    return "" if config.whole is not None else checks.fixed(name, config.agents)
+    return "" if config.whole is not None else checks.fixed(name, config.agents, config.components)
 
 
 def _in_force(config: Tree) -> Iterator[Fault]:

@@ -176,6 +176,7 @@ class Model(Protocol):
         p: dict[str, Array],
         place: Any,
         aux: Any,
+        inputs: dict[str, Array],
         /,
     ) -> dict[str, Array]:
         """A pointwise group of a stage, in closed form: σ (u - ψ) = reaction."""

@@ -200,7 +200,15 @@ class ReactionDiffusion:
         return cell_block(self._jacobian(u, p, place, inputs), [f.name for f in self.unknowns], place.active)
 
     def pointwise(
-        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: StaticFields, aux: Any
+        self,
+        group: str,
+        u: Fields,
+        psi: Fields,
+        sigma: Array,
+        p: Numbers,
+        place: StaticFields,
+        aux: Any,
+        inputs: Numbers,
     ) -> Fields:
         raise NotImplementedError("a model of pointwise rates has no group of its own closed form")
 

@@ -6,16 +6,15 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError, shown, unknown
 from ..geometry.grid import Grid
 from ..geometry.section import Section
-from ..geometry.tumour_seeding import Nests
 from ..models.base import Parameter
 from ..models.bone.binders import OPG, Binder
+from ..models.bone.component import Component
 from ..models.bone.parameters import PRESETS, TISSUES, parameters
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Dose, Treatment
+from ..models.bone.pharmacokinetics import Dose, Treatment
 from ..utils import checks
 from ..utils.instants import Instants
 from .base import AnyProblem
@@ -34,9 +33,6 @@ from .fields import bone_diffusing, bone_fields
 from .output import check_output
 from .times import at_instants, breaks_of
 
-if TYPE_CHECKING:
-    from ..models.bone.extension import Extension
-
 
 @dataclass(frozen=True)
 class Problem(AnyProblem):
@@ -44,14 +40,12 @@ class Problem(AnyProblem):
 
     tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target
                 tissue
-    extension   what is added to the bone model
+    components  what there is beside the core of the model (models/bone/component.py)
     agents      the drugs whose fields the run carries
     doses       in the order of time; treatments: doses that wait for a lesion
     parameters  a value for each of `rows`
     end         d
     save        times of saved states, d, increasing, within [0, end]
-    bisphosphonate  whether one may be given; membrane: whether part of RANKL stays on cells
-    tumour      where it begins, on day 0; None: there is none, and the run carries no field of it
     initial     run.h5 of the run that this one goes on from
 
     Times that are the same but for rounding are made the same (instants.py).
@@ -64,18 +58,15 @@ class Problem(AnyProblem):
     _: KW_ONLY
     preset: str = "human"
     tissue: str = "bone"
-    extension: Extension | None = None
+    components: tuple[Component, ...] = ()
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
     treatments: tuple[Treatment, ...] = ()
-    bisphosphonate: bool = False
-    membrane: bool = False
-    tumour: Nests | None = None
     initial: Path | None = None
 
     def __post_init__(self) -> None:
         self._check()
-        declared = breaks_of(self.extension, self.parameters, self.changes) if self.extension else ()
+        declared = [t for part in self.components for t in breaks_of(part, self.parameters, self.changes)]
         given = [d.time for d in self.doses]
         instant, found = at_instants(self.end, self.changes, self.save, declared, given)
         doses = (replace(d, time=instant(d.time)) for d in self.doses)
@@ -91,46 +82,53 @@ class Problem(AnyProblem):
             )
         checks.word("tissue", self.tissue, ("bone", *TISSUES), "tissue")
         checks.word("preset", self.preset, PRESETS, "preset")
-        if self.tumour is not None:
-            checks.kind("tumour", self.tumour, Nests, "Nests or None")
         checks.settle(
             self,
             agents=several("agents", self.agents, Binder),
             doses=several("doses", self.doses, Dose),
             treatments=several("treatments", self.treatments, Treatment),
-            bisphosphonate=checks.flag("bisphosphonate", self.bisphosphonate),
-            membrane=checks.flag("membrane", self.membrane),
+            components=several("components", self.components, Component),
         )
-        if self.extension is not None:
-            check_user_model(self.extension, extends=True)
+        self._check_components()
         self._check_common()
         end, save = check_times(self.end, self.save)
         checks.settle(self, end=end, save=save)
-        binders = (*self.agents, *(self.extension.binders if self.extension else ()))
+        binders = (*self.agents, *(b for part in self.components for b in part.binders))
         rows = {r.name: r for r in self.rows}
         checks.settle(self, parameters=check_parameters(self.parameters, rows, rows))
         if self.tissue == "bone" or f"{OPG.name}_kon" in rows:
             for b, text in dissociation(binders, self.parameters):
                 raise InputError(f"parameters.{b}_K_eff {text}")
         over = Instants(self.end).over
-        drugs = [*(a.name for a in self.agents), *((BISPHOSPHONATE,) if self.bisphosphonate else ())]
         for i, dose in enumerate((*self.doses, *(d for t in self.treatments for d in t.doses))):
-            if dose.agent not in drugs:
-                kind = "drug of this run" if drugs else "drug of this run, which carries none (agents)"
-                raise InputError(f"doses.{i}.agent = {shown(dose.agent)} {unknown(kind, dose.agent, drugs)}")
+            if dose.agent not in self.drugs:
+                kind = f"drug of this run{'' if self.drugs else ', which carries none (agents)'}"
+                raise InputError(
+                    f"doses.{i}.agent = {shown(dose.agent)} {unknown(kind, dose.agent, self.drugs)}"
+                )
             if over(dose.time) and i < len(self.doses):
                 raise InputError(f"doses.{i}.time {too_late('the dose', dose.time, self.end)}")
-        never = {name: why for name in rows if (why := fixed(name, self.agents))}
+        never = {name: why for name in rows if (why := fixed(name, self.agents, self.components))}
         check_changes(self.changes, self.end, self.parameters, rows, never, binders)
-        tumour = self.tumour is not None
-        signed = {f.name for f in self.extension.unknowns if f.signed} if self.extension else set()
-        diffusing = bone_diffusing(self.tissue, binders, tumour, self.extension)
+        signed = {f.name for part in self.components for f in part.unknowns if f.signed}
+        diffusing = bone_diffusing(self.tissue, binders, self.components)
         check_borders(self.borders, diffusing, signed, self.section.grid, self.section.active)
-        check_output(
-            self.output,
-            bone_fields(self.tissue, binders, self.membrane, tumour, self.extension),
-            self.section.grid,
-        )
+        check_output(self.output, bone_fields(self.tissue, binders, self.components), self.section.grid)
+
+    def _check_components(self) -> None:
+        """Each once, complete, and at home in the tissue."""
+        for i, part in enumerate(self.components):
+            if part.user:
+                check_user_model(part, extends=True)
+            if part.name in (other.name for other in self.components[:i]):
+                raise InputError(
+                    f"components.{i} is {shown(part.name)}, which is there already. Give it once."
+                )
+            if self.tissue != "bone" and not part.anywhere:
+                raise InputError(
+                    f"components.{i} = {shown(part.name)} belongs to bone, and the tissue of this run is"
+                    f' "{self.tissue}". Leave it out.'
+                )
 
     @property
     def grid(self) -> Grid:
@@ -139,10 +137,17 @@ class Problem(AnyProblem):
     @property
     def rows(self) -> tuple[Parameter, ...]:
         """What the run's parameters are."""
-        added = self.extension.rows if self.extension else ()
-        return parameters(
-            self.agents, self.tumour is not None, self.bisphosphonate, self.membrane, self.tissue, added
-        )
+        return parameters(self.agents, self.components, self.tissue)
+
+    @property
+    def extension(self) -> Component | None:
+        """The component of a user, where there is one."""
+        return next((part for part in self.components if part.user), None)
+
+    @property
+    def drugs(self) -> tuple[str, ...]:
+        """What may be given."""
+        return (*(a.name for a in self.agents), *(name for part in self.components for name in part.drugs))
 
 
 SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
@@ -158,7 +163,7 @@ def expected_solves(problem: Problem) -> int:
 
 def describe_doses(problem: Problem) -> str:
     """The doses in words, e.g. "RANK-Fc 3 mg/kg sc at 20 d"."""
-    labels = {a.name: a.label for a in problem.agents} | {BISPHOSPHONATE: BISPHOSPHONATE}
+    labels = {name: name for name in problem.drugs} | {a.name: a.label for a in problem.agents}
     groups: dict[tuple[str, float, str, str], list[float]] = {}
     for since, doses in (
         ("", problem.doses),

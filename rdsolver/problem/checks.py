@@ -16,6 +16,7 @@ from ..geometry.boundary_conditions import Border
 from ..geometry.grid import Grid
 from ..models.base import Parameter
 from ..models.bone.binders import OPG, Binder, binder_parameters
+from ..models.bone.component import Component
 from ..models.bone.parameters import AT_BASELINE
 from ..utils import checks
 from ..utils.instants import Instants
@@ -45,14 +46,15 @@ def outside(row: Parameter, value: float, told: Any) -> str:
     return f"= {shown(told)} is too {'small' if value < row.minimum else 'large'}. {range_of(row)}"
 
 
-def fixed(name: str, agents: Iterable[Binder]) -> str:
+def fixed(name: str, agents: Iterable[Binder], components: Iterable[Component] = ()) -> str:
     """Why a parameter of the bone model cannot change in time; empty when it can: it is a rate or a property
     of the tissue.
     """
     if name.endswith("_scale"):
         return "is the size that tolerances are relative to"
-    if name in ("bisphosphonate_dose", "bisphosphonate_release"):
-        return "shapes what is on bone, which is solved ahead of the run"
+    for part in components:
+        if name in part.fixed:
+            return part.fixed[name]
     for a in agents:
         if name in {p.name for p in binder_parameters(a)} - {f"{a.name}_{t}" for t in TISSUE}:
             return "shapes the plasma curve, which is solved ahead of the run"

@@ -13,7 +13,7 @@ from ..utils.instants import Instants
 from .changes import Change, in_force
 
 if TYPE_CHECKING:
-    from ..models.bone.extension import Extension
+    from ..models.bone.component import Component
     from ..models.pointwise import ReactionDiffusion
 
 MOST_BREAKS = 100_000
@@ -21,7 +21,7 @@ MOST_BREAKS = 100_000
 
 
 def breaks_of(
-    model: ReactionDiffusion | Extension, values: Mapping[str, float], changes: tuple[Change, ...]
+    model: ReactionDiffusion | Component, values: Mapping[str, float], changes: tuple[Change, ...]
 ) -> tuple[float, ...]:
     """Times at which a model declares that its rates may jump, d, increasing; also such as changes of its
     parameters bring about.

@@ -35,15 +35,20 @@ class BoneSummary:
         p = self.problem
         name = f"bone ({p.preset})" if p.tissue == "bone" else p.tissue
         found = [("model", f"{name}: {len(self.fields)} fields; {describe_doses(p) or 'no drug'}")]
-        if p.extension:
-            found.append(("extension", f"{p.extension.name}{origin(p.source)}"))
-        return found if p.tumour is None else [*found, ("tumour", p.tumour.describe())]
+        for part in p.components:
+            if part.user:
+                found.append(("extension", f"{part.name}{origin(p.source)}"))
+            elif about := part.describe():
+                found.append((part.name, about))
+        return found
 
     def opening(self, scenario: BoneScenario) -> Lines:
         cycles = scenario.baseline_cycles
         found = [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
-        came = self.problem.tumour is not None and "tumour" not in scenario.planted
-        return [*found, ("tumour", "comes with that run; none is planted")] if came else found
+        came = [
+            c.name for c in self.problem.components if c.planted and not {*c.planted} & {*scenario.planted}
+        ]
+        return [*found, *((name, "comes with that run; none is planted") for name in came)]
 
     def metadata(self) -> dict[str, Any]:
         p = self.problem

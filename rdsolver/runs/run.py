@@ -209,6 +209,11 @@ def carry_on(
     return resume(out, problem, **more) if exists else simulate(problem, out=out, force=force, **more)
 
 
+def _setups(problem: Problem) -> str:
+    """What components depend on beside parameters."""
+    return "; ".join(part.setup for part in problem.components if part.setup) or repr(None)
+
+
 def fingerprint(problem: Problem | ModelProblem) -> str:
     """SHA-256 of all that determines a run but its start: section, parameters, scenario, times, solver."""
     p, digest = problem, sha256()
@@ -223,7 +228,7 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
         "course": [
             repr(p.changes),
             repr(p.borders),
-            *(map(repr, (p.doses, p.treatments, p.tumour)) if bone else ()),
+            *((repr(p.doses), repr(p.treatments), _setups(p)) if bone else ()),
         ],
         "grid": repr(p.grid),
         "times": [p.end, *p.save],

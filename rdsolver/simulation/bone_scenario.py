@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..geometry.tumour_seeding import Nests
-from ..models.bone import calcium
-from ..models.bone.extension import NOTHING, Extension
+from ..models.bone.component import HostState
+from ..models.bone.extension import Extension
 from ..models.bone.model import BoneModel
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE, Bisphosphonate, Dose, Plasma
+from ..models.bone.pharmacokinetics import Dose, Kinetics, Plasma
 from ..models.bone.tissue import TissueModel
 from ..operators import boundary_fluxes, multigrid
 from ..operators.reductions import Pockets
@@ -32,21 +31,21 @@ from .check_rates import follows_time, try_rates, unseen
 from .initial_state import InitialState
 from .model_scenario import event_times, scales
 
-Drug = Plasma | Bisphosphonate
 KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
 
 
 def model_of(problem: Problem) -> BoneModel | TissueModel:
-    p = problem
-    if p.tissue != "bone":
-        return TissueModel(p.agents, p.membrane, p.tissue)
-    return BoneModel(p.agents, p.membrane, p.tumour is not None, p.bisphosphonate, p.extension or NOTHING)
+    if problem.tissue != "bone":
+        return TissueModel(problem.agents, problem.components, problem.tissue)
+    return BoneModel(problem.agents, problem.components)
 
 
-def _drugs(problem: Problem) -> dict[str, Drug]:
-    """The drugs in plasma before any dose."""
-    drugs: dict[str, Drug] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
-    return drugs | ({BISPHOSPHONATE: Bisphosphonate(problem.parameters)} if problem.bisphosphonate else {})
+def _drugs(problem: Problem) -> dict[str, Kinetics]:
+    """The drugs before any dose, in the order of the model's inputs."""
+    drugs: dict[str, Kinetics] = {a.name: Plasma(a.name, problem.parameters) for a in problem.agents}
+    for part in problem.components:
+        drugs |= part.kinetics(problem.parameters)
+    return drugs
 
 
 class BoneScenario:
@@ -68,15 +67,16 @@ class BoneScenario:
         self.warnings: tuple[str, ...] = ()
         self._came = frozenset(initial.fields if initial else ())  # fields of the other run
         self.system = self._bare_system()
-        self._check_extension()
+        self._check_user_rates()
         if not begin:
             return
         if initial is None:
             self._find_baseline()
         else:
             self._continue_from(initial)
-        if problem.tumour is not None:
-            self._plant(problem.tumour, initial.serum_calcium if initial else None)
+        before, values = initial.handed_on if initial else {}, self.in_force(0.0)
+        hosts = ((part.name, part.host(problem.section, values, before)) for part in self.model.components)
+        self.hosts: dict[str, HostState] = {name: host for name, host in hosts if host is not None}
 
     def with_parameters(self, values: dict[str, float]) -> BoneScenario:
         """The same events, doses and baseline with other parameters from day 0: for derivatives of what they
@@ -132,50 +132,36 @@ class BoneScenario:
             system, model.initial(place.bone, place.active, self.problem.parameters)
         )
         self.system = baseline.with_reference(self.system, reference)
-        self.u = self._extended(model.balanced(u, system.p, self.system.place))
-
-    @property
-    def _extension(self) -> Extension:
-        return self.model.extension if isinstance(self.model, BoneModel) else NOTHING
+        self.u = self._planted(model.balanced(u, system.p, self.system.place))
 
     @property
     def planted(self) -> tuple[str, ...]:
         """Fields that begin on day 0, on the healthy baseline."""
-        tumour = ("tumour",) if self.problem.tumour is not None else ()
-        return tuple(
-            n
-            for n in (*tumour, *(() if self._extension.healthy else self._extension.names))
-            if n not in self._came
-        )
+        names = (name for part in self.model.components for name in part.planted)
+        return tuple(name for name in names if name not in self._came)
 
-    def _check_extension(self) -> None:
-        """Raises InputError when its rates cannot be used, before anything is computed."""
+    def _planted(self, u: Fields) -> Fields:
+        """The state with what components plant on day 0, unless it came with the other run."""
+        new = self.planted
+        now = replace(self.problem.section, bone=np.clip(np.asarray(u["bone"], float), 0, 1)) if new else None
+        for part in self.model.components:
+            if now is not None and {*part.planted} & {*new}:
+                found = part.plant(now, self.system.place.active)
+                u = u | {k: jnp.asarray(x, self.dtype) for k, x in found.items() if k in new}
+        return u
+
+    def _check_user_rates(self) -> None:
+        """Raises InputError when the rates of a user's component cannot be used, before anything is computed."""
         s, model = self.system, self.model
-        if isinstance(model, BoneModel) and model.extension is not NOTHING:
+        for part in (part for part in model.components if isinstance(part, Extension)):
             u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
-            at = model.seen_by_extension(u, s.p, s.place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
-            u |= {k: jnp.full_like(s.place.active, x) for k, x in model.extension.start.items()}
+            c = model.conditions(u, s.p, s.place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
+            u |= {k: jnp.full_like(s.place.active, x) for k, x in part.start.items()}
             molecules = (f.name for f in model.molecules(self.problem.parameters))
             open_to = (*molecules, "precursors", "osteoclasts")
-            rates, own = model.extension.rates, model.extension.names
-            try_rates(
-                f"extension {model.extension.name}",
-                rates,
-                u,
-                s.p,
-                at,
-                self.problem.section.active,
-                own,
-                open_to,
-            )
-            self.warnings = unseen(model.extension.name, self.problem, follows_time(rates, u, s.p, at))
-
-    def _extended(self, u: Fields) -> Fields:
-        """With what an extension has in marrow on day 0; a healthy one is in the baseline already."""
-        if self._extension.healthy:
-            return u
-        marrow = (1 - u["bone"]) * self.system.place.active
-        return u | {name: self._extension.start.get(name, 0.0) * marrow for name in self._extension.names}
+            active = self.problem.section.active
+            try_rates(part.label, part.rates, u, s.p, c.at, active, part.names, open_to)
+            self.warnings = unseen(part.name, self.problem, follows_time(part.rates, u, s.p, c.at))
 
     def _continue_from(self, initial: InitialState) -> None:
         state, reference = initial.fields, initial.reference
@@ -186,21 +172,13 @@ class BoneScenario:
         there = {
             f.name: jnp.asarray(state[f.name], self.dtype) if f.name in state else zero for f in self.fields
         }
-        self.u = {k: there[k] if k in state else x for k, x in self._extended(there).items()}
+        self.u = self._planted(there)
         for name, amounts in initial.plasma.items():
             self._drugs[0.0][name].amounts = np.asarray(amounts, float)
         self.baseline_cycles = 0
 
-    def _plant(self, nests: Nests, serum_calcium: float | None) -> None:
-        """Seed the tumour, unless it came with the earlier run; serum calcium as there, or balanced."""
-        if "tumour" in self.planted:
-            now = replace(self.problem.section, bone=np.clip(np.asarray(self.u["bone"], float), 0, 1))
-            self.u |= {"tumour": jnp.asarray(nests.planted(now), self.dtype)}
-        self.calcium = serum_calcium or calcium.steady(0.0, 0.0, self.in_force(0.0))
-        self._bone: float | None = None  # BV/TV after the step before
-
     def _curves(
-        self, plasma: Mapping[str, Drug], begin: float, end: float, same: Forcing | None = None
+        self, plasma: Mapping[str, Kinetics], begin: float, end: float, same: Forcing | None = None
     ) -> Forcing:
         """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
         knots = (
@@ -236,7 +214,7 @@ class BoneScenario:
         self._drugs[end] = plasma
         return replace(self.system, p=self._numbers(begin), forcing=forcing)
 
-    def _dosed(self, t: float) -> dict[str, Drug]:
+    def _dosed(self, t: float) -> dict[str, Kinetics]:
         """The drugs in plasma right after the doses of time t."""
         plasma = self.plasma_at(t)
         for dose in self.doses:
@@ -244,7 +222,7 @@ class BoneScenario:
                 plasma[dose.agent].give(dose)
         return plasma
 
-    def plasma_at(self, t: float) -> dict[str, Drug]:
+    def plasma_at(self, t: float) -> dict[str, Kinetics]:
         """The drugs in plasma at time t, from which another run goes on; a dose due then is not in it."""
         if t in self._drugs:
             return {k: replace(p) for k, p in self._drugs[t].items()}
@@ -255,8 +233,8 @@ class BoneScenario:
         return plasma
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """With serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its
-        end. A lesion that is large enough starts the treatments that wait for it.
+        """With what components follow on the host, such as serum calcium. A lesion that is large enough
+        starts the treatments that wait for it.
         """
         for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
             self.waiting.remove(treatment)
@@ -264,14 +242,11 @@ class BoneScenario:
             instant = Instants(self.problem.end, [t, *self.events, *(t + d.time for d in treatment.doses)])
             due = [replace(d, time=instant(t + d.time)) for d in treatment.doses]
             self.doses += [d for d in due if d.time < self.problem.end]
-        if self.problem.tumour is None:
-            return observed
-        bone = observed["bone_volume_fraction"]
-        if days > 0 and self._bone is not None:
+        if self.hosts:
             p = self.in_force(self._segment[0])  # those of the step
-            self.calcium = self.serum(self.calcium, days, self._bone - bone, observed["mean_pthrp"], p)
-        self._bone = bone
-        return observed | {"serum_calcium": self.calcium}
+            for host in self.hosts.values():
+                observed = observed | host.after(days, observed, p)
+        return observed
 
     def state_dict(self) -> dict[str, Any]:
         treatments = self.problem.treatments
@@ -285,7 +260,9 @@ class BoneScenario:
             ],
             "baseline_cycles": self.baseline_cycles,
         }
-        return found if self.problem.tumour is None else found | {"calcium": self.calcium, "bone": self._bone}
+        for host in self.hosts.values():
+            found |= host.state_dict()
+        return found
 
     def load_state(self, state: Mapping[str, Any], begin: float, end: float) -> System:
         doses = [Dose(**d) for d in state["doses"]]
@@ -297,24 +274,13 @@ class BoneScenario:
         system = self.between(begin, end)
         self.doses, self.surprised, self.baseline_cycles = doses, state["surprised"], state["baseline_cycles"]
         self.waiting = [self.problem.treatments[i] for i in state["waiting"]]
-        if self.problem.tumour is not None:
-            self.calcium, self._bone = state["calcium"], state["bone"]
+        for host in self.hosts.values():
+            host.load_state(state)
         return system
 
     def end_state(self, t: float) -> dict[str, Any]:
         plasma = {f"plasma_{k}": p.amounts for k, p in self.plasma_at(t).items()}
-        return plasma | ({"serum_calcium": self.calcium} if self.problem.tumour is not None else {})
-
-    def serum(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
-        """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
-        release = (
-            p["skeleton_calcium"]
-            * p["skeleton_share"]
-            * lost
-            / days
-            / self.problem.section.bone_volume_fraction
-        )
-        return calcium.later(before, days, release, pthrp, p)
+        return plasma | {k: x for host in self.hosts.values() for k, x in host.handed_on().items()}
 
     @property
     def reference(self) -> dict[str, np.ndarray]:

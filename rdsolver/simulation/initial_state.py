@@ -13,7 +13,6 @@ from ..errors import InputError
 from ..geometry.grid import Grid
 from ..models.base import Field
 from ..models.bone.parameters import AT_BASELINE
-from ..models.bone.pharmacokinetics import BISPHOSPHONATE
 from ..output.reader import open_run
 from ..problem import ModelProblem, Problem
 from ..problem.model_problem import check_start
@@ -27,13 +26,13 @@ class InitialState:
     fields         by name, on the grid
     reference      of the healthy baseline that they belong to
     plasma         the amounts of each drug
-    serum_calcium  mmol/L (None: the earlier run had none)
+    handed_on      what components followed on the host, such as serum_calcium, mmol/L
     """
 
     fields: Mapping[str, np.ndarray]
     reference: Mapping[str, np.ndarray]
     plasma: Mapping[str, np.ndarray] = field(default_factory=dict)
-    serum_calcium: float | None = None
+    handed_on: Mapping[str, float] = field(default_factory=dict)
 
 
 def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | None:
@@ -53,12 +52,11 @@ def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | N
             )
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
         _check_parts(problem, model_fields, fields, plasma)
-        drugs = {*(a.name for a in problem.agents), *((BISPHOSPHONATE,) if problem.bisphosphonate else ())}
         return InitialState(
             fields,
             reference,
-            {k: v for k, v in plasma.items() if k in drugs},
-            float(state["serum_calcium"]) if "serum_calcium" in state else None,
+            {k: v for k, v in plasma.items() if k in problem.drugs},
+            {k: float(v) for k, v in state.items() if np.ndim(v) == 0},
         )
 
 
@@ -87,7 +85,7 @@ def _check_parts(
 ) -> None:
     """Raises InputError where the earlier run has what this one has not, or another healthy baseline."""
     p, where = problem, f"initial.from: {problem.initial}"
-    here = {*(f.name for f in model_fields), *((BISPHOSPHONATE,) if p.bisphosphonate else ())}
+    here = {*(f.name for f in model_fields), *(name for part in p.components for name in part.drugs)}
     held = [k for k, v in (*fields.items(), *plasma.items()) if np.any(np.asarray(v) != 0)]
     if lost := sorted({k for k in held if k not in here}):
         raise InputError(
@@ -95,9 +93,8 @@ def _check_parts(
             " that it is not lost: a drug by [[agent]] with its name, a tumour by [tumour],"
             " rankl_membrane by model.membrane_rankl, others by model.from."
         )
-    healthy = ["rankl_membrane"] if p.membrane else []
-    if p.extension and p.extension.healthy:
-        healthy += [*p.extension.names, *(b.name for b in p.extension.binders)]
+    parts = [part for part in p.components if part.healthy]
+    healthy = [name for part in parts for name in (*part.names, *(b.name for b in part.binders))]
     if missing := [k for k in healthy if k not in fields]:
         raise InputError(
             f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."

@@ -258,7 +258,9 @@ class System:
                     group, t, u, psi, sigma, tol, aux
                 )
             else:
-                found = self.model.pointwise(group.name, u, psi, sigma, self.p, self.place, aux)
+                found = self.model.pointwise(
+                    group.name, u, psi, sigma, self.p, self.place, aux, self.inputs(t)
+                )
             u |= found
         return u, self.flows(t, u, aux), report
 

@@ -85,12 +85,6 @@ def word(key: str, value: Any, allowed: Iterable[str], kind: str = "") -> str:
     return value
 
 
-def flag(key: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{key} = {shown(value)} must be True or False.")
-    return bool(value)
-
-
 def text(key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"{key} = {shown(value)} is not text. Give it in quotes.")

@@ -12,6 +12,7 @@ from rdsolver.errors import InputError
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.bone import calcium
+from rdsolver.models.bone.components.tumour import Tumour
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.parallel import device
@@ -34,7 +35,7 @@ from tests.support.problems import (
 
 pytestmark = pytest.mark.long
 
-CALCIUM = {p.name: p.value for p in parameters(tumour=True)}
+CALCIUM = {p.name: p.value for p in parameters(components=(Tumour(),))}
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,12 @@ def test_doses_that_wait_for_a_lesion_are_given_from_then_on(delay):
 
 
 def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
-    p = problem(square(32), end=60.0, bisphosphonate=True, doses=(Dose("bisphosphonate", 4 / 70, "iv", 0.0),))
+    p = problem(
+        square(32),
+        end=60.0,
+        components=("bisphosphonate",),
+        doses=(Dose("bisphosphonate", 4 / 70, "iv", 0.0),),
+    )
     s = series(run(p)[1])
     assert s["bisphosphonate"][1] == pytest.approx(1.0, abs=0.01)
     assert s["bisphosphonate"][-1] == pytest.approx(0.5 ** (60 / 150), rel=1e-3)
@@ -235,7 +241,7 @@ def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
 
 
 def test_rankl_on_membranes_keeps_the_balance_and_the_budgets():
-    simulation, chunks = run(problem(square(32), membrane=True, end=200.0))
+    simulation, chunks = run(problem(square(32), components=("membrane_rankl",), end=200.0))
     s = series(chunks)
     assert np.abs(s["bone_volume_fraction"] / s["bone_volume_fraction"][0] - 1).max() < 5e-4
     assert max(abs(b["imbalance"]) for b in simulation.budgets().values()) < 1e-11
@@ -244,7 +250,9 @@ def test_rankl_on_membranes_keeps_the_balance_and_the_budgets():
 
 def test_a_decoy_covers_rankl_on_membranes_too():
     dose = (Dose("fc_opg", 3.0, "sc", 0.0),)
-    s = series(run(problem(square(32), membrane=True, agents=("fc_opg",), doses=dose, end=10.0))[1])
+    s = series(
+        run(problem(square(32), components=("membrane_rankl",), agents=("fc_opg",), doses=dose, end=10.0))[1]
+    )
     assert s["ntx"].min() < 0.4
 
 

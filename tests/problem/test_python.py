@@ -17,6 +17,8 @@ from rdsolver.geometry.section import Section, slab
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.base import Field, Parameter
 from rdsolver.models.bone.binders import Binder
+from rdsolver.models.bone.components.membrane_rankl import MembraneRankl
+from rdsolver.models.bone.components.tumour import Tumour
 from rdsolver.models.bone.extension import Extension
 from rdsolver.models.bone.pharmacokinetics import Dose, Treatment
 from rdsolver.models.pointwise import ReactionDiffusion
@@ -295,7 +297,15 @@ REFUSED = {
         ),
         "hold mine with drug=True",
     ),
-    "a flag": (lambda: bone(membrane=1), "membrane = 1 must be True or False"),
+    "no component": (lambda: replace(bone(), components=(1,)), "components.0 = 1 is of type int"),
+    "a component twice": (
+        lambda: replace(bone(), components=(MembraneRankl(), MembraneRankl())),
+        'components.1 is "membrane_rankl", which is there already',
+    ),
+    "a component of bone beyond it": (
+        lambda: replace(bone(), tissue="artery", components=(Tumour(Nests(count=1)),)),
+        'components.0 = "tumour" belongs to bone, and the tissue of this run is "artery"',
+    ),
     "an array of no name": (lambda: own(arrays={"a b": 1.0}), 'arrays holds "a b", which is not a name'),
     "a ragged section": (
         lambda: given_section([[1, 2], [3]], None, False),

@@ -16,6 +16,7 @@ from rdsolver.errors import InputError
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.base import Field
 from rdsolver.models.bone.binders import drug
+from rdsolver.models.bone.components.tumour import SerumCalcium
 from rdsolver.models.bone.extension import Extension
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Treatment, curve
@@ -230,7 +231,8 @@ def test_serum_calcium_follows_the_parameters_of_its_step():
     assert (30 + days) - days < 30
     p = problem(end=60.0, tumour=Nests(count=1), changes=(Change("calcium_intake", 2.0, 30.0),))
     scenario = BoneScenario(p, begin=False)
-    scenario.calcium, scenario._bone = 2.4, 0.3
+    scenario.hosts = {"tumour": SerumCalcium(p.section.bone_volume_fraction, p.parameters, 2.4)}
+    scenario.hosts["tumour"].load_state({"calcium": 2.4, "bone": 0.3})
     scenario.between(0.0, 30.0)
     scenario.between(30.0, 60.0)
     seen = {"lesion_area": 0.0, "bone_volume_fraction": 0.3, "mean_pthrp": 0.0}

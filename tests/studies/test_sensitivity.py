@@ -86,7 +86,7 @@ class Differences:
         for i, days in enumerate(np.diff(self.run.times)):
             lost = found["bone_volume_fraction"][i] - found["bone_volume_fraction"][i + 1]
             levels.append(
-                scenario.serum(
+                scenario.hosts["tumour"].later(
                     levels[-1], days, lost, found["mean_pthrp"][i + 1], scenario.in_force(self.run.times[i])
                 )
             )

@@ -164,6 +164,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "dose-name": lambda h: h.added(DOSE, unknowns='(Field("fc_opg", "nM", 1.0, "x"),)', moves="{}"),
     "agent-taken": lambda h: h.check("agent.0.name=bone", "agent.0.like=rank_fc"),
     "agent-bone-drug": lambda h: h.check("agent.0.name=bisphosphonate", "agent.0.label=x"),
+    "component": lambda h: h.check("model.components=['heart']"),
+    "component-table": lambda h: h.check("model.components=['tumour']"),
     "parameter-part": lambda h: h.check("model.parameters.fc_opg_kon=900"),
     "parameter-bounds": lambda h: h.check("model.parameters.rankl_diffusivity=-1"),
     "koff": lambda h: h.check("model.parameters.opg_K_eff=1e-6"),

@@ -11,6 +11,9 @@ from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.bone.binders import Binder, drug
+from rdsolver.models.bone.component import Component
+from rdsolver.models.bone.components import component
+from rdsolver.models.bone.components.tumour import Tumour
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.parallel import device
@@ -42,22 +45,24 @@ def problem(
     precision: str = "float64",
     preset: str = "human",
     changed: dict[str, float] | None = None,
+    tumour: Nests | None = None,
+    components: tuple[str, ...] = (),
+    extension: Component | None = None,
     **rest,
 ) -> Problem:
-    """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs and doses."""
+    """A generated section (BV/TV 0.3, 120 um) unless one is given, with these drugs, doses and components."""
     binders = tuple(map(drug, agents))
     section = trabecular(grid or square(), 0.3, 120.0, 1) if section is None else section
-    parts = {name: rest[name] for name in ("bisphosphonate", "membrane") if name in rest}
-    extension = rest.get("extension")
-    rows = parameters(
-        binders, rest.get("tumour") is not None, extension=extension.rows if extension else (), **parts
-    )
+    parts = tuple(component(name)() for name in components)
+    parts += (() if tumour is None else (Tumour(tumour),)) + (() if extension is None else (extension,))
+    rows = parameters(binders, parts)
     return Problem(
         section,
         {row.name: row.default(preset) for row in rows} | (changed or {}),
         end,
         (0.0, end) if save is None else save,
         agents=binders,
+        components=parts,
         preset=preset,
         doses=doses,
         solver=Solver(integrator, tolerance, precision),

@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 
 GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))
 """Of hypercalcaemia, mmol/L, from where each begins."""
@@ -34,6 +32,8 @@ def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
     """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L; with neither, the level below
     which none is.
     """
+    from scipy.optimize import brentq
+
     raised = 1 + p["calcium_pthrp"] * pthrp / (p["pthrp_half"] + pthrp) if pthrp > 0 else 1.0
     most = p["calcium_reabsorption"] * raised
     threshold = max(most / p["calcium_filtration"] - p["calcium_reabsorption_half"], 0.0)
@@ -47,6 +47,8 @@ def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
 
 def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[str, float]) -> float:
     """Serum calcium after so many days of constant release (mmol/d), mmol/L."""
+    from scipy.integrate import solve_ivp
+
     healthy = steady(0.0, 0.0, p) if release < 0 else calcium
 
     def rate(_: float, y: np.ndarray) -> list[float]:

@@ -40,11 +40,6 @@ def death(p: Numbers, u: Array) -> Array:
     return p["osteoclast_death"] * (1 + more * less * (1 - h) / jnp.where(below > 0, below, 1))
 
 
-def poisoned(p: Numbers, bound: Array) -> Array:
-    """1 + E_Z Z/(1 + Z): death of osteoclasts under a bisphosphonate, relative; Z in standard doses on bone."""
-    return 1 + p["bisphosphonate_effect"] * bound / (1 + bound)
-
-
 def activation(p: Numbers, u: Array) -> Array:
     """a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
     e = p["activation_share"]

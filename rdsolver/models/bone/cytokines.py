@@ -1,6 +1,6 @@
 """RANKL, OPG and the drugs that bind RANKL: made, bound, moved and lost.
 
-What the models of bone and of other tissues share.
+What the models of bone and of other tissues share, with the components that act on it.
 
 The equations, with every symbol and source, stand in docs/model.md; each function here names its part of
 them.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -18,50 +18,56 @@ from jax import Array
 from ...geometry.grid import Grid
 from ...operators.multigrid import Block
 from ...operators.reductions import total
+from ...operators.transport import Faces
 from ..base import Field, Group, Series
 from .binders import OPG, Binder
 from .binding import binding, binding_rate, koff
 from .cells import occupancy
+from .component import Component, Conditions
 from .static_fields import StaticFields, prepared
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
 
 
-class Setting(Protocol):
-    """What of the tissue they see. w: where RANKL is made, the surface measure of bone; marrow: the share
-    that vessels reach.
-    """
-
-    @property
-    def w(self) -> Array: ...
-    @property
-    def marrow(self) -> Array: ...
-
-
 @dataclass(frozen=True)
 class Cytokines:
     """The part of a model that signals: free RANKL, binders and complexes, with any number of drugs.
 
-    membrane   part of RANKL stays on the cells that make it until it is shed
+    agents      the drugs that bind RANKL
+    components  what else there is (models/bone/component.py)
     """
 
     agents: tuple[Binder, ...] = ()
-    membrane: bool = False
+    components: tuple[Component, ...] = ()
     time_unit: str = field(default="d", init=False)
     first_step: float | None = field(default=0.02, init=False)
 
     @property
     def binders(self) -> tuple[Binder, ...]:
-        return (OPG, *self.agents)
+        return (OPG, *(b for part in self.components for b in part.binders), *self.agents)
+
+    @property
+    def slow(self) -> tuple[str, ...]:
+        return tuple(name for part in self.components for name in part.slow)
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Drifting fields whose diffusion goes with their drift as it stands."""
+        return tuple(name for part in self.components for name in part.fitted)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Numbers that drive the model from outside, in the order of the forcing."""
-        return tuple(f"plasma_{b.name}" for b in self.binders if b.drug)
+        plasma = (f"plasma_{b.name}" for b in self.binders if b.drug)
+        return (*plasma, *(name for part in self.components for name in part.drugs))
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        """The unknowns of the whole model; `values` gives their scales."""
+        raise NotImplementedError("a model of some tissue has fields")
 
     def molecules(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        """Their fields, but for what stays on membranes."""
+        """Free RANKL, binders and complexes."""
         bound = values["rankl_scale"] * values["opg_scale"] / values["opg_K_eff"]
         return (
             Field("rankl", "nM", values["rankl_scale"], "free RANKL"),
@@ -74,23 +80,33 @@ class Cytokines:
             *(Field(b.complex, "nM", bound, f"RANKL bound to {b.label}") for b in self.binders),
         )
 
-    def on_membranes(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        return (
-            (Field("rankl_membrane", "nM", values["rankl_scale"], "RANKL on membranes"),)
-            if self.membrane
-            else ()
-        )
+    def of_components(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        """Their own fields."""
+        return tuple(f for part in self.components for f in part.fields(values))
 
     @property
     def signals(self) -> tuple[Group, ...]:
-        """Their part of the cascade."""
+        """Their part of the cascade, with what components solve before it."""
         names = ("rankl", *(b.name for b in self.binders), *(b.complex for b in self.binders))
-        kept = (Group("membrane", ("rankl_membrane",), "pointwise"),) if self.membrane else ()
-        return (*kept, Group("molecules", names, "transport", 2, "marrow"))
+        return (
+            *(g for part in self.components for g in part.upstream),
+            *(g for part in self.components for g in part.beside),
+            Group("molecules", names, "transport", 2, "marrow"),
+        )
 
     @property
-    def drug_series(self) -> tuple[Series, ...]:
-        return tuple(
+    def downstream(self) -> tuple[Group, ...]:
+        """What components solve after the cells."""
+        return tuple(g for part in self.components for g in part.downstream)
+
+    def owner(self, group: str) -> Component | None:
+        """The component that a group of the cascade belongs to."""
+        return next((part for part in self.components if group in (g.name for g in part.groups)), None)
+
+    @property
+    def more_series(self) -> tuple[Series, ...]:
+        """Of components and drugs."""
+        drugs = (
             s
             for a in self.agents
             for s in (
@@ -98,67 +114,78 @@ class Cytokines:
                 Series(f"tissue_{a.name}", "nM", f"free {a.label} in marrow"),
             )
         )
+        return (*(s for part in self.components for s in part.series), *drugs)
 
     def prepare(
         self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
     ) -> StaticFields:
         return prepared(grid, active, bone, values, reference)
 
+    def conditions(
+        self, u: Fields, p: Numbers, place: StaticFields, geometry: Any, inputs: Numbers | None = None
+    ) -> Conditions:
+        """What rates see."""
+        return Conditions(self, u, p, place, geometry, inputs or {})
+
     # --- rates ----------------------------------------------------------------------------------------------
 
-    def signalling(self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers) -> Fields:
-        """The pointwise part of du/dt of these fields."""
+    def process(self, name: str, base: Array, c: Conditions) -> Array:
+        """base · Π times + Σ plus, over the components that act on it (component.PROCESSES)."""
+        effects = [part.effects[name](c) for part in self.components if name in part.effects]
+        for effect in effects:
+            base = base * effect.times
+        for effect in effects:
+            base = base + effect.plus
+        return base
+
+    def signalling(self, c: Conditions) -> Fields:
+        """The pointwise part of du/dt of these fields, but for what components add."""
+        u, p = c.u, c.p
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
         out = {
-            b.name: self._supply(b, u, p, place, s, inputs) - p[f"{b.name}_loss"] * u[b.name] - net[b.name]
-            for b in self.binders
+            b.name: self._supply(b, c) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders
         }
         out |= {b.complex: net[b.name] - p["rankl_loss"] * u[b.complex] for b in self.binders}
-        made = self.rankl_production(u, p, s)
-        if self.membrane:
-            kept, shed = p["membrane_share"] * made, p["membrane_shedding"] * u["rankl_membrane"]
-            out["rankl_membrane"] = kept - shed - p["membrane_loss"] * u["rankl_membrane"]
-            made = made - kept + shed
-        out["rankl"] = made - p["rankl_loss"] * u["rankl"] - sum(net.values())
+        free = c.process("rankl_secretion", c.rankl_production)
+        out["rankl"] = free - p["rankl_loss"] * u["rankl"] - sum(net.values())
         return out
 
-    def rankl_production(self, u: Fields, p: Numbers, s: Setting) -> Array:
-        """S_L = S_L0 r_L w."""
-        return p["rankl_production"] * p["rankl_production_factor"] * s.w
+    def with_components(self, out: Fields, c: Conditions) -> Fields:
+        """Rates, with those that components have and add."""
+        for part in self.components:
+            out = out | {k: out[k] + x if k in out else x for k, x in part.reaction(c).items()}
+        return out
 
-    def opg_production(self, u: Fields, p: Numbers, place: StaticFields, s: Setting) -> Array:
-        """S_OPG = S_O0 r_O [f_s w + 1 - f_s]."""
-        share = p["opg_surface_share"]
-        return p["opg_production"] * p["opg_production_factor"] * (share * s.w + (1 - share) * place.active)
+    def rankl_production(self, c: Conditions) -> Array:
+        """S_L = S_L0 r_L w, and what components make of it."""
+        base = c.p["rankl_production"] * c.p["rankl_production_factor"] * c.geometry.w
+        return c.process("rankl_production", base)
 
-    def _supply(
-        self, b: Binder, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
-    ) -> Array:
-        """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in an
-        extension.
+    def opg_production(self, c: Conditions) -> Array:
+        """S_OPG = S_O0 r_O [f_s w + 1 - f_s], and what components make of it."""
+        p, share = c.p, c.p["opg_surface_share"]
+        where = share * c.geometry.w + (1 - share) * c.place.active
+        return c.process("opg_production", p["opg_production"] * p["opg_production_factor"] * where)
+
+    def _supply(self, b: Binder, c: Conditions) -> Array:
+        """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in a
+        component.
         """
         if not b.drug:
-            return self.opg_production(u, p, place, s) if b is OPG else jnp.zeros_like(place.active)
-        return (
-            p["vessel_exchange"]
-            * s.marrow
-            * (p["tissue_plasma_ratio"] * inputs[f"plasma_{b.name}"] - u[b.name])
-        )
+            return self.opg_production(c) if b is OPG else jnp.zeros_like(c.place.active)
+        plasma = c.p["tissue_plasma_ratio"] * c.inputs[f"plasma_{b.name}"]
+        return c.p["vessel_exchange"] * c.geometry.marrow * (plasma - c.u[b.name])
 
-    def occupancy(self, u: Fields, p: Numbers) -> Array:
-        """θ of free RANKL; with RANKL on membranes, of L + x M/(1 + Σ A_i/K_i): decoys cover what is on
-        membranes as they bind L.
-        """
-        if not self.membrane:
-            return occupancy(p, u["rankl"])
-        covered = sum(jnp.maximum(u[b.name], 0) / p[f"{b.name}_K_eff"] for b in self.binders)
-        return occupancy(
-            p, u["rankl"] + p["membrane_access"] * jnp.maximum(u["rankl_membrane"], 0) / (1 + covered)
-        )
+    def occupancy(self, c: Conditions) -> Array:
+        """θ of the RANKL that RANK sees: free RANKL, and what components add."""
+        return occupancy(c.p, c.process("rankl_seen", c.u["rankl"]))
 
-    def relative_occupancy(self, u: Fields, p: Numbers, place: StaticFields) -> Array:
+    def relative_occupancy(self, c: Conditions) -> Array:
         """u = θ/θ0."""
-        return self.occupancy(u, p) / place.reference["theta0"]
+        return self.occupancy(c) / c.place.reference["theta0"]
+
+    def resorption(self, c: Conditions) -> Array:
+        raise NotImplementedError("there is no bone to resorb in this tissue")
 
     def signalling_bound(self, u: Fields, p: Numbers) -> Array:
         """A bound on the eigenvalues of binding and loss, 1/d: the largest row sum of |J|."""
@@ -173,6 +200,11 @@ class Cytokines:
             )
         return 2 * jnp.max(bound)
 
+    def bound_with_components(self, rest: Array, c: Conditions) -> Array:
+        for part in self.components:
+            rest = part.bound(rest, c)
+        return rest
+
     # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
@@ -180,41 +212,46 @@ class Cytokines:
         free = {
             name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))
         }
-        return free | {b.complex: (p["complex_diffusivity"], "marrow") for b in self.binders}
+        found = free | {b.complex: (p["complex_diffusivity"], "marrow") for b in self.binders}
+        for part in self.components:
+            found |= part.diffusivity(p)
+        return found
 
-    def linearised_binding(
-        self, u: Fields, p: Numbers, place: StaticFields, s: Setting
-    ) -> tuple[Block, dict[str, Array]]:
+    def component_drift(self, c: Conditions) -> dict[str, Faces]:
+        """Of the fields of components that drift."""
+        return {name: v for part in self.components for name, v in part.drift(c).items()}
+
+    def linearised_binding(self, c: Conditions) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of the molecules at u (concentrations clipped at 0, so that it stays an
         M-matrix).
         """
-        local = {"active": place.active, "rankl": jnp.maximum(u["rankl"], 0), "marrow": s.marrow}
-        local |= {f"free_{i}": jnp.maximum(u[b.name], 0) for i, b in enumerate(self.binders)}
-        return binding(p, self.binders), local
-
-    def kept_on_membranes(self, u: Fields, psi: Fields, sigma: Array, p: Numbers, s: Setting) -> Fields:
-        """A stage of RANKL on membranes, in closed form."""
-        kept = p["membrane_share"] * self.rankl_production(u, p, s)
-        return {
-            "rankl_membrane": (
-                (sigma * psi["rankl_membrane"] + kept) / (sigma + p["membrane_shedding"] + p["membrane_loss"])
-            )
+        local = {
+            "active": c.place.active,
+            "rankl": jnp.maximum(c.u["rankl"], 0),
+            "marrow": c.geometry.marrow,
         }
+        local |= {f"free_{i}": jnp.maximum(c.u[b.name], 0) for i, b in enumerate(self.binders)}
+        return binding(c.p, self.binders), local
 
     # --- the healthy baseline, and what is watched ----------------------------------------------------------
 
     def healthy(self, p: Numbers) -> Numbers:
-        """The same section without disease: r_L = r_O = 1."""
+        """The same section without disease: r_L = r_O = 1, and what components change."""
         one = jnp.ones_like(p["rankl_production_factor"])
-        return p | {"rankl_production_factor": one, "opg_production_factor": one}
+        found = p | {"rankl_production_factor": one, "opg_production_factor": one}
+        for part in self.components:
+            found |= part.at_baseline(p)
+        return found
 
-    def drugs_seen(self, u: Fields, s: Setting, inputs: Numbers) -> Numbers:
-        """Each drug in plasma, and in marrow its mean."""
-        marrow, out = total(s.marrow), {}
+    def more_observed(self, c: Conditions) -> Numbers:
+        """The series of components; of each drug its level in plasma, and in marrow its mean."""
+        marrow, out = total(c.geometry.marrow), {}
+        for part in self.components:
+            out |= part.observe(c)
         for a in self.agents:
             out |= {
-                f"plasma_{a.name}": inputs[f"plasma_{a.name}"],
-                f"tissue_{a.name}": total(s.marrow * u[a.name]) / marrow,
+                f"plasma_{a.name}": c.inputs[f"plasma_{a.name}"],
+                f"tissue_{a.name}": total(c.geometry.marrow * c.u[a.name]) / marrow,
             }
         return out
 
@@ -223,25 +260,31 @@ class Cytokines:
         """What is conserved but for sources and losses: RANKL, free and bound, and each binder, free and
         bound.
         """
-        rankl = ("rankl", *(b.complex for b in self.binders), *(("rankl_membrane",) if self.membrane else ()))
-        return {"rankl": rankl} | {b.name: (b.name, b.complex) for b in self.binders}
+        found = {"rankl": ("rankl", *(b.complex for b in self.binders))}
+        found |= {b.name: (b.name, b.complex) for b in self.binders}
+        for part in self.components:
+            found |= {k: (*found.get(k, ()), *names) for k, names in part.budgets.items()}
+        return found
 
     def flows(
-        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
+        self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers
     ) -> dict[str, tuple[Array, Array]]:
         """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and
         goes back into it.
         """
-        lost = p["rankl_loss"] * total(u["rankl"])
-        if self.membrane:
-            lost = lost + p["membrane_loss"] * total(u["rankl_membrane"])
-        found = {}
+        c = self.conditions(u, p, place, s, inputs)
+        lost, found = p["rankl_loss"] * total(u["rankl"]), {}
         for b in self.binders:
             back = p["vessel_exchange"] * total(s.marrow * u[b.name]) if b.drug else 0
             bound = p["rankl_loss"] * total(u[b.complex])
             found[b.name] = (
-                total(self._supply(b, u, p, place, s, inputs)) + back,
+                total(self._supply(b, c)) + back,
                 p[f"{b.name}_loss"] * total(u[b.name]) + bound + back,
             )
             lost = lost + bound
-        return {"rankl": (total(self.rankl_production(u, p, s)), lost)} | found
+        found = {"rankl": (total(c.rankl_production), lost)} | found
+        for part in self.components:
+            for name, (source, loss) in part.flows(c).items():
+                entered, left = found[name]
+                found[name] = entered + source, left + loss
+        return found

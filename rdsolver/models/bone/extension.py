@@ -17,36 +17,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 
+from ...geometry.section import Section
 from ...operators.blocks import Dense
+from ...operators.reductions import total
 from ..base import Breaks, Field, Group, Parameter, Series
 from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
+from .component import Component, Conditions, Effect, Effects
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
+Number = Array | float
 
 
 @dataclass(frozen=True, eq=False)
-class Extension:
-    """An addition to the bone model.
+class Extension(Component):
+    """An addition to the bone model: a component given by its rates alone.
 
-    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model what is added to theirs.
-                u all fields, none below 0 unless signed; p parameters; at: "surface" (w), "marrow" (1 - b),
-                "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
+    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model what
+                is added to theirs. u all fields, none below 0 unless signed; p parameters; at: "surface" (w),
+                "marrow" (1 - b), "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
     unknowns    its own fields
     parameters  its own numbers
     moves       of each own field that diffuses, the parameter that holds its diffusivity, um²/d
     medium      what it moves in: "marrow", hindered in bone as molecules are, or "cells"
-    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands in `rates`
+    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands in
+                `rates`
     start       of own fields in marrow on day 0 (default 0)
-    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without it, and `extension`,
-                a parameter of its own, says what share of its rates acts on the model
-    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a step ends at each
+    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without it,
+                and `extension`, a parameter of its own, says what share of its rates acts on the model
+    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a step
+                ends at each
+    acts_on     by the name of a process of the model (component.PROCESSES) a function (u, p, at) -> (times, plus):
+                the process is multiplied by the first, and the second is added to it
 
     What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any
     source, and a loss of up to the rates of the field itself. What binds RANKL fast belongs into `binders`.
@@ -62,13 +71,19 @@ class Extension:
     start: Mapping[str, float] = field(default_factory=dict)
     healthy: bool = False
     breaks: Breaks = ()
+    acts_on: Mapping[str, Callable[[Fields, Numbers, Numbers], tuple[Number, Number]]] = field(
+        default_factory=dict
+    )
+
+    user = True
+
+    # Worked out when it is asked for: what a user gives is checked first.
+    @property
+    def label(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"extension {self.name}"
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f.name for f in self.unknowns)
-
-    @property
-    def rows(self) -> tuple[Parameter, ...]:
+    def rows(self) -> tuple[Parameter, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Its parameters, its binders' and its own switch among them."""
         switch = Parameter(
             "extension",
@@ -84,20 +99,26 @@ class Extension:
         return (*bound, *self.parameters, *(() if self.healthy else (switch,)))
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def upstream(self) -> tuple[Group, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return (Group("extension", self.names, "transport", 2, self.medium),) if self.unknowns else ()
 
     @property
-    def series(self) -> tuple[Series, ...]:
+    def moving(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(self.moves)
+
+    @property
+    def series(self) -> tuple[Series, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], self.medium) for name, parameter in self.moves.items()}
 
+    # --- rates ----------------------------------------------------------------------------------------------
+
     def _share(self, p: Numbers) -> Array | float:
         return 1.0 if self.healthy else p["extension"]
 
-    def added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
+    def _added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
         """Its rates, of its own fields and of the model's, 0 outside the field of view.
 
         Where none of it acts its own fields go.
@@ -106,16 +127,50 @@ class Extension:
         own = {name: jnp.where(share > 0, found[name], -u[name]) for name in self.names}
         return {k: own.get(k, share * x) * at["active"] for k, x in found.items()}
 
-    def linearise(self, u: Fields, p: Numbers, at: Numbers) -> tuple[Dense, Fields]:
+    def reaction(self, c: Conditions) -> Fields:
+        return self._added(c.u, c.p, c.at)
+
+    @property
+    def effects(self) -> Effects:
+        return {name: partial(self._effect, name) for name in self.acts_on}
+
+    def _effect(self, name: str, c: Conditions) -> Effect:
+        share = self._share(c.p)
+        times, plus = self.acts_on[name](densities(c.u, self.unknowns), c.p, c.surroundings)
+        return Effect(1 + share * (times - 1), share * plus * c.place.active)
+
+    def linearise(self, group: str, c: Conditions) -> tuple[Dense, Fields]:
         """The pointwise Jacobian of its own fields."""
-        own = {name: u[name] for name in self.names}
-        rows = cell_jacobian(lambda v: {k: x for k, x in self.added(u | v, p, at).items() if k in own}, own)
-        return cell_block(rows, self.names, at["active"])
+        own = {name: c.u[name] for name in self.names}
+        rows = cell_jacobian(
+            lambda v: {k: x for k, x in self._added(c.u | v, c.p, c.at).items() if k in own}, own
+        )
+        return cell_block(rows, self.names, c.place.active)
 
-    def bound(self, u: Fields, p: Numbers, at: Numbers, scale: Mapping[str, float]) -> Array:
-        """The largest row sum of |J| of all it adds, each field in units of its scale, 1/d."""
-        rows = cell_jacobian(lambda v: self.added(v, p, at), u)
-        return cell_bound(rows, {k: scale[k] for k in u}) if rows else jnp.zeros((), at["active"].dtype)
+    def bound(self, rest: Array, c: Conditions) -> Array:
+        """With the largest row sum of |J| of all it adds, each field in units of its scale."""
+        rows = cell_jacobian(lambda v: self._added(v, c.p, c.at), c.u)
+        scale = {f.name: f.scale for f in c.model.fields(c.p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
+        return rest + cell_bound(rows, {k: scale[k] for k in c.u}) if rows else rest
 
+    def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
+        """What it adds to the fields of a budget counts net, as a source."""
+        added, none = self.reaction(c), jnp.zeros(())
+        return {
+            k: (sum((total(added[n]) for n in names if n in added), none), none)
+            for k, names in c.model.budgets.items()
+        }
 
-NOTHING = Extension("nothing", lambda u, p, at: {}, healthy=True)
+    # --- the run --------------------------------------------------------------------------------------------
+
+    def at_baseline(self, p: Numbers) -> Numbers:
+        return {} if self.healthy else {"extension": jnp.zeros_like(p["extension"])}
+
+    @property
+    def planted(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Its own fields; those of a healthy one are in the baseline already."""
+        return () if self.healthy else self.names
+
+    def plant(self, section: Section, active: Array) -> Mapping[str, Array]:
+        marrow = (1 - jnp.asarray(section.bone, active.dtype)) * active
+        return {name: self.start.get(name, 0.0) * marrow for name in self.planted}

@@ -8,7 +8,7 @@ them. Concentrations nM, densities 1/mm3, lengths um, times d.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -20,13 +20,10 @@ from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, between, face_diffusion
 from ..base import Field, Group, Series
-from . import tumour as tumours
-from .binders import OPG, Binder
 from .binding import Loss
-from .calcium import GRADES
-from .cells import activation, death, differentiation, drift_speed, poisoned, room
-from .cytokines import Cytokines, Setting
-from .extension import NOTHING, Extension
+from .cells import activation, death, differentiation, drift_speed, room
+from .component import Conditions
+from .cytokines import Cytokines
 from .matrix import edge_factor, formation, moved_bone, surface_measure
 from .static_fields import BoneGeometry, StaticFields
 
@@ -37,29 +34,13 @@ LESION = 0.5  # loss of bone fraction that makes a cell part of a lesion
 
 @dataclass(frozen=True)
 class BoneModel(Cytokines):
-    """The default model, with any number of drugs that bind RANKL.
+    """The default model, with any number of drugs that bind RANKL and any components."""
 
-    tumour, bisphosphonate   where there is one
-    extension                what a user adds
-    """
-
-    tumour: bool = False
-    bisphosphonate: bool = False
-    extension: Extension = NOTHING
     name: str = field(default="bone", init=False)
 
     @property
     def slow(self) -> tuple[str, ...]:
-        return ("bone", "tumour") if self.tumour else ("bone",)
-
-    @property
-    def fitted(self) -> tuple[str, ...]:
-        """Drifting fields whose diffusion goes with their drift as it stands."""
-        return ("tumour",)
-
-    @property
-    def binders(self) -> tuple[Binder, ...]:
-        return (OPG, *self.extension.binders, *self.agents)
+        return ("bone", *super().slow)
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
         """The unknowns, in the order they are saved; `values` gives the scales."""
@@ -72,9 +53,7 @@ class BoneModel(Cytokines):
             Field("r2", "1/mm^3", osteoclasts, "second stage of formation"),
             Field("formation_signal", "1/mm^3", osteoclasts, "formation signal"),
             Field("bone", "1", 1.0, "bone fraction"),
-            *self.on_membranes(values),
-            *(tumours.FIELDS if self.tumour else ()),
-            *self.extension.unknowns,
+            *self.of_components(values),
         )
 
     @property
@@ -87,38 +66,16 @@ class BoneModel(Cytokines):
             Series("mean_free_rankl", "nM", "free RANKL in marrow"),
             Series("mean_occupancy", "1", "RANK occupancy at the surface"),
             Series("lesion_area", "mm^2", "lesion"),
-            *(
-                (
-                    Series("tumour_burden", "1", "tumour, share of the section"),
-                    Series("mean_pthrp", "1", "PTHrP"),
-                    Series("serum_calcium", "mmol/L", "serum calcium", GRADES),
-                )
-                if self.tumour
-                else ()
-            ),
-            *(
-                (Series("bisphosphonate", "1", "bisphosphonate on bone, standard doses"),)
-                if self.bisphosphonate
-                else ()
-            ),
-            *self.drug_series,
-            *self.extension.series,
+            *self.more_series,
         )
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*super().inputs, *(("bisphosphonate",) if self.bisphosphonate else ()))
-
-    @property
     def groups(self) -> tuple[Group, ...]:
-        before, after = (tumours.BEFORE, tumours.AFTER) if self.tumour else ((), ())
         return (
-            *before,
-            *self.extension.groups,
             *self.signals,
             Group("precursors", ("precursors",), "transport", 1, "cells"),
             Group("osteoclasts", ("osteoclasts",), "transport", 1, "cells"),
-            *after,
+            *self.downstream,
             Group("formation", ("r1", "r2", "formation_signal"), "pointwise"),
             Group("bone", ("bone",), "pointwise"),
         )
@@ -144,13 +101,10 @@ class BoneModel(Cytokines):
             between(mobility * kap, a, place.wrap) * place.openings[a] * (1 / h)
             for a, h in enumerate(place.spacing)
         )
-        marrow = (1 - bone) * place.active
-        if not self.tumour:
-            return BoneGeometry(w, kap, marrow, media, mobilities, carrier)
-        through = face_diffusion(marrow, place.openings, place.spacing, place.wrap)
-        media["tumour"], push = tumours.invasion(marrow, place.active, through, place.wrap)
-        coupling = tumours.suppression(p, place.smoothed(tumours.density(u)))
-        return BoneGeometry(w, kap, marrow, media, mobilities | {"tumour": marrow}, carrier, push, coupling)
+        geometry = BoneGeometry(w, kap, (1 - bone) * place.active, media, mobilities, carrier)
+        for part in self.components:
+            geometry = part.coefficients(u, p, place, geometry)
+        return geometry
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
         """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
@@ -169,148 +123,91 @@ class BoneModel(Cytokines):
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> Fields:
         """The pointwise part of du/dt, all fields."""
-        out = self.signalling(u, p, place, s, inputs)
-        relative = self.relative_occupancy(u, p, place)
-        fusion = s.kap * differentiation(p, relative) * room(p, u["osteoclasts"]) * u["precursors"]
-        out["precursors"] = self._precursor_supply(u, p, s) - p["precursor_loss"] * u["precursors"] - fusion
-        out["osteoclasts"] = fusion - self._death(p, relative, inputs) * u["osteoclasts"]
-        j = self._resorption(u, p, place, s)
-        for name, before in (("r1", j), ("r2", u["r1"]), ("formation_signal", u["r2"])):
+        c = self.conditions(u, p, place, s, inputs)
+        out = self.signalling(c)
+        fusion = s.kap * self._differentiation(c) * room(p, u["osteoclasts"]) * u["precursors"]
+        out["precursors"] = self._precursor_supply(c) - p["precursor_loss"] * u["precursors"] - fusion
+        out["osteoclasts"] = fusion - self._death(c) * u["osteoclasts"]
+        for name, before in (("r1", c.resorption), ("r2", u["r1"]), ("formation_signal", u["r2"])):
             out[name] = (before - u[name]) / p["formation_delay"]
-        balance = self._balance(u, p, place, s)
-        out["bone"] = balance * edge_factor(balance, u["bone"], self._taken(u))
-        if self.tumour:
-            release = tumours.released(place.reference["k_res"], s.w, j) / place.reference["release"]
-            out["tumour"] = tumours.net_growth(p, u)
-            out["pthrp"] = p["pthrp_turnover"] * (u["tumour"] - u["pthrp"])
-            out["tgf_beta"] = p["tgf_beta_turnover"] * (release - u["tgf_beta"])
-        added = self.extension.added(u, p, self.seen_by_extension(u, p, place, s, inputs))
-        return out | {k: out[k] + x if k in out else x for k, x in added.items()}
+        balance = self._balance(c)
+        out["bone"] = balance * edge_factor(balance, u["bone"], self._room_taken(c))
+        return self.with_components(out, c)
 
-    def seen_by_extension(
-        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
-    ) -> Numbers:
-        at = {
-            "surface": s.w,
-            "marrow": s.marrow,
-            "active": place.active,
-            "occupancy": self.relative_occupancy(u, p, place),
-        }
-        return at | inputs
+    def _room_taken(self, c: Conditions) -> Array:
+        """Share of the volume that others take from bone to be formed."""
+        return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
 
-    def _taken(self, u: Fields) -> Array | float:
-        """Room that the tumour takes from bone to be formed."""
-        return tumours.density(u) if self.tumour else 0.0
+    def _precursor_supply(self, c: Conditions) -> Array:
+        """s_P w."""
+        return c.process("precursor_supply", c.p["precursor_supply"] * c.geometry.w)
 
-    def rankl_production(self, u: Fields, p: Numbers, s: Setting) -> Array:
-        """S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}: surface lineage; tumour;
-        stroma under PTHrP; T cells.
-        """
-        if not self.tumour:
-            return super().rankl_production(u, p, s)
-        host, h, t = p["rankl_production_factor"] * s.w, tumours.signal(p, u), tumours.density(u)
-        stroma = p["stroma_rankl"] * jnp.maximum(s.marrow - t, 0) * h + p["t_cell_rankl"] * s.marrow
-        return p["rankl_production"] * (host * (1 + p["pthrp_rankl"] * h) + p["tumour_rankl"] * t + stroma)
+    def _differentiation(self, c: Conditions) -> Array:
+        return c.process("differentiation", differentiation(c.p, c.relative_occupancy))
 
-    def opg_production(self, u: Fields, p: Numbers, place: StaticFields, s: Setting) -> Array:
-        """S_OPG = S_O0 {r_O [f_s w + 1 - f_s] (1 - q_O h) + s_O T}."""
-        host = super().opg_production(u, p, place, s)
-        if not self.tumour:
-            return host
-        left = 1 - p["opg_suppression"] * tumours.signal(p, u)
-        return host * left + p["opg_production"] * p["tumour_opg"] * tumours.density(u)
+    def _death(self, c: Conditions) -> Array:
+        return c.process("osteoclast_death", death(c.p, c.relative_occupancy))
 
-    def _precursor_supply(self, u: Fields, p: Numbers, s: BoneGeometry) -> Array:
-        """s_P w (1 + E_P h)."""
-        supply = p["precursor_supply"] * s.w
-        return supply * (1 + p["pthrp_precursors"] * tumours.signal(p, u)) if self.tumour else supply
-
-    def _death(self, p: Numbers, relative: Array, inputs: Numbers) -> Array:
-        return death(p, relative) * (poisoned(p, inputs["bisphosphonate"]) if self.bisphosphonate else 1)
-
-    def _resorption(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
+    def resorption(self, c: Conditions) -> Array:
         """j = a(u) C / (w + 1): resorptive activity per unit of surface."""
-        return activation(p, self.relative_occupancy(u, p, place)) * u["osteoclasts"] / (s.w + 1)
+        active = activation(c.p, c.relative_occupancy) * c.u["osteoclasts"] / (c.geometry.w + 1)
+        return c.process("resorption", active)
 
-    def _formation(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
-        """eta B^m j_ref^(1-m)."""
-        formed = formation(p, u["formation_signal"], place.reference["j_ref"], place.reference["jbar"])
-        return formed if s.coupling is None else s.coupling * formed
+    def _formation(self, c: Conditions) -> Array:
+        """B^m j_ref^(1-m)."""
+        reference = c.place.reference
+        formed = formation(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
+        return c.process("formation", formed)
 
-    def _balance(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> Array:
-        """N = k_res w [-j + eta B^m j_ref^(1-m)], 1/d."""
-        return (
-            place.reference["k_res"]
-            * s.w
-            * (self._formation(u, p, place, s) - self._resorption(u, p, place, s))
-        )
+    def _balance(self, c: Conditions) -> Array:
+        """N = k_res w (formation - j), 1/d."""
+        return c.place.reference["k_res"] * c.geometry.w * (self._formation(c) - c.resorption)
 
     def reaction_bound(
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
-        dying = (
-            p["osteoclast_death"]
-            * p["survival_most"]
-            * (1 + p["bisphosphonate_effect"] if self.bisphosphonate else 1)
-        )
-        fastest = jnp.maximum(1 / p["formation_delay"], dying)
-        bound = jnp.maximum(
+        fastest = jnp.maximum(1 / p["formation_delay"], p["osteoclast_death"] * p["survival_most"])
+        own = jnp.maximum(
             self.signalling_bound(u, p), 2 * (fastest + 2 * p["differentiation"] + p["precursor_loss"])
         )
-        if self.tumour:
-            own = jnp.maximum(
-                p["tumour_growth"] + p["tumour_death"],
-                jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"]),
-            )
-            bound = jnp.maximum(bound, 2 * own)
-        scale = {f.name: f.scale for f in self.fields(p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
-        return bound + self.extension.bound(u, p, self.seen_by_extension(u, p, place, s, inputs), scale)
+        return self.bound_with_components(own, self.conditions(u, p, place, s, inputs))
 
     # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
-        return (
-            super().diffusivity(p)
-            | {
-                "precursors": (p["precursor_motility"], "cells"),
-                "osteoclasts": (p["osteoclast_motility"], "cells"),
-            }
-            | ({n: (p[f"{n}_{d}"], m) for n, d, m in tumours.MOVES} if self.tumour else {})
-            | self.extension.diffusivity(p)
-        )
+        return super().diffusivity(p) | {
+            "precursors": (p["precursor_motility"], "cells"),
+            "osteoclasts": (p["osteoclast_motility"], "cells"),
+        }
 
     def drift(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> dict[str, Faces]:
-        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by vmax;
-        tumour out of bone.
+        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by
+        vmax.
         """
-        relative = self.relative_occupancy(u, p, place)
+        c = self.conditions(u, p, place, s)
+        relative = c.relative_occupancy
         speeds = (
             drift_speed(p, difference(relative, a, place.wrap) / h) for a, h in enumerate(place.spacing)
         )
-        found = {"osteoclasts": tuple(v * c for v, c in zip(speeds, s.carrier, strict=True))}
-        return (
-            found if s.push is None else found | {"tumour": tuple(p["tumour_motility"] * c for c in s.push)}
-        )
+        found = {"osteoclasts": tuple(v * k for v, k in zip(speeds, s.carrier, strict=True))}
+        return found | self.component_drift(c)
 
     def linearise(
         self, group: str, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> tuple[Block, dict[str, Array]]:
         """The pointwise Jacobian of a transport group at u."""
+        c = self.conditions(u, p, place, s, inputs)
         if group == "molecules":
-            return self.linearised_binding(u, p, place, s)
-        if group == "extension":
-            return self.extension.linearise(u, p, self.seen_by_extension(u, p, place, s, inputs))
-        local = {"active": place.active}
-        if group in tumours.NAMES:
-            return Loss(), local | {"loss": tumours.loss(group, p, u) * place.active}
-        relative = self.relative_occupancy(u, p, place)
+            return self.linearised_binding(c)
+        if (owner := self.owner(group)) is not None:
+            return owner.linearise(group, c)
         if group == "precursors":
-            loss = p["precursor_loss"] + s.kap * differentiation(p, relative) * room(p, u["osteoclasts"])
+            loss = p["precursor_loss"] + s.kap * self._differentiation(c) * room(p, u["osteoclasts"])
         else:
-            loss = self._death(p, relative, inputs)
-        return Loss(), local | {"loss": loss * place.active}
+            loss = self._death(c)
+        return Loss(), {"active": place.active, "loss": loss * place.active}
 
     def pointwise(
         self,
@@ -321,29 +218,22 @@ class BoneModel(Cytokines):
         p: Numbers,
         place: StaticFields,
         s: BoneGeometry,
+        inputs: Numbers,
     ) -> Fields:
         """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state at frozen bone."""
+        c = self.conditions(u, p, place, s, inputs)
+        if (owner := self.owner(group)) is not None:
+            return owner.pointwise(group, psi, sigma, c)
         if group == "bone":
             step = jnp.where(sigma > 0, 1 / jnp.where(sigma > 0, sigma, 1), 0)
-            return {"bone": moved_bone(self._balance(u, p, place, s), psi["bone"], step, self._taken(u))}
-        if group == "membrane":
-            return self.kept_on_membranes(u, psi, sigma, p, s)
+            return {"bone": moved_bone(self._balance(c), psi["bone"], step, self._room_taken(c))}
         rate = 1 / p["formation_delay"]
-        out, before = {}, self._resorption(u, p, place, s)
+        out, before = {}, c.resorption
         for name in ("r1", "r2", "formation_signal"):
             before = out[name] = (sigma * psi[name] + rate * before) / (sigma + rate)
         return out
 
     # --- the healthy baseline -------------------------------------------------------------------------------
-
-    def healthy(self, p: Numbers) -> Numbers:
-        """The same section without disease: r_L = r_O = 1, no RANKL from T cells, nothing of an extension
-        that is not healthy.
-        """
-        none = jnp.zeros_like(p["rankl_loss"])
-        cells = {"t_cell_rankl": none} if self.tumour else {}
-        added = {} if self.extension.healthy else {"extension": none}
-        return super().healthy(p) | cells | added
 
     def blank_reference(self, bone: Array) -> dict[str, Array]:
         one = jnp.ones((), bone.dtype)
@@ -364,9 +254,11 @@ class BoneModel(Cytokines):
         s = self.update_coefficients(u, p, place)
         dtype = u["bone"].dtype
         surface = total(s.w)
-        theta = self.occupancy(u, p)
+        theta = self.occupancy(self.conditions(u, p, place, s))
         theta0 = (total(s.w * theta) / surface).astype(dtype)
-        j = activation(p, theta / theta0) * u["osteoclasts"] / (s.w + 1)
+        j = self.resorption(
+            self.conditions(u, p, replace(place, reference=place.reference | {"theta0": theta0}), s)
+        )
         jbar = (total(s.w * j) / surface).astype(dtype)
         j_ref = jnp.where(s.w > 0, j, jbar)
         k_res = p["turnover_speed"] * p["surface_reference"] / jbar
@@ -385,7 +277,7 @@ class BoneModel(Cytokines):
         """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref
         wherever w > 0).
         """
-        j = self._resorption(u, p, place, self.update_coefficients(u, p, place))
+        j = self.conditions(u, p, place, self.update_coefficients(u, p, place)).resorption
         return u | dict.fromkeys(("r1", "r2", "formation_signal"), j)
 
     # --- what is watched ------------------------------------------------------------------------------------
@@ -393,51 +285,28 @@ class BoneModel(Cytokines):
     def observe(
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> Numbers:
-        """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}; each drug in
-        plasma and marrow.
+        """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}, and what
+        components and drugs show.
         """
+        c = self.conditions(u, p, place, s, inputs)
         cells, surface = total(place.active), total(s.w)
         background = p["ntx_background"]
+        lost = (u["bone"] < place.bone - LESION).astype(place.active.dtype)
         out = {
             "ntx": (
-                background
-                + (1 - background)
-                * total(s.w * self._resorption(u, p, place, s))
-                / place.reference["resorption"]
+                background + (1 - background) * total(s.w * c.resorption) / place.reference["resorption"]
             ),
-            "bsap": total(s.w * self._formation(u, p, place, s)) / place.reference["formation"],
+            "bsap": total(s.w * self._formation(c)) / place.reference["formation"],
             "osteoclast_number": total(u["osteoclasts"]) / cells,
             "bone_volume_fraction": total(u["bone"]) / cells,
             "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
-            "mean_occupancy": total(s.w * self.occupancy(u, p)) / surface,
-            "lesion_area": (
-                total((u["bone"] < place.bone - LESION).astype(place.active.dtype)) * self._cell_area(place)
-            ),
+            "mean_occupancy": total(s.w * self.occupancy(c)) / surface,
+            "lesion_area": total(lost) * self._cell_area(place),
         }
-        if self.tumour:
-            out |= {"tumour_burden": total(u["tumour"]) / cells, "mean_pthrp": total(u["pthrp"]) / cells}
-        if self.bisphosphonate:
-            out["bisphosphonate"] = inputs["bisphosphonate"]
-        for name in self.extension.names:
-            out[f"mean_{name}"] = total(u[name]) / cells
-        return out | self.drugs_seen(u, s, inputs)
+        return out | self.more_observed(c)
 
     @staticmethod
     def _cell_area(place: StaticFields) -> float:
         """mm² a cell: of a section, or of the mean slice of a block."""
         height, width = place.spacing[-2:]
         return height * width * 1e-6 / (1 if len(place.spacing) == 2 else place.active.shape[0])
-
-    def flows(
-        self, u: Fields, p: Numbers, place: StaticFields, s: Setting, inputs: Numbers
-    ) -> dict[str, tuple[Array, Array]]:
-        """For each budget what enters and what is lost, nM/d summed over cells; what an extension adds counts
-        net, as a source.
-        """
-        found = super().flows(u, p, place, s, inputs)
-        added = self.extension.added(u, p, self.seen_by_extension(u, p, place, s, inputs))
-        more = {
-            k: sum((total(added[n]) for n in names if n in added), jnp.zeros(()))
-            for k, names in self.budgets.items()
-        }
-        return {k: (source + more[k], loss) for k, (source, loss) in found.items()}

@@ -1,4 +1,4 @@
-"""Every number of the bone model, declared once: value, unit, meaning, source, provenance mark, plausible
+"""Every number of the model that is always there, declared once: value, unit, meaning, source, provenance mark, plausible
 range.
 
 Docs, `rdsolver params`, the config and the output file are all made from these rows.
@@ -7,8 +7,14 @@ Units: um, d, nM, cells per mm3; see docs/model.md for the equations and the sym
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from ..base import Parameter
 from .binders import OPG, UM2_S, Binder, binder_parameters
+
+if TYPE_CHECKING:
+    from .component import Component
 
 PRESETS = ("human", "mouse")
 TUMOURS = ("metastasis", "myeloma")
@@ -31,8 +37,6 @@ _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"
 _LEMAIRE = "Lemaire 2004, 10.1016/j.jtbi.2004.03.023"
 _PETERSON = "Peterson & Riggs 2010, Bone 46:49"
-_OPENBONEMIN = "Peterson & Riggs 2010, Bone 46:49, as in OpenBoneMin"
-_SHAPE = "shape parameter, assumed"
 _STEADY = "steady state of the baseline concentrations"
 
 # One row a parameter, however long: a table reads better than a column of arguments.
@@ -87,49 +91,6 @@ _MATRIX = (
     Parameter("ntx_background", 0.15, "1", "share of NTX that does not come from osteoclasts", "largest observed fall 84 %", "C", 0.0, 0.5, "f_bg", maximum=1.0),
 )
 
-_TUMOUR = (
-    Parameter("tumour_growth", 0.8, "1/d", "growth of the tumour with all of TGF-beta's effect and all the room", _BISHOP, "V/A", 0.01, 3.0, "g_T"),
-    Parameter("tumour_death", 0.2, "1/d", "death of tumour cells", _BISHOP, "V/A", 0.0, 2.0, "d_T"),
-    Parameter("tumour_least", 1e-4, "1", "density below which growth ends: less than a cell in its neighbourhood (0: none)", "assumed: without it empty marrow is unstable, and the solver's error grows there (DECISIONS.md)", "A", 0.0, 0.01, "T_1"),
-    Parameter("tumour_basal_growth", 0.4, "1", "share of growth that needs no TGF-beta", "assumed", "A", 0.0, 1.0, "f_0", maximum=1.0),
-    Parameter("tgf_beta_half", 1.75, "1", "TGF-beta at half of its effect, relative to the largest release of the healthy section", "assumed (1 when release was counted in bone alone, DECISIONS.md)", "A", 0.01, 100.0, "K_G", minimum=1e-9),
-    Parameter("tumour_motility", 100.0, "um^2/d", "random motility of tumour cells", "assumed", "A", 0.0, 1e4, "D_T"),
-    Parameter("pthrp_diffusivity", 30 * UM2_S, "um^2/d", "diffusivity of PTHrP in marrow", _SHAPE, "A", 1 * UM2_S, 200 * UM2_S, "D_H"),
-    Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),
-    Parameter("pthrp_half", 0.5, "1", "PTHrP at half of its effect, relative to a solid tumour's", _SHAPE, "A", 0.01, 10.0, "K_H", minimum=1e-9),
-    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H"),
-    Parameter("pthrp_precursors", 60.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 20.0),)),
-    Parameter("tgf_beta_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of TGF-beta in marrow", _BISHOP, "V", 1 * UM2_S, 200 * UM2_S, "D_G"),
-    Parameter("tgf_beta_turnover", 50.0, "1/d", "turnover of TGF-beta", _SHAPE, "A", 0.1, 1e3, "d_G"),
-    Parameter("tumour_rankl", 2.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T"),
-    Parameter("stroma_rankl", 0.0, "1", "RANKL made by marrow stroma under PTHrP, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_M", presets=(("myeloma", 1.0),)),
-    Parameter("t_cell_rankl", 0.0, "1", "RANKL made by T cells in marrow, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_C"),
-    Parameter("opg_suppression", 0.0, "1", "share of the host's OPG that is lost under PTHrP", "assumed", "A", 0.0, 1.0, "q_O", presets=(("myeloma", 0.5),), maximum=1.0),
-    Parameter("tumour_opg", 0.0, "1", "OPG made by the tumour, relative to opg_production", "assumed", "A", 0.0, 100.0, "s_O"),
-    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", _OPENBONEMIN, "V", 5.0, 30.0, "V_c", minimum=1e-6),
-    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", _OPENBONEMIN, "V", 0.0, 20.0, "A0"),
-    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", _OPENBONEMIN, "V", 1.0, 200.0, "F_g", minimum=1e-6),
-    Parameter("calcium_reabsorption", 165.7, "mmol/d", "most that the kidneys take back", "so that serum calcium is 2.40 mmol/L at baseline", "C", 0.0, 1e3, "T_m"),
-    Parameter("calcium_reabsorption_half", 1.573, "mmol/L", "serum calcium at half of it", _OPENBONEMIN, "V", 0.1, 10.0, "K_m", minimum=1e-6),
-    Parameter("calcium_pthrp", 0.03, "1", "rise of what is taken back under PTHrP", "assumed", "A", 0.0, 1.0, "alpha"),
-    Parameter("calcium_clearance", 1.0, "1", "function of the kidneys (0.7 dehydrated)", "assumed", "A", 0.01, 1.0, "g_r", minimum=1e-6, maximum=1.0),
-    Parameter("skeleton_calcium", 24900.0, "mmol", "calcium of the skeleton", _OPENBONEMIN, "V", 1e3, 1e5, "M_sk"),
-    Parameter("skeleton_share", 0.1, "1", "share of the skeleton that is lost like the section", "assumed", "A", 0.0, 1.0, "omega", maximum=1.0),
-    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "V", 0.0, 1.0, "psi", maximum=1.0),
-)
-_MEMBRANE = (
-    Parameter("membrane_share", 0.9, "1", "share of RANKL that is made on the membrane", "most RANKL is membrane-bound in vivo; assumed", "U/A", 0.0, 1.0, "f_m", maximum=1.0),
-    Parameter("membrane_shedding", 5.0, "1/d", "shedding of RANKL from membranes", "assumed", "A", 0.0, 500.0, "k_s"),
-    Parameter("membrane_loss", 5.0, "1/d", "loss of RANKL on membranes that is not shed", "assumed", "A", 0.0, 500.0, "d_M", minimum=1e-6),
-    Parameter("membrane_access", 1.0, "1", "how much RANK on a neighbour sees of RANKL on a membrane, relative to soluble", "assumed", "A", 0.0, 1e3, "x_M"),
-)
-
-_BISPHOSPHONATE = (
-    Parameter("bisphosphonate_dose", 4 / 70, "mg/kg", "a standard dose (zoledronate, 4 mg for 70 kg)", "general knowledge", "U", 1e-4, 100.0, "", minimum=1e-9),
-    Parameter("bisphosphonate_release", 0.6931471805599453 / 150, "1/d", "release from bone (half-life 150 d)", "shape: 10.3389/fbioe.2022.940620", "A", 1e-4, 0.1, "k_rel"),
-    Parameter("bisphosphonate_effect", 4.0, "1", "rise of the death of osteoclasts at most", "shape: 10.3389/fbioe.2022.940620", "A", 0.0, 100.0, "E_Z"),
-)
-
 _RESPONSE = (
     Parameter("response_rate", 0.02, "1/d", "response of target tissue at full RANK occupancy", "assumed; demonstration", "A", 0.0, 10.0, "k_c", presets=(("lymph_node", 0.1), ("mammary", 0.1))),
     Parameter("response_loss", 0.0, "1/d", "its reversal (0: calcification stays)", "assumed; demonstration", "A", 0.0, 10.0, "k_d", presets=(("lymph_node", 0.05), ("mammary", 0.05))),
@@ -140,22 +101,9 @@ _RESPONSE = (
 
 
 def parameters(
-    agents: tuple[Binder, ...] = (),
-    tumour: bool = False,
-    bisphosphonate: bool = False,
-    membrane: bool = False,
-    tissue: str = "bone",
-    extension: tuple[Parameter, ...] = (),
+    agents: tuple[Binder, ...] = (), components: Iterable[Component] = (), tissue: str = "bone"
 ) -> tuple[Parameter, ...]:
-    """All parameters of the model of a tissue with these drugs, and with what else is asked for."""
+    """All parameters of the model of a tissue with these drugs and components."""
     binders = (p for b in (OPG, *agents) for p in binder_parameters(b))
     cells = (*_CELLS, *_MATRIX) if tissue == "bone" else _RESPONSE
-    optional = ((_MEMBRANE, membrane), (_BISPHOSPHONATE, bisphosphonate), (_TUMOUR, tumour))
-    return (
-        *_CYTOKINES,
-        *binders,
-        *_RANK,
-        *cells,
-        *(row for rows, present in optional if present for row in rows),
-        *extension,
-    )
+    return (*_CYTOKINES, *binders, *_RANK, *cells, *(row for part in components for row in part.rows))

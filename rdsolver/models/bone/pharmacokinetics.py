@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -28,8 +28,6 @@ from ...utils.instants import SIMULTANEOUS
 
 NG_PER_MG = 1e6
 RTOL = 1e-9
-BISPHOSPHONATE = "bisphosphonate"  # the one drug that binds bone, not RANKL
-KNOTS_PER_LIFE = 8  # of an exponential: cubic Hermite is then within 1e-6
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,25 @@ class Pharmacokinetics:
         return np.array(out)
 
 
+class Kinetics(Protocol):
+    """One drug where doses reach it, moved forward from event to event; a dataclass. amounts: all that it holds."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    amounts: np.ndarray
+
+    def give(self, dose: Dose) -> None: ...
+
+    def advance(
+        self, start: float, end: float, at: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Move on from `start` to `end` (d); the curve between that drives the model: times, values and
+        slopes per day.
+
+        at: times from `start` to `end` at which the curve is wanted (default: its own choice).
+        """
+        ...
+
+
 @dataclass
 class Plasma:
     """One drug in plasma: its compartments now, moved forward from event to event.
@@ -171,37 +188,6 @@ class Plasma:
         slopes = np.array([kinetics.rates(y)[1] for y in found.y.T])
         self.amounts = found.y[:, -1]
         return found.t, found.y[1] * to_nm, slopes * to_nm
-
-
-@dataclass
-class Bisphosphonate:
-    """A bisphosphonate on bone, Z in units of one standard dose: dZ/dt = doses - k_rel Z. Moved forward like
-    Plasma.
-
-    Shape: 10.3389/fbioe.2022.940620.
-    """
-
-    values: Mapping[str, float]
-    amounts: np.ndarray = field(default_factory=lambda: np.zeros(1))
-
-    def give(self, dose: Dose) -> None:
-        self.amounts = self.amounts + dose.amount / self.values["bisphosphonate_dose"]
-
-    def advance(
-        self, start: float, end: float, at: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d. at: as for
-        Plasma.
-        """
-        rate = self.values["bisphosphonate_release"]
-        times = (
-            np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))
-            if at is None
-            else at
-        )
-        bound = self.amounts[0] * np.exp(-rate * (times - start))
-        self.amounts = bound[-1:]
-        return times, bound, -rate * bound
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ tissue.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -61,18 +61,18 @@ class StaticFields:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["w", "kap", "marrow", "media", "mobility", "carrier", "push", "coupling"],
+    data_fields=["w", "kap", "marrow", "media", "mobility", "carrier", "extra"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
 class BoneGeometry:
-    """What follows the bone (and the tumour): surface measure w, kap = w/(w+1), marrow 1 - b, and what moves
-    cells and molecules.
+    """What follows the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and
+    molecules.
 
-    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; "tumour" for its cells
+    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; more of components
     mobility the same of each cell, relative
     carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
-    push     drift of the tumour out of bone over its motility, 1/um²; coupling: eta, formation beside a tumour (None: no tumour)
+    extra    what components need of it, by their own names
     """
 
     w: Array
@@ -81,8 +81,7 @@ class BoneGeometry:
     media: dict[str, Faces]
     mobility: dict[str, Array]
     carrier: Faces
-    push: Faces | None = None
-    coupling: Array | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

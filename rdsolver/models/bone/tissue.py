@@ -26,6 +26,7 @@ from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, open_faces
 from ..base import Field, Group, Series
 from .cells import hill
+from .component import Conditions
 from .cytokines import Cytokines
 from .parameters import TISSUES
 from .static_fields import StaticFields
@@ -53,12 +54,10 @@ class TissueModel(Cytokines):
 
     tissue: str = "artery"
     name: str = field(default="tissue", init=False)
-    slow: tuple[str, ...] = field(default=(), init=False)
-    fitted: tuple[str, ...] = field(default=(), init=False)
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
         response = Field("response", "1", 1.0, TISSUES[self.tissue])
-        return (*self.molecules(values), response, *self.on_membranes(values))
+        return (*self.molecules(values), response, *self.of_components(values))
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -66,12 +65,12 @@ class TissueModel(Cytokines):
             Series("mean_response", "1", TISSUES[self.tissue]),
             Series("mean_free_rankl", "nM", "free RANKL in the tissue"),
             Series("mean_occupancy", "1", "RANK occupancy in the tissue"),
-            *self.drug_series,
+            *self.more_series,
         )
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        return (*self.signals, Group("response", ("response",), "pointwise"))
+        return (*self.signals, *self.downstream, Group("response", ("response",), "pointwise"))
 
     def prepare(
         self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
@@ -91,37 +90,50 @@ class TissueModel(Cytokines):
         start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         return start | {"rankl": values["rankl_scale"] * active, "opg": values["opg_scale"] * active}
 
-    def _driven(self, u: Fields, p: Numbers, place: StaticFields) -> Array:
+    def _driven(self, c: Conditions) -> Array:
         """k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
-        h = hill(self.relative_occupancy(u, p, place) / p["response_half"], p["response_exponent"])
-        return p["response_rate"] * place.bone * h / (1 + h)
+        h = hill(c.relative_occupancy / c.p["response_half"], c.p["response_exponent"])
+        return c.p["response_rate"] * c.place.bone * h / (1 + h)
 
     def reaction(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Fields:
-        driven = self._driven(u, p, place)
-        out = self.signalling(u, p, place, s, inputs)
-        return out | {"response": driven * (1 - u["response"]) - p["response_loss"] * u["response"]}
+        c = self.conditions(u, p, place, s, inputs)
+        driven = self._driven(c)
+        out = self.signalling(c)
+        out["response"] = driven * (1 - u["response"]) - p["response_loss"] * u["response"]
+        return self.with_components(out, c)
 
     def reaction_bound(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Array:
         """A bound on the eigenvalues of the reaction, 1/d."""
-        return jnp.maximum(self.signalling_bound(u, p), 2 * (p["response_rate"] + p["response_loss"]))
+        own = jnp.maximum(self.signalling_bound(u, p), 2 * (p["response_rate"] + p["response_loss"]))
+        return self.bound_with_components(own, self.conditions(u, p, place, s, inputs))
 
     def drift(self, u: Fields, p: Numbers, place: StaticFields, s: Medium) -> dict[str, Faces]:
-        return {}
+        return self.component_drift(self.conditions(u, p, place, s))
 
     def linearise(
         self, group: str, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers
     ) -> tuple[Block, dict[str, Array]]:
-        return self.linearised_binding(u, p, place, s)
+        c, owner = self.conditions(u, p, place, s, inputs), self.owner(group)
+        return self.linearised_binding(c) if owner is None else owner.linearise(group, c)
 
     def pointwise(
-        self, group: str, u: Fields, psi: Fields, sigma: Array, p: Numbers, place: StaticFields, s: Medium
+        self,
+        group: str,
+        u: Fields,
+        psi: Fields,
+        sigma: Array,
+        p: Numbers,
+        place: StaticFields,
+        s: Medium,
+        inputs: Numbers,
     ) -> Fields:
         """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response
         stays.
         """
-        if group == "membrane":
-            return self.kept_on_membranes(u, psi, sigma, p, s)
-        driven, rate = self._driven(u, p, place), sigma + p["response_loss"]
+        c = self.conditions(u, p, place, s, inputs)
+        if (owner := self.owner(group)) is not None:
+            return owner.pointwise(group, psi, sigma, c)
+        driven, rate = self._driven(c), sigma + p["response_loss"]
         moved = (sigma * psi["response"] + driven) / jnp.where(sigma > 0, rate + driven, 1)
         return {"response": jnp.where(sigma > 0, moved, psi["response"])}
 
@@ -130,22 +142,22 @@ class TissueModel(Cytokines):
 
     def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
         """From the steady state: θ0 = Σ W θ/Σ W."""
-        return {
-            "theta0": (total(place.bone * self.occupancy(u, p)) / total(place.bone)).astype(place.bone.dtype)
-        }
+        theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
+        return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
         """The response in balance where it has a loss; none where it has not, as it would be complete."""
-        driven, loss = self._driven(u, p, place), p["response_loss"]
+        driven = self._driven(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
+        loss = p["response_loss"]
         return u | {"response": jnp.where(loss > 0, driven / jnp.where(loss > 0, driven + loss, 1), 0)}
 
     def observe(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Numbers:
-        """Of the target tissue: mean response and occupancy; mean free RANKL; each drug in plasma and tissue."""
-        target = total(s.w)
+        """Of the target tissue: mean response and occupancy; mean free RANKL; components and drugs."""
+        c, target = self.conditions(u, p, place, s, inputs), total(s.w)
         out = {
             "mean_response": total(s.w * u["response"]) / target,
             "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
-            "mean_occupancy": total(s.w * self.occupancy(u, p)) / target,
+            "mean_occupancy": total(s.w * self.occupancy(c)) / target,
         }
-        return out | self.drugs_seen(u, s, inputs)
+        return out | self.more_observed(c)

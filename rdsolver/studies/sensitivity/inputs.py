@@ -178,9 +178,7 @@ def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray
     is 0).
     """
     problem = run.scenario.problem
-    if not any(name.startswith(f"{a.name}_") for a in problem.agents) and not name.startswith(
-        "bisphosphonate_"
-    ):
+    if not any(name.startswith(f"{drug}_") for drug in problem.drugs):
         return None
     value = problem.parameters[name]
     step = CURVE_STEP * size(value)

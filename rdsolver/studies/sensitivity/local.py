@@ -22,6 +22,7 @@ import numpy as np
 from ...errors import InputError
 from ...models.base import Parameter
 from ...models.bone import calcium
+from ...models.bone.components.tumour import SerumCalcium
 from ...parallel import device
 from ...problem import Problem, Solver
 from ...simulation.bone_scenario import BoneScenario, model_of
@@ -305,7 +306,9 @@ def serum(
 def _serum_after(scenario: BoneScenario, days: float, state: np.ndarray, p: Mapping[str, float]) -> float:
     """state: serum calcium before, BV/TV lost in the step, PTHrP at its end."""
     before, lost, pthrp = (float(x) for x in state)
-    return scenario.serum(before, days, lost, pthrp, p)
+    host = scenario.hosts["tumour"]
+    assert isinstance(host, SerumCalcium)
+    return host.later(before, days, lost, pthrp, p)
 
 
 def _by_parameters(

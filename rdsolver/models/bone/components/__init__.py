@@ -1,0 +1,27 @@
+"""The components that come with the bone model: a file each, found by its name.
+
+A new one is a file in this folder with a class `COMPONENT` (models/bone/component.py).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..component import Component
+
+NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__"))
+
+
+@cache
+def component(name: str) -> type[Component]:
+    """The class of one of NAMES."""
+    return import_module(f"{__name__}.{name}").COMPONENT
+
+
+def every() -> tuple[Component, ...]:
+    """One of each, for what they declare."""
+    return tuple(component(name)() for name in NAMES)

@@ -1,0 +1,81 @@
+"""RANKL on the membranes of the cells that make it, until it is shed.
+
+    dM/dt = f_m S_L - k_s M - d_M M           S_L: all RANKL that is made
+    free RANKL is set free at (1 - f_m) S_L + k_s M
+    RANK sees L + x M/(1 + Σ A_i/K_i)          decoys cover what is on membranes as they bind free RANKL
+
+Most RANKL in bone is bound to membranes; the numbers are assumed (docs/model.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ....utils.lazy import lazy
+from ...base import Field, Group, Parameter
+from ..component import Component, Conditions, Effect, Effects
+
+if TYPE_CHECKING:
+    import jax.numpy as jnp
+    from jax import Array
+
+    from ....operators import reductions
+else:
+    jnp, reductions = lazy("jax.numpy"), lazy("rdsolver.operators.reductions")
+
+# fmt: off
+ROWS = (
+    Parameter("membrane_share", 0.9, "1", "share of RANKL that is made on the membrane", "most RANKL is membrane-bound in vivo; assumed", "U/A", 0.0, 1.0, "f_m", maximum=1.0),
+    Parameter("membrane_shedding", 5.0, "1/d", "shedding of RANKL from membranes", "assumed", "A", 0.0, 500.0, "k_s"),
+    Parameter("membrane_loss", 5.0, "1/d", "loss of RANKL on membranes that is not shed", "assumed", "A", 0.0, 500.0, "d_M", minimum=1e-6),
+    Parameter("membrane_access", 1.0, "1", "how much RANK on a neighbour sees of RANKL on a membrane, relative to soluble", "assumed", "A", 0.0, 1e3, "x_M"),
+)
+# fmt: on
+
+
+class MembraneRankl(Component):
+    name = "membrane_rankl"
+    label = "RANKL on membranes"
+    switch = "Turn it on: model.membrane_rankl = true."
+    rows = ROWS
+    beside = (Group("membrane", ("rankl_membrane",), "pointwise"),)
+    healthy = True
+    anywhere = True
+    budgets = {"rankl": ("rankl_membrane",)}  # noqa: RUF012
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        return (Field("rankl_membrane", "nM", values["rankl_scale"], "RANKL on membranes"),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("rankl_membrane",)
+
+    @property
+    def effects(self) -> Effects:
+        return {"rankl_secretion": self._shed, "rankl_seen": self._seen}
+
+    def _kept(self, c: Conditions) -> Array:
+        return c.p["membrane_share"] * c.rankl_production
+
+    def _shed(self, c: Conditions) -> Effect:
+        return Effect(1 - c.p["membrane_share"], c.p["membrane_shedding"] * c.u["rankl_membrane"])
+
+    def _seen(self, c: Conditions) -> Effect:
+        covered = sum(jnp.maximum(c.u[b.name], 0) / c.p[f"{b.name}_K_eff"] for b in c.model.binders)
+        return Effect(plus=c.p["membrane_access"] * jnp.maximum(c.u["rankl_membrane"], 0) / (1 + covered))
+
+    def reaction(self, c: Conditions) -> dict[str, Array]:
+        gone = c.p["membrane_shedding"] * c.u["rankl_membrane"] + c.p["membrane_loss"] * c.u["rankl_membrane"]
+        return {"rankl_membrane": self._kept(c) - gone}
+
+    def pointwise(self, group: str, psi: dict[str, Array], sigma: Array, c: Conditions) -> dict[str, Array]:
+        loss = sigma + c.p["membrane_shedding"] + c.p["membrane_loss"]
+        return {"rankl_membrane": (sigma * psi["rankl_membrane"] + self._kept(c)) / loss}
+
+    def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
+        lost = c.p["membrane_loss"] * reductions.total(c.u["rankl_membrane"])
+        return {"rankl": (jnp.zeros_like(lost), lost)}
+
+
+COMPONENT = MembraneRankl

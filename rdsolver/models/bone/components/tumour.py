@@ -1,0 +1,323 @@
+"""The tumour and what passes between it and bone: growth, invasion, PTHrP, TGF-beta, and what they do to bone
+cells.
+
+T is a fraction of the volume. The tumour never removes bone itself; osteoclasts do.
+
+    dT/dt = div(D_T (1-b) grad[T/(1-b+0.01)]) + g_T [f_0 + (1-f_0) G/(K_G+G)] (1-T-b)+ T³/(T_1²+T²) - d_T T
+    dH/dt = div(D_H grad H) + d_H (T - H)                                    PTHrP, relative
+    dG/dt = div(D_G grad G) + d_G (rel/rel_0 - G)                            TGF-beta set free by resorption, relative
+
+Rates: Bishop et al. 2024, Nat Commun 15:2458. The vicious cycle: Mundy; Boyce & Xing 2007,
+10.1007/s11914-007-0024-y. Pointwise functions, any shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....geometry.section import Section
+from ....geometry.tumour_seeding import Nests
+from ....utils.lazy import lazy
+from ...base import Field, Group, Parameter, Series
+from .. import calcium
+from ..binders import UM2_S
+from ..component import Component, Conditions, Effect, Effects, HostState
+
+if TYPE_CHECKING:
+    import jax.numpy as jnp
+    from jax import Array
+
+    from ....operators import faces, reductions, transport
+    from ....operators.faces import Wrap
+    from ....operators.multigrid import Block
+    from ....operators.transport import Faces
+    from .. import binding
+    from ..static_fields import BoneGeometry, StaticFields
+
+    Fields = dict[str, Array]
+    Numbers = dict[str, Array]
+else:
+    jnp = lazy("jax.numpy")
+    faces, reductions, transport = (
+        lazy(f"rdsolver.operators.{name}") for name in ("faces", "reductions", "transport")
+    )
+    binding = lazy("rdsolver.models.bone.binding")
+
+_BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
+_OPENBONEMIN = "Peterson & Riggs 2010, Bone 46:49, as in OpenBoneMin"
+_SHAPE = "shape parameter, assumed"
+
+# fmt: off
+ROWS = (
+    Parameter("tumour_growth", 0.8, "1/d", "growth of the tumour with all of TGF-beta's effect and all the room", _BISHOP, "V/A", 0.01, 3.0, "g_T"),
+    Parameter("tumour_death", 0.2, "1/d", "death of tumour cells", _BISHOP, "V/A", 0.0, 2.0, "d_T"),
+    Parameter("tumour_least", 1e-4, "1", "density below which growth ends: less than a cell in its neighbourhood (0: none)", "assumed: without it empty marrow is unstable, and the solver's error grows there (DECISIONS.md)", "A", 0.0, 0.01, "T_1"),
+    Parameter("tumour_basal_growth", 0.4, "1", "share of growth that needs no TGF-beta", "assumed", "A", 0.0, 1.0, "f_0", maximum=1.0),
+    Parameter("tgf_beta_half", 1.75, "1", "TGF-beta at half of its effect, relative to the largest release of the healthy section", "assumed (1 when release was counted in bone alone, DECISIONS.md)", "A", 0.01, 100.0, "K_G", minimum=1e-9),
+    Parameter("tumour_motility", 100.0, "um^2/d", "random motility of tumour cells", "assumed", "A", 0.0, 1e4, "D_T"),
+    Parameter("pthrp_diffusivity", 30 * UM2_S, "um^2/d", "diffusivity of PTHrP in marrow", _SHAPE, "A", 1 * UM2_S, 200 * UM2_S, "D_H"),
+    Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),
+    Parameter("pthrp_half", 0.5, "1", "PTHrP at half of its effect, relative to a solid tumour's", _SHAPE, "A", 0.01, 10.0, "K_H", minimum=1e-9),
+    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H"),
+    Parameter("pthrp_precursors", 60.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 20.0),)),
+    Parameter("tgf_beta_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of TGF-beta in marrow", _BISHOP, "V", 1 * UM2_S, 200 * UM2_S, "D_G"),
+    Parameter("tgf_beta_turnover", 50.0, "1/d", "turnover of TGF-beta", _SHAPE, "A", 0.1, 1e3, "d_G"),
+    Parameter("tumour_rankl", 2.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T"),
+    Parameter("stroma_rankl", 0.0, "1", "RANKL made by marrow stroma under PTHrP, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_M", presets=(("myeloma", 1.0),)),
+    Parameter("t_cell_rankl", 0.0, "1", "RANKL made by T cells in marrow, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_C"),
+    Parameter("opg_suppression", 0.0, "1", "share of the host's OPG that is lost under PTHrP", "assumed", "A", 0.0, 1.0, "q_O", presets=(("myeloma", 0.5),), maximum=1.0),
+    Parameter("tumour_opg", 0.0, "1", "OPG made by the tumour, relative to opg_production", "assumed", "A", 0.0, 100.0, "s_O"),
+    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", _OPENBONEMIN, "V", 5.0, 30.0, "V_c", minimum=1e-6),
+    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", _OPENBONEMIN, "V", 0.0, 20.0, "A0"),
+    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", _OPENBONEMIN, "V", 1.0, 200.0, "F_g", minimum=1e-6),
+    Parameter("calcium_reabsorption", 165.7, "mmol/d", "most that the kidneys take back", "so that serum calcium is 2.40 mmol/L at baseline", "C", 0.0, 1e3, "T_m"),
+    Parameter("calcium_reabsorption_half", 1.573, "mmol/L", "serum calcium at half of it", _OPENBONEMIN, "V", 0.1, 10.0, "K_m", minimum=1e-6),
+    Parameter("calcium_pthrp", 0.03, "1", "rise of what is taken back under PTHrP", "assumed", "A", 0.0, 1.0, "alpha"),
+    Parameter("calcium_clearance", 1.0, "1", "function of the kidneys (0.7 dehydrated)", "assumed", "A", 0.01, 1.0, "g_r", minimum=1e-6, maximum=1.0),
+    Parameter("skeleton_calcium", 24900.0, "mmol", "calcium of the skeleton", _OPENBONEMIN, "V", 1e3, 1e5, "M_sk"),
+    Parameter("skeleton_share", 0.1, "1", "share of the skeleton that is lost like the section", "assumed", "A", 0.0, 1.0, "omega", maximum=1.0),
+    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "V", 0.0, 1.0, "psi", maximum=1.0),
+)
+# fmt: on
+
+DIFFUSES = (
+    ("tumour", "motility", "tumour"),
+    ("pthrp", "diffusivity", "marrow"),
+    ("tgf_beta", "diffusivity", "marrow"),
+)
+"""Field, the parameter of its diffusivity, and the medium it moves in."""
+
+CROWDED = 0.3  # smoothed tumour density at which formation is suppressed in full
+ROOM = 0.01  # beside the marrow, so that T over the room has a meaning inside bone
+
+
+@dataclass(frozen=True)
+class Tumour(Component):
+    """nests: where it begins on day 0; nothing that is compiled depends on it."""
+
+    nests: Nests | None = field(default=None, compare=False)
+
+    name = "tumour"
+    label = "a tumour"
+    switch = "Plant one: [tumour] with nests = 1."
+    rows = ROWS
+    unknowns = (
+        Field("tumour", "1", 0.01, "tumour, fraction of the volume"),
+        Field("pthrp", "1", 1.0, "PTHrP, relative"),
+        Field("tgf_beta", "1", 1.0, "TGF-beta set free from bone, relative"),
+    )
+    series = (
+        Series("tumour_burden", "1", "tumour, share of the section"),
+        Series("mean_pthrp", "1", "PTHrP"),
+        Series("serum_calcium", "mmol/L", "serum calcium", calcium.GRADES),
+    )
+    slow = ("tumour",)
+    fitted = ("tumour",)
+    upstream = (
+        Group("tumour", ("tumour",), "transport", 2, "tumour"),
+        Group("pthrp", ("pthrp",), "transport", 1, "marrow"),
+    )
+    downstream = (Group("tgf_beta", ("tgf_beta",), "transport", 1, "marrow"),)
+    planted = ("tumour",)
+    moving = tuple(name for name, _, _ in DIFFUSES)
+
+    @property
+    def effects(self) -> Effects:
+        return {
+            "rankl_production": self._rankl,
+            "opg_production": self._opg,
+            "precursor_supply": self._recruited,
+            "formation": self._suppressed,
+            "room_taken": lambda c: Effect(plus=density(c.u)),
+        }
+
+    def _rankl(self, c: Conditions) -> Effect:
+        """S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}: surface lineage; tumour;
+        stroma under PTHrP; T cells.
+        """
+        p, marrow, h, t = c.p, c.geometry.marrow, signal(c.p, c.u), density(c.u)
+        stroma = p["stroma_rankl"] * jnp.maximum(marrow - t, 0) * h + p["t_cell_rankl"] * marrow
+        return Effect(1 + p["pthrp_rankl"] * h, p["rankl_production"] * (p["tumour_rankl"] * t + stroma))
+
+    def _opg(self, c: Conditions) -> Effect:
+        """S_OPG = S_O0 {r_O [f_s w + 1 - f_s] (1 - q_O h) + s_O T}."""
+        own = c.p["opg_production"] * c.p["tumour_opg"] * density(c.u)
+        return Effect(1 - c.p["opg_suppression"] * signal(c.p, c.u), own)
+
+    def _recruited(self, c: Conditions) -> Effect:
+        """s_P w (1 + E_P h)."""
+        return Effect(times=1 + c.p["pthrp_precursors"] * signal(c.p, c.u))
+
+    def _suppressed(self, c: Conditions) -> Effect:
+        """eta B^m j_ref^(1-m)."""
+        return Effect(times=c.geometry.extra["suppression"])
+
+    def coefficients(
+        self, u: Fields, p: Numbers, place: StaticFields, geometry: BoneGeometry
+    ) -> BoneGeometry:
+        through = transport.face_diffusion(geometry.marrow, place.openings, place.spacing, place.wrap)
+        media, push = invasion(geometry.marrow, place.active, through, place.wrap)
+        eta = suppression(p, place.smoothed(density(u)))
+        return replace(
+            geometry,
+            media=geometry.media | {"tumour": media},
+            mobility=geometry.mobility | {"tumour": geometry.marrow},
+            extra=geometry.extra | {"push": push, "suppression": eta},
+        )
+
+    def reaction(self, c: Conditions) -> Fields:
+        u, p, reference = c.u, c.p, c.place.reference
+        release = released(reference["k_res"], c.geometry.w, c.resorption) / reference["release"]
+        return {
+            "tumour": net_growth(p, u),
+            "pthrp": p["pthrp_turnover"] * (u["tumour"] - u["pthrp"]),
+            "tgf_beta": p["tgf_beta_turnover"] * (release - u["tgf_beta"]),
+        }
+
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+        return {name: (p[f"{name}_{key}"], medium) for name, key, medium in DIFFUSES}
+
+    def drift(self, c: Conditions) -> dict[str, Faces]:
+        return {"tumour": tuple(c.p["tumour_motility"] * v for v in c.geometry.extra["push"])}
+
+    def linearise(self, group: str, c: Conditions) -> tuple[Block, dict[str, Array]]:
+        active = c.place.active
+        return binding.Loss(), {"active": active, "loss": loss(group, c.p, c.u) * active}
+
+    def bound(self, rest: Array, c: Conditions) -> Array:
+        p = c.p
+        turnover = jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"])
+        return jnp.maximum(rest, 2 * jnp.maximum(p["tumour_growth"] + p["tumour_death"], turnover))
+
+    def observe(self, c: Conditions) -> Numbers:
+        cells = reductions.total(c.place.active)
+        return {
+            "tumour_burden": reductions.total(c.u["tumour"]) / cells,
+            "mean_pthrp": reductions.total(c.u["pthrp"]) / cells,
+        }
+
+    def at_baseline(self, p: Numbers) -> Numbers:
+        """T cells make RANKL in the disease alone."""
+        return {"t_cell_rankl": jnp.zeros_like(p["t_cell_rankl"])}
+
+    def plant(self, section: Section, active: Array) -> Mapping[str, np.ndarray]:
+        assert self.nests is not None  # a run knows where it begins
+        return {"tumour": self.nests.planted(section)}
+
+    def host(self, section: Section, values: Mapping[str, float], before: Mapping[str, Any]) -> HostState:
+        return SerumCalcium(section.bone_volume_fraction, values, before.get("serum_calcium"))
+
+    @property
+    def setup(self) -> str:
+        return repr(self.nests)
+
+    def describe(self) -> str:
+        return self.nests.describe() if self.nests else ""
+
+
+class SerumCalcium:
+    """Serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its end.
+
+    healthy_bone: BV/TV of the section at the start; before: the level to go on from (none: in balance).
+    """
+
+    def __init__(self, healthy_bone: float, values: Mapping[str, float], before: float | None) -> None:
+        self.healthy_bone = healthy_bone
+        self.calcium = before or calcium.steady(0.0, 0.0, values)
+        self._bone: float | None = None  # BV/TV after the step before
+
+    def after(self, days: float, observed: Mapping[str, float], p: Mapping[str, float]) -> dict[str, float]:
+        bone = observed["bone_volume_fraction"]
+        if days > 0 and self._bone is not None:
+            self.calcium = self.later(self.calcium, days, self._bone - bone, observed["mean_pthrp"], p)
+        self._bone = bone
+        return {"serum_calcium": self.calcium}
+
+    def later(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
+        """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
+        release = p["skeleton_calcium"] * p["skeleton_share"] * lost / days / self.healthy_bone
+        return calcium.later(before, days, release, pthrp, p)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"calcium": self.calcium, "bone": self._bone}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.calcium, self._bone = state["calcium"], state["bone"]
+
+    def handed_on(self) -> dict[str, float]:
+        return {"serum_calcium": self.calcium}
+
+
+def density(u: Fields) -> Array:
+    """T where it is a density: what the solver left below zero, within its tolerance, would grow."""
+    return jnp.maximum(u["tumour"], 0)
+
+
+def growth(p: Numbers, u: Fields) -> Array:
+    """g_T [f_0 + (1-f_0) G/(K_G+G)] T²/(T_1²+T²), 1/d, where there is room; T_1: less than a cell."""
+    g, t, least = jnp.maximum(u["tgf_beta"], 0), density(u), p["tumour_least"]
+    basal = p["tumour_basal_growth"]
+    whole = t**2 / (t**2 + jnp.maximum(least, 1e-12) ** 2)
+    return p["tumour_growth"] * (basal + (1 - basal) * g / (p["tgf_beta_half"] + g)) * whole
+
+
+def net_growth(p: Numbers, u: Fields) -> Array:
+    """The pointwise part of dT/dt, 1/d."""
+    t = density(u)
+    return growth(p, u) * jnp.maximum(1 - t - u["bone"], 0) * t - p["tumour_death"] * u["tumour"]
+
+
+def loss(name: str, p: Numbers, u: Fields) -> Array:
+    """Of one of the fields, 1/d: minus the slope of its rate where that is a loss.
+
+    Growth itself is taken from the predictor: an M-matrix, and second order still. Never 0, or a cell inside
+    bone, which nothing reaches, would have no equation in the baseline.
+    """
+    if name != "tumour":
+        return jnp.full_like(u[name], 1) * p[f"{name}_turnover"]
+    t = density(u)
+    slope = jnp.where(t + u["bone"] < 1, growth(p, u) * (1 - 2 * t - u["bone"]), 0)
+    return jnp.maximum(p["tumour_death"] - slope, 1e-6)
+
+
+def signal(p: Numbers, u: Fields) -> Array:
+    """h = H/(K_H + H): how much of its effect PTHrP has."""
+    h = jnp.maximum(u["pthrp"], 0)
+    return h / (p["pthrp_half"] + h)
+
+
+def suppression(p: Numbers, smoothed: Array) -> Array:
+    """eta = 1 - psi min(1, T_s/0.3): formation beside the tumour, relative; T_s smoothed like bone."""
+    return 1 - p["formation_suppression"] * jnp.clip(smoothed / CROWDED, 0, 1)
+
+
+def released(k_res: Array, w: Array, j: Array) -> Array:
+    """rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
+
+    All of it, as in NTX: counted where there is bone alone, cells that the surface cuts would count in full,
+    an error of first order in the cell size that a tumour's growth multiplies (DECISIONS.md).
+    """
+    return k_res * w * j
+
+
+def invasion(marrow: Array, active: Array, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
+    """div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift: (face coefficients, drift over
+    D_T), both 1/um².
+
+    c: face coefficients of (1-b). With a = c/m of the lower and b = c/m of the upper cell the flux upwards is
+    a T_low - b T_up = min(a, b) (T_low - T_up) + (a - b)+ T_low - (b - a)+ T_up: what upwind makes of a drift
+    a - b, exactly.
+    """
+    inverse = active / (marrow + ROOM)
+    below, above = (
+        [side(inverse, a, wrap) for a in range(active.ndim)] for side in (faces.lower, faces.upper)
+    )
+    both = list(zip(c, below, above, strict=True))
+    return tuple(k * jnp.minimum(x, y) for k, x, y in both), tuple(k * (x - y) for k, x, y in both)
+
+
+COMPONENT = Tumour
