@@ -16,8 +16,7 @@ from ..models.bone.components import NAMES, component
 from ..models.bone.components.tumour import Tumour
 from ..models.bone.parameters import parameters
 from ..problem.changes import Change
-from ..problem.fields import bone_diffusing, bone_fields
-from ..problem.fields import model_diffusing as own_moving
+from ..problem.fields import bone_diffusing, bone_fields, model_diffusing
 from ..units import number
 from .sections import Place, Rings, Trabecular
 from .tables import (
@@ -193,7 +192,7 @@ class Tree(Table):
     def diffusing(self) -> dict[str, str]:
         """The fields that diffuse, and so can pass a border, with their units."""
         if self.whole is not None:
-            return own_moving(self.whole)
+            return model_diffusing(self.whole)
         return bone_diffusing(self.model.name, self.binders, self.components)
 
     @property

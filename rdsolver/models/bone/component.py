@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ...geometry.section import Section
     from ...operators.multigrid import Block
     from ...operators.transport import Faces
-    from .cytokines import Cytokines
     from .pharmacokinetics import Kinetics
     from .static_fields import BoneGeometry, StaticFields
 
@@ -56,6 +55,21 @@ class Effect(NamedTuple):
     plus: Array | float = 0.0
 
 
+class Composed(Protocol):
+    """The model that components are composed to, as they see it."""
+
+    @property
+    def binders(self) -> tuple[Binder, ...]: ...
+    @property
+    def budgets(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]: ...
+    def process(self, name: str, base: Array, c: Conditions, /) -> Array: ...
+    def relative_occupancy(self, c: Conditions, /) -> Array: ...
+    def rankl_production(self, c: Conditions, /) -> Array: ...
+    def resorption(self, c: Conditions, /) -> Array: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Conditions:
     """The tissue at one moment as rates see it.
@@ -64,7 +78,7 @@ class Conditions:
     place     what is fixed in a run; geometry: what follows the bone
     """
 
-    model: Cytokines
+    model: Composed
     u: Fields
     p: Numbers
     place: StaticFields
