@@ -13,6 +13,7 @@ from ..errors import Fault, shown, unknown
 from ..geometry.subdomain import Lives
 from ..models.base import Field, Parameter
 from ..models.bone.binders import LABELS, OPG, Binder, binder_parameters
+from ..models.bone.component import PROCESSES
 from ..utils.checks import NAME
 from .reserved_names import FIELDS, ROWS, RUN_FILE
 
@@ -40,6 +41,11 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
             ("binders", _all(found.binders, Binder), "a tuple of Binder"),
             ("start", isinstance(found.start, Mapping), 'a dictionary, such as {"u": 1.0}'),
             ("medium", found.medium in ("marrow", "cells"), '"marrow" or "cells"'),
+            (
+                "acts_on",
+                isinstance(found.acts_on, Mapping) and all(map(callable, found.acts_on.values())),
+                'a dictionary of functions of u, p and at, such as {"formation": suppressed}',
+            ),
         ]
     else:
         kinds += [
@@ -70,7 +76,7 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
             (*ROWS, *(p.name for b in found.binders for p in binder_parameters(b))),
         )
     named = [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows)]
-    started = _start(found) if extends else ()
+    started = [*_start(found), *_processes(found)] if extends else ()
     return named or [
         *_numbers(found),
         *_moves(found, fields, rows if config else [*rows, *found.moves.values()]),
@@ -124,6 +130,12 @@ def _start(extension: Extension) -> Iterator[Fault]:
                     " field: signed=True)."
                 ),
             )
+
+
+def _processes(extension: Extension) -> Iterator[Fault]:
+    for name in extension.acts_on:
+        if name not in PROCESSES:
+            yield "acts_on", f"names {shown(name)}, which {unknown('process', name, PROCESSES)}"
 
 
 def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterator[Fault]:
