@@ -19,7 +19,7 @@ general knowledge.
 
 
 Breaks = Sequence[float] | Callable[[Mapping[str, float]], Sequence[float]]
-"""Times at which rates jump: a list, or a function of the parameters' values, {name: value}, that gives one."""
+"""Times at which rates jump: a list, or a function of the values of the parameters that gives one."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Parameter:
 class Group:
     """Fields that an implicit stage solves together; a stage goes through a model's groups in order.
 
-    solve   "transport": Newton step with multigrid (one field or several, coupled by their pointwise reaction);
-            "pointwise": closed form in each cell, given by the model
+    solve   "transport": Newton step with multigrid (one field or several, coupled by their pointwise
+            reaction); "pointwise": closed form in each cell, given by the model
     cycles  V-cycles a solve
     medium  name of the cell-wise relative mobility all its fields move in
     """
@@ -104,8 +104,10 @@ class Model(Protocol):
     name         short, for messages
     time_unit    unit of time of all its rates
     first_step   largest first step after a start or an event; None: estimated from the rates
-    slow         fields that `update_coefficients` reads; an explicit step freezes what follows them at its middle
-    fitted       drifting fields whose diffusion goes with their drift as it stands; all others are fitted exponentially
+    slow         fields that `update_coefficients` reads; an explicit step freezes what follows them at its
+                 middle
+    fitted       drifting fields whose diffusion goes with their drift as it stands; all others are fitted
+                 exponentially
     groups       the cascade of an implicit stage, in order
     inputs       numbers that drive it from outside; "time" is always among them
     budgets      name: fields whose sum is conserved but for sources and losses

@@ -6,8 +6,9 @@ limit.
     dC/dt = D_C π_L - D_A π_C C                  active osteoclasts
 
     π_C = (C + f_0 C_s) / (C + C_s)              TGF-beta released by resorption
-    π_P = (P + P_0) / (P + P_s)                  parathyroid hormone: P = I_P/k_P, P_0 = S_P/k_P, P_s = k_6/k_5
-    π_L = k_3/k_4 K_LP π_P B (1 + I_L/r_L) / (1 + k_3 K/k_4 + k_1/(k_2 k_O) (K_OP R/π_P + I_O))      RANK that RANKL holds
+    π_P = (P + P_0) / (P + P_s)                  PTH: P = I_P/k_P, P_0 = S_P/k_P, P_s = k_6/k_5
+    π_L = k_3/k_4 K_LP π_P B (1 + I_L/r_L) / (1 + k_3 K/k_4 + k_1/(k_2 k_O) (K_OP R/π_P + I_O))
+                                                 RANK that RANKL holds
 
 D_B = f_0 d_B. I_L, I_O, I_P are infusions of RANKL, OPG and parathyroid hormone. pM and days.
 

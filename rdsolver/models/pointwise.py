@@ -113,17 +113,21 @@ class ReactionDiffusion:
     """A model given by its rates; implements models.base.Model.
 
     unknowns    its fields
-    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the arrays of the problem
-                ("bone" on a section), all on the cells; any pointwise JAX expression. Densities (fields not
-                `signed`) are never negative in it
+    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the
+                arrays of the problem ("bone" on a section), all on the cells; any pointwise JAX expression.
+                Densities (fields not `signed`) are never negative in it
     moves       of each field that diffuses, the parameter that holds its diffusivity
-    parameters  what a config may set: value, unit, meaning, source and range of each (none: the caller gives the values)
-    initial     of each field a number or an array on the cells, or what makes them of a domain.where.Where (left out: 0)
-    lives       the cells it is solved in: all, those with less than half bone, or the others; nothing passes out of them
+    parameters  what a config may set: value, unit, meaning, source and range of each (none: the caller gives
+                the values)
+    initial     of each field a number or an array on the cells, or what makes them of a domain.where.Where
+                (left out: 0)
+    lives       the cells it is solved in: all, those with less than half bone, or the others; nothing passes
+                out of them
     cycles      V-cycles a stage
     first_step  largest first step (None: estimated)
-    breaks      times at which the rates jump, or a function of the parameters' values that gives them: a step ends at each, and none
-                leaps over what is on between two of them. Those after the end do not matter
+    breaks      times at which the rates jump, or a function of the parameters' values that gives them: a step
+                ends at each, and none leaps over what is on between two of them. Those after the end do not
+                matter
     """
 
     name: str

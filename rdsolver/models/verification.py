@@ -48,7 +48,10 @@ GRAY_SCOTT = ReactionDiffusion(
     _gray_scott,
     {"u": "u_diffusivity", "v": "v_diffusivity"},
 )
-"""du/dt = Du lap u - u v² + F (1 - u), dv/dt = Dv lap v + u v² - (F + k) v (Pearson 1993, Science 261:189)."""
+"""du/dt = Du lap u - u v² + F (1 - u), dv/dt = Dv lap v + u v² - (F + k) v.
+
+Source: Pearson 1993, Science 261:189.
+"""
 
 
 def _decoy(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:

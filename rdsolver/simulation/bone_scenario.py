@@ -151,7 +151,7 @@ class BoneScenario:
         return u
 
     def _check_user_rates(self) -> None:
-        """Raises InputError when the rates of a user's component cannot be used, before anything is computed."""
+        """Try the rates of a user's component before a run. Raises InputError when they fail."""
         s, model = self.system, self.model
         for part in (part for part in model.components if isinstance(part, Extension)):
             u = model.initial(s.place.bone, s.place.active, self.problem.parameters)

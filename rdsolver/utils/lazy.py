@@ -1,4 +1,4 @@
-"""Modules that are loaded when they are first used, so that what is declared beside them is read without them."""
+"""Modules that are loaded when they are first used, so that what stands beside them is read without."""
 
 from __future__ import annotations
 

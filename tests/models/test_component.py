@@ -97,10 +97,7 @@ def test_two_components_act_on_one_process():
 def test_the_example_of_the_page_raises_formation():
     (text,) = (block for block in EXAMPLE if "ANABOLIC" in block)
     found: dict = {}
-    exec(
-        f"from rdsolver.models.base import Parameter\nfrom rdsolver.models.bone.extension import Extension\n{text}",
-        found,
-    )
+    exec(text, {"Parameter": Parameter, "Extension": Extension}, found)
     c = conditions([found["ANABOLIC"]])
     assert float(c.process("formation", jnp.asarray(2.0))[0, 0]) == 3.0
 

@@ -3,7 +3,9 @@ system.
 
 For binder i, free A, complex Q, free RANKL L (MODEL equations in docs/model.md):
 
-    dL/dt = S_L - d_L L - Σ (kon L A - koff Q),   dA/dt = S_A - d_A A - kon L A + koff Q,   dQ/dt = kon L A - koff Q - d_L Q
+    dL/dt = S_L - d_L L - Σ (kon L A - koff Q)
+    dA/dt = S_A - d_A A - kon L A + koff Q
+    dQ/dt = kon L A - koff Q - d_L Q
 """
 
 from __future__ import annotations

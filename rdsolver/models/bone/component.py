@@ -1,13 +1,13 @@
 """A component: a part of the biology that can be there or not.
 
-The bone model composes components and asks no further: a tumour, RANKL on membranes, a bisphosphonate and what
-a user adds are the same kind of thing. A component brings fields of its own with their rates and transport,
-and acts on the model through its processes:
+The bone model composes components and asks no further: a tumour, RANKL on membranes, a bisphosphonate and
+what a user adds are the same kind of thing. A component brings fields of its own with their rates and
+transport, and acts on the model through its processes:
 
     process = base · Π times + Σ plus        over the components that name it in `effects`
 
-where the base is the model's own formula (docs/model.md) and `times` and `plus` are what each component gives.
-No JAX in here, nor where a component declares itself: a config is read without it.
+where the base is the model's own formula (docs/model.md) and `times` and `plus` are what each component
+gives. No JAX in here, nor where a component declares itself: a config is read without it.
 """
 
 from __future__ import annotations
@@ -147,11 +147,12 @@ class Component:
     rows       its parameters; fixed: of those that cannot change during a run, why
     binders    of RANKL that are made in the tissue
     series     its observables
-    drugs      names that doses give to what it brings and that binds no RANKL; each drives an input of this name
+    drugs      names that doses give to what it brings and that binds no RANKL; each drives an input of this
+               name
     slow       fields that its coefficients follow
     fitted     drifting fields whose diffusion goes with their drift as it stands
-    upstream   groups of the cascade of a stage that are solved before RANKL; beside: right before RANKL and its
-               binders; downstream: after the osteoclasts
+    upstream   groups of the cascade of a stage that are solved before RANKL; beside: right before RANKL and
+               its binders; downstream: after the osteoclasts
     healthy    part of the healthy section, so that the baseline is found with it
     anywhere   it can be there in a tissue that is not bone
     user       it comes from a user's own Python
@@ -249,8 +250,9 @@ class Component:
         return {}
 
     def plant(self, section: Section, active: Array) -> Mapping[str, Array | np.ndarray]:
-        """The fields that are planted, on day 0. section: with its bone as it is then. Raises InputError when they cannot be
-        placed.
+        """The fields that are planted, on day 0. section: with its bone as it is then.
+
+        Raises InputError when they cannot be placed.
         """
         return {}
 

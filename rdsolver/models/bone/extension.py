@@ -2,7 +2,8 @@
 added to its own.
 
 du/dt = div(D m grad u) + R(u, p, at)       each field of its own
-dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursors and osteoclasts, where R names them
+dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursors and osteoclasts,
+                                            where R names them
 
 t_cells = Extension(
     "T cells",
@@ -40,22 +41,22 @@ Number = Array | float
 class Extension(Component):
     """An addition to the bone model: a component given by its rates alone.
 
-    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model what
-                is added to theirs. u all fields, none below 0 unless signed; p parameters; at: "surface" (w),
-                "marrow" (1 - b), "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
+    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model
+                what is added to theirs. u all fields, none below 0 unless signed; p parameters; at: "surface"
+                (w), "marrow" (1 - b), "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
     unknowns    its own fields
     parameters  its own numbers
     moves       of each own field that diffuses, the parameter that holds its diffusivity, um²/d
     medium      what it moves in: "marrow", hindered in bone as molecules are, or "cells"
-    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands in
-                `rates`
+    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands
+                in `rates`
     start       of own fields in marrow on day 0 (default 0)
-    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without it,
-                and `extension`, a parameter of its own, says what share of its rates acts on the model
-    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a step
-                ends at each
-    acts_on     by the name of a process of the model (component.PROCESSES) a function (u, p, at) -> (times, plus):
-                the process is multiplied by the first, and the second is added to it
+    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without
+                it, and `extension`, a parameter of its own, says what share of its rates acts on the model
+    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a
+                step ends at each
+    acts_on     by the name of a process of the model (component.PROCESSES) a function (u, p, at) -> (times,
+                plus): the process is multiplied by the first, and the second is added to it
 
     What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any
     source, and a loss of up to the rates of the field itself. What binds RANKL fast belongs into `binders`.

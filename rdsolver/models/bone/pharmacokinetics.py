@@ -118,7 +118,10 @@ class Pharmacokinetics:
 
 
 class Kinetics(Protocol):
-    """One drug where doses reach it, moved forward from event to event; a dataclass. amounts: all that it holds."""
+    """One drug where doses reach it, moved forward from event to event; a dataclass.
+
+    amounts: all that it holds.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     amounts: np.ndarray

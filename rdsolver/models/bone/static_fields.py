@@ -29,7 +29,8 @@ class StaticFields:
 
     active     1 inside the field of view, else 0
     openings   1 at faces that anything may pass
-    norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone surface
+    norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone
+               surface
     edge       grad (G * active), for the same reason, 1/um
     bone       at the start, against which lesions are seen; in another tissue its own share of the volume
     uniform    no box of constant diffusion: bone hinders it
@@ -69,7 +70,8 @@ class BoneGeometry:
     """What follows the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and
     molecules.
 
-    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; more of components
+    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; more of
+             components
     mobility the same of each cell, relative
     carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
     extra    what components need of it, by their own names

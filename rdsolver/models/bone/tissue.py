@@ -1,7 +1,7 @@
 """Beyond bone: the same transport and binding in another tissue, with target cells of its own and one simple,
 stated response.
 
-    S_L = S_L0 r_L W,  S_OPG = S_O0 r_O [f_s W + 1 - f_s]           W: the share of the volume that is target tissue, fixed
+    S_L = S_L0 r_L W,  S_OPG = S_O0 r_O [f_s W + 1 - f_s]           W: share of target tissue, fixed
     dK/dt = k_c W θ⁴/(θ50⁴ + θ⁴) (1 - K) - k_d K                     θ50 = 5 θ0 in the artery
 
 Artery: K is the calcified share of the wall and k_d = 0 (arteries calcify without OPG: Bucay 1998,
