@@ -26,7 +26,7 @@ from ..utils.memory import check_memory, enough_memory
 from ..utils.path_kinds import RUN as FILE
 from ..utils.path_kinds import run_file
 from ..utils.provenance import collect
-from ..utils.reporting import Reporter, Silent, byte_size
+from ..utils.reporting import LoggingReporter, Reporter, byte_size
 from ..utils.safe_files import Damaged, reading
 from ..utils.signals import Stop
 from . import checkpoint as checkpoints
@@ -63,7 +63,7 @@ def simulate(
     section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of its section
     out        folder for run.h5 (None: the run is kept in memory)
     force      overwrite a run that is there
-    reporter   told what happens (default: nobody)
+    reporter   receives what happens (default: the standard logging, logger "rdsolver")
     walltime   s after which the run stops, keeping what it has (status "stopped")
     device, precision   instead of the config's
     allow_python   execute the Python file that a config's model comes from
@@ -74,7 +74,7 @@ def simulate(
     on; what it had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
-    tell = reporter or Silent()
+    tell = reporter or LoggingReporter()
     problem = _problem(config, section, device, precision, allow_python)
     summary = summary_of(problem)
     path = None if out is None else at_home(out) / FILE
@@ -144,7 +144,7 @@ def resume(
     if problem is not None:
         checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
-    tell, path = reporter or Silent(), run_file(at_home(run))
+    tell, path = reporter or LoggingReporter(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoint_file.files(path)):
         raise InputError(
             f"{path} is gone, and its checkpoint alone is not enough to continue: the saved fields were in"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from .path_kinds import RUN
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 TOPIC_WIDTH = 10
 BAR_WIDTH = 10
-CLEAR_LINE = "\r\x1b[2K"
+COLUMNS = ("{task.description}", "{task.percentage:.0f} %", "{task.fields[about]}")  # about the bar
+
+LOGGER = logging.getLogger("rdsolver")
+LOGGER.addHandler(logging.NullHandler())  # who wants to hear it configures logging
 
 
 class Reporter(Protocol):
@@ -87,21 +94,37 @@ class Tee:
             r.progress(t, end, dt, solves, seconds)
 
 
-class TerminalReporter:
-    """Lines on a terminal, and below them one that tells where the run stands; on a pipe, lines alone and few
-    of those.
+class LoggingReporter:
+    """A reporter that passes everything to the standard logging: messages and progress as INFO, warnings as
+    WARNING, of the logger `rdsolver`.
+    """
 
-    A reader that goes away (`rdsolver run ... | head`) ends the talking, not the run.
+    def __init__(self) -> None:
+        self._marks = _Marks()
+
+    def say(self, topic: str, text: str) -> None:
+        LOGGER.info(f"{topic:<{TOPIC_WIDTH}}{text}")
+
+    def warn(self, text: str) -> None:
+        LOGGER.warning(text)
+
+    def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
+        if self._marks.passed(t / end, seconds):
+            LOGGER.info(progress_line(t, end, dt, solves, seconds))
+
+
+class TerminalReporter:
+    """Lines on a terminal, and below them a bar that shows the progress; on a pipe, lines alone, and few of
+    progress.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         from rich.console import Console
 
-        self._stream = stream or sys.stdout
-        self._console = Console(file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        file = cast("TextIO", _LastingStream(stream or sys.stdout))
+        self._console = Console(file=file, highlight=False, markup=False, emoji=False)
         self._marks = _Marks()
-        self._shown = False
-        self._closed = False
+        self._bar: Progress | None = None
 
     def say(self, topic: str, text: str) -> None:
         self._print(topic, text, "bold")
@@ -110,53 +133,87 @@ class TerminalReporter:
         self._print("warning", text, "yellow")
 
     def close(self) -> None:
-        """End the line that tells where the run stands, so that whatever is said next has one of its own."""
-        if self._shown:
-            self._write("\n")
-            self._shown = False
+        """Leave the bar as it is, and end its line, so that whatever comes next has a line of its own."""
+        self._end_bar(erase=False)
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
-        self._line(progress_line(t, end, dt, solves, seconds), t / end, seconds)
+        self._show(reached(t, end), t / end, pace(dt, solves, seconds), seconds)
 
     def working(self, what: str, share: float, seconds: float) -> None:
-        """Where something else than a run stands: the share of it that is done, and wall seconds since it
-        began.
+        """The progress of something other than a run: the share of it that is done, and wall seconds since
+        it began.
         """
-        self._line(working_line(what, share, seconds), share, seconds)
+        self._show(what, share, "", seconds)
 
-    def _line(self, line: str, share: float, seconds: float) -> None:
-        if self._console.is_terminal:
-            self._write(f"{CLEAR_LINE}{line[: max(self._console.width - 1, 1)]}")
-            self._shown = True
+    def _show(self, what: str, share: float, pace: str, seconds: float) -> None:
+        share = min(max(share, 0.0), 1.0)
+        if self._console.is_interactive:
+            now = {"description": what, "completed": share, "about": f"{pace}{_left(share, seconds)}".strip()}
+            if self._bar is None:
+                self._bar = self._begin_bar(now)
+            else:
+                self._bar.update(self._bar.task_ids[0], **now, refresh=True)
         elif self._marks.passed(share, seconds):
-            self._write(f"{line}\n")
+            self._console.print(_line(what, share, pace, seconds), soft_wrap=True)
+
+    def _begin_bar(self, now: dict[str, Any]) -> Progress:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = [TextColumn(text, markup=False) for text in COLUMNS]
+        bar = Progress(
+            columns[0],
+            BarColumn(2 * BAR_WIDTH),
+            *columns[1:],
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        bar.add_task(**now, total=1.0)
+        bar.start()
+        return bar
+
+    def _end_bar(self, erase: bool) -> None:
+        if self._bar is not None:
+            self._bar.live.transient = erase
+            self._bar.stop()
+            self._bar = None
 
     def _print(self, topic: str, text: str, style: str) -> None:
         from rich.text import Text
 
-        if self._shown:
-            self._write(CLEAR_LINE)
-            self._shown = False
-        with self._console.capture() as captured:
-            self._console.print(
-                Text(f"{topic:<{TOPIC_WIDTH}}", style),
-                Text(text.replace("\n", "\n" + " " * TOPIC_WIDTH)),
-                sep="",
-            )
-        self._write(captured.get())
+        self._end_bar(erase=True)
+        self._console.print(
+            Text(f"{topic:<{TOPIC_WIDTH}}", style),
+            Text(text.replace("\n", "\n" + " " * TOPIC_WIDTH)),
+            sep="",
+            soft_wrap=True,
+        )
 
-    def _write(self, text: str) -> None:
-        if self._closed:
-            return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            self._closed = True
-            # else Python complains when it flushes at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        except (OSError, ValueError):  # the terminal is gone, or the stream closed
-            self._closed = True
+
+class _LastingStream:
+    """A stream whose reader may go away (`rdsolver run ... | head`): that ends the output, not the run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._gone = stream, False
+
+    def write(self, text: str) -> int:
+        if not self._gone:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except BrokenPipeError:
+                self._gone = True
+                # else Python complains when it flushes at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            except (OSError, ValueError):  # the terminal is gone, or the stream closed
+                self._gone = True
+        return len(text)
+
+    def flush(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def on_terminal(quiet: bool = False, aside: bool = False) -> TerminalReporter | Quiet:
@@ -234,21 +291,23 @@ class _Marks:
 
 def progress_line(t: float, end: float, dt: float, solves: int, seconds: float) -> str:
     """ "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"."""
-    share = min(max(t / end, 0.0), 1.0)
+    return _line(reached(t, end), min(max(t / end, 0.0), 1.0), pace(dt, solves, seconds), seconds)
+
+
+def reached(t: float, end: float) -> str:
+    return f"{t:.4g} of {end:g} d"
+
+
+def pace(dt: float, solves: int, seconds: float) -> str:
     speed = f"  {solves / seconds:.0f} solves/s" if seconds > 0 else ""
-    return f"{t:.4g} of {end:g} d  {_bar(share)}  step {dt:.2g} d{speed}{_left(share, seconds)}"
+    return f"  step {dt:.2g} d{speed}"
 
 
-def working_line(what: str, share: float, seconds: float) -> str:
-    """ "derivatives  ======>----  62 %  40 s left"."""
-    share = min(max(share, 0.0), 1.0)
-    return f"{what}  {_bar(share)}{_left(share, seconds)}"
-
-
-def _bar(share: float) -> str:
+def _line(what: str, share: float, pace: str, seconds: float) -> str:
+    """Progress in one line of text."""
     done = round(share * BAR_WIDTH)
     bar = ("=" * done + ">" + "-" * (BAR_WIDTH - done))[: BAR_WIDTH + 1]
-    return f"{bar}  {share:.0%}".replace("%", " %")
+    return f"{what}  {bar}  {f'{share:.0%}'.replace('%', ' %')}{pace}{_left(share, seconds)}"
 
 
 def _left(share: float, seconds: float) -> str:

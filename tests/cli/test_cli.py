@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,13 @@ from typer.testing import CliRunner
 from rdsolver import __version__, open_run
 from rdsolver.cli.main import app
 from rdsolver.models.bone.parameters import parameters
-from rdsolver.utils.reporting import LogReporter, Tee, TerminalReporter, progress_line
+from rdsolver.utils.reporting import (
+    LoggingReporter,
+    LogReporter,
+    Tee,
+    TerminalReporter,
+    progress_line,
+)
 from tests.support.places import CONFIGS
 
 SMALL = """
@@ -169,6 +176,10 @@ def test_the_progress_line():
     assert progress_line(1, 100, 1, 9, 600).endswith("16.5 h left")
 
 
+ERASE = "\x1b[2K"
+STEERING = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -189,14 +200,28 @@ def test_on_a_pipe_lines_are_plain_and_progress_is_rare():
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_progress_is_overwritten():
+def test_on_a_terminal_progress_is_overwritten(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     reporter = TerminalReporter(stream)
     reporter.progress(1, 10, 1, 1, 1)
     reporter.progress(2, 10, 1, 2, 2)
     reporter.say("done", "10 d")
-    assert stream.getvalue().count("\n") == 1
-    assert stream.getvalue().count("\r") == 3
+    drawn = stream.getvalue().split(ERASE)
+    assert "1 of 10 d" in drawn[0]
+    assert "2 of 10 d" in "".join(drawn[1:-1])
+    assert STEERING.sub("", drawn[-1]) == "done      10 d\n"
+
+
+def test_a_python_caller_who_configures_logging_hears_what_the_terminal_shows(caplog):
+    stream = io.StringIO()
+    with caplog.at_level("INFO", "rdsolver"):
+        for reporter in (TerminalReporter(stream), LoggingReporter()):
+            reporter.say("section", "small")
+            reporter.progress(5, 10, 1, 20, 20)
+            reporter.warn("odd")
+    assert caplog.messages == [*stream.getvalue().splitlines()[:2], "odd"]
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "WARNING"]
 
 
 def test_a_log_starts_with_its_run_and_holds_all(tmp_path):

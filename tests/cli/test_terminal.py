@@ -172,7 +172,9 @@ def test_quiet_says_warnings_alone_on_stderr(capsys):
     assert capsys.readouterr() == ("", "warning   odd\n")
 
 
-def test_the_last_progress_line_has_its_own_line():
+def test_the_last_progress_line_has_its_own_line(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -180,7 +182,7 @@ def test_the_last_progress_line_has_its_own_line():
     stream = Terminal()
     with closing(TerminalReporter(stream)) as reporter:
         reporter.working("runs", 0.5, 1)
-    assert stream.getvalue().endswith("1 s left\n")
+    assert re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", stream.getvalue()).endswith("1 s left\n")
     reporter.close()
     reporter.say("", "more")
     assert stream.getvalue().count("\n") == 2
