@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "rdsolver"
 PICTURE, PAGE = (Path(__file__).with_name(f"architecture.{suffix}") for suffix in ("svg", "md"))
 MODULES = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- /modules -->)", re.DOTALL)
 GROUND = ("utils", "units", "errors")
-ENTRY = ("__init__", "__main__", "_version")  # not rooms: they only start and name the package
+ENTRY = ("__init__", "__main__", "_version", "_moved")  # not rooms: they only start and name the package
 
 WIDE, TALL, GAP, ROW = 236, 62, 24, 98  # of a box, between two, and from row to row
 COLOURS = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _moved
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ __all__ = [
     "resume",
     "simulate",
 ]
+
+_moved.install()
 
 _HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
 _HOME |= {

@@ -4,6 +4,9 @@ Nothing in here needs JAX, pydantic or pint, so a run can be set up in Python on
 them. All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 """
 
+from typing import TYPE_CHECKING
+
+from .._moved import moved
 from .bone_problem import Problem
 from .changes import Change
 from .model_problem import ModelProblem
@@ -12,3 +15,6 @@ from .solver import Solver
 from .source import Source
 
 __all__ = ["Change", "ModelProblem", "Output", "Problem", "Solver", "Source"]
+
+if not TYPE_CHECKING:
+    __getattr__ = moved("problem")
