@@ -1,1 +1,1 @@
-"""How the equations are advanced in time: one file an integrator, registry.py the list of them."""
+"""How in time: one file an integrator, a registry, step control."""
