@@ -81,14 +81,14 @@ def plot(
 
         if time or at or along:
             raise InputError(
-                "--time, --at and --along choose in the fields of one run. Leave them out for a sweep."
+                "--time, --at and --along select from the fields of one run. Leave them out for a sweep."
             )
         kind = kind or figures.default(sweep)
         typer.echo(str(figures.draw(sweep, out or sweep.folder / f"{kind}.png", kind, _names(field))))
         return
     kind = kind or "overview"
     if kind in SWEEP_KINDS:
-        raise InputError(f"--kind {kind} draws a sweep, and {paths[0]} is the folder of none.")
+        raise InputError(f"--kind {kind} draws a sweep, and {paths[0]} is not the folder of a sweep.")
     if kind not in KINDS:
         raise InputError(f"--kind {kind} is not known. Allowed: {', '.join(KINDS)}.")
     if kind != "compare" and len(paths) > 1:

@@ -237,7 +237,7 @@ def _drives_nothing(options: SweepOptions) -> None:
         if f.name != "device" and getattr(options, f.name) != f.default:
             option = f"--{names.get(f.name, f.name).replace('_', '-')}"
             raise InputError(
-                f"{option} belongs to a driver of runs, and --list prints commands that each run one. Leave"
+                f"{option} is for a driver of many runs, and --list prints commands for single runs. Leave"
                 " one of them out."
             )
 

@@ -39,7 +39,7 @@ def bare_in(table: Table, raw: dict[str, Any]) -> Iterator[Fault]:
 
 def _told(key: str, value: Any, unit: str) -> Iterator[Fault]:
     if any(bare(v, unit) for v in _all(value)):
-        yield key, f"= {shown(value)} has no unit, and is taken in {unit}. Say so: {_written(value, unit)}"
+        yield key, f"= {shown(value)} has no unit, and is taken in {unit}. Write: {_written(value, unit)}"
 
 
 def _quantities(table: Table, raw: dict[str, Any], before: str) -> Iterator[tuple[str, Any, str]]:

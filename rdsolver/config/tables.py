@@ -344,10 +344,7 @@ class TumourTable(Table):
             if key in self.model_fields_set:
                 yield (
                     key,
-                    (
-                        "has no effect: this tumour has no nest it would be of. Leave it out, or plant one by"
-                        " at or nests."
-                    ),
+                    ("has no effect: this tumour has no nests. Leave it out, or plant one by at or nests."),
                 )
 
     @property

@@ -134,7 +134,7 @@ def _bone(config: Tree) -> Iterator[Fault]:
     if exponential(config.solver.integrator):
         yield (
             "solver.integrator",
-            f'= "{config.solver.integrator}" needs constant diffusivities, which bone has not. Allowed:'
+            f'= "{config.solver.integrator}" needs constant diffusivities, which bone does not have. Allowed:'
             f" {ANYWHERE}.",
         )
     if config.initial and config.initial.seed is not None:

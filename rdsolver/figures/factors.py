@@ -150,7 +150,7 @@ def measures(sweep: Sweep, names: Sequence[str], each: Sequence[str] = SHOWN) ->
         plain, _, statistic = name.partition(".")
         observables(sweep, [plain])
         if statistic and statistic not in STATISTICS:
-            raise InputError(f"--field {name}: of an observable there is {', '.join(STATISTICS)}.")
+            raise InputError(f"--field {name}: an observable has {', '.join(STATISTICS)}.")
         asked += [(plain, s) for s in ([statistic] if statistic else each)]
     return [measure(sweep, plain, statistic) for plain, statistic in asked]
 

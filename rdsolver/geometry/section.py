@@ -35,11 +35,11 @@ class Section:
         bone, active = np.asarray(self.bone), np.asarray(self.active)
         if bone.dtype.kind not in "biuf":
             raise InputError(
-                f"section: the bone array holds {bone.dtype}, and fractions from 0 to 1 belong there."
+                f"section: the bone array holds {bone.dtype}, but fractions from 0 to 1 are needed."
             )
         if active.dtype != bool:
             raise InputError(
-                f"section: the field of view holds {active.dtype}, and True and False belong there. Give it"
+                f"section: the field of view holds {active.dtype}, but True and False are needed. Give it"
                 " as mask > 0."
             )
         checks.settle(self, bone=bone.astype(np.float64, copy=False), active=active)

@@ -240,7 +240,9 @@ def _lengths(
     low, high = allowed
     if not all(low <= h <= high and h > 0 for h in lengths):
         limits = f"from {low:g} to {high:g} um" if math.isfinite(high) else "a length above 0"
-        raise InputError(f"{key} is {_um(lengths)}, which cannot be: it must be {limits}. Check the unit.")
+        raise InputError(
+            f"{key} is {_um(lengths)}, which is impossible: it must be {limits}. Check the unit."
+        )
     return tuple(float(h) for h in lengths)
 
 
@@ -268,7 +270,7 @@ def _voxel(
         low, high = VOXEL_RANGE
         if not all(low <= e <= high for e in edges):
             raise InputError(
-                f"{key}.voxel is missing, and {name} carries {_um(edges)}, which cannot be: a voxel has"
+                f"{key}.voxel is missing, and {name} carries {_um(edges)}, which is impossible: a voxel has"
                 f" {low:g} to {high:g} um. The unit in the file is probably wrong: save it with the right"
                 " one."
             )

@@ -38,7 +38,7 @@ def read_image(path: Path, asked: Asked) -> Image:
     if not (_is(path.is_file) or _is(path.is_dir)):
         if _is(path.is_symlink):
             raise InputError(
-                f"{where}: it is a link, to a file that is not here. "
+                f"{where}: it is a link to a file that does not exist. "
                 "Fetch that (git annex get, datalad get), or copy it to where the link points."
             )
         raise InputError(
@@ -52,7 +52,8 @@ def read_image(path: Path, asked: Asked) -> Image:
     )
     if reader is None:
         raise InputError(
-            f"{where}: this kind of file is not read. Save the image as one of {', '.join(READERS)}, or as a"
+            f"{where}: this kind of file cannot be read. Save the image as one of {', '.join(READERS)}, or"
+            " as a"
             " folder of TIFF or PNG slices."
         )
     if path.is_file() and path.stat().st_size == 0:

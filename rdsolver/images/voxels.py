@@ -263,7 +263,7 @@ def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
 
 def colour(where: str, found: str) -> InputError:
     return InputError(
-        f"{where}: this is a colour image ({found}), and bone is found in one grey value. "
+        f"{where}: this is a colour image ({found}), but bone is found by its grey value. "
         "Convert it to grey, or save the channel that shows bone as a separate image, and give that."
     )
 

@@ -146,8 +146,8 @@ def _check_errors_pass() -> None:
         name = f"jax_error_checking_behavior_{kind}"
         if getattr(jax.config, name, "ignore") != "ignore":
             raise InputError(
-                f"{name.upper()} = {getattr(jax.config, name)}, and a step that is tried may do that and is"
-                ' then rejected. Unset it, or in Python: jax.config.update("' + name + '", "ignore").'
+                f"{name.upper()} = {getattr(jax.config, name)}, but a step attempt may produce such values"
+                f' and is then rejected. Unset it, or in Python: jax.config.update("{name}", "ignore").'
             )
 
 

@@ -141,7 +141,7 @@ def _processes(extension: Extension) -> Iterator[Fault]:
 def _names(key: str, names: Sequence[str], taken: Sequence[str] = ()) -> Iterator[Fault]:
     for n in dict.fromkeys(names):
         if not (isinstance(n, str) and NAME.fullmatch(n)):
-            yield key, f"hold {shown(n)}, which is not a name. Take letters, digits and _."
+            yield key, f"hold {shown(n)}, which is not a name. Use letters, digits and _."
         elif n in taken or names.count(n) > 1:
             yield (
                 key,

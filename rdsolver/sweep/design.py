@@ -156,7 +156,8 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = F
     base_path = path.parent / at_home(file.base)
     if not base_path.is_file():
         raise InputError(
-            f'{path}: base = "{file.base}": there is no such file. It counts from the folder of the sweep.'
+            f'{path}: base = "{file.base}": there is no such file. The path starts at the folder of the'
+            " sweep."
         )
     base = toml.read(base_path, overrides, takes_text)
     config = config_from(deepcopy(base), str(base_path), allow_python)
@@ -198,8 +199,8 @@ def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
     count = prod(map(len, grid)) * len(together) * len(samples) * file.replicates
     if count > MOST_RUNS:  # before they are made
         raise InputError(
-            f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or take [sample]"
-            " for [grid]."
+            f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or use [sample]"
+            " instead of [grid]."
         )
     for values in product(*grid):
         for moved, sample in product(together, samples):

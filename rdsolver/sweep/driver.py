@@ -83,7 +83,8 @@ class SweepOptions:
             )
         if self.batch not in ("auto", "off") and self.engine != "local":
             raise InputError(
-                f"--batch {self.batch} belongs to this machine, and --engine is {self.engine}. Leave one of"
+                f"--batch {self.batch} works on this machine alone, and --engine is {self.engine}. Leave one"
+                " of"
                 " them out."
             )
 
@@ -337,7 +338,7 @@ class _Driver:
     def _lost(self) -> None:
         self._note(f"{self.engine.where} is lost")
         raise RunError(
-            f"{self.engine.where} is lost, with {len(self.design) - len(ended(self.design, self.folder))} of"
+            f"{self.engine.where} was lost, with {len(self.design) - len(ended(self.design, self.folder))} of"
             f" {len(self.design)} runs left. What has finished is kept; once it is there again, the same"
             " command does the rest."
         )

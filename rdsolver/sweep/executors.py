@@ -233,7 +233,7 @@ def _cluster(settings: dict[str, Any], profile: Path) -> Any:
         return jobqueue.SLURMCluster(**rest, scheduler_options=scheduler)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{profile}: no jobs can be made of it: {str(error).rstrip('.')}. docs/batches.md shows a"
+            f"{profile}: jobs cannot be made from it: {str(error).rstrip('.')}. docs/batches.md shows a"
             " profile."
         ) from None
 
@@ -251,7 +251,7 @@ def _try(script: str, profile: Path) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             why = f"sbatch cannot be called here ({error})"
     if why:
-        raise InputError(f"{profile}: Slurm does not take the job: {why}. `--dry-run` prints its script.")
+        raise InputError(f"{profile}: Slurm rejects the job: {why}. `--dry-run` prints its script.")
 
 
 def _quiet() -> None:

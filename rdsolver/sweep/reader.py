@@ -83,7 +83,8 @@ def read_design(folder: Path) -> dict[str, Any]:
         whole, design = False, {}
     if not whole:
         raise InputError(
-            f"{path} is damaged, or no design of a sweep. Run the sweep again into another folder with --out."
+            f"{path} is damaged, or is not the design of a sweep. Run the sweep again into another folder"
+            " with --out."
         )
     return design
 

@@ -83,7 +83,7 @@ def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
         ) from None
     except OSError as error:
         raise InputError(
-            f"{where} cannot be read: {error.strerror or error}. It counts from the folder of the sweep."
+            f"{where} cannot be read: {error.strerror or error}. The path starts at the folder of the sweep."
         ) from None
     head, _, rest = text.lstrip("\n").partition("\n")
     if said := re.fullmatch(r"sep=([,;\t])", head.strip(" ")):  # a spreadsheet's own word for it

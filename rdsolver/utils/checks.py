@@ -125,7 +125,7 @@ def named(key: str, values: Any, one: Callable[[str, Any], Any]) -> dict[str, An
         raise InputError(f"{key} = {shown(values)} is not a dictionary. Give one of names and values.")
     for name in values:
         if not (isinstance(name, str) and NAME.fullmatch(name)):
-            raise InputError(f"{key} holds {shown(name)}, which is not a name. Take letters, digits and _.")
+            raise InputError(f"{key} holds {shown(name)}, which is not a name. Use letters, digits and _.")
     return {name: one(f"{key}.{name}", value) for name, value in values.items()}
 
 
@@ -143,7 +143,7 @@ def cells(
     """Check for finite real numbers on every cell of the grid. within: the cells that count (None: all)."""
     found = _on_grid(key, value, shape)
     if found.dtype.kind not in "biuf":
-        raise InputError(f"{key} holds {found.dtype}, and numbers belong there.")
+        raise InputError(f"{key} holds {found.dtype}, but numbers are needed.")
     seen = found if within is None else found[within]
     broken = seen.size - np.count_nonzero(np.isfinite(seen))
     if broken:

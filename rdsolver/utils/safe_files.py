@@ -188,7 +188,7 @@ def check_array(node: h5py.Dataset, whole: bool = True) -> None:
     """
     what = f"{node.file.filename}: {node.name}"
     if node.shape is None or node.dtype.kind not in "biufS":
-        raise Damaged(f"{what} holds {node.dtype}, and numbers belong there.")
+        raise Damaged(f"{what} holds {node.dtype}, but numbers are needed.")
     if whole:
         check_fits(prod(node.shape) * node.dtype.itemsize, what)
     check_chunks(node)

@@ -44,16 +44,16 @@ end = 2
 save = ["1 d", 2]
 """
 SAID = {
-    "section.size": '= [320, "320 um"] has no unit, and is taken in um. Say so: ["320 um", "320 um"]',
-    "section.spacing": '= 20 has no unit, and is taken in um. Say so: "20 um"',
-    "section.thickness": '= "10" has no unit, and is taken in um. Say so: "10 um"',
-    "dose.0.amount": '= 1 has no unit, and is taken in mg/kg. Say so: "1 mg/kg"',
-    "dose.0.at": '= [0, 1] has no unit, and is taken in d. Say so: [0, "1 d"]',
-    "tumour.at": '= [[160.0, 260.0]] has no unit, and is taken in um. Say so: [["160.0 um", "260.0 um"]]',
-    "time.end": '= 2 has no unit, and is taken in d. Say so: "2 d"',
-    "time.save": '= ["1 d", 2] has no unit, and is taken in d. Say so: ["1 d", "2 d"]',
-    "model.parameters.rankl_loss": '= 5 has no unit, and is taken in 1/d. Say so: "5 /d"',
-    "border.0.value": '= 0.01 has no unit, and is taken in nM. Say so: "0.01 nM"',
+    "section.size": '= [320, "320 um"] has no unit, and is taken in um. Write: ["320 um", "320 um"]',
+    "section.spacing": '= 20 has no unit, and is taken in um. Write: "20 um"',
+    "section.thickness": '= "10" has no unit, and is taken in um. Write: "10 um"',
+    "dose.0.amount": '= 1 has no unit, and is taken in mg/kg. Write: "1 mg/kg"',
+    "dose.0.at": '= [0, 1] has no unit, and is taken in d. Write: [0, "1 d"]',
+    "tumour.at": '= [[160.0, 260.0]] has no unit, and is taken in um. Write: [["160.0 um", "260.0 um"]]',
+    "time.end": '= 2 has no unit, and is taken in d. Write: "2 d"',
+    "time.save": '= ["1 d", 2] has no unit, and is taken in d. Write: ["1 d", "2 d"]',
+    "model.parameters.rankl_loss": '= 5 has no unit, and is taken in 1/d. Write: "5 /d"',
+    "border.0.value": '= 0.01 has no unit, and is taken in nM. Write: "0.01 nM"',
 }
 
 
@@ -74,7 +74,7 @@ def test_each_key_earns_one_warning_that_names_the_unit(many):
 
 def test_what_is_proposed_means_the_same_and_is_silent(many):
     before = load_config(many)
-    said = load_config(many, [f"{key}={text.partition('Say so: ')[2]}" for key, text in SAID.items()])
+    said = load_config(many, [f"{key}={text.partition('Write: ')[2]}" for key, text in SAID.items()])
     assert said.bare == ()
     assert said.resolved() == before.resolved()
 
@@ -122,9 +122,9 @@ def test_a_sweep_says_each_key_once(tmp_path):
     made = design(tmp_path, text, BASE.replace('end = "10 d"', "end = 10"))
     assert len(made) == 9
     assert sorted(made.warnings) == [
-        f'{tmp_path}/base.toml: time.end = 10 has no unit, and is taken in d. Say so: "10 d"',
-        f'{tmp_path}/s.toml: dose.0.amount = 1 has no unit, and is taken in mg/kg. Say so: "1 mg/kg"',
-        f'{tmp_path}/s.toml: keep.times = 0.5 has no unit, and is taken in d. Say so: "0.5 d"',
+        f'{tmp_path}/base.toml: time.end = 10 has no unit, and is taken in d. Write: "10 d"',
+        f'{tmp_path}/s.toml: dose.0.amount = 1 has no unit, and is taken in mg/kg. Write: "1 mg/kg"',
+        f'{tmp_path}/s.toml: keep.times = 0.5 has no unit, and is taken in d. Write: "0.5 d"',
     ]
 
 

@@ -270,7 +270,7 @@ def test_a_run_and_what_is_exported_of_it_are_times(tmp_path):
         section = bone(path, dataset=dataset, **options)
         assert section.grid.spacing == (20, 20)  # the file says it
         assert np.allclose(section.bone, saved[1])
-    refused(tmp_path / "bone.npz", "this kind of file is not read")
+    refused(tmp_path / "bone.npz", "this kind of file cannot be read")
 
 
 def test_one_time_of_a_series_is_read_without_the_others(tmp_path, monkeypatch):
@@ -553,7 +553,7 @@ def test_links_that_lie_beside_a_header_are_followed(tmp_path):
         r"'a\.raw', which is not a file in the same folder \(a link to a file that is not here: fetch it",
     )
     (store / "1" / "KEY-a.mhd").unlink()
-    refused(data / "a.mhd", r"it is a link, to a file that is not here")
+    refused(data / "a.mhd", r"it is a link to a file that does not exist")
 
 
 @pytest.mark.parametrize(

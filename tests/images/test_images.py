@@ -386,7 +386,7 @@ def says(path, pattern, **options):
 def test_missing_unknown_and_empty_files(tmp_path):
     says(tmp_path / "no.tif", r'section\.image = ".*no\.tif": there is no such file')
     (tmp_path / "a.doc").write_text("x")
-    says(tmp_path / "a.doc", r"this kind of file is not read.*\.tif.*\.nrrd")
+    says(tmp_path / "a.doc", r"this kind of file cannot be read.*\.tif.*\.nrrd")
     (tmp_path / "zero.tif").touch()
     says(tmp_path / "zero.tif", r"empty \(0 bytes\)")
     says(write(tmp_path / "none.npy", np.zeros((0, 5))), r"the image is empty \(shape 0 x 5\)")

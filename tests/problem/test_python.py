@@ -182,7 +182,7 @@ REFUSED = {
     ),
     "an array of text": (
         lambda: own(arrays={"a": np.full((8, 8), "a")}),
-        "arrays.a holds <U1, and numbers belong there",
+        "arrays.a holds <U1, but numbers are needed",
     ),
     "a save after the end": (lambda: own(save=(0.0, 2.0)), "save holds 2 d, after the end of the run (1 d)"),
     "a save before 0": (lambda: own(save=(-1.0, 1.0)), "save.0 = -1.0 must be at least 0"),

@@ -348,7 +348,7 @@ def test_what_is_no_sweep_or_not_collected_is_said(copied, tmp_path):
         '{"schema": 1, "columns": 1, "rows": 2, "names": 3}',
     ):
         (copied / "sweep.json").write_text(text)
-        with pytest.raises(InputError, match=r"sweep\.json is damaged, or no design of a sweep"):
+        with pytest.raises(InputError, match=r"sweep\.json is damaged, or is not the design of a sweep"):
             open_sweep(copied)
 
 
@@ -508,7 +508,7 @@ def test_plot_and_report_take_the_folder_of_a_sweep(copied):
             "maps is not known for a sweep. Allowed: dose-response, surface, bands, scatter",
         ),
         (["--field", "nix"], "--field nix: no run of"),
-        (["--field", "ntx.nix"], "of an observable there is end, min"),
+        (["--field", "ntx.nix"], "an observable has end, min"),
         (["--kind", "surface"], "needs 2 numbers that vary"),
         (["--time", "3 d"], "Leave them out for a sweep"),
         (["--out", "f.bmp"], "Allowed: .png"),
