@@ -11,7 +11,7 @@ from rdsolver.cli.examples import named
 from rdsolver.config.bare_numbers import _units
 from rdsolver.config.config import Config
 from rdsolver.config.load import config_from
-from rdsolver.studies.validation.scenes import Scene, Stage
+from rdsolver.studies.validation.scenes import Scene, SceneRunner
 from rdsolver.sweep.design import load
 from tests.support.places import ROOT
 from tests.support.sweeps import BASE, design
@@ -87,7 +87,7 @@ def test_what_we_resolve_is_silent(many):
     resolved = load_config(many).resolved()
     assert config_from(resolved, "resolved").bare == ()
     assert config_from(resolved, "resolved").resolved() == resolved
-    scene = Stage(True, 1).tables(Scene(5.0, changed=(("rankl_loss", 5.0),)))
+    scene = SceneRunner(True, 1).tables(Scene(5.0, changed=(("rankl_loss", 5.0),)))
     assert config_from(scene, "scene").bare == ()
 
 

@@ -333,7 +333,7 @@ def test_a_job_that_slurm_refuses_is_said(there, monkeypatch):
     result = sweep(*words)
     assert (
         result.exit_code,
-        "Slurm does not take the job: invalid partition: nowhere." in result.output,
+        "Slurm rejects the job: invalid partition: nowhere." in result.output,
     ) == (2, True), result.output
 
 
