@@ -1,5 +1,5 @@
 # make demo    a first run, on a machine with nothing but Python 3.11 or newer
-# make quick   what computes no whole runs: while working
+# make quick   the tests that take little: while working
 # make test    all tests but the slow ones, in the same environment: before a change goes in
 # make test-slow  full sets and long campaigns, and all tests compiled as users' programs are: before a release
 # make coverage   make test, and which lines it runs
@@ -20,19 +20,18 @@ demo: $(VENV)/.base
 	@echo
 	@echo "The run is in outputs/rank_fc_section_2d: look at overview.png, or at run.h5 with: $(BIN)/rdsolver info outputs/rank_fc_section_2d"
 
-# A file stays with one worker, which compiles what its tests share once.
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# A file stays with one worker, which compiles what its tests share once. Two workers fill two cores: threads of
+# BLAS beside them would wait for each other, four times as long as they compute.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.dev
 	$(PYTEST) -m "not long and not slow"
 
 test: $(VENV)/.dev
-	$(PYTEST) -m "not optimised and not slow"
-	XLA_FLAGS= $(PYTEST) -m "optimised and not slow"
+	$(PYTEST)
 
 test-slow: $(VENV)/.dev
-	XLA_FLAGS= $(PYTEST)
-	$(BIN)/python -m pytest -m slow
+	XLA_FLAGS= $(PYTEST) -m "slow or not slow"
 
 coverage: $(VENV)/.dev
 	$(PYTEST) --cov --cov-report=term

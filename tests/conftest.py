@@ -1,20 +1,20 @@
 """What all tests share: how they compile, in which order they run, and fixtures.
 
 Most of the time of these tests is XLA's, which compiles some hundred programs that each run for a moment.
-So they are compiled quickly: by LLVM without optimisation, and operation by operation where XLA's emitters of
-fused loops take most of the time (one bone run, cold: 16 s of processor time, and 4 s so). Numbers change in
-their last digits alone. Tests of bits between two programs and of what the compiler makes are marked
-`optimised`, and `make test` compiles them as users do, with XLA_FLAGS empty; `make test-slow` does so for
-all.
+So they are compiled quickly: by LLVM without optimisation, and fused loops by XLA's older way to write them
+(a bone run, cold: 16 s of processor time, and 4 s so). Numbers change in their last digits alone, and every
+claim holds of either: `make test-slow` compiles all tests as users' programs are, with XLA_FLAGS empty.
 """
 
 import os
+import resource
+from pathlib import Path
 
 import jax
 import pytest
 from hypothesis import settings
 
-from rdsolver.parallel.device import use_cache
+from rdsolver.parallel import device
 from tests.support.sweep_files import write_bases
 
 QUICKLY = (
@@ -22,6 +22,8 @@ QUICKLY = (
     " --xla_cpu_parallel_codegen_split_count=1"
 )
 os.environ.setdefault("XLA_FLAGS", QUICKLY)  # also for the processes that tests start
+
+MOST = 2.5e9  # bytes
 
 settings.register_profile("rdsolver", deadline=None)  # a first call compiles
 settings.load_profile("rdsolver")
@@ -35,14 +37,25 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="session")
 def compilation_cache():
     """Tests of one section share what they compile, also between workers."""
-    use_cache()
+    device.use_cache()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_programs():
-    """Forgotten after each module: JAX keeps them for ever, and a worker would grow to 5 GB."""
+    """Kept from file to file, until there are too many: JAX keeps them for ever, and a worker would grow to
+    5 GB.
+    """
     yield
-    jax.clear_caches()
+    if resident() > MOST:
+        jax.clear_caches()
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; where that is not told, the most it ever held."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return device.peak_memory("cpu")["host"]
+    return int(statm.read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from benchmarks.peers.etd_dct import fixed
 from benchmarks.peers.scipy_bdf import laplacian
 from benchmarks.problems import DIFFUSIVITY, LOSS, case
 
+pytestmark = pytest.mark.long
+
 CONFIG = "configs/rank_fc_section_2d.toml"
 SMALL = (
     "section.size=['320 um','320 um']",

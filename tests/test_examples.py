@@ -14,6 +14,8 @@ from rdsolver.sweep.collect import collect
 from tests.support.places import ROOT
 from tests.support.sweeps import design, put_sweep
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = ROOT / "examples"
 
 

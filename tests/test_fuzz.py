@@ -28,12 +28,13 @@ GREY = np.arange(720, dtype="u1").reshape(24, 30)
 SECRET = np.arange(64.0).reshape(8, 8)
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_so_many_damaged_files(count, tmp_path):
     tally = campaign.fuzz(list(range(count)), 1, None, tmp_path)
     assert [(n, kind, said) for n, kind, said in tally.failures] == []
     assert tally.counts["worked"] + tally.counts["refused"] == count
-    assert tally.counts["worked"] > 50  # what is harmless is still read
+    assert tally.counts["worked"] > count / 10  # what is harmless is still read
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
 from tests.support.drawn_runs import BLOCK, FLAT, disc, dose, inside, make, write
 
+pytestmark = pytest.mark.long
+
 
 def rdsolver(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)))

@@ -20,6 +20,8 @@ from rdsolver.figures.timeseries import draw_series, panels, timeseries
 from rdsolver.geometry.grid import Grid
 from tests.support.drawn_runs import BLOCK, FLAT, disc, dose, make
 
+pytestmark = pytest.mark.long
+
 RUNS = {
     "a dose": {"doses": [dose(10.0)]},
     "no drug": {},

@@ -23,6 +23,8 @@ from rdsolver.problem import ModelProblem, Source
 from rdsolver.timestepping.registry import INTEGRATORS
 from tests.support.places import ROOT
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 GRAY_SCOTT, COLONY = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[:2]
 GRAY_TOML, TABLE_TOML, COLONY_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[:3]

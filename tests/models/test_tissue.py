@@ -22,6 +22,8 @@ from rdsolver.simulation.time_loop import Simulation
 from tests.support.places import CONFIGS
 from tests.support.problems import Dose
 
+pytestmark = pytest.mark.long
+
 VESSEL = rings(Grid((24, 24), (40.0, 40.0), thickness=10.0), radius=350.0, wall=150.0)
 
 

@@ -164,7 +164,10 @@ def test_a_decoy_arrests_it(untreated):
 
 def test_both_integrators_agree_on_it():
     """Serum calcium follows a step's mean release, so it wants short steps of both."""
-    (one, fine), (other, chunks) = run(ill(tolerance=3e-4)), run(ill(integrator="rkc2", tolerance=1e-4))
+    (one, fine), (other, chunks) = (
+        run(ill(end=20.0, tolerance=3e-4)),
+        run(ill(end=20.0, integrator="rkc2", tolerance=1e-4)),
+    )
     assert max(errors(state(other), state(one), other).values()) < 1e-2
     assert series(chunks)["serum_calcium"][-1] == pytest.approx(series(fine)["serum_calcium"][-1], abs=2e-3)
 

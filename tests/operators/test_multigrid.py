@@ -14,7 +14,7 @@ from rdsolver.operators.blocks import Dense
 from rdsolver.studies.verification.multigrid_cases import CASES, Case
 from tests.support.problems import drug, square, values
 
-pytestmark = pytest.mark.usefixtures("double")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("double")]
 AGENTS = (drug("rank_fc"), drug("denosumab"))
 
 

@@ -35,6 +35,8 @@ from tests.support.run_files import (
     write,
 )
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=list(GRIDS))
 def saved(request, tmp_path_factory):

@@ -21,6 +21,8 @@ from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs.run import resume, simulate
 from rdsolver.utils.signals import Stop
 
+pytestmark = pytest.mark.long
+
 
 def rates(u, p, at):
     broken = jnp.where((at["time"] > 1) & (p["breaks"] > 0), jnp.nan, 0)

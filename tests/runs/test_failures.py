@@ -25,6 +25,8 @@ from tests.support import kill
 from tests.support.kill import same
 from tests.support.problems import problem, square
 
+pytestmark = pytest.mark.long
+
 
 def small(**rest):
     return problem(square(24), end=3.0, save=(0.0, 3.0), **rest)

@@ -134,7 +134,7 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
 # --- from the command line, with real signals ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["2d", "3d"])
+@pytest.mark.parametrize("place", ["2d", pytest.param("3d", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(place, tmp_path):
     met, _ = kill.kill_run(tmp_path, place, random.Random(2), kill.SIGNALS)
     assert met >= 4

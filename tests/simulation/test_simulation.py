@@ -36,7 +36,7 @@ from tests.support.problems import (
 
 pytestmark = pytest.mark.long
 
-DOSED = {"agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 2.0),), "end": 12.0}
+DOSED = {"grid": square(24), "agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 2.0),), "end": 12.0}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_pulse_of_rankl_is_overcome():
     """RANKL production doubled for 10 days: osteoclasts are back within 2 % after a year, and lost bone is
     partly refilled.
     """
-    _, chunks = run(problem(end=365.0, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
+    _, chunks = run(problem(square(24), end=365.0, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
     s = series(chunks)
     oc, bv = (
         s["osteoclast_number"] / s["osteoclast_number"][0],
@@ -204,7 +204,7 @@ def test_float32_takes_the_steps_of_float64(dosed):
 
 
 def test_steps_do_not_depend_on_the_spacing(dosed):
-    finer, _ = run(problem(square(64, SPACING / 2), **DOSED))
+    finer, _ = run(problem(**DOSED | {"grid": square(48, SPACING / 2)}))
     assert finer.totals.solves == pytest.approx(dosed[0].totals.solves, rel=0.15)
 
 
@@ -265,8 +265,8 @@ def test_two_runs_give_the_same_bits(dosed):
 
 
 def test_nothing_lives_or_flows_outside_the_field_of_view():
-    grid = square(32)
-    y, x = np.meshgrid(*[np.linspace(-1, 1, 32)] * 2, indexing="ij")
+    grid = square(24)
+    y, x = np.meshgrid(*[np.linspace(-1, 1, 24)] * 2, indexing="ij")
     active = y**2 + x**2 < 0.95
     section = Section(grid, trabecular(grid, 0.3, 120.0, 1).bone * active, active)
     simulation, chunks = run(

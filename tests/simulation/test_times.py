@@ -32,6 +32,8 @@ from rdsolver.utils.instants import SIMULTANEOUS, Instants
 from tests.support.driven import GRID, NONE, driven
 from tests.support.problems import Dose, problem, replace, run, series
 
+pytestmark = pytest.mark.long
+
 END = 4.0
 UNITS = {
     "s": Fraction(1, 86400),

@@ -23,6 +23,8 @@ from tests.support.places import ROOT
 from tests.support.sweep_files import MODEL, made, sweep, write_bases
 from tests.support.sweep_kill import equal
 
+pytestmark = pytest.mark.long
+
 # --- runs ---------------------------------------------------------------------------------------------------
 
 SEEDS = '[grid]\n"initial.seed" = [1, 2, 3, 4, 5, 6, 7, 8]\n'

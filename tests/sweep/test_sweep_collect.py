@@ -31,6 +31,8 @@ from rdsolver.sweep.reader import STATISTICS
 from tests.support.drawn_runs import inside
 from tests.support.sweeps import BASE, SERIES, STEPS, depth_of, design, put_run, put_sweep, series
 
+pytestmark = pytest.mark.long
+
 SAMPLES = """
 base = "base.toml"
 [sample]

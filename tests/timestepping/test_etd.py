@@ -22,6 +22,8 @@ from rdsolver.timestepping.etd import ETDRK2, ETDRK4
 from rdsolver.timestepping.rkc import RKC2
 from rdsolver.timestepping.step_control import clipped, judge
 
+pytestmark = pytest.mark.long
+
 GRID = Grid((24, 20), (10.0, 10.0), thickness=10.0)
 
 

@@ -21,6 +21,8 @@ from rdsolver.timestepping.base import start
 from rdsolver.timestepping.rkc import CAUTION, COURANT, MOST_STAGES, RKC2, longest, scheme, stages_for
 from tests.support.problems import Dose, errors, fixed_steps, problem, replace, run, series, square, state
 
+pytestmark = pytest.mark.long
+
 DOSED = {"agents": ("fc_opg",), "doses": (Dose("fc_opg", 1.0, "sc", 1.0),), "integrator": "rkc2"}
 
 

@@ -30,6 +30,8 @@ from rdsolver.utils.reporting import Silent
 from tests.support.errors_here import SLAB, load_own
 from tests.support.places import ROOT
 
+pytestmark = pytest.mark.long
+
 # --- the user -----------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from tests.support.drawn_runs import write
 from tests.support.sweep_files import BONE
 from tests.support.sweeps import design, put_sweep
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def there(tmp_path, monkeypatch):
