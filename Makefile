@@ -21,8 +21,9 @@ demo: $(VENV)/.base
 	@echo "The run is in outputs/rank_fc_section_2d: look at overview.png, or at run.h5 with: $(BIN)/rdsolver info outputs/rank_fc_section_2d"
 
 # A file stays with one worker, which compiles what its tests share once. Two workers fill two cores: threads of
-# BLAS beside them would wait for each other, four times as long as they compute.
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# BLAS beside them would wait for each other, four times as long as they compute. Bytecode is kept whatever the
+# environment says, for a hundred processes that the tests start.
+PYTEST = OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.dev
 	$(PYTEST) -m "not long and not slow"
