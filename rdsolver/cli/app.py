@@ -1,36 +1,26 @@
-"""Options and output that several groups of commands share."""
+"""What the commands share: an app that expands paths, and how they load a config and print."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import STDOUT, writing
 from ..utils.home import homely
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors, on stderr.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; warnings go to stderr.")]
+if TYPE_CHECKING:
+    from ..config.config import Config
 
 
 def same_command(*more: str) -> str:
     """The command line as it was typed, quoted for a shell, with the missing ones of `more` appended."""
     typed = sys.argv[1:]
     return shlex.join(["rdsolver", *typed, *(word for word in more if word not in typed)])
-
-
-JsonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Also write the results as JSON; - prints it to stdout, and all else goes to stderr.",
-    ),
-]
 
 
 def speaker(quiet: bool, json_file: Path | None) -> Callable[[str], None]:
@@ -63,3 +53,9 @@ class App(typer.Typer):
     def command(self, *given: Any, **named: Any) -> Callable[..., Any]:
         register = super().command(*given, **named)
         return lambda function: register(homely(function))
+
+
+def load(path: Path, overrides: Sequence[str] | None, allow_python: bool) -> Config:
+    from ..config.load import load_config
+
+    return load_config(path, overrides or (), allow_python)

@@ -44,11 +44,6 @@ Place = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    for command in (plot, export, movie, report):
-        app.command()(command)
-
-
 def plot(
     paths: RunPaths,
     kind: Annotated[

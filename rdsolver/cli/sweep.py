@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 from ..errors import InputError
 from ..utils.home import at_home
 from . import completion
-from .app import App, AsJson, Quiet, print_json, same_command
+from .app import App, print_json, same_command
+from .options import AsJson, Quiet
 from .terminal_run import not_begun
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from ..utils.reporting import byte_size
 from ..utils.safe_files import reading
 from .reader import Run, open_run
 
-TOLD = ("warnings", "seconds", "peak_memory", "resumed")
-"""Of the provenance, in rows of their own."""
+TOLD = ("warnings", "agents", "doses", "width", "seconds", "peak_memory", "resumed")
+"""Entries of the provenance that have rows of their own."""
+MOST_TIMES = 6  # of a dose
 
 
 def describe(run: Run) -> str:
@@ -93,6 +94,7 @@ def _told(found: dict[str, Any]) -> str:
         ("section", _section(found["section"])),
         ("saved", f"{len(found['saved'])} times, {_span(found['saved'])}"),
         *_tree("", {name: value for name, value in provenance.items() if name not in TOLD}),
+        *_drugs(provenance),
         *_cost(provenance),
         ("parameters", f"{len(found['parameters'])}, with units and sources in run.parameter_table"),
         *(
@@ -129,18 +131,36 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
         time.sleep(pause)
 
 
+def _drugs(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The drugs of the run and their doses, those of one amount in one row."""
+    labels = {}
+    for agent in provenance.get("agents", ()):
+        name, like, label = agent["name"], agent["like"], agent["label"]
+        labels[name] = label
+        yield "drug", label if name == like else f"{label} ({name}, like {like})"
+    times: dict[tuple[str, float, str], list[float]] = {}
+    for dose in provenance.get("doses", ()):
+        times.setdefault((dose["agent"], dose["amount"], dose["route"]), []).append(dose["time"])
+    for (agent, amount, route), days in times.items():
+        more = " ..." if len(days) > MOST_TIMES else ""
+        at = ", ".join(f"{t:g}" for t in days[:MOST_TIMES])
+        yield "dose", f"{labels.get(agent, agent)} {amount:g} mg/kg {route} at {at}{more} d"
+
+
 def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the run cost, and its sessions after the first."""
+    """What the run cost, the batch that it was in, and its sessions after the first."""
+    if width := provenance.get("width"):
+        yield "batch", f"{width} wide"
     if seconds := provenance.get("seconds"):
         yield "seconds", ", ".join(f"{what} {spent:.3g}" for what, spent in seconds.items())
     if memory := provenance.get("peak_memory"):
         yield "peak memory", ", ".join(f"{where} {byte_size(most)}" for where, most in memory.items())
-    for sitting in provenance.get("resumed", ()):
+    for session in provenance.get("resumed", ()):
         yield (
             "resumed",
             (
-                f"at {sitting['time']:g} d, {sitting['started']}, on {sitting['device']}, commit"
-                f" {sitting['git_commit']}"
+                f"at {session['time']:g} d, {session['started']}, on {session['device']}, commit"
+                f" {session['git_commit']}"
             ),
         )
 
@@ -184,8 +204,11 @@ def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{prefix}{name}".replace("_", " "),
                 f"{len(value.splitlines())} lines, kept in run.provenance",
             )
-        else:
-            yield (
-                f"{prefix}{name}".replace("_", " "),
-                (f"{value:.4g}" if isinstance(value, float) else str(value)),
-            )
+        elif value not in ("", [], None):
+            yield f"{prefix}{name}".replace("_", " "), _value(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

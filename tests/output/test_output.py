@@ -446,6 +446,30 @@ def test_describe_tells_what_the_file_holds(saved):
         assert word in told
 
 
+def test_drugs_and_doses_are_described_as_a_person_writes_them(tmp_path):
+    doses = [{"agent": "mine", "amount": 3.0, "route": "sc", "time": t} for t in (10.0, 38.0)]
+    agents = [
+        {"name": "rank_fc", "like": "rank_fc", "label": "RANK-Fc"},
+        {"name": "mine", "like": "fc_opg", "label": "Mine"},
+    ]
+    doses += [{"agent": "rank_fc", "amount": 0.5, "route": "iv", "time": float(t)} for t in range(9)]
+    grid = Grid((4, 4), (10.0, 10.0), thickness=10.0)
+    fields, active = [Field("a", "nM", 1.0, "A")], np.ones((4, 4), bool)
+    meta = {"agents": agents, "doses": doses, "width": 0, "xla_flags": "", "sizes": [1.5, 2]}
+    with RunWriter(tmp_path / "run.h5", grid, fields, [], active=active, meta=meta):
+        pass
+    with open_run(tmp_path / "run.h5") as run:
+        told = {" ".join(line.split()) for line in describe(run).splitlines()}
+    assert {
+        "drug RANK-Fc",
+        "drug Mine (mine, like fc_opg)",
+        "dose Mine 3 mg/kg sc at 10, 38 d",
+        "dose RANK-Fc 0.5 mg/kg iv at 0, 1, 2, 3, 4, 5 ... d",
+        "sizes 1.5, 2",
+    } <= told
+    assert not any(line.startswith(("width", "batch", "xla")) for line in told)
+
+
 def test_the_summary_is_plain_json_and_holds_all_that_describe_tells(saved):
     path, grid = saved
     with open_run(path) as run:

@@ -90,7 +90,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "cli-no-device": lambda h: then(h.check(), h.cli("run", "mine.toml", "--device", "gpu:9")),
     "jax-setting": lambda h: then(
         h.patch.setattr(
-            "rdsolver.cli.main._load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")
+            "rdsolver.cli.run.load", lambda *_: jax.config.update("jax_numpy_rank_promotion", "perhaps")
         ),
         h.check(),
     ),
