@@ -8,15 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdsolver.operators import faces as boundaries
+from rdsolver.operators import transport
 from rdsolver.operators.reductions import mean_square
 from rdsolver.operators.transport import (
-    diffusion,
-    drift,
-    face_diffusion,
     fitted,
     gaussian_taps,
     length,
-    open_faces,
     own_diffusion,
     own_drift,
     smooth,
@@ -24,6 +21,12 @@ from rdsolver.operators.transport import (
 )
 
 pytestmark = pytest.mark.usefixtures("double")
+
+# each one program, where it would be one for every operation in it
+diffusion, drift = (jax.jit(f, static_argnums=2) for f in (transport.diffusion, transport.drift))
+face_diffusion = jax.jit(transport.face_diffusion, static_argnums=(2, 3))
+open_faces = jax.jit(transport.open_faces, static_argnums=1)
+
 CASES = [
     ((9, 12), (False, False)),
     ((9, 12), (True, False)),
@@ -120,16 +123,12 @@ def test_a_smoothed_surface_has_the_same_area_and_width_at_any_spacing():
     is length².
     """
     for h in (20.0, 10.0, 5.0):
-        variances = []
+        variances, taps = [], gaussian_taps(15.0, (h, h))
+        slopes = jax.jit(lambda step, taps=taps: smooth_slopes(step, taps, (True, False)))
         for offset in np.arange(8) / 8:
             low = np.arange(int(400 / h)) * h
             step = np.tile(np.clip((200 + offset * h - low) / h, 0, 1), (4, 1))
-            slope = (
-                -h
-                * np.asarray(smooth_slopes(jnp.asarray(step), gaussian_taps(15.0, (h, h)), (True, False))[1])[
-                    0
-                ]
-            )
+            slope = -h * np.asarray(slopes(jnp.asarray(step))[1])[0]
             centre = low + h / 2
             assert slope.sum() == pytest.approx(1, abs=2e-4)
             assert (slope * centre).sum() == pytest.approx(200 + offset * h, abs=0.05)
