@@ -281,16 +281,17 @@ def test_what_differs_is_said():
 
 
 def test_a_run_is_repeated_from_its_file(tmp_path):
-    (tmp_path / "a.toml").write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
+    config = kill.CONFIG.format(place=kill.PLACES["2d"])
+    (tmp_path / "a.toml").write_text(config.replace('end = "30 d"', 'end = "6 d"'))
     for arguments in (["run", str(tmp_path / "a.toml")], ["run", "--from", str(tmp_path / "1")]):
         out = tmp_path / ("2" if "--from" in arguments else "1")
         done = CliRunner().invoke(app, [*arguments, "--out", str(out)])
         assert done.exit_code == 0, done.output
     same(tmp_path / "1" / "run.h5", tmp_path / "2" / "run.h5")
     resumed = CliRunner().invoke(app, ["resume", str(tmp_path / "2")])
-    assert (resumed.exit_code, "came to its end" in resumed.stdout) == (0, True)
+    assert (resumed.exit_code, "is finished already" in resumed.stdout) == (0, True)
     followed = CliRunner().invoke(app, ["info", "--follow", str(tmp_path / "2")])
-    assert "30 of 30 d" in followed.stdout.splitlines()[0]
+    assert "6 of 6 d" in followed.stdout.splitlines()[0]
     assert followed.stdout.splitlines()[1] == "finished"
 
 
