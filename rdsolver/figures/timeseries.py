@@ -146,7 +146,7 @@ def panels(run: Run) -> list[Panel]:
         each = [
             single(run, name, fill(series.label(name), LABEL_WIDTH), style.INK, "close") for name in names
         ]
-        return [p for p in (_drug_panel(run), *each) if p.lines]
+        return [p for p in (_drug_panel(run), *each, *_at_saved(run)) if p.lines]
     relative = [
         Line(label, series[name] / series[name][0], colour, dashed)
         for name, label, colour, dashed in (
@@ -169,11 +169,31 @@ def panels(run: Run) -> list[Panel]:
         observable(run, "tumour_burden"),
         *([observable(run, "lesion_area")] if "tumour_burden" in series else []),
         observable(run, "serum_calcium"),
+        *(observable(run, name) for name in _others(run)),
+        *_at_saved(run),
     ]
 
     return [p for p in found if p.lines] or [
         single(run, name, name, style.INK, "close") for name in list(series)[1:6]
     ]
+
+
+def _others(run: Run) -> list[str]:
+    """Series of bone that have no panel of their own otherwise: those of components and of users."""
+    drawn = ("time", "mean_pthrp", "bisphosphonate", *OBSERVABLES)
+    others = (n for n in run.series if n not in drawn and not n.startswith(("plasma_", "tissue_")))
+    return list(others)[:MOST_PANELS]
+
+
+def _at_saved(run: Run) -> list[Panel]:
+    """What was watched at the saved times alone, a panel each."""
+    data, found = run.at_saved, []
+    for name in [n for n in data if n != "time" and len(data["time"])][:MOST_PANELS]:
+        factor, unit = style.in_print(data.unit(name), float(np.nanmax(data[name], initial=0)))
+        label = fill(data.label(name), LABEL_WIDTH)
+        line = Line("", factor * data[name], style.INK, time=data["time"])
+        found.append(Panel(f"{label}\n({unit})" if unit else label, (line,), "close", data.levels(name)))
+    return found
 
 
 def _drug_panel(run: Run) -> Panel:

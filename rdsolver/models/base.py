@@ -49,6 +49,31 @@ class Series:
     levels: tuple[tuple[str, float], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """A number that is watched over a run, kept in the run file and shown in tables and figures.
+
+    value   (u, p, at) -> one number in `unit`. On the device it is a JAX expression of all cells (sums by
+            operators.reductions.total have the same bits however they are computed); on the host it is any
+            Python on NumPy arrays. u: all fields, none below 0 unless signed; p: all parameters; at: what the
+            model's rates see, and what models/bone/observers.py adds; on the host "time", "active" and
+            "spacing" (um, one number an axis)
+    where   "device": at every accepted step; "host": at the saved times
+    levels  where something begins that has a name, rising
+    """
+
+    name: str
+    unit: str
+    label: str
+    value: Callable[[Any, Any, Any], Any]
+    where: Literal["device", "host"] = "device"
+    levels: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def series(self) -> Series:
+        return Series(self.name, self.unit, self.label, self.levels)
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One number of a model, with where it comes from.
@@ -111,6 +136,7 @@ class Model(Protocol):
     groups       the cascade of an implicit stage, in order
     inputs       numbers that drive it from outside; "time" is always among them
     budgets      name: fields whose sum is conserved but for sources and losses
+    observers    what is watched; the series are those of them on the device, and what is followed on the host
     """
 
     @property
@@ -129,6 +155,8 @@ class Model(Protocol):
     def inputs(self) -> tuple[str, ...]: ...
     @property
     def series(self) -> tuple[Series, ...]: ...
+    @property
+    def observers(self) -> tuple[Observer, ...]: ...
     @property
     def budgets(self) -> Mapping[str, tuple[str, ...]]: ...
 

@@ -36,7 +36,7 @@ from ..operators.faces import Wrap
 from ..operators.multigrid import Block
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces
-from .base import Breaks, Field, Group, Parameter, Series
+from .base import Breaks, Field, Group, Observer, Parameter, Series
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -125,6 +125,7 @@ class ReactionDiffusion:
                 out of them
     cycles      V-cycles a stage
     first_step  largest first step (None: estimated)
+    observers   numbers that are watched beside the mean of each field (models/base.Observer)
     breaks      times at which the rates jump, or a function of the parameters' values that gives them: a step
                 ends at each, and none leaps over what is on between two of them. Those after the end do not
                 matter
@@ -141,6 +142,7 @@ class ReactionDiffusion:
     cycles: int = 2
     first_step: float | None = None
     breaks: Breaks = ()
+    observers: tuple[Observer, ...] = ()
     inputs: tuple[str, ...] = ()
     slow: tuple[str, ...] = ()
     fitted: tuple[str, ...] = ()
@@ -151,7 +153,8 @@ class ReactionDiffusion:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        return tuple(Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
+        means = (Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
+        return (*means, *(o.series for o in self.observers if o.where == "device"))
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -225,7 +228,9 @@ class ReactionDiffusion:
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
     ) -> Numbers:
         cells = total(place.active)
-        return {f"mean_{name}": total(x * place.active) / cells for name, x in u.items()}
+        found = {f"mean_{name}": total(x * place.active) / cells for name, x in u.items()}
+        seen, at = densities(u, self.unknowns), place.arrays | {"active": place.active} | inputs
+        return found | {o.name: o.value(seen, p, at) for o in self.observers if o.where == "device"}
 
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers

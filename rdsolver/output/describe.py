@@ -71,6 +71,12 @@ def summary(run: Run) -> dict[str, Any]:
                     if name != "time"
                 },
             },
+            "at_saved": {
+                name: {"unit": run.at_saved.unit(name), "label": run.at_saved.label(name)}
+                | ({"first": float(values[0]), "last": float(values[-1])} if len(values) else {})
+                for name, values in run.at_saved.items()
+                if name != "time"
+            },
             "summary": run.summary,
         }
         return plain(found)
@@ -106,6 +112,7 @@ def _told(found: dict[str, Any]) -> str:
             for name, about in found["clipped"].items()
         ),
         *_series(found["series"]),
+        *_observables("at saved times", found["at_saved"]),
         *_tree("", found["summary"]),
     ]
     width = max(len(name) for name, _ in rows) + 2
@@ -188,10 +195,15 @@ def _clipped(name: str, unit: str, about: dict[str, Any]) -> str:
 def _series(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """First and last value of each observable."""
     yield "series", f"{about['steps']} accepted steps, {_span(about['span'])}"
-    for name, seen in about["observables"].items():
+    yield from _observables("", about["observables"])
+
+
+def _observables(topic: str, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, seen in about.items():
         if "first" in seen:
             first, last = (math.nan if seen[end] is None else seen[end] for end in ("first", "last"))
-            yield "", f"{name}: {first:.4g} -> {last:.4g}{'' if seen['unit'] == '1' else ' ' + seen['unit']}"
+            unit = "" if seen["unit"] == "1" else f" {seen['unit']}"
+            yield topic, f"{name}: {first:.4g} -> {last:.4g}{unit}"
 
 
 def _tree(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xa
     <field> (time, (z), y, x)    physical units, NaN outside the field of view
     active, <static> ((z), y, x)
     series/                      the observables at every accepted step, on `series_time`
+    at_saved/                    what is watched at the saved times alone, on `time`; where there is any
     reference/  state/           the baseline; the last state, on the whole grid, from which a run can
                 continue
     section/                     bone and field of view on the whole grid, if they were made from an image
@@ -61,6 +62,7 @@ WHOLE_GRID = "grid_"
 """Before the name of an axis of the whole grid, where only part of its cells is saved."""
 LONG_TEXT = 1024  # bytes; longer text is a dataset, as an attribute ends at 64 KiB
 STEP_TIME = "series_time"
+AT_SAVED = "at_saved"
 HIDDEN = "This is a netCDF dimension but not a netCDF variable."
 """The name of a scale that readers of netCDF take for a dimension without values."""
 PLACES = ("time", "z", "y", "x", "active")
@@ -287,9 +289,14 @@ def create_active(file: h5py.File, window: Window, active: np.ndarray) -> None:
 
 
 def create_series(
-    group: h5py.Group, name: str, unit: str, label: str, levels: tuple[tuple[str, float], ...] = ()
+    group: h5py.Group,
+    name: str,
+    unit: str,
+    label: str,
+    levels: tuple[tuple[str, float], ...] = (),
+    time: str = STEP_TIME,
 ) -> h5py.Dataset:
-    """Create one observable at every accepted step, (series_time,).
+    """Create one observable, on the times of the accepted steps or, with "/time", on the saved times.
 
     Not compressed: its last chunk is written again with every flush.
 
@@ -301,7 +308,7 @@ def create_series(
     if levels:
         node.attrs["levels"] = np.array([value for _, value in levels])
         set_text(node, level_names=" ".join(name for name, _ in levels))
-    return attach(node, STEP_TIME)
+    return attach(node, time)
 
 
 def whole_axes(whole: Window, window: Window) -> tuple[str, ...]:

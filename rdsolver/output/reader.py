@@ -102,6 +102,7 @@ class Run(Mapping[str, "FieldData"]):
 
     times       saved times, d
     series      the observables at every accepted step: name -> array, series.unit(name)
+    at_saved    what is watched at the saved times alone: name -> array, at_saved.unit(name)
     active      bool, the field of view on the saved cells; static: name -> array that does not change
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D): of the saved
                 cells
@@ -181,6 +182,13 @@ class Run(Mapping[str, "FieldData"]):
     @_guarded
     def series(self) -> SeriesData:
         return SeriesData(layout.group(self.file, "series"), self.path)
+
+    @cached_property
+    @_guarded
+    def at_saved(self) -> SeriesData:
+        """Observables at the saved times; empty, but for the time, where none was asked for."""
+        group = layout.group(self.file, layout.AT_SAVED) if layout.AT_SAVED in self.file else None
+        return SeriesData(group, self.path, self.times)
 
     @cached_property
     @_guarded
@@ -408,13 +416,22 @@ class FieldData:
 
 
 class SeriesData(Mapping[str, np.ndarray]):
-    """Observables at every accepted step: name -> array (n,); "time" (d) is one of them."""
+    """Observables at every accepted step, or at the saved times: name -> array (n,); "time" (d) is one of
+    them.
+    """
 
-    def __init__(self, group: h5py.Group, path: str) -> None:
-        self._group, self._path = group, path
-        self._length = dataset(group, "time", 1).shape[0]
+    def __init__(self, group: h5py.Group | None, path: str, times: np.ndarray | None = None) -> None:
+        """times: the saved ones (d), where the group has no time of its own."""
+        self._group, self._path, self._times = group, path, times
+        if times is None:
+            assert group is not None  # only what is watched at the saved times may be missing
+            times = dataset(group, "time", 1)
+        self._length = len(times)
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name == "time" and self._times is not None:
+            return self._times
+
         def values(node: h5py.Dataset) -> np.ndarray:
             check_array(node)
             if node.dtype.kind != "f" or len(node) < self._length:
@@ -427,9 +444,11 @@ class SeriesData(Mapping[str, np.ndarray]):
         return self._read(name, values)
 
     def unit(self, name: str) -> str:
-        return self._read(name, layout.units)
+        return layout.TIME_UNIT if name == "time" else self._read(name, layout.units)
 
     def label(self, name: str) -> str:
+        if name == "time":
+            return "time"
         return self._read(name, lambda node: as_text(attribute(node, "long_name")))
 
     def levels(self, name: str) -> tuple[tuple[str, float], ...]:
@@ -450,22 +469,23 @@ class SeriesData(Mapping[str, np.ndarray]):
 
     def _read(self, name: str, what: Callable[[h5py.Dataset], Any]) -> Any:
         with reading(self._path):
-            if name in self._group:
+            if self._group is not None and name in self._group:
                 return what(dataset(self._group, name, 1))
         raise KeyError(f"{name}; this run has {', '.join(self)}")
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in map(str, self._group) if name != layout.STEP_TIME)
+        own = () if self._group is None else (n for n in map(str, self._group) if n != layout.STEP_TIME)
+        return iter((*(("time",) if self._times is not None else ()), *own))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def __repr__(self) -> str:
-        return printable(f"<Series, {self._length} steps: {', '.join(self)}>")
+        return printable(f"<Series, {self._length} times: {', '.join(self)}>")
 
     def to_xarray(self) -> Dataset:
-        """All of them on their own time, `series_time` as in the file, with units."""
-        own = layout.STEP_TIME
+        """All of them on their own time, `series_time` or `time` as in the file, with units."""
+        own = layout.STEP_TIME if self._times is None else "time"
         data = {
             name: (own, self[name], layout.described(self.unit(name), self.label(name)))
             for name in self

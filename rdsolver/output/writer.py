@@ -39,6 +39,7 @@ class RunWriter:
 
     path       of the new file; None keeps the run in memory, with the same layout
     fields     what is saved at each saved time; series: what is saved at each accepted step
+    at_saved   numbers that are saved at each saved time
     active     bool, shape of the grid: cells outside are written as NaN
     selection  which fields and cells are saved (default: all)
     static     (field, array of the grid's shape) pairs that do not change
@@ -60,6 +61,7 @@ class RunWriter:
         dtype: str = "float32",
         selection: Output | None = None,
         static: Sequence[tuple[Field, np.ndarray]] = (),
+        at_saved: Sequence[Series] = (),
         meta: Mapping[str, Any] | None = None,
         title: str = "",
         overwrite: bool = False,
@@ -72,7 +74,7 @@ class RunWriter:
         self.file = _create(self.path, overwrite)
         try:
             self._reserve(2 * MARGIN)
-            self._lay_out(grid, saved, series, np.dtype(dtype), active, static, meta or {}, title)
+            self._lay_out(grid, saved, series, at_saved, np.dtype(dtype), active, static, meta or {}, title)
             self.file.flush()
             if self.path is not None:
                 os.replace(self.file.filename, self.path)
@@ -140,6 +142,10 @@ class RunWriter:
         self._fields = {name: node for name, node in arrays.items() if node.ndim > len(self._window.axes)}
         group = layout.group(file, "series")
         self._series = {name: layout.dataset(group, name) for name in map(str, group)}
+        self._at_saved = {}
+        if layout.AT_SAVED in file:
+            group = layout.group(file, layout.AT_SAVED)
+            self._at_saved = {name: layout.dataset(group, name) for name in map(str, group)}
         self._clipped = None
         if "clipped" in file:
             clipped = layout.group(file, "clipped")
@@ -149,7 +155,13 @@ class RunWriter:
             raise RunError(f"{self.path} holds less than its checkpoint says. The file is damaged.")
         with self._writing(0):
             self._steps.attrs.modify("NSteps", np.int64(times))
-            for node in (self._time, self._offsets, *self._fields.values(), *(self._clipped or ())):
+            for node in (
+                self._time,
+                self._offsets,
+                *self._fields.values(),
+                *self._at_saved.values(),
+                *(self._clipped or ()),
+            ):
                 node.resize(times, 0)
             for node in self._series.values():
                 node.resize(rows, 0)
@@ -161,6 +173,7 @@ class RunWriter:
         grid: Grid,
         saved: Sequence[Field],
         series: Sequence[Series],
+        at_saved: Sequence[Series],
         dtype: np.dtype,
         active: np.ndarray,
         static: Sequence[tuple[Field, np.ndarray]],
@@ -190,14 +203,24 @@ class RunWriter:
         self._series |= {
             s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels) for s in series
         }
+        self._at_saved = {}
+        if at_saved:
+            group = file.create_group(layout.AT_SAVED, track_order=True)
+            self._at_saved = {
+                s.name: layout.create_series(group, s.name, s.unit, s.label, s.levels, "/time")
+                for s in at_saved
+            }
         self._meta = file.create_group("meta", track_order=True)
         for name, value in {**meta, "status": "running"}.items():
             layout.put(self._meta, name, value)
         self._steps = layout.create_vtk(file, window, tuple(self._fields), grid.thickness)
         self._offsets = layout.dataset(self._steps, "Offsets")
 
-    def append(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
-        """Save one time t (d): every selected field on the whole grid, in physical units.
+    def append(
+        self, t: float, fields: Mapping[str, np.ndarray], watched: Mapping[str, float] | None = None
+    ) -> None:
+        """Save one time t (d): every selected field on the whole grid, in physical units, and what is watched
+        at the saved times.
 
         What the tolerance lets fall below zero of a density is saved as 0, and counted: a map from -1e-9 to
         20 is drawn by many programs in the colours of a field that has two signs.
@@ -217,6 +240,8 @@ class RunWriter:
                     self._clipped, zip(*(found[name] for name in self._densities), strict=True), strict=True
                 ):
                     _extend(node, n, np.array([values]))
+            for name, node in self._at_saved.items():
+                _extend(node, n, (watched or {})[name])
             _extend(self._offsets, n, n)
             self.file.flush()  # they are there before the time says so: a flush has no order of its own
             _extend(self._time, n, t)

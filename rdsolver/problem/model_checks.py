@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Fault, shown, unknown
 from ..geometry.subdomain import Lives
-from ..models.base import Field, Parameter
+from ..models.base import Field, Observer, Parameter
 from ..models.bone.binders import LABELS, OPG, Binder, binder_parameters
 from ..models.bone.component import PROCESSES
 from ..utils.checks import NAME
@@ -34,6 +34,7 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
         ("rates", callable(found.rates), "a function of u, p and at"),
         ("moves", isinstance(found.moves, Mapping), 'a dictionary, such as {"u": "diffusivity"}'),
         ("parameters", _all(found.parameters, Parameter), "a tuple of Parameter"),
+        ("observers", _all(found.observers, Observer), "a tuple of Observer"),
     ]
     if extends:
         kinds += [
@@ -77,6 +78,8 @@ def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
         )
     named = [*_names("unknowns", fields, taken), *_names("parameters", rows, of_rows)]
     started = [*_start(found), *_processes(found)] if extends else ()
+    if wrong := [*_observers(found.observers)]:
+        return wrong
     return named or [
         *_numbers(found),
         *_moves(found, fields, rows if config else [*rows, *found.moves.values()]),
@@ -130,6 +133,19 @@ def _start(extension: Extension) -> Iterator[Fault]:
                     " field: signed=True)."
                 ),
             )
+
+
+def _observers(observers: Sequence[Observer]) -> Iterator[Fault]:
+    for o in observers:
+        if not isinstance(o.name, str) or not NAME.fullmatch(o.name):
+            yield "observers", f"hold {shown(o.name)}, which is not a name. Give it another one."
+        elif not callable(o.value):
+            yield (
+                "observers",
+                f"hold {o.name} with value = {shown(o.value)}. Give a function of u, p and at.",
+            )
+        elif o.where not in ("device", "host"):
+            yield "observers", f"hold {o.name} with where = {shown(o.where)}. Allowed: device, host."
 
 
 def _processes(extension: Extension) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ CYTOKINES = ("rankl", "opg", "rankl_opg")
 CELLS = ("precursors", "osteoclasts", "r1", "r2", "formation_signal", "bone")
 RUN_FILE = (
     *("time", "z", "y", "x", "active"),
-    *("series", "reference", "state", "section", "clipped", "meta", "VTKHDF"),
+    *("series", "reference", "state", "section", "clipped", "meta", "VTKHDF", "at_saved"),
 )
 """What a run file has beside fields."""
 TAKEN = frozenset((*CYTOKINES, *CELLS, *(name for c in every() for name in c.names), "response", *RUN_FILE))

@@ -323,6 +323,7 @@ def _writer(
         problem.grid,
         summary.fields,
         simulation.model.series,
+        at_saved=[o.series for o in simulation.model.observers if o.where == "host"],
         active=summary.active,
         dtype=problem.solver.precision,
         selection=problem.output,

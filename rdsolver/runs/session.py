@@ -25,6 +25,7 @@ from ..utils.reporting import Reporter
 from ..utils.signals import Stop
 from . import checkpoint, checkpoint_file
 from .checkpoint import Checkpoint
+from .saved_observers import watched_at_saved
 from .summary import RunSummary
 from .timing import Timer
 
@@ -147,7 +148,7 @@ class Session:
         self.summary.observe(self.last)
         self.rows.append(self.last)
         for when, fields in chunk.saved:
-            self.thread.do(self.writer.append, when, fields)
+            self.thread.do(self._save, when, fields)
             self.times += 1
         self.count += 1
         self._remember()
@@ -160,6 +161,10 @@ class Session:
             self.reported = now
             totals = self.simulation.totals
             self.reporter.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
+
+    def _save(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
+        """One saved time, with what is watched then."""
+        self.writer.append(t, fields, watched_at_saved(self.problem, self.simulation.model, t, fields))
 
     def _remember(self) -> None:
         self.latest = Checkpoint(

@@ -27,7 +27,7 @@ from ..timestepping.system import Fields, Forcing, System
 from ..utils.checks import settle
 from ..utils.instants import Instants
 from . import baseline
-from .check_rates import follows_time, try_rates, unseen
+from .check_rates import follows_time, try_observers, try_rates, unseen
 from .initial_state import InitialState
 from .model_scenario import event_times, scales
 
@@ -162,6 +162,10 @@ class BoneScenario:
             active = self.problem.section.active
             try_rates(part.label, part.rates, u, s.p, c.at, active, part.names, open_to)
             self.warnings = unseen(part.name, self.problem, follows_time(part.rates, u, s.p, c.at))
+            taken = ["time", *(o.name for o in model.observers if o not in part.observers)]
+            taken += [series.name for other in model.components for series in other.followed]
+            spacing = self.problem.grid.spacing
+            try_observers(part.label, part.observers, taken, u, s.p, model.seen(c), spacing)
 
     def _continue_from(self, initial: InitialState) -> None:
         state, reference = initial.fields, initial.reference

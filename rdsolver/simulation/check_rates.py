@@ -8,10 +8,12 @@ from collections.abc import Collection
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
 from ..errors import InputError, file_of, traced
+from ..models.base import Observer
 from ..problem import ModelProblem, Problem
 
 Fields = dict[str, jax.Array]
@@ -62,6 +64,39 @@ def try_rates(
             raise InputError(
                 f"{name}: that of {key} is not finite at the start in {broken.sum():,} cells; in cell {cell},"
                 f" {state}."
+            )
+
+
+def try_observers(
+    what: str,
+    observers: Collection[Observer],
+    taken: Collection[str],
+    u: Fields,
+    p: Fields,
+    at: dict[str, Any],
+    spacing: tuple[float, ...],
+) -> None:
+    """Tries each observer of a user once. taken: names that others have; at: what those on the device see.
+
+    Raises InputError when one has a name that is taken, fails, or gives no number.
+    """
+    names = [*taken, *(o.name for o in observers)]
+    fields, numbers = ({k: np.asarray(x) for k, x in arrays.items()} for arrays in (u, p))
+    about = {"time": 0.0, "active": np.asarray(at["active"]) > 0, "spacing": spacing}
+    for o in observers:
+        who = f"the observer {o.name} of {what}"
+        if names.count(o.name) > 1:
+            raise InputError(f"{who} has a name that is taken. Give it another one.")
+        try:
+            if o.where == "host":
+                found = np.asarray(o.value(fields, numbers, about))
+            else:
+                found = jax.eval_shape(lambda u, p, at, value=o.value: jnp.asarray(value(u, p, at)), u, p, at)
+        except Exception as error:
+            raise InputError(f"{who} fails. {traced(error, file_of(o.value))}") from error
+        if found.shape != () or not np.issubdtype(found.dtype, np.number):
+            raise InputError(
+                f"{who} gives {found.dtype} of shape {found.shape}, and it must give one number."
             )
 
 

@@ -19,7 +19,7 @@ from ..problem import ModelProblem, Problem
 from ..problem.changes import in_force
 from ..timestepping import linear_solver_control
 from ..timestepping.system import Forcing, System
-from .check_rates import follows_time, try_rates, unseen
+from .check_rates import follows_time, try_observers, try_rates, unseen
 
 
 def event_times(p: Problem | ModelProblem, doses: Sequence[Dose] = ()) -> list[float]:
@@ -76,6 +76,8 @@ class ModelScenario:
             p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields]
         )
         self.warnings = unseen(p.model.name, p, follows_time(p.model.rates, self.u, self.system.p, at))
+        taken = ["time", *(f"mean_{f.name}" for f in self.fields)]
+        try_observers(p.model.name, p.model.observers, taken, self.u, self.system.p, at, p.grid.spacing)
 
     def _numbers(self, t: float) -> dict[str, jax.Array]:
         return {

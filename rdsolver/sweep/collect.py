@@ -52,10 +52,13 @@ Column = tuple[list[Any], str]
 
 
 class RunSeries(NamedTuple):
-    """Of a finished run: its counts, its series, and of those that are new unit and label."""
+    """Of a finished run: its counts, its end (d), its series, each with its times, and of those that are new
+    unit and label.
+    """
 
     counts: dict[str, Any]
-    series: dict[str, np.ndarray]
+    end: float
+    series: dict[str, tuple[np.ndarray, np.ndarray]]
     said: dict[str, tuple[str, str]]
 
 
@@ -82,11 +85,7 @@ def collect(folder: str | Path) -> Sweep:
                 continue
             try:
                 found = _read(folder, names[i], known=figures)
-                curves = {
-                    name: _curve(found.series["time"], y)
-                    for name, y in found.series.items()
-                    if name != "time"
-                }
+                curves = {name: _curve(time, y) for name, (time, y) in found.series.items()}
             except (OSError, KeyError, ValueError, InputError) as error:
                 row |= {
                     "status": "failed",
@@ -97,7 +96,7 @@ def collect(folder: str | Path) -> Sweep:
             for name, curve in curves.items():
                 if name not in figures:
                     figures[name] = np.full((len(names), len(STATISTICS)), np.nan)
-                figures[name][i] = _statistics(found.series["time"], found.series[name], curve)
+                figures[name][i] = _statistics(*found.series[name], curve)
             block.add(i, found, curves)
         block.close(columns, [row["status"] for row in rows], names)
     with _replaced(folder / SUMMARY) as aside, aside.open("w", newline="", encoding="utf-8") as stream:
@@ -143,11 +142,16 @@ def _read(folder: Path, name: str, known: Container[str]) -> RunSeries:
     with h5py.File(run_folder(folder, name) / RUN, "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"), file.filename)
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))
-        values = dict(series)
-        if len(values["time"]) < 2:
+        if len(series["time"]) < 2:
             raise ValueError("it holds no step")
-        said = {n: (series.unit(n), series.label(n)) for n in values if n not in known}
-    return RunSeries({c: summary.get(c) for c in ("steps", "rejected", "stage_solves")}, values, said)
+        sources = [series]
+        if layout.AT_SAVED in file:
+            saved = layout.dataset(file, "time")[()]
+            sources.append(SeriesData(layout.group(file, layout.AT_SAVED), file.filename, saved))
+        found = {n: (s["time"], s[n]) for s in sources for n in s if n != "time"}
+        said = {n: (s.unit(n), s.label(n)) for s in sources for n in s if n not in known}
+        end = float(series["time"][-1])
+    return RunSeries({c: summary.get(c) for c in ("steps", "rejected", "stage_solves")}, end, found, said)
 
 
 def _curve(time: np.ndarray, values: np.ndarray) -> PchipInterpolator | None:
@@ -184,7 +188,7 @@ class _Block:
         if i >= self.first + self.rows:
             self._flush()
             self.first = i - i % self.rows
-        end = float(found.series["time"][-1])
+        end = found.end
         at = np.where(np.abs(self.times - end) <= 1e-9 * end, end, self.times)
         for name, curve in curves.items():
             if name not in self.observables:

@@ -59,7 +59,10 @@ def test_a_component_gives_what_it_declares(part):
     assert {*part.reaction(c)} >= {*part.names}
     host = part.host(problem().section, values, {})
     later = host.after(0.0, {"bone_volume_fraction": 0.3, "mean_pthrp": 0.0}, values) if host else {}
-    assert [*part.observe(c), *later] == [s.name for s in part.series]
+    assert [*later] == [s.name for s in part.followed]
+    seen = c.model.observe(c.u, c.p, c.place, c.geometry, c.inputs)
+    assert {o.name for o in part.observers} <= {*seen}
+    assert {*seen} | {*later} == {s.name for s in c.model.series}
     assert {*part.flows(c)} <= {*c.model.budgets}
 
 

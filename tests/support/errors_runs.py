@@ -30,6 +30,8 @@ from rdsolver.studies.sensitivity import global_
 from rdsolver.sweep.driver import SweepResult
 from rdsolver.timestepping.rkc import RKC2
 from rdsolver.timestepping.trbdf2 import TRBDF2
+from tests.models.test_observers import REFUSED as REFUSED_OBSERVERS
+from tests.models.test_observers import watched_decay
 from tests.problem.test_python import REFUSED
 from tests.support.drawn_runs import FLAT
 from tests.support.errors_here import (
@@ -346,6 +348,12 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-xarray": lambda h: then(
         h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())
     ),
+    **{
+        f"python-observer-{row}": lambda h, observer=REFUSED_OBSERVERS[row][0]: h.raised(
+            lambda: simulate(watched_decay(observer))
+        )
+        for row in ("taken", "name", "value", "where", "fails", "number", "late")
+    },
     **{f"python-{row}": lambda h, make=REFUSED[case][0]: h.raised(make) for row, case in GIVEN.items()},
     # samples
     "samples-left": lambda h: then(

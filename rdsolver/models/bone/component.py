@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..base import Breaks, Field, Group, Parameter, Series
+from ..base import Breaks, Field, Group, Observer, Parameter, Series
 from .binders import Binder
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Component:
     unknowns   its fields, in the order they are saved
     rows       its parameters; fixed: of those that cannot change during a run, why
     binders    of RANKL that are made in the tissue
-    series     its observables
+    observers  its observables; followed: those of its host state
     drugs      names that doses give to what it brings and that binds no RANKL; each drives an input of this
                name
     slow       fields that its coefficients follow
@@ -169,7 +169,8 @@ class Component:
     rows: tuple[Parameter, ...] = ()
     fixed: Mapping[str, str] = {}
     binders: tuple[Binder, ...] = ()
-    series: tuple[Series, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    followed: tuple[Series, ...] = ()
     drugs: tuple[str, ...] = ()
     slow: tuple[str, ...] = ()
     fitted: tuple[str, ...] = ()
@@ -193,6 +194,11 @@ class Component:
     def names(self) -> tuple[str, ...]:
         """Of its fields."""
         return tuple(f.name for f in self.unknowns)
+
+    @property
+    def watched(self) -> tuple[Observer, ...]:
+        """All its observers."""
+        return self.observers
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
         """The unknowns, with scales that may depend on the parameters."""
@@ -234,10 +240,6 @@ class Component:
     def bound(self, rest: Array, c: Conditions) -> Array:
         """An upper bound of the spectral radius of the reaction's Jacobian with it, 1/d; rest: without it."""
         return rest
-
-    def observe(self, c: Conditions) -> Numbers:
-        """Its series, but for those of its host state."""
-        return {}
 
     def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
         """What it adds to the source and the loss of each budget, summed over cells, per day."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,15 +20,20 @@ from ...geometry.grid import Grid
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces
-from ..base import Field, Group, Series
+from ..base import Field, Group, Observer, Series
 from .binders import OPG, Binder
 from .binding import binding, binding_rate, koff
 from .cells import occupancy
 from .component import Component, Conditions
+from .observers import mean_in_marrow
 from .static_fields import StaticFields, prepared
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
+
+
+def _input(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+    return at[name]
 
 
 @dataclass(frozen=True)
@@ -104,17 +110,32 @@ class Cytokines:
         return next((part for part in self.components if group in (g.name for g in part.groups)), None)
 
     @property
-    def more_series(self) -> tuple[Series, ...]:
-        """Of components and drugs."""
+    def core_observers(self) -> tuple[Observer, ...]:
+        """Those of the tissue itself."""
+        return ()
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Those of the tissue, of components, and of each drug its level in plasma and its mean in marrow."""
         drugs = (
-            s
+            found
             for a in self.agents
-            for s in (
-                Series(f"plasma_{a.name}", "nM", f"{a.label} in plasma"),
-                Series(f"tissue_{a.name}", "nM", f"free {a.label} in marrow"),
+            for found in (
+                Observer(
+                    f"plasma_{a.name}", "nM", f"{a.label} in plasma", partial(_input, f"plasma_{a.name}")
+                ),
+                Observer(
+                    f"tissue_{a.name}", "nM", f"free {a.label} in marrow", partial(mean_in_marrow, a.name)
+                ),
             )
         )
-        return (*(s for part in self.components for s in part.series), *drugs)
+        return (*self.core_observers, *(o for part in self.components for o in part.watched), *drugs)
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """What is watched at every accepted step: on the device, and followed on the host."""
+        device = (o.series for o in self.observers if o.where == "device")
+        return (*device, *(s for part in self.components for s in part.followed))
 
     def prepare(
         self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
@@ -243,17 +264,15 @@ class Cytokines:
             found |= part.at_baseline(p)
         return found
 
-    def more_observed(self, c: Conditions) -> Numbers:
-        """The series of components; of each drug its level in plasma, and in marrow its mean."""
-        marrow, out = total(c.geometry.marrow), {}
-        for part in self.components:
-            out |= part.observe(c)
-        for a in self.agents:
-            out |= {
-                f"plasma_{a.name}": c.inputs[f"plasma_{a.name}"],
-                f"tissue_{a.name}": total(c.geometry.marrow * c.u[a.name]) / marrow,
-            }
-        return out
+    def seen(self, c: Conditions) -> dict[str, Any]:
+        """What observers see beside fields and parameters."""
+        return {**c.at, "rank_occupied": self.occupancy(c)}
+
+    def observe(self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers) -> Numbers:
+        """The observables on the device."""
+        c = self.conditions(u, p, place, s, inputs)
+        at = self.seen(c)
+        return {o.name: o.value(u, p, at) for o in self.observers if o.where == "device"}
 
     @property
     def budgets(self) -> dict[str, tuple[str, ...]]:

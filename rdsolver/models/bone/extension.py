@@ -27,10 +27,11 @@ from jax import Array
 from ...geometry.section import Section
 from ...operators.blocks import Dense
 from ...operators.reductions import total
-from ..base import Breaks, Field, Group, Parameter, Series
+from ..base import Breaks, Field, Group, Observer, Parameter
 from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
 from .component import Component, Conditions, Effect, Effects
+from .observers import mean
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
@@ -58,12 +59,14 @@ class Extension(Component):
     acts_on     by the name of a process of the model (component.PROCESSES) a function (u, p, at) -> (times,
                 plus): the process is multiplied by the first, and the second is added to it
 
+    observers   numbers that are watched beside the mean of each own field (models/base.Observer)
+
     What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any
     source, and a loss of up to the rates of the field itself. What binds RANKL fast belongs into `binders`.
     """
 
     name: str
-    rates: Callable[[Fields, Numbers, Numbers], Fields]
+    rates: Callable[[Fields, Numbers, Numbers], Fields] = lambda u, p, at: {}
     unknowns: tuple[Field, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     moves: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class Extension(Component):
     start: Mapping[str, float] = field(default_factory=dict)
     healthy: bool = False
     breaks: Breaks = ()
+    observers: tuple[Observer, ...] = ()
     acts_on: Mapping[str, Callable[[Fields, Numbers, Numbers], tuple[Number, Number]]] = field(
         default_factory=dict
     )
@@ -108,8 +112,13 @@ class Extension(Component):
         return tuple(self.moves)
 
     @property
-    def series(self) -> tuple[Series, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return tuple(Series(f"mean_{f.name}", f.unit, f"mean {f.label}") for f in self.unknowns)
+    def watched(self) -> tuple[Observer, ...]:
+        """The mean of each of its fields, and its observers."""
+        means = (
+            Observer(f"mean_{f.name}", f.unit, f"mean {f.label}", partial(mean, f.name))
+            for f in self.unknowns
+        )
+        return (*means, *self.observers)
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
         return {name: (p[parameter], self.medium) for name, parameter in self.moves.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +20,17 @@ from ...operators.faces import difference
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, between, face_diffusion
-from ..base import Field, Group, Series
+from ..base import Field, Group, Observer
 from .binding import Loss
 from .cells import activation, death, differentiation, drift_speed, room
 from .component import Conditions
 from .cytokines import Cytokines
 from .matrix import edge_factor, formation, moved_bone, surface_measure
+from .observers import OBSERVERS
 from .static_fields import BoneGeometry, StaticFields
 
 Fields = dict[str, Array]
 Numbers = dict[str, Array]
-LESION = 0.5  # loss of bone fraction that makes a cell part of a lesion
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,8 @@ class BoneModel(Cytokines):
         )
 
     @property
-    def series(self) -> tuple[Series, ...]:
-        return (
-            Series("ntx", "1", "NTX, relative to baseline"),
-            Series("bsap", "1", "BSAP, relative to baseline"),
-            Series("osteoclast_number", "1/mm^3", "osteoclasts"),
-            Series("bone_volume_fraction", "1", "BV/TV"),
-            Series("mean_free_rankl", "nM", "free RANKL in marrow"),
-            Series("mean_occupancy", "1", "RANK occupancy at the surface"),
-            Series("lesion_area", "mm^2", "lesion"),
-            *self.more_series,
-        )
+    def core_observers(self) -> tuple[Observer, ...]:
+        return OBSERVERS
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -282,28 +274,15 @@ class BoneModel(Cytokines):
 
     # --- what is watched ------------------------------------------------------------------------------------
 
-    def observe(
-        self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
-    ) -> Numbers:
-        """NTX, BSAP, osteoclasts, BV/TV, mean free RANKL and occupancy, lesion {b < b(0) - 0.5}, and what
-        components and drugs show.
-        """
-        c = self.conditions(u, p, place, s, inputs)
-        cells, surface = total(place.active), total(s.w)
-        background = p["ntx_background"]
-        lost = (u["bone"] < place.bone - LESION).astype(place.active.dtype)
-        out = {
-            "ntx": (
-                background + (1 - background) * total(s.w * c.resorption) / place.reference["resorption"]
-            ),
-            "bsap": total(s.w * self._formation(c)) / place.reference["formation"],
-            "osteoclast_number": total(u["osteoclasts"]) / cells,
-            "bone_volume_fraction": total(u["bone"]) / cells,
-            "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
-            "mean_occupancy": total(s.w * self.occupancy(c)) / surface,
-            "lesion_area": total(lost) * self._cell_area(place),
+    def seen(self, c: Conditions) -> dict[str, Any]:
+        """With what models/bone/observers.py names."""
+        return super().seen(c) | {
+            "resorption": c.resorption,
+            "formation": self._formation(c),
+            "bone_at_start": c.place.bone,
+            "cell_area": self._cell_area(c.place),
+            "reference": c.place.reference,
         }
-        return out | self.more_observed(c)
 
     @staticmethod
     def _cell_area(place: StaticFields) -> float:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,11 @@ from ...geometry.grid import Grid
 from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, open_faces
-from ..base import Field, Group, Series
+from ..base import Field, Group, Observer
 from .cells import hill
 from .component import Conditions
 from .cytokines import Cytokines
+from .observers import mean_in_marrow, occupancy_at_surface
 from .parameters import TISSUES
 from .static_fields import StaticFields
 
@@ -48,6 +50,11 @@ class Medium:
     mobility: dict[str, Array]
 
 
+def _mean_in_target(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+    """Mean of a field over target tissue."""
+    return total(at["surface"] * u[name]) / total(at["surface"])
+
+
 @dataclass(frozen=True)
 class TissueModel(Cytokines):
     """RANKL, OPG and drugs in a tissue that is not bone. tissue: one of TISSUES."""
@@ -60,12 +67,11 @@ class TissueModel(Cytokines):
         return (*self.molecules(values), response, *self.of_components(values))
 
     @property
-    def series(self) -> tuple[Series, ...]:
+    def core_observers(self) -> tuple[Observer, ...]:
         return (
-            Series("mean_response", "1", TISSUES[self.tissue]),
-            Series("mean_free_rankl", "nM", "free RANKL in the tissue"),
-            Series("mean_occupancy", "1", "RANK occupancy in the tissue"),
-            *self.more_series,
+            Observer("mean_response", "1", TISSUES[self.tissue], partial(_mean_in_target, "response")),
+            Observer("mean_free_rankl", "nM", "free RANKL in the tissue", partial(mean_in_marrow, "rankl")),
+            Observer("mean_occupancy", "1", "RANK occupancy in the tissue", occupancy_at_surface),
         )
 
     @property
@@ -151,13 +157,3 @@ class TissueModel(Cytokines):
         driven = self._driven(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         loss = p["response_loss"]
         return u | {"response": jnp.where(loss > 0, driven / jnp.where(loss > 0, driven + loss, 1), 0)}
-
-    def observe(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Numbers:
-        """Of the target tissue: mean response and occupancy; mean free RANKL; components and drugs."""
-        c, target = self.conditions(u, p, place, s, inputs), total(s.w)
-        out = {
-            "mean_response": total(s.w * u["response"]) / target,
-            "mean_free_rankl": total(s.marrow * u["rankl"]) / total(s.marrow),
-            "mean_occupancy": total(s.w * self.occupancy(c)) / target,
-        }
-        return out | self.more_observed(c)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....utils.lazy import lazy
-from ...base import Parameter, Series
+from ...base import Observer, Parameter
 from ..component import Component, Conditions, Effect, Effects
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Bisphosphonate(Component):
         ("bisphosphonate_dose", "bisphosphonate_release"),
         "shapes what is on bone, which is solved ahead of the run",
     )
-    series = (Series(NAME, "1", "bisphosphonate on bone, standard doses"),)
+    observers = (Observer(NAME, "1", "bisphosphonate on bone, standard doses", lambda u, p, at: at[NAME]),)
 
     @property
     def effects(self) -> Effects:
@@ -62,9 +62,6 @@ class Bisphosphonate(Component):
         p = c.p
         dying = p["osteoclast_death"] * p["survival_most"] * (1 + p["bisphosphonate_effect"])
         return jnp.maximum(rest, 2 * (dying + 2 * p["differentiation"] + p["precursor_loss"]))
-
-    def observe(self, c: Conditions) -> dict[str, Array]:
-        return {NAME: c.inputs[NAME]}
 
     def kinetics(self, values: Mapping[str, float]) -> dict[str, Kinetics]:
         return {NAME: OnBone(values)}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,11 @@ import numpy as np
 from ....geometry.section import Section
 from ....geometry.tumour_seeding import Nests
 from ....utils.lazy import lazy
-from ...base import Field, Group, Parameter, Series
+from ...base import Field, Group, Observer, Parameter, Series
 from .. import calcium
 from ..binders import UM2_S
 from ..component import Component, Conditions, Effect, Effects, HostState
+from ..observers import mean
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
@@ -110,11 +112,11 @@ class Tumour(Component):
         Field("pthrp", "1", 1.0, "PTHrP, relative"),
         Field("tgf_beta", "1", 1.0, "TGF-beta set free from bone, relative"),
     )
-    series = (
-        Series("tumour_burden", "1", "tumour, share of the section"),
-        Series("mean_pthrp", "1", "PTHrP"),
-        Series("serum_calcium", "mmol/L", "serum calcium", calcium.GRADES),
+    observers = (
+        Observer("tumour_burden", "1", "tumour, share of the section", partial(mean, "tumour")),
+        Observer("mean_pthrp", "1", "PTHrP", partial(mean, "pthrp")),
     )
+    followed = (Series("serum_calcium", "mmol/L", "serum calcium", calcium.GRADES),)
     slow = ("tumour",)
     fitted = ("tumour",)
     upstream = (
@@ -192,13 +194,6 @@ class Tumour(Component):
         p = c.p
         turnover = jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"])
         return jnp.maximum(rest, 2 * jnp.maximum(p["tumour_growth"] + p["tumour_death"], turnover))
-
-    def observe(self, c: Conditions) -> Numbers:
-        cells = reductions.total(c.place.active)
-        return {
-            "tumour_burden": reductions.total(c.u["tumour"]) / cells,
-            "mean_pthrp": reductions.total(c.u["pthrp"]) / cells,
-        }
 
     def at_baseline(self, p: Numbers) -> Numbers:
         """T cells make RANKL in the disease alone."""
