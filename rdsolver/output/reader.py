@@ -425,8 +425,9 @@ class SeriesData(Mapping[str, np.ndarray]):
         self._group, self._path, self._times = group, path, times
         if times is None:
             assert group is not None  # only what is watched at the saved times may be missing
-            times = dataset(group, "time", 1)
-        self._length = len(times)
+            self._length = dataset(group, "time", 1).shape[0]
+        else:
+            self._length = len(times)
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name == "time" and self._times is not None:

@@ -130,7 +130,9 @@ def test_what_is_no_observer_is_refused(case, tmp_path):
     observer, message = REFUSED[case]
     with pytest.raises((InputError, RunError), match=re.escape(message)):
         simulate(watched_decay(observer), out=tmp_path / "run")
-    assert (tmp_path / "run" / "run.h5").exists() == (case == "late"), "only that one is not seen before the run"
+    assert (tmp_path / "run" / "run.h5").exists() == (case == "late"), (
+        "only that one is not seen before the run"
+    )
 
 
 def test_a_name_of_bone_is_taken_too():
