@@ -52,7 +52,7 @@ MODULES = {
     "plan": "timestepping.linear_solver_control",
     "progress": "utils.reporting",
     "provenance": "utils.provenance",
-    "run": "runs.run",
+    "run": "runs.run runs.check",
     "steady": "simulation.baseline",
     "system": "timestepping.system",
     "trial": "simulation.check_rates",

@@ -1,4 +1,4 @@
-"""simulate(): a problem in, a run file out, with everything said on the way."""
+"""A run from its problem to its file: `simulate` begins one, `resume` continues one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def simulate(
     on; what it had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
     """
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
-    tell = reporter or LoggingReporter()
+    reporter = reporter or LoggingReporter()
     problem = _problem(config, section, device, precision, allow_python)
     summary = summary_of(problem)
     path = None if out is None else at_home(out) / FILE
@@ -88,33 +88,33 @@ def simulate(
         if path is not None:
             check_folder(path)
         for text in problem.warnings:
-            tell.warn(text)
+            reporter.warn(text)
         for topic, text in describe(problem):
-            tell.say(topic, text)
+            reporter.say(topic, text)
         timer = Timer()
         # before the file is touched: a baseline that is not found costs no earlier run
         scenario = scenario_of(problem)
         for text in scenario.warnings:
-            tell.warn(text)
+            reporter.warn(text)
         simulation = Simulation(problem, scenario)
         run_id = uuid.uuid4().hex
         with _writer(problem, summary, path, force, name, simulation, run_id) as writer:
             if path is not None:
                 checkpoint_file.remove(path)  # of an earlier run
                 for text in locks.warnings(path.parent):
-                    tell.warn(text)
+                    reporter.warn(text)
                 if problem.section is not None and problem.section.of_file:
                     writer.set_section(problem.section)
-            tell.say(
+            reporter.say(
                 "output",
                 f"{path or 'in memory'}, {len(problem.save)} times, at most"
                 f" {byte_size(expected_file_size(problem, summary))}",
             )
             if problem.solver.integrator == "auto":
-                tell.say("solver", f"{simulation.integrator.name}, {simulation.why}")
+                reporter.say("solver", f"{simulation.integrator.name}, {simulation.why}")
             for topic, text in summary.opening(scenario):
-                tell.say(topic, text)
-            session = Session(problem, summary, writer, tell, limits, run_id, fingerprint(problem), timer)
+                reporter.say(topic, text)
+            session = Session(problem, summary, writer, reporter, limits, run_id, fingerprint(problem), timer)
             session.run(simulation)
     return open_run(path) if path is not None else Run(writer.file)
 
@@ -144,7 +144,7 @@ def resume(
     if problem is not None:
         checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
-    tell, path = reporter or LoggingReporter(), run_file(at_home(run))
+    reporter, path = reporter or LoggingReporter(), run_file(at_home(run))
     if not path.exists() and any(p.exists() for p in checkpoint_file.files(path)):
         raise InputError(
             f"{path} is gone, and its checkpoint alone is not enough to continue: the saved fields were in"
@@ -153,7 +153,7 @@ def resume(
         )
     before = open_run(path, live=True)
     if before.status == "finished":
-        tell.say("finished", f"{path} is finished already; there is nothing to resume")
+        reporter.say("finished", f"{path} is finished already; there is nothing to resume")
         return before
     with before, reading(path):
         then, reference = before.provenance, before.reference
@@ -168,7 +168,7 @@ def resume(
         now = collect(name, solver.precision, summary.record.get("seed")) | {"width": width()}
         wrong += [f"not bit for bit: {text}" for text in checkpoints.differences(then, now)]
         for text in wrong:
-            tell.warn(text)
+            reporter.warn(text)
         if fingerprint(problem) != found.fingerprint:
             raise InputError(
                 f"{path} began with something else: the section, a parameter or the scenario of the run"
@@ -191,12 +191,12 @@ def resume(
                 },
             }
             for text in locks.warnings(path.parent):
-                tell.warn(text)
+                reporter.warn(text)
             writer.note("resumed", [*began, session_note])
             writer.note("warnings", list(dict.fromkeys([*warned, *wrong])))
-            tell.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
+            reporter.say("resume", f"{path} from {simulation.t:g} d of {problem.end:g} d")
             session = Session(
-                problem, summary, writer, tell, limits, found.run_id, found.fingerprint, timer, found
+                problem, summary, writer, reporter, limits, found.run_id, found.fingerprint, timer, found
             )
             session.run(simulation)
     return open_run(path)

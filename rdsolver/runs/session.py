@@ -93,7 +93,7 @@ class Session:
         self._lock, self._over = threading.Lock(), False
 
     def run(self, simulation: Simulation) -> None:
-        """Until the end, or until asked to stop; leaves a whole file either way."""
+        """Run to the end, or until asked to stop; leave a whole file either way."""
         self.simulation, self.scenario = simulation, simulation.scenario
         self.timer.turn("stepping")
         simulation.stop = lambda: bool(self._why())
@@ -130,7 +130,7 @@ class Session:
         return "walltime reached" if late else ""
 
     def _advance(self) -> str:
-        """Until the end: then empty; else why it stopped."""
+        """Advance to the end; gives why it stopped before that (empty: it did not)."""
         try:
             for chunk in self.simulation.chunks():
                 with self._lock:
@@ -187,7 +187,7 @@ class Session:
         self.flushed = time.perf_counter()
 
     def _checkpoint(self) -> None:
-        """Of the last accepted state, after all that belongs before it is in the file."""
+        """Write a checkpoint of the last accepted state, after all that belongs before it is in the file."""
         if self.latest is None or self.writer.path is None:
             return
         self._flush()
@@ -210,12 +210,12 @@ class Session:
         }
 
     def _close(self, status: Any, message: str) -> None:
-        self.limits.stop.heard()
+        self.limits.stop.acknowledge()
         with self._lock:
             self._end(status, message)
 
     def _fail(self, message: str) -> None:
-        """As much as still can be kept; at the least that it failed."""
+        """Save as much as still can be saved; at the least that the run failed."""
         try:
             self._close("failed", message)
         except Exception:  # the error that was first is the one to tell
@@ -286,9 +286,7 @@ class Session:
             self._say_done(message)
 
     def _discard(self, name: str) -> None:
-        """Of a run that is stopped before its first step nothing is left that would be in the way of the next
-        one.
-        """
+        """Remove a run that is stopped before its first step, so that it is not in the way of the next."""
         self._over = True
         self.thread.wait()
         self.writer.close()

@@ -40,7 +40,7 @@ class Scenario(Protocol):
     def events(self) -> list[float]: ...
     @property
     def system(self) -> System:
-        """Before any event, for estimates."""
+        """The system before any event, for estimates."""
         ...
 
     @property

@@ -173,7 +173,7 @@ class Simulation:
             yield Chunk(self.t, attempt.dt, self.u, self.step_state, observed, saved, stats, self._plan)
 
     def _cross(self) -> None:
-        """From the system before an event to the one after it."""
+        """Replace the system before an event by the one after it."""
         self.segment = self.t, self._next_event()
         after = linear_solver_control.carried(self.system, self.scenario.between(*self.segment))
         step_state = replace(
@@ -349,8 +349,8 @@ class Simulation:
         }
 
     def budgets(self) -> dict[str, dict[str, float]]:
-        """Of each budget of the model, in nmol (nM in um3; amounts over the section): held at start and end,
-        what came in, what was lost, and the imbalance relative to what passed through.
+        """Each budget of the model, in nmol (nM in um3; amounts over the section): what it held at start and
+        end, what came in, what was lost, and the imbalance relative to what passed through.
         """
         unit = self.problem.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
         out, now = {}, self._held()

@@ -52,8 +52,8 @@ Column = tuple[list[Any], str]
 
 
 class RunSeries(NamedTuple):
-    """Of a finished run: its counts, its end (d), its series, each with its times, and of those that are new
-    unit and label.
+    """A finished run: its counts, its end (d), its series, each with its times, and unit and label of the
+    series that are new.
     """
 
     counts: dict[str, Any]
@@ -138,7 +138,7 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str, known: Container[str]) -> RunSeries:
-    """Of a run file its counts and series alone: open_run takes three times as long."""
+    """Read only counts and series of a run file: open_run takes three times as long."""
     with h5py.File(run_folder(folder, name) / RUN, "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"), file.filename)
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))

@@ -16,7 +16,12 @@ SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run: memory and file in bytes; seconds on a core (None: not known before one has run)."""
+    """What one run takes.
+
+    memory   bytes
+    file     bytes of run.h5
+    seconds  on one core (None: not known before one has run)
+    """
 
     memory: int
     file: int

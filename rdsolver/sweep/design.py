@@ -115,19 +115,19 @@ class Design:
         }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any], source: str, python: bool) -> Design:
-        rows = tuple(dict(zip(kept["columns"], values, strict=True)) for values in kept["rows"])
-        times = tuple(kept["times"]) if isinstance(kept["times"], list) else kept["times"]
+    def from_json(cls, found: Mapping[str, Any], source: str, python: bool) -> Design:
+        rows = tuple(dict(zip(found["columns"], values, strict=True)) for values in found["rows"])
+        times = tuple(found["times"]) if isinstance(found["times"], list) else found["times"]
         return cls(
             source,
-            kept["base"],
-            tuple(kept["columns"]),
+            found["base"],
+            tuple(found["columns"]),
             rows,
-            tuple(kept["names"]),
+            tuple(found["names"]),
             times,
-            kept["fields"],
+            found["fields"],
             python,
-            kept["title"],
+            found["title"],
         )
 
 
@@ -189,7 +189,7 @@ def _varies(design: Design, key: str) -> bool:
 
 
 def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
-    """Every combination, the first key slowest; samples last."""
+    """The rows of every combination: the first key varies slowest, samples fastest."""
     grid = [[(key, v) for v in values] for key, values in file.grid.items()]
     together = [
         dict(zip(file.together, values, strict=True)) for values in zip(*file.together.values(), strict=True)
@@ -279,7 +279,7 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str, str]]:
-    """Every config, all faults together; those that many runs share once.
+    """Check every config; report all faults together, and once those that many runs share.
 
     Gives the groups, what a run of each takes, and keys of numbers without a unit, with what is said of the
     first of them.

@@ -48,11 +48,16 @@ IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at wi
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """engine: local, tcp://host:port or slurm:profile.toml; jobs: runs at once on this machine (None: as many
-    as it has cores and memory for); retry: how often a run whose process died is tried again; most_failures:
-    "5%" or a number, above which the sweep stops; rerun_failed: begin failed runs anew; batch: how many runs
-    step together on a device (auto: on a GPU, off, or a number). Raises InputError for words that are not
-    known.
+    """How a sweep is computed.
+
+    engine         local, tcp://host:port or slurm:profile.toml
+    jobs           runs at once on this machine (None: as many as it has cores and memory for)
+    retry          how often a run whose process died is tried again
+    most_failures  "5%" or a number, above which the sweep stops
+    rerun_failed   begin failed runs again
+    batch          runs of a batch on one device: auto (on a GPU), off, or a number
+
+    Raises InputError for values that are not known.
     """
 
     engine: str = "local"
@@ -90,7 +95,7 @@ class SweepOptions:
 
     @property
     def width(self) -> int:
-        """Of the program that runs step together in, where there is room for it; 0: each on its own."""
+        """The width of the batch, where there is room for it; 0: each run on its own."""
         if self.batch == "auto":
             return AUTO_WIDTH if self.device.startswith("gpu") and self.engine == "local" else 0
         return 0 if self.batch == "off" else int(self.batch)
@@ -113,8 +118,12 @@ class SweepOptions:
 
 @dataclass
 class SweepResult:
-    """Of a whole sweep so far. why: it ended before its last run (empty: it did not); signal: that ended it,
-    0 for none.
+    """What came of a sweep so far.
+
+    statuses  of the runs that have ended, by their number
+    left      runs that have not ended
+    why       why the sweep ended before its last run (empty: it did not)
+    signal    the signal that ended it; 0: none
     """
 
     statuses: dict[int, Status]
@@ -132,7 +141,7 @@ class SweepResult:
 
 
 def run_sweep(design: Design, folder: Path, options: SweepOptions, reporter: ProgressReporter) -> SweepResult:
-    """Every run of a design that has not ended yet, into its folder.
+    """Compute every run of a design that has not ended yet, into its folder.
 
     Raises InputError before the first run when the folder, the disk or the engine do not fit; RunError when
     the engine is lost.
@@ -178,7 +187,7 @@ def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
 
 
 def ended(design: Design, folder: Path) -> dict[int, Status]:
-    """By its number every run that finished or failed."""
+    """The statuses of the runs that finished or failed, by their number."""
     found = ((i, disk.status_of(run_folder(folder, name))) for i, name in enumerate(design.names))
     return {
         i: s for i, s in found if s.get("status") in ("finished", "failed") and s.get("hash") == design.hash
@@ -253,7 +262,7 @@ class _Driver:
         self.looked, self.width = 0.0, 0
 
     def go(self, todo: list[int], anew: set[int], limit: float) -> SweepResult:
-        """Until the last run, or what stops it."""
+        """Drive the sweep to its last run, or to what stops it."""
         self.todo = len(todo)
         self.waiting.extend((i, i in anew, 1) for i in todo)
         with _StopSignal() as stop:
@@ -374,7 +383,7 @@ def _kept(path: Path) -> Iterator[None]:
 
 
 class _StopSignal:
-    """SIGTERM or SIGINT, noted. Elsewhere than in the main thread nothing is heard."""
+    """Notes SIGTERM and SIGINT; outside the main thread it notes nothing."""
 
     def __init__(self) -> None:
         self.received = 0

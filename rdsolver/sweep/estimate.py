@@ -19,8 +19,11 @@ OBSERVABLES = 16  # of a run in series.h5, about
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of what is left of a sweep: memory of its largest run, disk in all with the collected series, seconds
-    on one core (None: not known).
+    """What the rest of a sweep takes.
+
+    memory   bytes of its largest run
+    disk     bytes of all files, the collected series among them
+    seconds  on one core (None: not known)
     """
 
     memory: int

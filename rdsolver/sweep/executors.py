@@ -1,8 +1,8 @@
-"""Where a sweep's runs are computed: children of the driver, the workers of a Dask scheduler, or jobs under
+"""Where a sweep's runs are computed: workers of the driver, the workers of a Dask scheduler, or jobs under
 Slurm.
 
-Each is a concurrent.futures.Executor, and each worker of Dask computes in children of its own, so a run is
-the same everywhere.
+Each is a concurrent.futures.Executor, and each Dask worker computes in worker processes of its own, so a run
+is the same everywhere.
 """
 
 from __future__ import annotations
@@ -58,8 +58,12 @@ NEEDED = ("jobs", "cores", "memory")
 
 @dataclass(frozen=True)
 class Engine:
-    """where: in words; width: how many runs at once now; stop: those under way keep what they have and leave,
-    within 10 s; lacking: what to do where nobody computes.
+    """What computes the runs of a sweep.
+
+    where    in words
+    width    how many runs at once, now
+    stop     asks the runs under way to keep what they have and leave, within 10 s
+    lacking  what to do where no worker is there
     """
 
     where: str
@@ -71,7 +75,7 @@ class Engine:
 
 
 def local(slots: Sequence[Slot], sweep: str) -> Engine:
-    """Children of this process, one a slot; sweep: the folder whose runs they compute, here as in what
+    """Workers of this process, one a slot; sweep: the folder whose runs they compute, here as in what
     follows.
     """
     pool, count = WorkerPool(slots), sum(slot.capacity for slot in slots)

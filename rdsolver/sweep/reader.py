@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 SUMMARY, SERIES, STATUS = "summary.csv", "series.h5", "status.json"
 RUN_COLUMNS = ("status", "error", "wall_time", "steps", "rejected", "stage_solves")
 STATISTICS = ("end", "min", "min_time", "max", "max_time", "mean")
-"""Of each observable, as columns such as ntx.min."""
+"""The statistics of each observable: columns such as ntx.min."""
 FINISHED = "finished"
 TEXTS = ("name", "label", "status", "error")  # never taken for numbers
 
 
 DESIGN_SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names", "times", "fields"}
-"""Of sweep.json."""
+"""The version of sweep.json, and what it holds."""
 
 
 def open_sweep(folder: str | Path) -> Sweep:

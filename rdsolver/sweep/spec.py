@@ -224,8 +224,9 @@ def read(path: Path) -> SweepFile:
 def _flat(
     tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """By dotted key, also where the dots stand outside quotes and TOML makes tables of them. goes_on: whether
-    a table is such a one.
+    """Values by dotted key, also where the dots stand outside quotes and TOML makes tables of them.
+
+    goes_on: whether a table is such a one.
     """
     for key, value in tables.items():
         if isinstance(value, dict) and value and goes_on(value):

@@ -25,8 +25,8 @@ TABLE, LOCK, LOG = "design.csv", "sweep.lock", "sweep.log"
 PAUSE = 0.1  # s between two looks at a lock
 
 Status = dict[str, Any]
-"""Of a run: status (finished, failed or stopped), error, exit_status, wall_time (s), steps, rejected,
-stage_solves, attempts, hash (of the design), row (hash of what the run was made from).
+"""What status.json says of a run: status (finished, failed or stopped), error, exit_status, wall_time (s),
+steps, rejected, stage_solves, attempts, hash (of the design), row (hash of what the run was made from).
 """
 
 
@@ -87,7 +87,7 @@ def _as_csv(design: Design) -> str:
 
 @contextmanager
 def driving(folder: Path, patience: float) -> Iterator[int]:
-    """Holds the lock of a sweep, whose descriptor children inherit, so that it is free once the last of them
+    """Hold the lock of a sweep. The workers inherit its descriptor, so that it is free once the last of them
     has left.
 
     patience: s to wait for those of a driver that was killed. Raises InputError when another one is at work.

@@ -1,6 +1,4 @@
-"""The unit of work of a sweep: one run in its folder, from a task in JSON to a status in JSON, wherever it is
-performed.
-"""
+"""The unit of work of a sweep: one run in its folder, from a task in JSON to a status in JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +33,10 @@ CHECKPOINT = 300.0  # s between two checkpoints of a run
 def task_of(
     design: Design, index: int, folder: Path, device: str, anew: bool = False, attempt: int = 1
 ) -> Task:
-    """Of a run of a design. anew: whatever is there; attempt: how often it is begun by this driver."""
+    """The task of one run of a design.
+
+    anew: begin again, whatever is there. attempt: how often this driver has begun it, with this time.
+    """
     tables, told = design.tables(index), design.told(index)
     about = {
         "hash": design.hash,
@@ -60,8 +61,8 @@ def row_of(tables: dict[str, Any]) -> str:
 
 
 def steps_alone(task: Task) -> bool:
-    """Whether a run joins no company: a model of one's own is executed anew for every run, and so is another
-    one in each.
+    """Whether a run stays out of a batch: a user model is executed again for every run, so no two of its runs
+    share a program.
     """
     return bool(task["tables"].get("model", {}).get("from"))
 
@@ -94,7 +95,7 @@ def record(run: Path, status: Status) -> None:
 
 
 def died(task: Task, why: str) -> Status:
-    """Of a run whose process did not live to say it."""
+    """The status of a run whose process died before it could say it."""
     return _ended(task, "failed", why, 1)
 
 
@@ -106,10 +107,10 @@ def _computed(task: Task, run: Path, stop: Stop, reporters: tuple[Reporter, ...]
     began = time.perf_counter()
     exists = not task["anew"] and _to_go_on_with(run / RUN)
     with closing(LogReporter(run / "run.log", exists)) as log:
-        tell = Tee(log, *reporters)
+        reporter = Tee(log, *reporters)
         try:
             config = config_from(task["tables"], task["source"], task["python"])
-            more = {"reporter": tell, "device": task["device"], "checkpoint": CHECKPOINT, "stop": stop}
+            more = {"reporter": reporter, "device": task["device"], "checkpoint": CHECKPOINT, "stop": stop}
             with carry_on(config.problem(), run, exists, force=True, **more) as result:
                 figures = {k: result.summary[k] for k in ("steps", "rejected", "stage_solves")}
                 ended = _ended(
@@ -120,8 +121,8 @@ def _computed(task: Task, run: Path, stop: Stop, reporters: tuple[Reporter, ...]
             why, exit_status = str(error), error.exit_status
         except Exception as error:
             why, exit_status = f"{type(error).__name__}: {error}", 1
-            tell.say("", traceback.format_exc())
-        tell.say("error", why)
+            reporter.say("", traceback.format_exc())
+        reporter.say("error", why)
     return _ended(task, "failed", why, exit_status) | {"wall_time": time.perf_counter() - began}
 
 

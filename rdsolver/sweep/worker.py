@@ -1,9 +1,9 @@
-"""A child process of a sweep: takes tasks as lines of JSON from its input, answers each through a pipe of its
-own, and stays warm.
+"""A worker process of a sweep. It takes tasks as lines of JSON from its input, answers each through a pipe,
+and keeps what it has compiled.
 
 python -m rdsolver.sweep.worker PIPE WIDTH [CORES]
 
-With a width its runs step together (integrators/together.py): it takes tasks while it computes others.
+With a width its runs are a batch (parallel/batching.py): it takes tasks while it computes others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(pipe: int, width: int, cores: str = "") -> None:
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     with os.fdopen(pipe, "wb") as answers:
         if width:
-            _together(tasks, answers, width)
+            _in_batch(tasks, answers, width)
         else:
             _one_by_one(tasks, answers)
 
@@ -53,30 +53,30 @@ def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
         _answer(answers, task, said)
 
 
-def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
-    """Runs that step together, each in a thread."""
+def _in_batch(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) -> None:
+    """Compute the runs of a batch, each in a thread."""
     from ..parallel.batching import Batch
-    from ..utils.signals import Ear, Signals
+    from ..utils.signals import SharedStop, Signals
 
     _many_files(FILES * in_flight(width))
-    batch, ears, answering = Batch(width), set[Ear](), threading.Lock()
+    batch, stops, answering = Batch(width), set[SharedStop](), threading.Lock()
     sys.argv = ["rdsolver", "sweep", "run", "--batch", str(width)]
 
     def go(task: Task) -> None:
-        ear = Ear(signals)
-        ears.add(ear)
+        stop = SharedStop(signals)
+        stops.add(stop)
         try:
             with nullcontext() if steps_alone(task) else batch.join():
-                status = perform(task, stop=ear)
+                status = perform(task, stop=stop)
         except Exception as error:  # the others go on
             status = died(task, f"{type(error).__name__}: {error}")
-        ears.discard(ear)
+        stops.discard(stop)
         with answering:
             _answer(answers, task, status)
 
     def last_words(name: str) -> None:
-        for ear in list(ears):
-            ear.last_words(name)
+        for stop in list(stops):
+            stop.last_words(name)
 
     with Signals() as signals, ThreadPoolExecutor(in_flight(width)) as pool:
         signals.last_words = last_words
@@ -88,11 +88,11 @@ def _together(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
             _speak_into(Path(task["folder"]))
             pool.submit(go, task)
         pool.shutdown()
-        signals.heard()
+        signals.acknowledge()
 
 
 def _many_files(count: int) -> None:
-    """Leave to have so many open at once, where the system gives it."""
+    """Raise the limit of open files to this count, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -105,8 +105,8 @@ def _answer(answers: BinaryIO, task: Task, status: Status) -> None:
 
 
 def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
-    """Until the parent closes the pipe, or is no more: then a run under way is stopped as by SIGTERM, and
-    without one the process ends.
+    """Take in tasks until the parent closes the pipe or has died. Then a run under way is stopped as by
+    SIGTERM, and without one the process ends.
     """
     rest = b""
     while data := os.read(0, 1 << 16):

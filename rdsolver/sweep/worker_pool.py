@@ -33,10 +33,12 @@ class WorkerDied(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """Where a worker computes: variables of its environment, its cores (empty: all), and descriptors that it
-    inherits.
+    """Where a worker computes.
 
-    width: of the program that its runs step together in (0: each on its own)
+    environment  variables that are set for it
+    cores        those it may use (empty: all)
+    inherits     file descriptors
+    width        of the batch that its runs are in (0: each on its own)
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Slot:
 
 
 class Worker:
-    """One process and the pipes to it. A session of its own, so that Ctrl-C reaches the driver alone."""
+    """One process and the pipes to it. It belongs to no terminal, so that Ctrl-C reaches only the driver."""
 
     def __init__(self, slot: Slot) -> None:
         answers, theirs = os.pipe()
@@ -74,7 +76,7 @@ class Worker:
         )
         os.close(theirs)
         self.pending: dict[str, Future[dict[str, Any]]] = {}  # by the folder of the run
-        self.asked = False  # to stop
+        self.stopping = False
         self._write = threading.Lock()
         threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True).start()
 
@@ -95,7 +97,7 @@ class Worker:
         return answer.result()
 
     def _listen(self, answers: BinaryIO) -> None:
-        """Until it ends."""
+        """Take in answers until the process ends."""
         with answers:
             for line in answers:
                 if line.endswith(b"\n"):
@@ -110,7 +112,7 @@ class Worker:
                 answer.set_exception(why)
 
     def close(self) -> None:
-        """No more tasks: it ends."""
+        """Give it no more tasks: it ends."""
         assert self.process.stdin
         with suppress(OSError, ValueError):
             self.process.stdin.close()
@@ -162,7 +164,7 @@ class WorkerPool(Executor):
                 future.set_exception(error)
 
     def _next(self, slot: Slot) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
-        """None once there is nothing more to do."""
+        """The next task; None once there is nothing more to do."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
@@ -188,19 +190,19 @@ def in_worker(task: Task) -> dict[str, Any]:
         _thread.slot = Slot()
     with _starting:
         worker = _workers.get(_thread.slot)
-        if worker is None or worker.asked or worker.process.poll() is not None:
+        if worker is None or worker.stopping or worker.process.poll() is not None:
             worker = _workers[_thread.slot] = Worker(_thread.slot)
     status = worker.perform(task)
     if status["status"] == "stopped":  # and so does the worker
-        worker.asked = True
+        worker.stopping = True
         worker.close()
         worker.process.wait()
     return status
 
 
 def stop(sweep: str, patience: float = 10.0) -> None:
-    """Every worker that has a run of this sweep keeps what it has and leaves; after so many seconds it is
-    killed.
+    """Ask every worker that has a run of this sweep to keep what it has and leave; kill it after so many
+    seconds.
     """
     late = time.monotonic() + patience
     while busy := [
@@ -211,8 +213,8 @@ def stop(sweep: str, patience: float = 10.0) -> None:
         for worker in busy:
             if time.monotonic() > late:
                 worker.process.kill()
-            elif not worker.asked:
-                worker.asked = True
+            elif not worker.stopping:
+                worker.stopping = True
                 worker.process.send_signal(signal.SIGTERM)
         time.sleep(0.05)
 

@@ -52,11 +52,11 @@ class Stop:
         """The exit status of the process after the signal."""
         return 1
 
-    def heard(self) -> None:
+    def acknowledge(self) -> None:
         """The run acknowledges the request and stops by itself."""
 
 
-class Ear(Stop):
+class SharedStop(Stop):
     """One of several runs that listen to the same stop, each with its own last words."""
 
     def __init__(self, source: Stop) -> None:
@@ -100,7 +100,7 @@ class Signals(Stop):
         threading.Thread(target=self._watch, name="rdsolver signals", daemon=True).start()
         return self
 
-    def heard(self) -> None:
+    def acknowledge(self) -> None:
         self._quiet.set()
 
     def __exit__(self, *_: object) -> None:

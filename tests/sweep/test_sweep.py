@@ -256,7 +256,7 @@ def test_a_scheduler_that_is_lost_is_said_and_the_same_command_does_the_rest(alo
         scheduler.kill()
         said, _ = process.communicate()
         assert process.returncode == 3
-        assert f"{address} is lost, with" in said
+        assert f"{address} was lost, with" in said
         assert "of 8 runs left. What has finished is kept" in said
         assert "8 of 8 runs finished" in sweep(*words[1:], "--jobs", "2").output
     assert equal(out, tmp_path / "out") == 8

@@ -66,24 +66,24 @@ def analyse(config: Config, options: AnalysisOptions) -> None:
                 f"{option} {value} belongs to a global analysis. Give --global"
                 f" {' or --global '.join(SAMPLES)} with it."
             )
-    with closing(on_terminal(options.quiet, options.json_file == STDOUT)) as tell:
-        _analyse(config, problem, options, tell)
+    with closing(on_terminal(options.quiet, options.json_file == STDOUT)) as reporter:
+        _analyse(config, problem, options, reporter)
 
 
 def _analyse(
-    config: Config, problem: Problem, options: AnalysisOptions, tell: TerminalReporter | Quiet
+    config: Config, problem: Problem, options: AnalysisOptions, reporter: TerminalReporter | Quiet
 ) -> None:
     for warning in config.warnings:
-        tell.warn(warning)
+        reporter.warn(warning)
     if options.method is None:
         said = report.of_local(
-            local(problem, options.parameters, options.observables, tell.working), options.observables
+            local(problem, options.parameters, options.observables, reporter.working), options.observables
         )
     else:
         chosen = options.samples, options.seed, options.parameters, options.observables
-        found = scan(config, options.method, *chosen, tell, options.out, options.jobs)
+        found = scan(config, options.method, *chosen, reporter, options.out, options.jobs)
         said = report.of_scan(found, problem, options.observables)
-    tell.say("", "")
+    reporter.say("", "")
     stream = sys.stderr if options.json_file == STDOUT else sys.stdout
     console = Console(
         file=stream,
@@ -95,9 +95,9 @@ def _analyse(
     for table in said.tables:
         console.print(table, "\n")
     for note in said.notes:
-        tell.say("note", note)
+        reporter.say("note", note)
     for name, why in said.left_out:
-        tell.say("left out", f"{name}: {why}")
+        reporter.say("left out", f"{name}: {why}")
     tornado(said.panels, options.figure, said.measure, problem.title or "Sensitivity", said.signed)
     tree = json.dumps(said.tree, indent=2, ensure_ascii=False) + "\n"
     if options.json_file == STDOUT:
@@ -108,4 +108,4 @@ def _analyse(
                 file.write_text(text, encoding="utf-8")
     for path in (options.figure, options.json_file, options.csv_file):
         if path not in (None, STDOUT):
-            tell.say("written", str(path))
+            reporter.say("written", str(path))

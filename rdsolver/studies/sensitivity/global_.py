@@ -47,7 +47,7 @@ MOST_STEPS = 3000  # a sample that takes more is given up; a run takes about 100
 
 @dataclass(frozen=True)
 class Effect:
-    """Of a parameter on an observable.
+    """The effect of a parameter on an observable.
 
     Morris: size mu*, spread sigma, in the unit of the observable over the whole range; Sobol: size ST, spread
     S1. confidence: half of the 95 % interval of size.
@@ -107,7 +107,7 @@ def scan(
     seed: int = 1,
     parameters: Sequence[str] | None = None,
     observables: Sequence[str] | None = None,
-    tell: ProgressReporter | None = None,
+    reporter: ProgressReporter | None = None,
     out: Path | None = None,
     jobs: int | None = None,
 ) -> Scan:
@@ -117,7 +117,7 @@ def scan(
 
     samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline,
              koff not above 0, too many steps) takes its whole trajectory or base sample out of the analysis
-    tell     told what is done (None: nobody)
+    reporter  receives what is done (None: nobody)
     out      folder of the sweep, which is kept, and gone on with where it is there (None: it is not kept)
     jobs     runs at once (None: one a core)
     Raises InputError for bad input, RunError when it is interrupted or too little is left.
@@ -155,7 +155,7 @@ def scan(
         x, block = sample.sobol.sample(space, count, calc_second_order=False, seed=seed), len(found) + 2
     design = designed(config, problem, found, x)
     with nullcontext(at_home(out)) if out else TemporaryDirectory() as folder:
-        y, failed = _all(design, Path(folder), wanted, tell or Silent(), jobs, out is not None)
+        y, failed = _all(design, Path(folder), wanted, reporter or Silent(), jobs, out is not None)
     whole: np.ndarray = np.isfinite(y).reshape(-1, block * len(wanted)).all(axis=1)  # pyright: ignore[reportAssignmentType]
     if whole.sum() < 2:
         why = max(failed, key=lambda reason: failed[reason], default="an observable is missing")
@@ -208,10 +208,15 @@ def designed(config: Config, problem: Problem, found: Sequence[Range], x: np.nda
 
 
 def _all(
-    design: Design, folder: Path, wanted: Sequence[str], tell: ProgressReporter, jobs: int | None, kept: bool
+    design: Design,
+    folder: Path,
+    wanted: Sequence[str],
+    reporter: ProgressReporter,
+    jobs: int | None,
+    kept: bool,
 ) -> tuple[np.ndarray, dict[str, int]]:
     """The observables of every sample, NaN where it failed, and how often for what reason."""
-    result = run_sweep(design, folder, SweepOptions(jobs=jobs, rerun_failed=True), tell)
+    result = run_sweep(design, folder, SweepOptions(jobs=jobs, rerun_failed=True), reporter)
     if result.left:
         way = (
             f"The samples are kept in {folder}: the same command continues."

@@ -63,12 +63,12 @@ def plain(f: Callable[..., Any]) -> Callable[..., Any]:
     return f
 
 
-# --- a run, kept --------------------------------------------------------------------------------------------
+# --- a recorded run -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Segment:
-    """From one event to the next: the system, and the accepted steps (time reached, step), d."""
+    """A segment from one event to the next: the system, and the accepted steps (time reached, step), d."""
 
     system: System
     begin: float

@@ -26,7 +26,7 @@ def t0(run_scene: SceneRunner) -> Iterator[Target]:
 
 
 def _drift(run_scene: SceneRunner, scene: Scene) -> float:
-    """Of BV/TV, at its most, %."""
+    """The largest drift of BV/TV, %."""
     return 100 * float(np.abs(run_scene(scene).relative("bone_volume_fraction") - 1).max())
 
 

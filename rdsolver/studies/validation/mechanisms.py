@@ -70,7 +70,7 @@ SWITCHES = (
 
 
 def figures(run: SceneResult) -> dict[str, float]:
-    """At the end of a run, by column."""
+    """The figures at the end of a run, by column."""
     return {
         "lesion, mm²": run.end("lesion_area"),
         "osteoclasts, /mm³": run.end("osteoclast_number"),

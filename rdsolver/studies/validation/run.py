@@ -99,7 +99,7 @@ def _of(study: Study, run_scene: SceneRunner) -> list[Target | Curve]:
 def _means(
     study: Study, each: Sequence[Future[list[Target | Curve]]], draw: Callable[[Curve], None]
 ) -> Iterator[Target]:
-    """Over the seeds."""
+    """Each target, averaged over the seeds."""
     try:
         found = [future.result() for future in each]
     except RdsolverError as stopped:

@@ -70,7 +70,7 @@ class SceneResult:
         return float(self.series[name][-1])
 
     def relative(self, name: str) -> np.ndarray:
-        """Over its start."""
+        """A series relative to its first value."""
         return self.series[name] / self.series[name][0]
 
     def lost(self) -> float:
@@ -78,7 +78,7 @@ class SceneResult:
         return 1 - float(self.relative("bone_volume_fraction")[-1])
 
     def mean(self, name: str) -> float:
-        """Over time."""
+        """The mean of a series over time."""
         return float(
             np.trapezoid(self.series[name], self.series["time"])
             / (self.series["time"][-1] - self.series["time"][0])

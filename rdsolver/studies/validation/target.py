@@ -65,10 +65,10 @@ def percent(x: float) -> float:
 
 
 def largest_rise(x: Sequence[float]) -> float:
-    """From one value to the next, % of the first."""
+    """The largest rise from one value to the next, % of the first value."""
     return max(100 * (b - a) / x[0] for a, b in pairwise(x))
 
 
 def least_fall(x: Sequence[float]) -> float:
-    """From one value to the next, %."""
+    """The smallest fall from one value to the next, %."""
     return min(percent(a / b) for a, b in pairwise(x))

@@ -34,7 +34,7 @@ RAMP = [0.002 * 1.5**i for i in range(12)]  # d; steps as they grow after a dose
 
 
 def imbalance(problem: Problem, cycles: int) -> float:
-    """Of the budgets after a ramp of steps: the largest |change - passed| over what passed.
+    """The budgets after a ramp of steps: the largest |change - passed| over what passed.
 
     Scalar groups take two cycles always.
     """

@@ -41,7 +41,7 @@ def work(spacing: float) -> tuple[int, int]:
 
 
 def independence(quick: bool) -> Iterator[Row | Curve]:
-    """Of the spacing. The tests hold 20 um against 10 um."""
+    """The effect of the spacing. The tests compare 20 um with 10 um."""
     if quick:
         return
     for what, counts in zip(

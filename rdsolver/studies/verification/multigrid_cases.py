@@ -78,7 +78,7 @@ class Case:
         )
 
     def _beside(self, active: np.ndarray) -> np.ndarray:
-        """Of every cell, Σ over its faces on such a border of 2/h², 1/um²."""
+        """For every cell the sum of 2/h² over its faces on such a border, 1/um²."""
         out = np.zeros(self.shape)
         if self.held == "sides":
             for side in (0, -1):
