@@ -57,7 +57,7 @@ MODULES = {
     "system": "timestepping.system",
     "trial": "simulation.check_rates",
 }
-"""Where what stood in an old module is now, from the package on: in the first of these modules that has it."""
+"""Where what stood in an old module is now, from the package on: the first of these modules that has it."""
 
 NAMES = {
     "cli": {"app": "cli.main", "main": "cli.main"},
@@ -84,7 +84,7 @@ NAMES = {
     },
     "simulation": {"Chunk": "simulation.time_loop", "Simulation": "simulation.time_loop"},
 }
-"""The same of modules whose name is a package's now: name by name, so that no import looks through modules."""
+"""The same of modules whose name is a package now: name by name, so that no import looks through modules."""
 
 
 def moved(package: str) -> Callable[[str], Any]:
