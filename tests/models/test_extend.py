@@ -217,7 +217,7 @@ def test_a_model_on_a_section_lives_where_it_says():
     inside = replace(FISHER, lives="bone", initial=lambda where: {"u": where.bone}, parameters=())
     problem = ModelProblem.on(section, inside, 1.0, parameters={"growth": 1.0, "diffusivity": 10.0})
     assert (problem.mask == (section.bone >= 0.5)).all()
-    with pytest.raises(InputError, match='lives in "bone", and no cell'):
+    with pytest.raises(InputError, match='lives in "bone", and the section has no such cell'):
         ModelProblem.on(replace(section, bone=np.zeros(section.grid.shape), bare=True), inside, 1.0)
 
 
@@ -342,7 +342,7 @@ def test_a_slip_in_the_file_is_told_with_its_line(folder, old, new, said):
         (['border=[{field="w", side="x-low", value=1}]'], ["border.0.field", "Allowed: u, v"]),
         (["output.fields=['rankl']"], ["output.fields", "Allowed: u, v"]),
         (["initial.seed=1", "initial.from=run.h5"], ["initial.from is given, and seed too"]),
-        (["initial.from=run.h5"], ["run.h5 is not there"]),
+        (["initial.from=run.h5"], ["run.h5 does not exist"]),
         (["model=gray_scott.py"], ["names no object", "gray_scott.py:MY_MODEL"]),
         (["model=grey_scott.py:GRAY_SCOTT"], ["grey_scott.py cannot be read"]),
         (['section.kind="slab"', "section.slab_thickness=40 um"], ["bone everywhere"]),

@@ -424,7 +424,7 @@ def test_a_run_without_its_section_is_told_where_the_files_are(scanned, tmp_path
         (): f'section.image = "{scanned}/scan.tif": there is no such file. It existed when the run began',
         (scan,): f'section.field_of_view = "{scanned}/mask.tif": there is no such file.',
         (f"section.image={files}/mask.tif",): "is not the file that the run was made with: its SHA-256 is",
-        ("time.end=9 d",): "Only where a file lies now can be said: section.image",
+        ("time.end=9 d",): "Only the new location of a file can be given: section.image",
     }.items():
         done = CliRunner().invoke(app, [*words, *(word for each in extra for word in ("--set", each))])
         assert done.exit_code == 2, done.output

@@ -331,7 +331,7 @@ def test_what_is_no_sweep_or_not_collected_is_said(copied, tmp_path):
     with pytest.raises(InputError, match=r"is not a sweep: it contains no sweep\.json"):
         open_sweep(tmp_path)
     (copied / "series.h5").rename(copied / "away.h5")
-    with pytest.raises(InputError, match=r"was not collected yet.*rdsolver sweep collect"):
+    with pytest.raises(InputError, match=r"has not been collected.*rdsolver sweep collect"):
         open_sweep(copied)
     (copied / "series.h5").write_bytes(b"no")
     with pytest.raises(InputError, match=r"series\.h5 cannot be read"):
@@ -339,7 +339,7 @@ def test_what_is_no_sweep_or_not_collected_is_said(copied, tmp_path):
     (copied / "away.h5").replace(copied / "series.h5")
     table = copied / "summary.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(InputError, match=r"summary\.csv holds other runs"):
+    with pytest.raises(InputError, match=r"summary\.csv does not hold the runs"):
         open_sweep(copied)
     for text in (
         "{}",
