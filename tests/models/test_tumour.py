@@ -70,8 +70,8 @@ def test_random_nests_lie_in_marrow_apart_and_repeat():
 @pytest.mark.parametrize(
     ("nests", "said"),
     [
-        (Nests(at=((5000.0, 100.0),)), "no place in the section"),
-        (Nests(at=((100.0, 100.0, 100.0),)), "no place in the section"),
+        (Nests(at=((5000.0, 100.0),)), "is outside the section"),
+        (Nests(at=((100.0, 100.0, 100.0),)), "is outside the section"),
         (Nests(count=500, radius=60.0), "there is room for"),
     ],
 )
