@@ -338,10 +338,10 @@ def test_what_an_extension_does_in_time_is_asked_too():
     assert BoneScenario(declared, begin=False).events == [3.0, 7.0, 10.0]
 
 
-@pytest.mark.parametrize("phase", [0.0, 0.3])
+@pytest.mark.parametrize("phase", [0.0, 0.3, 0.4, 0.8])
 @pytest.mark.parametrize("period", [0.5, 1.0, 2.0])
 def test_etdrk4_sees_what_follows_time_alone_whatever_its_period_and_phase(period, phase):
-    """It grew its steps over many days and was 69 % off."""
+    """It grew its steps over many days and was 69 % off; with one look a step at some phases still 1 %."""
     model = ReactionDiffusion(
         "swing",
         (Field("u", "1", 1.0, "u"),),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base import Mark, Parameter
-from .pharmacokinetics import Pharmacokinetics
+from .plasma_rates import Pharmacokinetics
 
 UM2_S = 86400.0  # um2/s in um2/d
 

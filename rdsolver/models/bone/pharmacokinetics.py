@@ -15,7 +15,7 @@ elimination).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -25,6 +25,7 @@ from scipy.integrate import solve_ivp
 from ...errors import InputError
 from ...utils import checks
 from ...utils.instants import SIMULTANEOUS
+from .plasma_rates import Pharmacokinetics
 
 NG_PER_MG = 1e6
 RTOL = 1e-9
@@ -66,55 +67,6 @@ class Treatment:
             raise InputError(
                 f"treatment after a lesion of {lesion:g} mm2: it has no dose. Give one, or leave it out."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pharmacokinetics:
-    """How a drug comes into plasma and leaves it, per kg of body weight. Without more, there is no peripheral
-    volume and no saturable elimination.
-
-    molar_mass              kDa
-    bioavailability         share of a dose under the skin that reaches plasma
-    absorption              from the depot under the skin, 1/d
-    central_volume          of plasma, mL/kg
-    clearance               linear, mL/(kg d)
-    peripheral_volume_1     mL/kg; peripheral_clearance_1: exchange with it, mL/(kg d); the same for a second
-    saturable_elimination   its largest rate, ng/(kg d); saturable_constant: plasma level of half that, ng/mL
-    """
-
-    molar_mass: float
-    bioavailability: float
-    absorption: float
-    central_volume: float
-    clearance: float
-    peripheral_volume_1: float = 0.0
-    peripheral_clearance_1: float = 0.0
-    peripheral_volume_2: float = 0.0
-    peripheral_clearance_2: float = 0.0
-    saturable_elimination: float = 0.0
-    saturable_constant: float = 1.0
-
-    @classmethod
-    def of(cls, agent: str, values: Mapping[str, float]) -> Pharmacokinetics:
-        """That of a drug among the parameters of a run."""
-        return cls(**{f.name: float(values[f"{agent}_{f.name}"]) for f in fields(cls)})
-
-    def rates(self, y: np.ndarray) -> np.ndarray:
-        """dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d)."""
-        c = y[1] / self.central_volume
-        absorbed = self.absorption * y[0]
-        eliminated = self.clearance * c + self.saturable_elimination * c / (self.saturable_constant + c)
-        out = [-absorbed, self.bioavailability * absorbed - eliminated, 0.0, 0.0]
-        peripheral = (
-            (self.peripheral_volume_1, self.peripheral_clearance_1),
-            (self.peripheral_volume_2, self.peripheral_clearance_2),
-        )
-        for k, (volume, clearance) in enumerate(peripheral, 2):
-            if volume > 0:
-                exchanged = clearance * (c - y[k] / volume)
-                out[1] -= exchanged
-                out[k] = exchanged
-        return np.array(out)
 
 
 class Kinetics(Protocol):
