@@ -26,8 +26,9 @@ apart, with the state held: N(t, u) is integrated over the step by Simpson's rul
 by the rules of degree 2 through 0, x h and h, x = 0.382 and 0.764; what differs most is the estimate. The
 first differs by h⁴/305 times the third derivative. A look at an irrational share of the step sees a source
 that comes and goes with a period of h or h/2, which the others miss. One look alone may by chance agree with
-Simpson's rule at some phase, two hardly: over ten phases of a period of 1 d the worst error fell from 1.3e-2 to
-5.7e-5, with a quarter more steps. Rates that do not use time move no byte more: XLA finds the looks to be one.
+Simpson's rule at some phase, two hardly: over ten phases of a period of 1 d the worst error fell from 1.3e-2
+to 5.7e-5, with a quarter more steps. Rates that do not use time move no byte more: XLA finds the looks to be
+one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pharmacokinetics of a drug in plasma as numbers and rates; no NumPy, so that presets are read without it."""
+"""The pharmacokinetics of a drug in plasma, as numbers and rates. Presets are read without NumPy."""
 
 from __future__ import annotations
 
