@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from jax import Array
@@ -120,11 +120,46 @@ class Group:
     medium: str = ""
 
 
+@runtime_checkable
+class StaticFields(Protocol):
+    """What is fixed in a run, of any model; a model's own holds more.
+
+    active    1 in the cells that are solved, else 0
+    spacing   um, one number an axis
+    wrap      of each axis, whether it is periodic
+    uniform   whether it is a box of constant mobility without mask, so that diffusion has a known eigenbasis
+    """
+
+    @property
+    def active(self) -> Array: ...
+    @property
+    def spacing(self) -> tuple[float, ...]: ...
+    @property
+    def wrap(self) -> tuple[bool, ...]: ...
+    @property
+    def uniform(self) -> bool: ...
+
+
+@runtime_checkable
+class Coefficients(Protocol):
+    """What follows the slow fields, of any model; a model's own holds more.
+
+    media     of each medium its face coefficients, 1/um²
+    mobility  the same of each cell, relative
+    """
+
+    @property
+    def media(self) -> dict[str, Faces]: ...
+    @property
+    def mobility(self) -> dict[str, Array]: ...
+
+
+@runtime_checkable
 class Model(Protocol):
     """What a system asks of a model.
 
     Arrays are on the cells of the grid; `p` holds the parameters as numbers, `place` what is fixed in a run
-    (it has `active`, `wrap` and `spacing`), `aux` what follows slow fields (it has `media` and `mobility`).
+    (the model's own StaticFields), `aux` what follows slow fields (its own Coefficients).
 
     name         short, for messages
     time_unit    unit of time of all its rates

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-Vector = tuple[Array, ...]  # one array a field of the group
-Local = dict[str, Array]  # cell-wise coefficients
+from .array_types import Cells, Matrices, Numbers, Vector
+
+Local = dict[str, Cells]  # cell-wise coefficients
 
 
+@runtime_checkable
 class Block(Protocol):
     """The pointwise part of a group: a pytree of numbers, acting with cell-wise coefficients `local`.
 
@@ -25,7 +27,7 @@ class Block(Protocol):
         """-J v in each cell."""
         ...
 
-    def factor(self, local: Local, diagonal: Vector) -> Any:
+    def factor(self, local: Local, diagonal: Numbers) -> Any:
         """Precompute, once per level and stage, what `solve` needs of diagonal - J to avoid divisions."""
         ...
 
@@ -45,13 +47,13 @@ class Dense:
     n: int
 
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
-        def row(i: int) -> Array:
+        def row(i: int) -> Cells:
             terms = [local[f"j_{i}_{k}"] * v[k] for k in range(self.n) if f"j_{i}_{k}" in local]
             return sum(terms[1:], terms[0]) if terms else jnp.zeros_like(v[i])
 
         return tuple(row(i) for i in range(self.n))
 
-    def factor(self, local: Local, diagonal: Vector) -> Array:
+    def factor(self, local: Local, diagonal: Numbers) -> Matrices:
         """The inverse in each cell, (n, n, *cells)."""
         zero = jnp.zeros_like(diagonal[0])
         rows = [
@@ -60,13 +62,13 @@ class Dense:
         ]
         return inverse(jnp.stack([jnp.stack(row) for row in rows]))
 
-    def solve(self, factors: Array, r: Vector) -> Vector:
+    def solve(self, factors: Matrices, r: Vector) -> Vector:
         return tuple(
             sum((factors[i, k] * r[k] for k in range(1, self.n)), factors[i, 0] * r[0]) for i in range(self.n)
         )
 
 
-def inverse(m: Array) -> Array:
+def inverse(m: Matrices) -> Matrices:
     """Inverse of the n x n matrix of each cell, by Gauss-Jordan elimination without pivoting.
 
     m: (n, n, *cells). Stable where the diagonal leads, as it does in a step that resolves the reaction.

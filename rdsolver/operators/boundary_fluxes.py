@@ -20,6 +20,7 @@ from jax import Array
 
 from ..geometry.boundary_conditions import Border
 from ..geometry.grid import Grid
+from .array_types import Cells, Number
 
 
 @partial(
@@ -55,8 +56,8 @@ def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edg
 
 
 def exchange(
-    edges: Sequence[Edge], diffusivity: Array, mobility: Array, spacing: Sequence[float]
-) -> tuple[Array, Array]:
+    edges: Sequence[Edge], diffusivity: Number, mobility: Cells, spacing: Sequence[float]
+) -> tuple[Cells, Cells]:
     """Boundary exchange of one field: loss k (1/time) and source (unit/time) of every cell.
 
     D: diffusivity; mobility: relative, of each cell.

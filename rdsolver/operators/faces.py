@@ -12,6 +12,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .array_types import Cells, FaceValues
+
 Wrap = tuple[bool, ...]  # an entry an axis: True where it is periodic
 
 
@@ -19,17 +21,17 @@ def part(u: Array, axis: int, start: int, stop: int) -> Array:
     return lax.slice_in_dim(u, start, stop, axis=axis)
 
 
-def lower(u: Array, axis: int, wrap: Wrap) -> Array:
+def lower(u: Cells, axis: int, wrap: Wrap) -> FaceValues:
     """The cell below each face."""
     return u if wrap[axis] else part(u, axis, 0, u.shape[axis] - 1)
 
 
-def upper(u: Array, axis: int, wrap: Wrap) -> Array:
+def upper(u: Cells, axis: int, wrap: Wrap) -> FaceValues:
     """The cell above each face."""
     return jnp.roll(u, -1, axis) if wrap[axis] else part(u, axis, 1, u.shape[axis])
 
 
-def difference(u: Array, axis: int, wrap: Wrap) -> Array:
+def difference(u: Cells, axis: int, wrap: Wrap) -> FaceValues:
     """u above minus u below, at each face."""
     return upper(u, axis, wrap) - lower(u, axis, wrap)
 
@@ -40,17 +42,17 @@ def widened(faces: Array, axis: int, below: int, above: int) -> Array:
     return lax.pad(faces, jnp.zeros((), faces.dtype), config)
 
 
-def face_above(faces: Array, axis: int, wrap: Wrap) -> Array:
+def face_above(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
     """For each cell, the value on its upper face; 0 at a closed end."""
     return faces if wrap[axis] else widened(faces, axis, 0, 1)
 
 
-def face_below(faces: Array, axis: int, wrap: Wrap) -> Array:
+def face_below(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
     """For each cell, the value on its lower face; 0 at a closed end."""
     return jnp.roll(faces, 1, axis) if wrap[axis] else widened(faces, axis, 1, 0)
 
 
-def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
+def gain(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
     """Upper minus lower face of each cell: what a flux counted upwards takes out of the cell."""
     if wrap[axis]:
         return faces - jnp.roll(faces, 1, axis)
@@ -60,7 +62,7 @@ def gain(faces: Array, axis: int, wrap: Wrap) -> Array:
     return part(all_faces, axis, 1, n + 1) - part(all_faces, axis, 0, n)
 
 
-def surrounded(u: Array, wrap: Wrap) -> Array:
+def surrounded(u: Cells, wrap: Wrap) -> Array:
     """u with one more cell at both ends of every axis: 0 at closed ends, continued where the axis wraps."""
     wide = lax.pad(u, jnp.zeros((), u.dtype), [(0, 0, 0) if w else (1, 1, 0) for w in wrap])
     for axis in (a for a, w in enumerate(wrap) if w):
@@ -77,7 +79,7 @@ def lines(wide: Array, axis: int) -> Array:
     return wide
 
 
-def with_ends(faces: Array, axis: int, wrap: Wrap) -> Array:
+def with_ends(faces: FaceValues, axis: int, wrap: Wrap) -> FaceValues:
     """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis
     wraps.
     """
@@ -95,7 +97,7 @@ def rise(u: Array, axis: int) -> Array:
     return part(u, axis, 1, n) - part(u, axis, 0, n - 1)
 
 
-def beyond(u: Array, axis: int, cells: int, wrap: Wrap) -> Array:
+def beyond(u: Cells, axis: int, cells: int, wrap: Wrap) -> Array:
     """u with `cells` more at both ends of an axis: mirrored at a closed end, continued where the axis wraps.
 
     A mirror deeper than the array itself is mirrored again (numpy's "symmetric").

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .blocks import Vector
+from .array_types import Number, Numbers, Vector, Vectors
 
 KEPT = 12  # directions; with 4 a slow mode left over from each of many pockets stays (docs/numerics.md)
 GAINED = 0.05  # an iteration that takes less of the squared residual has stalled
@@ -44,8 +44,8 @@ class Progress:
     v: Vector
     residual: Vector
     next: Vector
-    directions: Vector
-    images: Vector
+    directions: Vectors
+    images: Vectors
     taken: Array
 
 
@@ -55,7 +55,7 @@ def begin(r: Vector) -> Progress:
     return Progress(tuple(jnp.zeros_like(x) for x in r), r, r, none, none, jnp.zeros((), jnp.int32))
 
 
-def product(a: Vector, b: Vector, scales: Vector) -> Array:
+def product(a: tuple[Array, ...], b: Vector, scales: Numbers) -> Array:
     """Σ over fields and cells of a b / scale², float64; a may hold several vectors along its first axis."""
     cells = tuple(range(-b[0].ndim, 0))
     parts = (
@@ -69,7 +69,7 @@ def step(
     now: Progress,
     system: Callable[[Vector], Vector],
     precondition: Callable[[Vector], Vector],
-    scales: Vector,
+    scales: Numbers,
 ) -> Progress:
     """One iteration. scales: typical size of each equation, to which its residual is compared."""
     direction = precondition(now.next)
@@ -88,7 +88,7 @@ def step(
     left = tuple(x - share.astype(x.dtype) * d for x, d in zip(now.residual, image, strict=True))
     stalled = share**2 < GAINED * product(now.residual, now.residual, scales)
 
-    def kept(old: Vector, new: Vector) -> Vector:
+    def kept(old: Vectors, new: Vector) -> Vectors:
         return tuple(
             jax.lax.dynamic_update_index_in_dim(a, b, slot, 0) for a, b in zip(old, new, strict=True)
         )
@@ -103,11 +103,11 @@ def step(
     )
 
 
-def _times(factor: Array, v: Vector) -> Vector:
+def _times(factor: Number, v: Vector) -> Vector:
     return tuple(factor.astype(x.dtype) * x for x in v)
 
 
-def _less(v: Vector, along: Array, kept: Vector) -> Vector:
+def _less(v: Vector, along: Array, kept: Vectors) -> Vector:
     return tuple(
         x - jnp.tensordot(along.astype(x.dtype), d, 1, precision="highest")
         for x, d in zip(v, kept, strict=True)

@@ -24,6 +24,7 @@ import numpy as np
 from jax import Array, lax
 
 from . import krylov
+from .array_types import CoarserVector, Numbers
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
@@ -43,7 +44,7 @@ class Operator:
     """The part of the operator that is the same on every level."""
 
     sigma: Array
-    diffusivity: Vector
+    diffusivity: Numbers
     block: Block
 
 
@@ -128,12 +129,14 @@ def _begun(op: Operator, lv: Level, r: Vector, weight: Array) -> Vector:
 
 
 @no_fusion("wrap", "halved")
-def _down(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
+def _down(
+    op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap, halved: tuple[bool, ...]
+) -> CoarserVector:
     return tuple(children_mean(x, halved) for x in residual(op, lv, v, r, wrap))
 
 
 @no_fusion("wrap", "halved")
-def _up(v: Vector, below: Vector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
+def _up(v: Vector, below: CoarserVector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
     return tuple(x + interpolate(b, x.shape, halved, wrap) for x, b in zip(v, below, strict=True))
 
 
@@ -209,7 +212,7 @@ def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
 
-def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Vector) -> Vector:
+def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Numbers) -> Vector:
     """v plus the constant of each field in each pocket with which the equations summed over it hold exactly
     (Galerkin).
 
@@ -242,16 +245,16 @@ class _Solver:
             op, tuple(replace(lv, factors=_factors(op, lv)) for lv in levels), shape, _whole(op, levels[0])
         )
 
-    def improved(self, v: Vector | None, r: Vector, r_sums: Vector) -> Vector:
+    def improved(self, v: Vector | None, r: Vector, r_sums: Numbers) -> Vector:
         """One V-cycle and the constant correction."""
         found = v_cycle(self.op, self.levels, v, r, self.shape)
         inside = tuple(jnp.where(self.levels[0].local["active"] == 0, 0, x) for x in found)
         return self.closed(inside, r_sums)
 
-    def closed(self, v: Vector, r_sums: Vector) -> Vector:
+    def closed(self, v: Vector, r_sums: Numbers) -> Vector:
         return _closed(self.op, self.levels[0], self.whole, v, r_sums)
 
-    def iterated(self, now: krylov.Progress, scales: Vector) -> krylov.Progress:
+    def iterated(self, now: krylov.Progress, scales: Numbers) -> krylov.Progress:
         """One iteration of conjugate residuals, preconditioned by `improved`."""
         return krylov.step(
             now,
@@ -265,11 +268,11 @@ def solve(
     op: Operator,
     levels: tuple[Level, ...],
     r: Vector,
-    r_sums: Vector,
+    r_sums: Numbers,
     shape: Shape,
     cycles: int | np.int32 | Array,
     size: Callable[[Vector], Array],
-    scales: Vector | None = None,
+    scales: Numbers | None = None,
 ) -> tuple[Vector, Array, Array]:
     """Run `cycles` V-cycles, each followed by the constant correction.
 
@@ -287,7 +290,7 @@ def solve(
         now = size(tuple(b - a for a, b in zip(before, after, strict=True)))
         return now, now / last
 
-    def cycle(_: int, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
+    def cycle(_: Array, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
         v, last = state[:2]
         better = solver.improved(v, r, r_sums)
         return better, *watched(v, better, last)
@@ -297,7 +300,7 @@ def solve(
         return lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), nan, nan))
 
     def iteration(
-        _: int, state: tuple[krylov.Progress, Array, Array]
+        _: Array, state: tuple[krylov.Progress, Array, Array]
     ) -> tuple[krylov.Progress, Array, Array]:
         now, last = state[:2]
         after = solver.iterated(now, scales)
@@ -312,7 +315,7 @@ def contraction(
     levels: tuple[Level, ...],
     shape: Shape,
     cycles: int,
-    scales: Vector | None = None,
+    scales: Numbers | None = None,
     r: Vector | None = None,
 ) -> list[float]:
     """Factors by which the residual falls in each of `cycles` V-cycles; scales as for `solve`; r: default

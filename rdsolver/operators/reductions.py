@@ -13,13 +13,14 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .array_types import Cells, Number, Sums
 from .faces import Wrap
 
 _STEP = 2.0**20
 _CLIP = 1e4
 
 
-def total(u: Array) -> Array:
+def total(u: Cells) -> Number:
     """Sum over all cells in float64 (callers mask: what is outside the field of view is zero)."""
     return jnp.sum(u, dtype=jnp.float64)
 
@@ -47,7 +48,7 @@ class Pockets:
         return Pockets(jnp.asarray(np.append(pockets, number)[label], jnp.int32), pockets)
 
 
-def sums(u: Array, pockets: Pockets | None) -> Array:
+def sums(u: Cells, pockets: Pockets | None) -> Sums:
     """Like total; with pockets, one sum for each of them, (count,)."""
     if pockets is None:
         return total(u)
@@ -56,12 +57,12 @@ def sums(u: Array, pockets: Pockets | None) -> Array:
     ]
 
 
-def spread(numbers: Array, pockets: Pockets | None) -> Array:
+def spread(numbers: Sums, pockets: Pockets | None) -> Cells:
     """Give the number of each pocket to its cells (0 outside); a single number stays one."""
     return numbers if pockets is None else jnp.append(numbers, 0)[pockets.label]
 
 
-def mean_square(e: Array, cells: Array) -> Array:
+def mean_square(e: Cells, cells: Number) -> Number:
     """Mean of e² over `cells` cells, the same bits in any order of summation.
 
     e² is clipped at 1e4 and rounded to 2^-20, then summed as int64, so that a run advanced alone, in a batch

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .array_types import Cells
 from .faces import Wrap, part
 
 FOLDED = 100  # cells; on a shorter axis the fold costs more than it saves
@@ -75,7 +76,7 @@ def eigenvalues(basis: Basis) -> Array:
     return sum(a.eigenvalues.reshape([-1 if i == j else 1 for j in range(d)]) for i, a in enumerate(basis))  # pyright: ignore[reportReturnType]
 
 
-def forward(u: Array, basis: Basis) -> Array:
+def forward(u: Cells, basis: Basis) -> Cells:
     """Coefficients of u in the basis, of the shape of u."""
     for a, axis in enumerate(basis):
         if len(axis.modes) == 1:
@@ -92,7 +93,7 @@ def forward(u: Array, basis: Basis) -> Array:
     return u
 
 
-def inverse(v: Array, basis: Basis) -> Array:
+def inverse(v: Cells, basis: Basis) -> Cells:
     """The field of coefficients v: the transpose of `forward`, as the basis is orthonormal."""
     for a, axis in enumerate(basis):
         if len(axis.modes) == 1:

@@ -7,8 +7,9 @@ from math import erf, sqrt
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 
+from .array_types import Cells, Faces, FaceValues
 from .faces import (
     Wrap,
     beyond,
@@ -23,15 +24,13 @@ from .faces import (
     with_ends,
 )
 
-Faces = tuple[Array, ...]  # one face array an axis (boundaries.py)
 
-
-def open_faces(active: Array, wrap: Wrap) -> Faces:
+def open_faces(active: Cells, wrap: Wrap) -> Faces:
     """1 where both cells at a face are active, 0 where nothing may pass."""
     return tuple(lower(active, a, wrap) * upper(active, a, wrap) for a in range(active.ndim))
 
 
-def harmonic(cell: Array, axis: int, wrap: Wrap) -> Array:
+def harmonic(cell: Cells, axis: int, wrap: Wrap) -> FaceValues:
     """Harmonic mean of the two cells at each face: the flux through two layers in series (0 where either is
     0).
     """
@@ -40,19 +39,19 @@ def harmonic(cell: Array, axis: int, wrap: Wrap) -> Array:
     return 2 * lo * hi / jnp.where(both == 0, 1, both)
 
 
-def between(cell: Array, axis: int, wrap: Wrap) -> Array:
+def between(cell: Cells, axis: int, wrap: Wrap) -> FaceValues:
     """Arithmetic mean of the two cells at each face."""
     return 0.5 * (lower(cell, axis, wrap) + upper(cell, axis, wrap))
 
 
-def face_diffusion(mobility: Array, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
+def face_diffusion(mobility: Cells, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
     """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u); relative mobility: 1/um²."""
     return tuple(
         harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim)
     )
 
 
-def diffusion(u: Array, c: Faces, wrap: Wrap) -> Array:
+def diffusion(u: Cells, c: Faces, wrap: Wrap) -> Cells:
     """Σ over axes of c₊ (u₊ - u) - c₋ (u - u₋): div(c grad u) on the cells, second order, conservative.
 
     XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of
@@ -63,12 +62,12 @@ def diffusion(u: Array, c: Faces, wrap: Wrap) -> Array:
     return sum(rise(flux, a) for a, flux in enumerate(fluxes))  # pyright: ignore[reportReturnType]
 
 
-def own_diffusion(c: Faces, wrap: Wrap) -> Array:
+def own_diffusion(c: Faces, wrap: Wrap) -> Cells:
     """The diagonal of -diffusion: the sum of each cell's face coefficients."""
     return sum(face_above(c[a], a, wrap) + face_below(c[a], a, wrap) for a in range(len(c)))  # pyright: ignore[reportReturnType]
 
 
-def drift(u: Array, v: Faces, wrap: Wrap) -> Array:
+def drift(u: Cells, v: Faces, wrap: Wrap) -> Cells:
     """-div(v u), first-order upwind: a flux takes the density of the cell it leaves, so no density turns
     negative.
 
@@ -81,7 +80,7 @@ def drift(u: Array, v: Faces, wrap: Wrap) -> Array:
     return -sum(gain(f, a, wrap) for a, f in enumerate(flux))  # pyright: ignore[reportReturnType]
 
 
-def own_drift(v: Faces, wrap: Wrap) -> Array:
+def own_drift(v: Faces, wrap: Wrap) -> Cells:
     """The diagonal of -drift: what leaves a cell through all its faces."""
     out = (
         face_above(jnp.maximum(v[a], 0), a, wrap) - face_below(jnp.minimum(v[a], 0), a, wrap)
@@ -135,7 +134,7 @@ def _normal(x: float) -> float:
     return 0.5 * (1 + erf(x / sqrt(2)))
 
 
-def _correlate(u: Array, weights: Sequence[float], axis: int, wrap: Wrap) -> Array:
+def _correlate(u: Cells, weights: Sequence[float], axis: int, wrap: Wrap) -> Cells:
     """Σ_k weights[k] u[i + k - reach] along an axis; mirrored at closed borders, so that a border is no
     surface.
     """
@@ -145,14 +144,14 @@ def _correlate(u: Array, weights: Sequence[float], axis: int, wrap: Wrap) -> Arr
     return sum(terms[1:], terms[0])
 
 
-def smooth(u: Array, taps: Taps, wrap: Wrap) -> Array:
+def smooth(u: Cells, taps: Taps, wrap: Wrap) -> Cells:
     """The smoothed field G * u."""
     for axis, (mean, _) in enumerate(taps):
         u = _correlate(u, mean, axis, wrap)
     return u
 
 
-def smooth_slopes(u: Array, taps: Taps, wrap: Wrap) -> tuple[Array, ...]:
+def smooth_slopes(u: Cells, taps: Taps, wrap: Wrap) -> tuple[Cells, ...]:
     """The gradient of the smoothed field, grad (G * u), one array per axis, 1/um."""
     out = []
     for along in range(u.ndim):
@@ -163,7 +162,7 @@ def smooth_slopes(u: Array, taps: Taps, wrap: Wrap) -> tuple[Array, ...]:
     return tuple(out)
 
 
-def length(parts: Sequence[Array]) -> Array:
+def length(parts: Sequence[Cells]) -> Cells:
     """Euclidean length of a vector. sqrt has no derivative at 0; the inner where keeps forward-mode
     derivatives finite there.
     """

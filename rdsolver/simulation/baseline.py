@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import RunError
 from ..models.bone.model import BoneModel
+from ..models.bone.static_fields import of_section
 from ..models.bone.tissue import TissueModel
 from ..timestepping.system import Fields, System
 
@@ -25,7 +26,7 @@ BASES = {"theta0": "RANK occupancy", "jbar": "resorption"}  # what all else is r
 @jax.jit
 def _reference(system: System, u: Fields) -> dict[str, jax.Array]:
     assert isinstance(system.model, BoneModel | TissueModel)  # those that have a baseline
-    return system.model.reference(u, system.p, system.place)
+    return system.model.reference(u, system.p, of_section(system.place))
 
 
 @jax.jit
@@ -34,7 +35,7 @@ def _change(system: System, u: Fields, found: Fields, tol: jax.Array) -> jax.Arr
 
 
 def with_reference(system: System, reference: dict[str, jax.Array]) -> System:
-    return replace(system, place=replace(system.place, reference=reference))
+    return replace(system, place=replace(of_section(system.place), reference=reference))
 
 
 def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], int]:

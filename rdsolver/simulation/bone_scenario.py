@@ -17,6 +17,7 @@ from ..models.bone.component import HostState
 from ..models.bone.extension import Extension
 from ..models.bone.model import BoneModel
 from ..models.bone.pharmacokinetics import Dose, Kinetics, Plasma
+from ..models.bone.static_fields import of_section
 from ..models.bone.tissue import TissueModel
 from ..operators import boundary_fluxes, multigrid
 from ..operators.reductions import Pockets
@@ -127,7 +128,7 @@ class BoneScenario:
         # the healthy section has no drug
         closed = tuple(e for e in self.system.edges if e.field not in drugs)
         system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
-        place = system.place
+        place = of_section(system.place)
         u, reference, self.baseline_cycles = baseline.baseline(
             system, model.initial(place.bone, place.active, self.problem.parameters)
         )
@@ -154,8 +155,9 @@ class BoneScenario:
         """Try the rates of a user's component before a run. Raises InputError when they fail."""
         s, model = self.system, self.model
         for part in (part for part in model.components if isinstance(part, Extension)):
-            u = model.initial(s.place.bone, s.place.active, self.problem.parameters)
-            c = model.conditions(u, s.p, s.place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
+            place = of_section(s.place)
+            u = model.initial(place.bone, place.active, self.problem.parameters)
+            c = model.conditions(u, s.p, place, s.update_coefficients(u), s.inputs(jnp.zeros(())))
             u |= {k: jnp.full_like(s.place.active, x) for k, x in part.start.items()}
             molecules = (f.name for f in model.molecules(self.problem.parameters))
             open_to = (*molecules, "precursors", "osteoclasts")
@@ -289,5 +291,5 @@ class BoneScenario:
     @property
     def reference(self) -> dict[str, np.ndarray]:
         """Of the healthy baseline, with the bone it belongs to."""
-        found = {k: np.asarray(v, float) for k, v in self.system.place.reference.items()}
+        found = {k: np.asarray(v, float) for k, v in of_section(self.system.place).reference.items()}
         return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..models.base import Field
 from ..models.bone.pharmacokinetics import Dose
+from ..models.pointwise import StaticFields
 from ..operators import boundary_fluxes, multigrid
 from ..operators.reductions import Pockets
 from ..problem import ModelProblem, Problem
@@ -71,6 +72,7 @@ class ModelScenario:
     def check_rates(self) -> None:
         """Try the model's rates once. Raises InputError when they cannot be used."""
         p, place = self.problem, self.system.place
+        assert isinstance(place, StaticFields)
         at = place.arrays | {"active": place.active} | self.system.inputs(jnp.zeros(()))
         try_rates(
             p.model.name, p.model.rates, self.u, self.system.p, at, p.mask, [f.name for f in self.fields]

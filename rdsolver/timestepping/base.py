@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from ..operators.array_types import Float, Number
 from .system import Fields, Numbers, Sums, System
+
+
+Verdict = Float[Array, "3"]
+Told = dict[str, np.ndarray]  # single numbers, on the host
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
@@ -50,16 +56,16 @@ class StepAttempt:
     dt: float
     u: Fields
     step_state: StepState
-    observed: Numbers
-    passed: Sums
+    observed: Told
+    passed: Told
     error: float
     finite: bool
     lowest: float
     unsolved: float
-    stats: dict[str, float]
+    stats: dict[str, float | int]
 
 
-def verdict(system: System, error: Fields, u: Fields, tol: Array) -> Array:
+def verdict(system: System, error: Fields, u: Fields, tol: Number) -> Verdict:
     """Of a step that ends at u: (error in the norm, 1 where every value is finite, lowest value over the
     tolerance). Traced.
     """
@@ -69,7 +75,7 @@ def verdict(system: System, error: Fields, u: Fields, tol: Array) -> Array:
 
 
 def explicit(
-    t: float, dt: float, u: Fields, f: Fields, found: tuple[Array, Numbers], stages: int
+    t: float, dt: float, u: Fields, f: Fields, found: tuple[Verdict, Numbers], stages: int
 ) -> StepAttempt:
     """The attempt of a step to t that solves nothing and carries its slope f alone; found: verdict and
     observables, on the device.
@@ -110,6 +116,7 @@ class Span:
         return max(self.least, wanted)
 
 
+@runtime_checkable
 class Integrator(Protocol):
     name: ClassVar[str]
     order: ClassVar[int]
@@ -135,7 +142,7 @@ class Integrator(Protocol):
 
 
 @jax.jit
-def start(system: System, t: Array, u: Fields) -> StepState:
+def start(system: System, t: Number, u: Fields) -> StepState:
     """Plain rates: at a start only."""
     aux = system.update_coefficients(u)
     f = system.rates(t, u, aux)
@@ -143,7 +150,7 @@ def start(system: System, t: Array, u: Fields) -> StepState:
 
 
 @jax.jit
-def event(before: System, after: System, t: Array, u: Fields, step_state: StepState) -> StepState:
+def event(before: System, after: System, t: Number, u: Fields, step_state: StepState) -> StepState:
     """The slope after a dose or a change of parameters: f + f(t+, u) - f(t-, u).
 
     The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's
@@ -160,7 +167,7 @@ def event(before: System, after: System, t: Array, u: Fields, step_state: StepSt
 
 
 @jax.jit
-def hermite(u0: Fields, f0: Fields, u1: Fields, f1: Fields, dt: Array, x: Array) -> Fields:
+def hermite(u0: Fields, f0: Fields, u1: Fields, f1: Fields, dt: Number, x: Number) -> Fields:
     """Cubic Hermite through states and slopes at both ends, at the share x of the step: saving costs no
     steps.
     """

@@ -7,7 +7,7 @@ matter, and not much: near a tie both are as good. Measured in docs/numerics.md.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import InputError
 from .base import Integrator, Span
@@ -15,6 +15,7 @@ from .registry import ANYWHERE, AUTO, INTEGRATORS, exponential
 from .system import Fields, System
 
 
+@runtime_checkable
 class Asked(Protocol):
     """What a run asks for: problem.Solver is one."""
 

@@ -41,20 +41,20 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ..operators import spectral
-from .base import Span, StepAttempt, StepState, explicit, verdict
+from ..operators.array_types import Cells, Number
+from .base import Span, StepAttempt, StepState, Verdict, explicit, verdict
 from .system import Fields, Numbers, System
 
 LOOKS = tuple(k * (3 - 5**0.5) / 2 for k in (1, 2))
 """Shares of a step at which the error estimate looks at what depends on time alone."""
 SHARE = 0.5  # of the mean loss that goes into L: 1 is stable for longer steps and less accurate
 
-Phi = tuple[Array, Array, Array, Array]
+Phi = tuple[Cells, Cells, Cells, Cells]
 
 
-def phi(z: Array) -> Phi:
+def phi(z: Cells) -> Phi:
     """φ₀ to φ₃ for real z: by recurrence, and where that cancels, |z| < 1, from the series of φ₃."""
     terms = 17 if z.dtype == jnp.float64 else 9
     near = jnp.abs(z) < 1
@@ -75,7 +75,7 @@ def doubled(half: Phi) -> Phi:
     return e * e, (e + 1) * p1 / 2, (e * p2 + p1 + p2) / 4, (e * p3 + p1 / 2 + p2 + p3) / 8
 
 
-def _loss(system: System, t: Array, u: Fields) -> Array:
+def _loss(system: System, t: Number, u: Fields) -> Number:
     """-∂N/∂u of a field by itself, its mean over the cells, the largest of the fields; 0 where all grow."""
     means = []
     for name in u:
@@ -87,8 +87,8 @@ def _loss(system: System, t: Array, u: Fields) -> Array:
 
 @jax.jit
 def _prepare(
-    system: System, basis: spectral.Basis, t: Array, u: Fields, dt: Array
-) -> tuple[Array, dict[str, Phi]]:
+    system: System, basis: spectral.Basis, t: Number, u: Fields, dt: Number
+) -> tuple[Number, dict[str, Phi]]:
     """c, and φ of each field at half a step.
 
     Compiled apart: fused with its uses, XLA evaluates φ again in each of them.
@@ -100,12 +100,12 @@ def _prepare(
     return c.astype(dtype), {k: phi(x.astype(dtype)) for k, x in z.items()}
 
 
-Rates = Callable[[Array, Fields], Fields]
+Rates = Callable[[Number, Fields], Fields]
 Change = Callable[[Fields], Fields]
 
 
 def _second(
-    t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
+    t: Number, dt: Number, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
 ) -> tuple[Fields, Fields]:
     """State and error of ETDRK2."""
     whole = {k: doubled(p) for k, p in half.items()}
@@ -116,7 +116,7 @@ def _second(
 
 
 def _fourth(
-    t: Array, dt: Array, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
+    t: Number, dt: Number, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
 ) -> tuple[Fields, Fields]:
     """State and error of ETDRK4."""
     middle, end = t + dt / 2, t + dt
@@ -138,20 +138,20 @@ def _fourth(
 def _step(
     system: System,
     basis: spectral.Basis,
-    t: Array,
+    t: Number,
     u: Fields,
     f: Fields,
-    c: Array,
+    c: Number,
     half: dict[str, Phi],
-    dt: Array,
-    tol: Array,
+    dt: Number,
+    tol: Number,
     method: Callable[..., tuple[Fields, Fields]],
-) -> tuple[Fields, Fields, Array, Numbers]:
+) -> tuple[Fields, Fields, Verdict, Numbers]:
     """State and slope at the end, (error in the norm, finite, lowest), observables."""
     h, moving = dt.astype(tol.dtype), system.diffusivities()
     start = system.local_rates(t, u)
 
-    def rest(t: Array, v: Fields) -> Fields:
+    def rest(t: Number, v: Fields) -> Fields:
         """N(v) - N(u)."""
         return {k: (r - start[k]) + c * (v[k] - u[k]) for k, r in system.local_rates(t, v).items()}
 
@@ -202,7 +202,7 @@ def _pieces(
 
 
 @jax.jit
-def _stiffness(system: System, t: Array, u: Fields) -> Array:
+def _stiffness(system: System, t: Number, u: Fields) -> Number:
     """Bound on the reaction's rates, 1/time, where every field has reached its scale at least: a start may be
     empty.
     """

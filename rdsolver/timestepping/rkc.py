@@ -27,6 +27,7 @@ import numpy as np
 from jax import Array
 
 from ..errors import RunError
+from ..operators.array_types import Number
 from ..parallel.batching import batched_call, unstack, width
 from .base import Span, StepAttempt, StepState, explicit, verdict
 from .system import Fields, System
@@ -110,7 +111,7 @@ def longest_step(radius: float, leaving: float) -> float:
 
 
 @jax.jit
-def bounds(system: System, t: Array, u: Fields) -> Array:
+def bounds(system: System, t: Number, u: Fields) -> Array:
     """(spectral radius, largest rate of leaving a cell by drift), per unit of time."""
     return jnp.stack(system.bounds(u, t))
 
@@ -123,7 +124,7 @@ they move on (None: nothing follows them).
 
 @jax.jit
 def _begin(
-    system: System, t: Array, u: Fields, f0: Fields, dt: Array, first: Array
+    system: System, t: Number, u: Fields, f0: Fields, dt: Number, first: Number
 ) -> tuple[Kept, Fields, Fields]:
     """What is kept over a step, and z of stages 1 and 0."""
     dtype = system.place.active.dtype
@@ -143,12 +144,12 @@ def _begin(
 @jax.jit
 def _advance(
     system: System,
-    t: Array,
+    t: Number,
     u: Fields,
     kept: Kept,
     z: Fields,
     older: Fields,
-    dt: Array,
+    dt: Number,
     table: Array,
     start: Array,
     pairs: Array,
@@ -188,7 +189,7 @@ def _advance(
 
 @jax.jit
 def _finish(
-    system: System, t: Array, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Array
+    system: System, t: Number, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Number
 ):
     """The end of the step, its slope (the first of the next step), the verdict, and the observables."""
     first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
@@ -199,14 +200,14 @@ def _finish(
 
 def _whole(
     system: System,
-    t: Array,
+    t: Number,
     u: Fields,
     f0: Fields,
-    dt: Array,
+    dt: Number,
     stops: Array,
     table: Array,
     weights: Array,
-    tol: Array,
+    tol: Number,
     *trips: Array,
 ) -> Any:
     """The whole step in one program, for runs that step together: u and the slope at its end, the verdict,

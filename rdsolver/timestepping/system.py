@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..models.base import Group, Model
-from ..operators import multigrid
+from ..models.base import Coefficients, Group, Model, StaticFields
+from ..operators import array_types, multigrid
+from ..operators.array_types import Cells, Float, Number
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
 from ..operators.no_fusion import no_fusion
 from ..operators.reductions import Pockets, mean_square, sums, total
 from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
-Sums = dict[str, Array]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
+Sums = dict[str, Number]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
+
+
+Curves = Float[Array, "inputs knots"]
 
 
 @partial(
@@ -35,10 +39,10 @@ class Forcing:
     end: the event at the far end. Rates that jump there are seen as they are before it.
     """
 
-    knots: Array
-    values: Array
-    slopes: Array
-    end: Array
+    knots: Curves
+    values: Curves
+    slopes: Curves
+    end: Number
     names: tuple[str, ...]
 
     @staticmethod
@@ -47,14 +51,14 @@ class Forcing:
         empty = jnp.zeros((0, 2), jnp.float64)
         return Forcing(empty, empty, empty, jnp.asarray(end, jnp.float64), ())
 
-    def time(self, t: Array, dtype: Any) -> Array:
+    def time(self, t: Number, dtype: np.dtype) -> Number:
         """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before
         it.
         """
         before = jnp.nextafter(self.end.astype(dtype), jnp.asarray(-jnp.inf, dtype))
         return jnp.minimum(jnp.asarray(t).astype(dtype), before)
 
-    def at(self, t: Array, dtype: Any) -> Numbers:
+    def at(self, t: Number, dtype: np.dtype) -> Numbers:
         """Each input at time t (d)."""
         out = {}
         for i, name in enumerate(self.names):
@@ -105,18 +109,18 @@ class System:
 
     model: Model
     shape: multigrid.Shape
-    place: Any
+    place: StaticFields
     p: Numbers
     forcing: Forcing
     scale: Numbers
-    cycles: dict[str, np.int32]
+    cycles: Mapping[str, np.int32 | Array]  # arrays inside a program
     edges: tuple[Edge, ...] = ()
     signed: tuple[str, ...] = ()
     pockets: Pockets | None = None
     krylov: tuple[str, ...] = ()
 
     @property
-    def _dtype(self) -> Any:
+    def _dtype(self) -> np.dtype:
         return self.place.active.dtype
 
     @property
@@ -126,15 +130,15 @@ class System:
             return None
         return Box(self.place.active.shape, self.place.spacing, self.place.wrap)
 
-    def update_coefficients(self, u: Fields) -> Any:
+    def update_coefficients(self, u: Fields) -> Coefficients:
         """What follows the slow fields."""
         return self.model.update_coefficients(u, self.p, self.place)
 
-    def inputs(self, t: Array) -> Numbers:
+    def inputs(self, t: Number) -> Numbers:
         """What drives the model from outside at time t, the time itself included."""
         return self.forcing.at(t, self._dtype) | {"time": self.forcing.time(t, self._dtype)}
 
-    def rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+    def rates(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Fields:
         """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step
         (default: from u).
         """
@@ -149,7 +153,7 @@ class System:
             out[name] = out[name] + drift(u[name], v, wrap)
         return out
 
-    def local_rates(self, t: Array, u: Fields, aux: Any = None) -> Fields:
+    def local_rates(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Fields:
         """Its pointwise part: the reaction, and the exchange with borders."""
         aux = self.update_coefficients(u) if aux is None else aux
         out = self.model.reaction(u, self.p, self.place, aux, self.inputs(t))
@@ -161,7 +165,7 @@ class System:
         """Of each field that diffuses."""
         return {name: d for name, (d, _) in self.model.diffusivity(self.p).items()}
 
-    def _exchanges(self, aux: Any) -> dict[str, tuple[Array, Array]]:
+    def _exchanges(self, aux: Coefficients) -> dict[str, tuple[Cells, Cells]]:
         """Of each field with a border that lets something through: (loss, source) of the cells beside it."""
         moving, out = self.model.diffusivity(self.p), {}
         for name in dict.fromkeys(e.field for e in self.edges):
@@ -170,7 +174,7 @@ class System:
             out[name] = exchange(edges, d, aux.mobility[medium], self.place.spacing)
         return out
 
-    def _moves(self, name: str, aux: Any, drifting: dict[str, Faces]) -> tuple[Array, Faces]:
+    def _moves(self, name: str, aux: Coefficients, drifting: dict[str, Faces]) -> tuple[Number, Faces]:
         """How a field diffuses: diffusivity and face coefficients (where it drifts, 1 and fitted ones)."""
         moving = self.model.diffusivity(self.p)
         if name not in moving:
@@ -180,7 +184,7 @@ class System:
             return d, aux.media[medium]
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
-    def flows(self, t: Array, u: Fields, aux: Any = None) -> Sums:
+    def flows(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Sums:
         """Gains and losses of each budget per unit of time. The net flux through a boundary is a gain."""
         aux = self.update_coefficients(u) if aux is None else aux
         both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
@@ -197,23 +201,23 @@ class System:
                 out[f"{budget}.source"] += passing[name]
         return out
 
-    def observe(self, t: Array, u: Fields) -> Numbers:
+    def observe(self, t: Number, u: Fields) -> Numbers:
         seen = self.model.observe(u, self.p, self.place, self.update_coefficients(u), self.inputs(t))
         return {k: v.astype(jnp.float64) for k, v in seen.items()}
 
-    def norm(self, e: Fields, u: Fields, tol: Array) -> Array:
+    def norm(self, e: Fields, u: Fields, tol: Number) -> Number:
         """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
         cells = total(self.place.active)
         squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
         return jnp.sqrt(jnp.max(jnp.stack(squares)))
 
-    def valid(self, u: Fields, tol: Array) -> tuple[Array, Array]:
+    def valid(self, u: Fields, tol: Number) -> tuple[Array, Number]:
         """(all finite, lowest value over the tolerance of its field: -1 and below is a negative density)."""
         finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
         lowest = [jnp.min(x) / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed]
         return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
 
-    def bounds(self, u: Fields, t: Array | float = 0.0) -> tuple[Array, Array]:
+    def bounds(self, u: Fields, t: Number | float = 0.0) -> tuple[Number, Number]:
         """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time;
         Gershgorin's circles.
         """
@@ -240,7 +244,7 @@ class System:
 
     @jax.jit
     def stage(
-        self, t: Array, predicted: Fields, psi: Fields, sigma: Array, tol: Array
+        self, t: Number, predicted: Fields, psi: Fields, sigma: Number, tol: Number
     ) -> tuple[Fields, Sums, Numbers]:
         """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, by fixed work.
 
@@ -265,7 +269,7 @@ class System:
         return u, self.flows(t, u, aux), report
 
     def _transport(
-        self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, tol: Array, aux: Any
+        self, group: Group, t: Number, u: Fields, psi: Fields, sigma: Number, tol: Number, aux: Coefficients
     ) -> tuple[Fields, Array, Array]:
         def size(change: multigrid.Vector) -> Array:
             return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
@@ -278,8 +282,8 @@ class System:
         return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
 
     def _linear(
-        self, group: Group, t: Array, u: Fields, psi: Fields, sigma: Array, aux: Any
-    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, multigrid.Vector]:
+        self, group: Group, t: Number, u: Fields, psi: Fields, sigma: Number, aux: Coefficients
+    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, array_types.Numbers]:
         """Newton's equations of a group at u: operator, levels, residual, and the residual summed without
         fluxes.
         """
@@ -309,7 +313,7 @@ class System:
         )
         return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
 
-    def contraction(self, t: Array, u: Fields, sigma: Array, cycles: int = 8) -> dict[str, list[float]]:
+    def contraction(self, t: Number, u: Fields, sigma: Number, cycles: int = 8) -> dict[str, list[float]]:
         """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this
         σ.
         """

@@ -23,9 +23,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..operators.array_types import Float, Number
 from ..parallel.batching import batched_call, width
 from .base import Span, StepAttempt, StepState, verdict
 from .system import Fields, Sums, System
+
+Row = Float[Array, "6"]
+"""Weights of ψ, and of the predictor, over the slopes in the middle of the last step, now and at 2γ."""
+Rows = Float[Array, "2 6"]
+"""Of the two stages."""
+Times = Float[Array, "2"]
 
 GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
@@ -45,7 +52,7 @@ def _sum(weights: Array, parts: tuple[Fields, ...]) -> Fields:
 
 
 @jax.jit
-def ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Array) -> tuple[Fields, Fields]:
+def ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Row) -> tuple[Fields, Fields]:
     """Predictor and ψ of a stage.
 
     slopes: (middle of the last step, 0, 2γ); row: weights of ψ and of the predictor over them.
@@ -54,7 +61,7 @@ def ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Array) -> tuple
 
 
 @jax.jit
-def slope_of(found: Fields, psi: Fields, sigma: Array) -> Fields:
+def slope_of(found: Fields, psi: Fields, sigma: Number) -> Fields:
     """σ (u - ψ)."""
     return {k: sigma * (found[k] - psi[k]) for k in found}
 
@@ -62,12 +69,12 @@ def slope_of(found: Fields, psi: Fields, sigma: Array) -> Fields:
 @jax.jit
 def _finish(
     system: System,
-    t: Array,
+    t: Number,
     u: Fields,
     slopes: tuple[Fields, ...],
     flows: tuple[Sums, ...],
-    dt: Array,
-    tol: Array,
+    dt: Number,
+    tol: Number,
 ):
     """Error in the norm, validity, observables at the end, and what passed through the budgets."""
     error = _sum(jnp.asarray(ERROR_WEIGHTS) * dt, slopes)
@@ -81,11 +88,11 @@ def _whole(
     f: Fields,
     middle: Fields,
     flows: Sums,
-    times: Array,
-    rows: Array,
-    sigma: Array,
-    dt: Array,
-    tol: Array,
+    times: Times,
+    rows: Rows,
+    sigma: Number,
+    dt: Number,
+    tol: Number,
 ) -> Any:
     """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and
     what a attempt says of it.

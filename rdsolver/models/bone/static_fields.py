@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax import Array
 from ...geometry.grid import Grid
 from ...operators.faces import Wrap
 from ...operators.transport import Faces, Taps, gaussian_taps, length, open_faces, smooth, smooth_slopes
+from .. import base
 
 
 @partial(
@@ -33,7 +34,6 @@ class StaticFields:
                surface
     edge       grad (G * active), for the same reason, 1/um
     bone       at the start, against which lesions are seen; in another tissue its own share of the volume
-    uniform    no box of constant diffusion: bone hinders it
     reference  of the healthy baseline, by the model: numbers such as theta0, and fields
     """
 
@@ -46,7 +46,11 @@ class StaticFields:
     spacing: tuple[float, ...]
     wrap: Wrap
     taps: Taps
-    uniform: ClassVar[bool] = False
+
+    @property
+    def uniform(self) -> bool:
+        """No box of constant diffusion: the solid part hinders it."""
+        return False
 
     def smoothed(self, x: Array) -> Array:
         """G * x, a mean over the field of view."""
@@ -58,6 +62,12 @@ class StaticFields:
         return length(
             [(slope - smoothed * e) * self.norm for slope, e in zip(slopes, self.edge, strict=True)]
         )
+
+
+def of_section(place: base.StaticFields) -> StaticFields:
+    """What is fixed in the run of a system, which knows only that it is some model's."""
+    assert isinstance(place, StaticFields)
+    return place
 
 
 @partial(

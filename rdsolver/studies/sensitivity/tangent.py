@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...models.bone.model import BoneModel
+from ...models.bone.static_fields import of_section
 from ...models.bone.tissue import TissueModel
 from ...simulation.baseline import with_reference
 from ...timestepping import trbdf2
@@ -74,7 +75,7 @@ def _observe(still: Any, p: Any, reference: Any, curves: Any, u: Any) -> Any:
 @jax.jit
 def _reference(system: System, p: Any, u: Any) -> Any:
     assert isinstance(system.model, BoneModel | TissueModel)
-    return system.model.reference(u, p, system.place)
+    return system.model.reference(u, p, of_section(system.place))
 
 
 def _balanced(system: System, p: Any, reference: Any, u: Any) -> Any:
