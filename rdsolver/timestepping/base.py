@@ -20,7 +20,6 @@ from jax import Array
 from ..operators.array_types import Float, Number
 from .system import Fields, Numbers, Sums, System
 
-
 Verdict = Float[Array, "3"]
 Told = dict[str, np.ndarray]  # single numbers, on the host
 
