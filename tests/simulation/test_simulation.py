@@ -32,6 +32,7 @@ from tests.support.problems import (
     series,
     square,
     state,
+    under_a_drug,
 )
 
 pytestmark = pytest.mark.long
@@ -230,17 +231,7 @@ def test_second_order_with_fixed_work(integrator, steps):
     the step.
     """
     with device.on("cpu"):
-        simulation = Simulation(
-            problem(
-                square(24),
-                agents=("fc_opg",),
-                doses=(Dose("fc_opg", 1.0, "sc", 0.0),),
-                end=2.0,
-                tolerance=1e-5,
-            )
-        )
-        for _ in simulation.chunks():
-            pass
+        simulation = under_a_drug()
         begin = integrator, simulation.scenario.between(2.0, 6.0), 2.0, simulation.u
         reference = fixed_steps(*begin, 6.0, 256)
         coarse, fine = (errors(fixed_steps(*begin, 6.0, n), reference, simulation) for n in steps)

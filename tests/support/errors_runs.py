@@ -98,6 +98,8 @@ GIVEN = {
 }
 """Of test_python.py: of each row the case that provokes it."""
 
+MORRIS = ("--global", "morris", "--samples", 2, "--parameters", "opg_kon,rankl_loss")
+
 CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     # where a run begins
     "out-exists": lambda h: then(h.check(), h.cli("run", "mine.toml", "--out", h.runs / "done")),
@@ -359,16 +361,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "samples-left": lambda h: then(
         h.patch.setattr(global_, "run_sweep", lambda *_: SweepResult({}, 6, "stopped by a test")),
         h.check(),
-        h.cli(
-            "sensitivity",
-            "mine.toml",
-            "--global",
-            "morris",
-            "--samples",
-            2,
-            "--parameters",
-            "opg_kon,rankl_loss",
-        ),
+        h.cli("sensitivity", "mine.toml", *MORRIS),
     ),
     "samples-failed": lambda h: then(
         h.patch.setattr(
@@ -377,16 +370,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
             lambda design, folder, wanted, *_: (np.full((len(design), len(wanted)), np.nan), {"no": 9}),
         ),
         h.check(),
-        h.cli(
-            "sensitivity",
-            "mine.toml",
-            "--global",
-            "morris",
-            "--samples",
-            2,
-            "--parameters",
-            "opg_kon,rankl_loss",
-        ),
+        h.cli("sensitivity", "mine.toml", *MORRIS),
     ),
     "rkc-step": lambda h: h.raised(lambda: rkc_step(h)),
 }

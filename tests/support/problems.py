@@ -85,6 +85,17 @@ def run(p: Problem):
     return simulation, chunks
 
 
+def under_a_drug():
+    """A simulation at the end of day 2, two days after a dose, in a state that a solver left smooth."""
+    from rdsolver.simulation.time_loop import Simulation
+
+    doses = (Dose("fc_opg", 1.0, "sc", 0.0),)
+    simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
+    for _ in simulation.chunks():
+        pass
+    return simulation
+
+
 def series(chunks) -> dict[str, np.ndarray]:
     """The observables with their time."""
     return {"time": np.array([c.t for c in chunks])} | {
@@ -119,5 +130,6 @@ __all__ = [
     "series",
     "square",
     "state",
+    "under_a_drug",
     "values",
 ]

@@ -19,7 +19,18 @@ from rdsolver.simulation.time_loop import Simulation
 from rdsolver.timestepping import rkc
 from rdsolver.timestepping.base import start
 from rdsolver.timestepping.rkc import CAUTION, COURANT, MOST_STAGES, RKC2, longest, scheme, stages_for
-from tests.support.problems import Dose, errors, fixed_steps, problem, replace, run, series, square, state
+from tests.support.problems import (
+    Dose,
+    errors,
+    fixed_steps,
+    problem,
+    replace,
+    run,
+    series,
+    square,
+    state,
+    under_a_drug,
+)
 
 pytestmark = pytest.mark.long
 
@@ -101,17 +112,7 @@ def test_second_order_in_every_field():
     order.
     """
     with device.on("cpu"):
-        simulation = Simulation(
-            problem(
-                square(24),
-                agents=("fc_opg",),
-                doses=(Dose("fc_opg", 1.0, "sc", 0.0),),
-                end=2.0,
-                tolerance=1e-5,
-            )
-        )
-        for _ in simulation.chunks():
-            pass
+        simulation = under_a_drug()
         begin = RKC2(), simulation.scenario.between(2.0, 4.0), 2.0, simulation.u
         reference = fixed_steps(*begin, 4.0, 256)
         coarse, fine = (errors(fixed_steps(*begin, 4.0, n), reference, simulation) for n in (16, 32))

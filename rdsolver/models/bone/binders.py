@@ -86,6 +86,19 @@ _MOUSE = "no published pharmacokinetics found; mouse-like half-life of 2 d assum
 _SHORT = "half-life 0.1 d, general knowledge"
 _LN2 = 0.6931471805599453
 
+
+def _of_half_life(molar_mass: float, days: float) -> Pharmacokinetics:
+    """Of a protein of so many kDa in plasma alone: most of it absorbed within days, lost with this half-life."""
+    volume = 50.0
+    return Pharmacokinetics(
+        molar_mass=molar_mass,
+        bioavailability=0.8,
+        absorption=1.0,
+        central_volume=volume,
+        clearance=volume * _LN2 / days,
+    )
+
+
 _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
     "fc_opg": (
         Pharmacokinetics(
@@ -104,17 +117,7 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
         _ZIERHUT,
         "V",
     ),
-    "rank_fc": (
-        Pharmacokinetics(
-            molar_mass=110.0,
-            bioavailability=0.8,
-            absorption=1.0,
-            central_volume=50.0,
-            clearance=50.0 * _LN2 / 2.0,
-        ),
-        _MOUSE,
-        "A",
-    ),
+    "rank_fc": (_of_half_life(110.0, 2.0), _MOUSE, "A"),
     "denosumab": (
         Pharmacokinetics(
             molar_mass=149.0,
@@ -128,28 +131,8 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
         _DENOSUMAB + "; volume is V/F",
         "V",
     ),
-    "native_opg": (
-        Pharmacokinetics(
-            molar_mass=120.0,
-            bioavailability=0.8,
-            absorption=1.0,
-            central_volume=50.0,
-            clearance=50.0 * _LN2 / 0.1,
-        ),
-        _SHORT,
-        "U",
-    ),
-    "soluble_rank": (
-        Pharmacokinetics(
-            molar_mass=30.0,
-            bioavailability=0.8,
-            absorption=1.0,
-            central_volume=50.0,
-            clearance=50.0 * _LN2 / 0.1,
-        ),
-        _SHORT,
-        "U",
-    ),
+    "native_opg": (_of_half_life(120.0, 0.1), _SHORT, "U"),
+    "soluble_rank": (_of_half_life(30.0, 0.1), _SHORT, "U"),
 }
 """The plasma curve of each preset, its source and its mark."""
 
