@@ -350,11 +350,12 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "python-xarray": lambda h: then(
         h.patch.setitem(sys.modules, "xarray", None), h.raised(lambda: opened(h).to_xarray())
     ),
+    "observer-late": lambda h: h.raised(lambda: simulate(watched_decay(REFUSED_OBSERVERS["late"][0]))),
     **{
         f"python-observer-{row}": lambda h, observer=REFUSED_OBSERVERS[row][0]: h.raised(
             lambda: simulate(watched_decay(observer))
         )
-        for row in ("taken", "name", "value", "where", "fails", "number", "late")
+        for row in ("taken", "name", "value", "where", "fails", "number")
     },
     **{f"python-{row}": lambda h, make=REFUSED[case][0]: h.raised(make) for row, case in GIVEN.items()},
     # samples
