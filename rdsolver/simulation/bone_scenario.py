@@ -67,6 +67,9 @@ class BoneScenario:
         self.surprised = False
         self.warnings: tuple[str, ...] = ()
         self._came = frozenset(initial.fields if initial else ())  # fields of the other run
+        before, values = initial.handed_on if initial else {}, self.in_force(0.0)
+        hosts = ((part.name, part.host(problem.section, values, before)) for part in self.model.components)
+        self.hosts: dict[str, HostState] = {name: host for name, host in hosts if host is not None}
         self.system = self._bare_system()
         self._check_user_rates()
         if not begin:
@@ -75,9 +78,6 @@ class BoneScenario:
             self._find_baseline()
         else:
             self._continue_from(initial)
-        before, values = initial.handed_on if initial else {}, self.in_force(0.0)
-        hosts = ((part.name, part.host(problem.section, values, before)) for part in self.model.components)
-        self.hosts: dict[str, HostState] = {name: host for name, host in hosts if host is not None}
 
     def with_parameters(self, values: dict[str, float]) -> BoneScenario:
         """The same events, doses and baseline with other parameters from day 0: for derivatives of what they

@@ -499,10 +499,10 @@ def test_a_file_that_is_removed_or_locked_is_said(stopped, tmp_path):
 def test_a_writer_that_fails_stops_the_run(tmp_path, monkeypatch):
     append = RunWriter.append
 
-    def fails(writer, t, fields):
+    def fails(writer, t, *saved):
         if t > 0:
             raise RunError("no more")
-        append(writer, t, fields)
+        append(writer, t, *saved)
 
     monkeypatch.setattr(RunWriter, "append", fails)
     with pytest.raises(RunError, match="no more"):

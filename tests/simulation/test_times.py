@@ -333,7 +333,7 @@ def test_what_an_extension_does_in_time_is_asked_too():
 
     p = problem(extension=Extension("joint", joint))
     assert "the rates of joint depend on time" in BoneScenario(p, begin=False).warnings[0]
-    declared = replace(p, extension=Extension("joint", joint, breaks=(3.0, 7.0)))
+    declared = replace(p, components=(Extension("joint", joint, breaks=(3.0, 7.0)),))
     assert BoneScenario(declared, begin=False).warnings == ()
     assert BoneScenario(declared, begin=False).events == [3.0, 7.0, 10.0]
 
