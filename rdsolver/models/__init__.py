@@ -1,1 +1,1 @@
-"""What: fields, parameters, rates and observables of each model."""
+"""The models: their fields, parameters, rates and observables."""

@@ -1,4 +1,7 @@
-"""What every model declares. No JAX in here: the command line and the output read it too."""
+"""The declarations that every model makes, and the interface that the solver needs of it.
+
+There is no JAX in this module, because the command line and the output read it too.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,23 @@ if TYPE_CHECKING:
     from ..operators.transport import Faces
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
-"""Provenance: V read in a published source or its code, C computed from V, A our assumption or calibration, U
-general knowledge.
+"""The mark of a parameter, its provenance: V, read in a published source or its code; C, computed from V; A,
+our assumption or calibration; U, general knowledge.
 """
 
 
 Breaks = Sequence[float] | Callable[[Mapping[str, float]], Sequence[float]]
-"""Times at which rates jump: a list, or a function of the values of the parameters that gives one."""
+"""The times at which rates jump: a list, or a function that gives a list from the values of the parameters.
+"""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One spatial unknown.
+    """One unknown that varies in space.
 
-    scale: its typical size, in `unit`; tolerances are relative to it. signed: it may be negative; anything
-    else is a density, and a step that makes it negative is not accepted.
+    scale   the typical size of the field, in `unit`; tolerances are relative to it
+    signed  True if the field may be negative. Any other field is a density, and a step that makes it negative
+            is rejected
     """
 
     name: str
@@ -39,8 +44,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Series:
-    """One observable: a number at every accepted step. levels: where something begins that has a name,
-    rising.
+    """One observable: a number at every accepted step.
+
+    levels: pairs of a name and the value above which it applies, in rising order (such as grades of a
+    disease).
     """
 
     name: str
@@ -55,11 +62,11 @@ class Observer:
 
     value   (u, p, at) -> one number in `unit`. On the device it is a JAX expression of all cells (sums by
             operators.reductions.total have the same bits however they are computed); on the host it is any
-            Python on NumPy arrays. u: all fields, none below 0 unless signed; p: all parameters; at: what the
-            model's rates see, and what models/bone/observers.py adds; on the host "time", "active" and
-            "spacing" (um, one number an axis)
-    where   "device": at every accepted step; "host": at the saved times
-    levels  where something begins that has a name, rising
+            Python on NumPy arrays. u: all fields, none below 0 unless signed; p: all parameters; at: the
+            values that the model's rates see, and those that models/bone/observers.py adds; on the host
+            "time", "active" and "spacing" (um, one number for each axis)
+    where   "device": computed at every accepted step; "host": computed at the saved times
+    levels  pairs of a name and the value above which it applies, in rising order
     """
 
     name: str
@@ -76,11 +83,11 @@ class Observer:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number of a model, with where it comes from.
+    """One number of a model, with its source.
 
-    value is in `unit`; low and high are the plausible range (a value outside it earns a warning),
-    minimum and maximum the physical bounds (beyond them: an error). presets holds values that differ from
-    `value`.
+    `value` is in `unit`; `low` and `high` are the plausible range (a value outside it earns a warning),
+    `minimum` and `maximum` the physical bounds (a value beyond them is an error). `presets` holds the values
+    of the presets in which the parameter differs from `value`.
     """
 
     name: str
@@ -97,7 +104,7 @@ class Parameter:
     presets: tuple[tuple[str, float], ...] = ()
 
     def default(self, *presets: str) -> float:
-        """The value of the last of these presets that has one of its own."""
+        """Return the value in the last of these presets that has one of its own, or `value` if none has."""
         values = dict(self.presets)
         own = [values[name] for name in presets if name in values]
         return own[-1] if own else self.value
@@ -105,12 +112,12 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Group:
-    """Fields that an implicit stage solves together; a stage goes through a model's groups in order.
+    """Fields that an implicit stage solves together; a stage goes through the groups of a model in order.
 
-    solve   "transport": Newton step with multigrid (one field or several, coupled by their pointwise
-            reaction); "pointwise": closed form in each cell, given by the model
-    cycles  V-cycles a solve
-    medium  name of the cell-wise relative mobility all its fields move in
+    solve   "transport": a Newton step with multigrid (for one field or several that are coupled by their
+            pointwise reaction); "pointwise": a closed form in each cell, which the model gives
+    cycles  number of V-cycles for each solve
+    medium  name of the relative mobility of cells with which all fields of the group move
     """
 
     name: str
@@ -122,12 +129,13 @@ class Group:
 
 @runtime_checkable
 class StaticFields(Protocol):
-    """What is fixed in a run, of any model; a model's own holds more.
+    """The data that are fixed in a run, for any model; the class of a model holds more.
 
     active    1 in the cells that are solved, else 0
-    spacing   um, one number an axis
-    wrap      of each axis, whether it is periodic
-    uniform   whether it is a box of constant mobility without mask, so that diffusion has a known eigenbasis
+    spacing   cell size in um, one number for each axis
+    wrap      for each axis, True if it is periodic
+    uniform   True if the section is a box of constant mobility without mask, so that diffusion has a known
+              eigenbasis
     """
 
     @property
@@ -142,10 +150,10 @@ class StaticFields(Protocol):
 
 @runtime_checkable
 class Coefficients(Protocol):
-    """What follows the slow fields, of any model; a model's own holds more.
+    """The data that are computed from the slow fields, for any model; the class of a model holds more.
 
-    media     of each medium its face coefficients, 1/um²
-    mobility  the same of each cell, relative
+    media     face coefficients of each medium, 1/um²
+    mobility  relative mobility of each medium in each cell
     """
 
     @property
@@ -156,22 +164,24 @@ class Coefficients(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """What a system asks of a model.
+    """The interface of a model, as a system uses it.
 
-    Arrays are on the cells of the grid; `p` holds the parameters as numbers, `place` what is fixed in a run
-    (the model's own StaticFields), `aux` what follows slow fields (its own Coefficients).
+    Arrays are on the cells of the grid. `p` holds the parameters as numbers, `place` the data that are fixed
+    in a run (the model's own StaticFields), and `aux` the data that are computed from slow fields (its own
+    Coefficients).
 
-    name         short, for messages
+    name         short name, for messages
     time_unit    unit of time of all its rates
     first_step   largest first step after a start or an event; None: estimated from the rates
-    slow         fields that `update_coefficients` reads; an explicit step freezes what follows them at its
+    slow         fields that `update_coefficients` reads; an explicit step freezes the coefficients at its
                  middle
-    fitted       drifting fields whose diffusion goes with their drift as it stands; all others are fitted
-                 exponentially
+    fitted       drifting fields whose diffusion already matches upwind drift and is used unchanged; that of
+                 all others is fitted exponentially
     groups       the cascade of an implicit stage, in order
-    inputs       numbers that drive it from outside; "time" is always among them
-    budgets      name: fields whose sum is conserved but for sources and losses
-    observers    what is watched; the series are those of them on the device, and what is followed on the host
+    inputs       numbers that drive the model from outside; "time" is always among them
+    budgets      by name: fields whose sum is conserved apart from sources and losses
+    observers    the observers of the model; its series are those of the observers on the device, and those
+                 that components follow on the host
     """
 
     @property
@@ -200,23 +210,23 @@ class Model(Protocol):
         ...
 
     def update_coefficients(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
-        """aux: media (of each medium its face coefficients), mobility (the same per cell), and what else
-        follows slow fields.
+        """The coefficients `aux`: media (the face coefficients of each medium), mobility (the mobility of
+        each cell), and everything else that depends on slow fields.
         """
         ...
 
     def reaction(
         self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
     ) -> dict[str, Array]:
-        """The pointwise part of du/dt, all fields."""
+        """The pointwise part of du/dt for all fields."""
         ...
 
     def diffusivity(self, p: dict[str, Array], /) -> dict[str, tuple[Array, str]]:
-        """Of each field that diffuses: its diffusivity, and the medium it moves in."""
+        """The diffusivity of each field that diffuses, and the medium that it moves in."""
         ...
 
     def drift(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, /) -> dict[str, Faces]:
-        """Of each field that drifts: velocity at the faces over the spacing, 1/time."""
+        """The drift of each field that drifts: velocity at the faces divided by the spacing, 1/time."""
         ...
 
     def linearise(
@@ -229,7 +239,7 @@ class Model(Protocol):
         inputs: dict[str, Array],
         /,
     ) -> tuple[Block, dict[str, Array]]:
-        """The pointwise Jacobian of a transport group at u: a block and its cell-wise coefficients."""
+        """The pointwise Jacobian of a transport group at u: a block, and its coefficients in each cell."""
         ...
 
     def pointwise(
@@ -244,7 +254,7 @@ class Model(Protocol):
         inputs: dict[str, Array],
         /,
     ) -> dict[str, Array]:
-        """A pointwise group of a stage, in closed form: σ (u - ψ) = reaction."""
+        """The solution of a pointwise group of a stage in closed form: σ (u - ψ) = reaction."""
         ...
 
     def reaction_bound(
@@ -256,11 +266,11 @@ class Model(Protocol):
     def observe(
         self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
     ) -> dict[str, Array]:
-        """The series."""
+        """The values of the series that are computed on the device."""
         ...
 
     def flows(
         self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
     ) -> dict[str, tuple[Array, Array]]:
-        """Of each budget what enters and what is lost, summed over cells, per time."""
+        """The source and the loss of each budget, summed over cells, per time."""
         ...

@@ -1,17 +1,14 @@
-"""The bone cell populations of Lemaire et al. 2004: the ODE model that ours has to contain as its well-mixed
-limit.
+"""The bone cell populations of Lemaire et al. 2004, the ODE model that is the well-mixed limit of ours.
 
     dR/dt = D_R π_C - D_B R / π_C                responding osteoblasts
     dB/dt = D_B R / π_C - k_B B                  active osteoblasts
     dC/dt = D_C π_L - D_A π_C C                  active osteoclasts
-
     π_C = (C + f_0 C_s) / (C + C_s)              TGF-beta released by resorption
     π_P = (P + P_0) / (P + P_s)                  PTH: P = I_P/k_P, P_0 = S_P/k_P, P_s = k_6/k_5
     π_L = k_3/k_4 K_LP π_P B (1 + I_L/r_L) / (1 + k_3 K/k_4 + k_1/(k_2 k_O) (K_OP R/π_P + I_O))
-                                                 RANK that RANKL holds
+                                                 occupancy of RANK by RANKL
 
-D_B = f_0 d_B. I_L, I_O, I_P are infusions of RANKL, OPG and parathyroid hormone. pM and days.
-
+D_B = f_0 d_B. I_L, I_O, I_P are infusions of RANKL, OPG and parathyroid hormone. Units are pM and days.
 Lemaire, Tobin, Greller, Cho & Suva 2004, J. Theor. Biol. 229:293, doi 10.1016/j.jtbi.2004.03.023.
 """
 
@@ -51,13 +48,13 @@ PARAMETERS = (
 )
 
 INFUSIONS = ("rankl_infusion", "opg_infusion", "pth_infusion")
-"""pM/d, 0 without treatment: parameters too, so that a treatment begins between two runs and no step crosses
-it.
+"""Infusions, pM/d, 0 without treatment. They are parameters too, so that a treatment begins between two runs
+and no step crosses its start.
 """
 
 
 def values() -> dict[str, float]:
-    """The published parameters, no infusion, and cells that move at 100 um²/d (the published model has no
+    """The published parameters, no infusion, and a motility of cells of 100 um²/d (the published model has no
     space).
     """
     return {p.name: p.value for p in PARAMETERS} | dict.fromkeys(INFUSIONS, 0.0) | {"motility": 100.0}

@@ -1,8 +1,9 @@
-"""Any reaction-diffusion model from its pointwise rates: no line of solver code.
+"""A reaction-diffusion model that is given by its pointwise rates, without any solver code.
 
     du_i/dt = div(D_i m grad u_i) + R_i(u, t, x)
 
-The implicit stage couples all fields of a cell; their block is the Jacobian of the rates, by `jax.jacfwd`.
+The implicit stage couples all fields of a cell; their block is the Jacobian of the rates, computed by
+`jax.jacfwd`.
 
     gray_scott = ReactionDiffusion(
         "Gray-Scott",
@@ -14,7 +15,7 @@ The implicit stage couples all fields of a cell; their block is the Jacobian of 
         moves={"u": "u_diffusivity", "v": "v_diffusivity"},
     )
 
-With its parameters declared and an initial state it can be run from a config (docs/extend.md).
+If it declares its parameters and an initial state, it can be run from a config (docs/extend.md).
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ Initial = Mapping[str, float | np.ndarray]
 
 
 def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Array]]:
-    """Of each rate ∂R/∂u_k in every cell, k through the fields in order: rates are pointwise, so one shift of
-    a whole field is one column of all cells.
+    """For each rate R, the derivatives ∂R/∂u_k in every cell, for all fields u_k in order.
+
+    Rates are pointwise, so one shift of a whole field gives one column of the Jacobian in all cells.
     """
 
     def shifted(s: Array) -> Fields:
@@ -60,15 +62,16 @@ def cell_block(
     jacobian: Mapping[str, list[Array]], names: Sequence[str], active: Array
 ) -> tuple[Dense, Fields]:
     """The block of each cell in an implicit stage, from the Jacobian of its rates, whose columns are in the
-    order of the names.
+    order of `names`.
     """
     entries = {f"j_{i}_{k}": -x for i, name in enumerate(names) for k, x in enumerate(jacobian[name])}
     return Dense(len(names)), entries | {"active": active}
 
 
 def cell_bound(jacobian: Mapping[str, list[Array]], scale: Mapping[str, float]) -> Array:
-    """Gershgorin: the largest row sum of |J|, each field in units of its scale; scale names the columns, in
-    their order.
+    """The Gershgorin bound: the largest row sum of |J|, each field in units of its scale.
+
+    scale: the scales by field, in the order of the columns.
     """
     columns = [*scale.values()]
     rows = [
@@ -79,10 +82,11 @@ def cell_bound(jacobian: Mapping[str, list[Array]], scale: Mapping[str, float]) 
 
 
 def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
-    """What rates see: a density that the solver left below zero, within its tolerance, counts as 0.
+    """The fields as rates see them: a density that the solver left below zero, within its tolerance, counts
+    as 0.
 
-    Else a state that is unstable, such as u = 0 of Fisher's equation, makes exponentially more of an error of
-    any size.
+    Otherwise an unstable state, such as u = 0 of Fisher's equation, would amplify an error of any size
+    exponentially.
     """
     signed = {f.name for f in unknowns if f.signed}
     return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
@@ -95,8 +99,12 @@ def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
 )
 @dataclass(frozen=True)
 class StaticFields:
-    """active: 1 where the model lives; media, mobility: of the one medium "cells", per face (1/um²) and per
-    cell; arrays: cell arrays that the rates read; uniform: a box of constant mobility without mask.
+    """The data that are fixed in a run.
+
+    active           1 where the model is solved, else 0
+    media, mobility  coefficients of the only medium, "cells": per face (1/um²) and per cell
+    arrays           cell arrays that the rates read
+    uniform          True if the section is a box of constant mobility without mask
     """
 
     active: Array
@@ -110,25 +118,25 @@ class StaticFields:
 
 @dataclass(frozen=True, eq=False)
 class ReactionDiffusion:
-    """A model given by its rates; implements models.base.Model.
+    """A model that is given by its rates; it implements models.base.Model.
 
     unknowns    its fields
-    rates       (u, p, at) -> du/dt of every field: u fields, p parameters, at: "time", "active" and the
-                arrays of the problem ("bone" on a section), all on the cells; any pointwise JAX expression.
-                Densities (fields not `signed`) are never negative in it
-    moves       of each field that diffuses, the parameter that holds its diffusivity
-    parameters  what a config may set: value, unit, meaning, source and range of each (none: the caller gives
-                the values)
-    initial     of each field a number or an array on the cells, or what makes them of a domain.where.Where
-                (left out: 0)
-    lives       the cells it is solved in: all, those with less than half bone, or the others; nothing passes
-                out of them
-    cycles      V-cycles a stage
+    rates       (u, p, at) -> du/dt of every field. u: fields; p: parameters; at: "time", "active" and the
+                arrays of the problem ("bone" on a section), all on the cells. Any pointwise JAX expression;
+                densities (fields that are not `signed`) are never negative in it
+    moves       for each field that diffuses, the parameter that holds its diffusivity
+    parameters  the parameters that a config may set: value, unit, meaning, source and range of each (none:
+                the caller gives the values)
+    initial     for each field a number or an array on the cells, or a function that gives them from a
+                domain.where.Where (fields left out start at 0)
+    lives       the cells in which it is solved: all, those with less than half bone, or the others; nothing
+                leaves them
+    cycles      number of V-cycles for each stage
     first_step  largest first step (None: estimated)
-    observers   numbers that are watched beside the mean of each field (models/base.Observer)
-    breaks      times at which the rates jump, or a function of the parameters' values that gives them: a step
-                ends at each, and none leaps over what is on between two of them. Those after the end do not
-                matter
+    observers   observers beside the mean of each field (models/base.Observer)
+    breaks      times at which the rates jump, or a function that gives them from the parameters' values: a
+                step ends at each, and no step skips an interval between two of them. Times after the end have
+                no effect
     """
 
     name: str
@@ -171,7 +179,7 @@ class ReactionDiffusion:
         return StaticFields(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
 
     def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
-        """Nothing moves: the place itself."""
+        """The coefficients, which are constant: `place` itself."""
         return place
 
     def reaction(
@@ -181,7 +189,7 @@ class ReactionDiffusion:
 
     def _rates(self, u: Fields, p: Numbers, place: StaticFields, inputs: Numbers) -> Fields:
         found = self.rates(u, p, place.arrays | {"active": place.active} | inputs)
-        # whatever they are outside, NaN too
+        # 0 outside the active cells, whatever the rates give there, also NaN
         return {name: jnp.where(place.active > 0, found[name], 0) for name in u}
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
@@ -193,8 +201,8 @@ class ReactionDiffusion:
     def _jacobian(
         self, u: Fields, p: Numbers, place: StaticFields, inputs: Numbers
     ) -> dict[str, list[Array]]:
-        """Its columns in the order of the unknowns: what comes out of a compiled function is in the order of
-        the alphabet.
+        """The Jacobian with its columns in the order of the unknowns; a dictionary from a compiled function
+        is in alphabetical order.
         """
         seen = densities(u, self.unknowns)
         return cell_jacobian(

@@ -1,4 +1,4 @@
-"""Models with known answers, and models others use to compare solvers."""
+"""Models with known solutions, and models with which others compare solvers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ DECOY = ReactionDiffusion(
     {"rankl": "rankl_diffusivity", "opg": "opg_diffusivity", "bound": "bound_diffusivity"},
     time_unit="s",
 )
-"""The benchmark of solvers: L + O <-> X on a box, sources in two balls (um, s, nM).
+"""The benchmark of solvers: L + O <-> X on a box, with sources in two balls (um, s, nM).
 
 Arrays: rankl_source, opg_source.
 """
@@ -92,8 +92,8 @@ DECOY_VALUES = {
 
 
 def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
-    """2e-3 nM/s of RANKL in a ball of radius 0.2 box around 0.35 box, 1e-3 of OPG in one of 0.25 around 0.65
-    (all coordinates).
+    """The sources: 2e-3 nM/s of RANKL in a ball of radius 0.2 box sizes, centred at 0.35 in all coordinates,
+    and 1e-3 nM/s of OPG in a ball of radius 0.25 centred at 0.65.
     """
     size = grid.shape[0] * grid.spacing[0]
     places = np.meshgrid(*(grid.centres(a) for a in range(grid.ndim)), indexing="ij")
@@ -124,15 +124,16 @@ STIFF = ReactionDiffusion(
     first_step=1e-3,
 )
 """du/dt = D lap u - λ (e + e³) + ∂φ/∂t - D lap φ with e = u - φ, φ = 1 + cos(ω t) mode/2: the solution is φ
-for any λ (Prothero & Robinson 1974, Math. Comp. 28:145, eq. 1.5, made nonlinear and spatial). Array: mode, an
-eigenvector of diffusion on the grid, to its rate `decay`.
+for any λ (Prothero & Robinson 1974, Math. Comp. 28:145, eq. 1.5, made nonlinear and spatial).
+
+Array: mode, an eigenvector of diffusion on the grid for its rate `decay`.
 """
 
 
 class Carried(ReactionDiffusion):
     """One field in a given flow.
 
-    Arrays "flow_0", "flow_1" ..: velocity over spacing on the upper face of each cell, 1/time.
+    Arrays "flow_0", "flow_1" ..: velocity divided by spacing on the upper face of each cell, 1/time.
     """
 
     def drift(self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields) -> dict[str, Faces]:
@@ -149,7 +150,7 @@ def _still(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
 CARRIED = Carried(
     "a density in a flow", (Field("c", "1", 1.0, "density"),), _still, {"c": "diffusivity"}, first_step=1e-3
 )
-"""dc/dt = div(D grad c) - div(v c): where div v = 0 no value leaves the range it started in."""
+"""dc/dt = div(D grad c) - div(v c): where div v = 0, no value leaves the range in which it started."""
 
 
 def driven(t: Any, p: Mapping[str, Any], xp: Any) -> Any:
@@ -171,6 +172,8 @@ DRIVEN = ReactionDiffusion(
         + ([p["given"]] if p["dose"] else [])
     ),
 )
-"""du/dt = D lap u + s(t) - d u, with s of day and night, a pulse, and a curve of plasma after a dose:
-uniform, so an ODE.
+"""du/dt = D lap u + s(t) - d u, where s has a cycle of day and night, a pulse, and a plasma curve after a
+dose.
+
+The solution is uniform, so the equation is an ODE.
 """

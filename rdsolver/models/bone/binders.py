@@ -1,7 +1,8 @@
-"""Binders: everything soluble that binds RANKL, as presets of one thing.
+"""Binders, the soluble proteins that bind RANKL, each declared from a preset.
 
-OPG is endogenous. A drug is the same thing with a plasma curve instead of a source in the tissue.
-A binder called `rank_fc` brings the fields `rank_fc` and `rankl_rank_fc` and the parameters `rank_fc_...`.
+OPG is endogenous. A drug is declared in the same way, but has a plasma curve instead of a source in the
+tissue. A binder called `rank_fc` brings the fields `rank_fc` and `rankl_rank_fc` and the parameters
+`rank_fc_...`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ class Binder:
     """One binder of RANKL.
 
     name   prefix of its fields and parameters
-    like   the preset its parameters start from
-    label  how figures and messages call it
-    drug   given by dose and reached from plasma (True), or made in the tissue (False)
+    like   the preset from which its parameters start
+    label  its name in figures and messages
+    drug   True: given by dose, and exchanged with plasma; False: made in the tissue
     """
 
     name: str
@@ -43,16 +44,16 @@ LABELS = {
     "soluble_rank": "soluble RANK",
     "denosumab": "denosumab",
 }
-"""The drugs that come as presets."""
+"""The drugs that have a preset, with their labels."""
 
 
 def drug(name: str) -> Binder:
-    """A preset under its own name."""
+    """The binder of a preset, under the preset's own name."""
     return Binder(name, name, LABELS[name])
 
 
 def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
-    """The parameters of one binder, named after it."""
+    """The parameters of one binder; their names begin with its name."""
     b, label = binder.name, binder.label
     K, K_source, K_mark, K_low, K_high = _K_EFF[binder.like]
     opg = binder.like in ("opg", "native_opg")
@@ -88,7 +89,9 @@ _LN2 = 0.6931471805599453
 
 
 def _of_half_life(molar_mass: float, days: float) -> Pharmacokinetics:
-    """Of a protein of so many kDa in plasma alone: most of it absorbed within days, lost with this half-life."""
+    """The pharmacokinetics of a protein of this molar mass (kDa) in plasma alone: it is absorbed within days,
+    and eliminated with this half-life.
+    """
     volume = 50.0
     return Pharmacokinetics(
         molar_mass=molar_mass,
@@ -134,7 +137,7 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
     "native_opg": (_of_half_life(120.0, 0.1), _SHORT, "U"),
     "soluble_rank": (_of_half_life(30.0, 0.1), _SHORT, "U"),
 }
-"""The plasma curve of each preset, its source and its mark."""
+"""The pharmacokinetics of each preset, with the source and the mark."""
 
 _PLASMA_ROWS = (
     ("molar_mass", "kDa", "molar mass (general knowledge)", 1.0, 1000.0, 1e-3),
@@ -153,7 +156,7 @@ _PLASMA_ROWS = (
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     kinetics, source, mark = _PLASMA[binder.like]
-    # the one number of its row that is not in the source
+    # the molar mass is the one number of this preset that is not in the source
     marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}
     return tuple(
         Parameter(

@@ -1,7 +1,6 @@
-"""Reversible binding of RANKL to its binders: rates, and the closed-form solution of one cell's linear
-system.
+"""Reversible binding of RANKL to its binders: rates, and the closed-form solution of a cell's linear system.
 
-For binder i, free A, complex Q, free RANKL L (MODEL equations in docs/model.md):
+For binder i with free concentration A and complex Q, and free RANKL L (equations in docs/model.md):
 
     dL/dt = S_L - d_L L - Σ (kon L A - koff Q)
     dA/dt = S_A - d_A A - kon L A + koff Q
@@ -24,14 +23,15 @@ Numbers = dict[str, Array]
 
 
 def koff(p: Numbers, binder: Binder) -> Array:
-    """koff = kon K_eff - d_L, 1/d: complexes are cleared at d_L, so K_eff = K + d_L/kon is the constant that
-    acts.
+    """The dissociation rate koff = kon K_eff - d_L, 1/d.
+
+    Complexes are cleared at d_L, so the constant that acts is K_eff = K + d_L/kon.
     """
     return p[f"{binder.name}_kon"] * p[f"{binder.name}_K_eff"] - p["rankl_loss"]
 
 
 def binding_rate(p: Numbers, binder: Binder, rankl: Array, free: Array, bound: Array) -> Array:
-    """kon L A - koff Q, nM/d."""
+    """The net binding rate kon L A - koff Q, nM/d."""
     return p[f"{binder.name}_kon"] * rankl * free - koff(p, binder) * bound
 
 
@@ -42,12 +42,13 @@ def binding_rate(p: Numbers, binder: Binder, rankl: Array, free: Array, bound: A
 )
 @dataclass(frozen=True)
 class Binding:
-    """Block of the group (L, A_1 .. A_n, Q_1 .. Q_n): an arrow with RANKL as its hub and each binder with its
-    complex an arm.
+    """The block of the group (L, A_1 .. A_n, Q_1 .. Q_n).
 
-    loss: d_L; for each binder kon, koff, free_loss d_A and exchange kv with plasma (0 for OPG), all 1/d or
-    1/(nM d). local: "active", "rankl" (L), "marrow" (1 - b), and "free_i" (A_i), at the state where the
-    reaction is linearised.
+    It is an arrow matrix: RANKL is the hub, and each binder with its complex is an arm.
+
+    loss is d_L. Each binder has kon, koff, free_loss (d_A) and exchange with plasma (kv; 0 for OPG), all 1/d
+    or 1/(nM d). `local` holds "active", "rankl" (L), "marrow" (1 - b) and "free_i" (A_i) in the state at
+    which the reaction is linearised.
     """
 
     loss: Array
@@ -57,8 +58,8 @@ class Binding:
     exchange: tuple[Array, ...]
 
     def _arms(self, local: Local):
-        """For each binder: association seen by RANKL (kon A), by the binder (kon L), and the loss of the free
-        binder.
+        """For each binder: the association rate of RANKL (kon A), that of the binder (kon L), and the loss of
+        the free binder.
         """
         for i, kon in enumerate(self.kon):
             yield (
@@ -85,11 +86,12 @@ class Binding:
         return [k * local["active"] for k in self.koff]
 
     def factor(self, local: Local, diagonal: Vector) -> tuple[Vector, ...]:
-        """Eliminate the arms, then RANKL, in terms of each arm's net binding s = kon L A - koff Q + kon A L
-        (perturbations).
+        """Eliminate the arms, then RANKL.
 
-        With D the diagonals without binding: s = g (kon L r_A/D_A - koff r_Q/D_Q + kon A L), g = 1/(1 + kon
-        L/D_A + koff/D_Q), and RANKL's pivot is D_L + Σ g kon A. Sums of positive terms: no cancellation.
+        The elimination uses the net binding of each arm, s = kon L A - koff Q + kon A L (perturbations). With
+        D the diagonals without binding: s = g (kon L r_A/D_A - koff r_Q/D_Q + kon A L), g = 1/(1 + kon L/D_A
+        + koff/D_Q), and the pivot of RANKL is D_L + Σ g kon A. All are sums of positive terms, so nothing
+        cancels.
         """
         n = len(self.kon)
         lost = self.loss * local["active"]
@@ -115,7 +117,7 @@ class Binding:
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=[])
 @dataclass(frozen=True)
 class Loss:
-    """Block of a single field lost at local["loss"], 1/d."""
+    """The block of a single field that is lost at the rate local["loss"], 1/d."""
 
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
         return (local["loss"] * v[0],)

@@ -1,14 +1,15 @@
-"""Serum calcium from what bone lets go: a proxy without endogenous PTH or calcitriol, so hypocalcaemia is not
-to be read from it.
+"""Serum calcium, computed from the calcium that bone releases.
 
-    V_c dCa/dt = A0 + M_sk omega (-d<b>/dt)/<b>_0 - g_r [F_g Ca - T_m (1 + alpha Hm/(K_H + Hm)) Ca/(K_m +
-    Ca)]+
+    V_c dCa/dt = A0 + M_sk omega (-d<b>/dt)/<b>_0
+                 - g_r [F_g Ca - T_m (1 + alpha Hm/(K_H + Hm)) Ca/(K_m + Ca)]+
 
-Ca mmol/L; Hm the mean of PTHrP; the bracket is what kidneys excrete: what is filtered less what is
-reabsorbed. Net release of 0, 10, 20 and 30 mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. What bone takes up
-instead falls with Ca below its healthy level: bone cannot take what is not there. Numbers: Peterson & Riggs
-2010, Bone 46:49, as in OpenBoneMin. Serum does not act on the tissue, so it is followed on the host, step by
-step.
+Ca is in mmol/L, and Hm is the mean of PTHrP. The bracket is the excretion by the kidneys: filtration less
+reabsorption. A net release of 0, 10, 20 and 30 mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. When bone takes
+up calcium, the uptake falls with Ca below its healthy level, because bone cannot take calcium that is not
+there. Numbers: Peterson & Riggs 2010, Bone 46:49, as in OpenBoneMin. Serum calcium does not act on the
+tissue, so it is followed on the host, step by step.
+
+This is a proxy without endogenous PTH or calcitriol, so hypocalcaemia cannot be inferred from it.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from collections.abc import Mapping
 import numpy as np
 
 GRADES = (("mild", 2.6), ("moderate", 3.0), ("severe", 3.5))
-"""Of hypercalcaemia, mmol/L, from where each begins."""
+"""The grades of hypercalcaemia, each with the serum calcium (mmol/L) from which it begins."""
 
 
 def excreted(calcium: float, pthrp: float, p: Mapping[str, float]) -> float:
-    """By the kidneys, mmol/d."""
+    """Excretion of calcium by the kidneys, mmol/d."""
     raised = 1 + p["calcium_pthrp"] * pthrp / (p["pthrp_half"] + pthrp) if pthrp > 0 else 1.0
     reabsorbed = p["calcium_reabsorption"] * raised * calcium / (p["calcium_reabsorption_half"] + calcium)
     return p["calcium_clearance"] * max(p["calcium_filtration"] * calcium - reabsorbed, 0.0)
 
 
 def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
-    """Serum calcium at which intake and release (mmol/d) are excreted, mmol/L; with neither, the level below
-    which none is.
+    """Serum calcium at which the kidneys excrete intake and release (mmol/d), mmol/L.
+
+    With neither intake nor release it is the level below which nothing is excreted.
     """
     from scipy.optimize import brentq
 
@@ -40,13 +42,13 @@ def steady(release: float, pthrp: float, p: Mapping[str, float]) -> float:
     entering = p["calcium_intake"] + release
     if entering <= 0:
         return threshold
-    # where more is excreted than enters
+    # a level at which more is excreted than enters
     above = (entering / p["calcium_clearance"] + most) / p["calcium_filtration"] + 1
     return float(brentq(lambda ca: entering - excreted(ca, pthrp, p), threshold, above))  # pyright: ignore[reportArgumentType]
 
 
 def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[str, float]) -> float:
-    """Serum calcium after so many days of constant release (mmol/d), mmol/L."""
+    """Serum calcium after this number of days of constant release (mmol/d), mmol/L."""
     from scipy.integrate import solve_ivp
 
     healthy = steady(0.0, 0.0, p) if release < 0 else calcium
@@ -60,5 +62,5 @@ def later(calcium: float, days: float, release: float, pthrp: float, p: Mapping[
 
 
 def grade(calcium: float) -> str:
-    """ "none", "mild", "moderate" or "severe"."""
+    """The grade of hypercalcaemia: "none", "mild", "moderate" or "severe"."""
     return next((name for name, low in reversed(GRADES) if calcium >= low), "none")

@@ -1,4 +1,4 @@
-"""Cells: what RANK occupancy does to precursors and osteoclasts (pointwise functions, any shape)."""
+"""The effects of RANK occupancy on precursors and osteoclasts, as pointwise functions of arrays of any shape."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ Numbers = dict[str, Array]
 
 
 def hill(u: Array, exponent: Array) -> Array:
-    """max(u, 0)^exponent: a power of a round-off negative would be NaN. By exp and log, a quarter of the time
-    of XLA's power.
+    """The power max(u, 0)^exponent; the power of a negative number from round-off would be NaN.
+
+    It is computed with exp and log, which takes a quarter of the time of XLA's power.
     """
     return jnp.where(u > 0, jnp.exp(exponent * jnp.log(jnp.where(u > 0, u, 1))), 0)
 
 
 def occupancy(p: Numbers, rankl: Array) -> Array:
-    """θ = L / (K_R + L), the share of RANK occupied."""
+    """RANK occupancy θ = L / (K_R + L): the fraction of RANK receptors that RANKL occupies."""
     free = jnp.maximum(rankl, 0)
     return free / (p["rank_K"] + free)
 
 
 def differentiation(p: Numbers, u: Array) -> Array:
-    """p(u) = 2 p0 uⁿ / (1 + uⁿ), 1/d; u = θ/θ0, p(1) = p0."""
+    """Rate of differentiation p(u) = 2 p0 uⁿ / (1 + uⁿ), 1/d, with u = θ/θ0, so that p(1) = p0."""
     h = hill(u, p["differentiation_exponent"])
     return 2 * p["differentiation"] * h / (1 + h)
 
 
 def death(p: Numbers, u: Array) -> Array:
-    """d_C σ(u), 1/d, with σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g) and u50 from σ(1) = 1 (Peterson & Riggs
-    2010).
+    """Death rate of osteoclasts d_C σ(u), 1/d.
 
-    With u50^g = (1 - Em)/(E0 - 1) put in: σ = 1 + (E0 - 1) (1 - Em) (1 - u^g) / [(E0 - 1) u^g + 1 - Em]; 1
-    for E0 = Em = 1.
+    σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g), with u50 from σ(1) = 1 (Peterson & Riggs 2010). With u50^g = (1
+    - Em)/(E0 - 1) inserted: σ = 1 + (E0 - 1) (1 - Em) (1 - u^g) / [(E0 - 1) u^g + 1 - Em], which is 1 for E0
+    = Em = 1.
     """
     more, less = p["survival_most"] - 1, 1 - p["survival_least"]
     h = hill(u, p["survival_exponent"])
@@ -41,17 +42,19 @@ def death(p: Numbers, u: Array) -> Array:
 
 
 def activation(p: Numbers, u: Array) -> Array:
-    """a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
+    """Activation a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
     e = p["activation_share"]
     return (1 - e) + e * jnp.minimum(u, 3)
 
 
 def room(p: Numbers, osteoclasts: Array) -> Array:
-    """(1 - C/Cmax)+: the same factor takes precursors out and brings osteoclasts in."""
+    """The room left for osteoclasts, (1 - C/Cmax)+. The same factor limits the loss of precursors by fusion
+    and the gain of osteoclasts.
+    """
     return jnp.maximum(1 - osteoclasts / p["osteoclast_limit"], 0)
 
 
 def drift_speed(p: Numbers, gradient: Array) -> Array:
-    """v0 / (1 + |v0|/vmax), v0 = chi grad u, um/d, along one axis."""
+    """Drift speed v0 / (1 + |v0|/vmax) along one axis, um/d, with v0 = chi grad u."""
     v0 = p["chemotaxis"] * gradient
     return v0 / (1 + jnp.abs(v0) / p["drift_limit"])

@@ -1,13 +1,13 @@
-"""A component: a part of the biology that can be there or not.
+"""The interface of a component, a part of the biology that can be present or absent.
 
-The bone model composes components and asks no further: a tumour, RANKL on membranes, a bisphosphonate and
-what a user adds are the same kind of thing. A component brings fields of its own with their rates and
-transport, and acts on the model through its processes:
+The bone model is composed of components and needs nothing else from them: a tumour, RANKL on membranes, a
+bisphosphonate and a user's addition all have this interface. A component brings fields of its own with their
+rates and transport, and acts on the model through the model's processes:
 
     process = base · Π times + Σ plus        over the components that name it in `effects`
 
-where the base is the model's own formula (docs/model.md) and `times` and `plus` are what each component
-gives. No JAX in here, nor where a component declares itself: a config is read without it.
+where the base is the model's own formula (docs/model.md), and each component gives `times` and `plus`. There
+is no JAX in this module, nor where a component declares itself, so that a config is read without JAX.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ PROCESSES = {
     "formation": "formation in answer to resorption, 1/mm^3",
     "room_taken": "share of the volume that is closed to new bone, 1",
 }
-"""What a component may act on, each with its unit."""
+"""The processes that a component may act on, each with its unit."""
 
 
 class Effect(NamedTuple):
-    """What a component does to a process: the base times `times`, and `plus` added."""
+    """The effect of a component on a process: its base is multiplied by `times`, and `plus` is added."""
 
     times: Array | float = 1.0
     plus: Array | float = 0.0
 
 
 class Composed(Protocol):
-    """The model that components are composed to, as they see it."""
+    """The model that components belong to, as they see it."""
 
     @property
     def binders(self) -> tuple[Binder, ...]: ...
@@ -72,10 +72,13 @@ class Composed(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """The tissue at one moment as rates see it.
+    """The state of the tissue at one moment, as rates see it.
 
-    u         fields; p: parameters; inputs: what drives the model from outside, "time" among them
-    place     what is fixed in a run; geometry: what follows the bone
+    u         fields
+    p         parameters
+    inputs    numbers that drive the model from outside, "time" among them
+    place     data that are fixed in a run
+    geometry  data that are computed from the bone
     """
 
     model: Composed
@@ -86,45 +89,49 @@ class Conditions:
     inputs: Numbers
 
     def process(self, name: str, base: Array) -> Array:
-        """A process with the effects of all components on it."""
+        """The value of a process with the effects of all components on it."""
         return self.model.process(name, base, self)
 
     @cached_property
     def relative_occupancy(self) -> Array:
-        """u = θ/θ0: RANK occupancy relative to the healthy baseline."""
+        """Relative occupancy u = θ/θ0: RANK occupancy relative to the healthy baseline."""
         return self.model.relative_occupancy(self)
 
     @cached_property
     def rankl_production(self) -> Array:
-        """All RANKL that is made, nM/d."""
+        """The total production of RANKL, nM/d."""
         return self.model.rankl_production(self)
 
     @cached_property
     def resorption(self) -> Array:
-        """j = a(u) C/(w + 1), 1/mm³; of the bone model alone."""
+        """Resorption j = a(u) C/(w + 1), 1/mm³; defined in the bone model only."""
         return self.model.resorption(self)
 
     @property
     def surroundings(self) -> Numbers:
-        """By name, for effects that users write: surface (w), marrow (1 - b), active, and the inputs."""
+        """The values, by name, for effects that users write: surface (w), marrow (1 - b), active, and the
+        inputs.
+        """
         here = {"surface": self.geometry.w, "marrow": self.geometry.marrow, "active": self.place.active}
         return here | self.inputs
 
     @cached_property
     def at(self) -> Numbers:
-        """The same with occupancy (θ/θ0), for rates that users write."""
+        """The values for rates that users write: the surroundings and the occupancy (θ/θ0)."""
         return self.surroundings | {"occupancy": self.relative_occupancy}
 
 
 class HostState(Protocol):
-    """Something that a component follows on the host from step to step, such as serum calcium.
+    """A state that a component follows on the host from step to step, such as serum calcium.
 
-    It does not act on the tissue within a step. Its state is a few JSON-able numbers.
+    It does not act on the tissue within a step. It consists of a few numbers that can be written as JSON.
     """
 
     def after(self, days: float, observed: Mapping[str, float], p: Mapping[str, float]) -> dict[str, float]:
-        """Series at the end of an accepted step of so many days (0: the start), from those of the tissue; p:
-        the parameters of that step.
+        """The series of this state at the end of an accepted step of this many days (0: at the start).
+
+        observed  the series of the tissue
+        p         the parameters of that step
         """
         ...
 
@@ -132,7 +139,7 @@ class HostState(Protocol):
     def load_state(self, state: Mapping[str, Any]) -> None: ...
 
     def handed_on(self) -> dict[str, float]:
-        """What another run that goes on from this one starts with, by name."""
+        """The numbers, by name, with which another run that continues from this one starts."""
         ...
 
 
@@ -140,26 +147,26 @@ Effects = Mapping[str, Callable[[Conditions], Effect]]
 
 
 class Component:
-    """What a part of the biology declares; each default is "nothing".
+    """The declarations of a component; each default means that the component has none.
 
-    name       as the config and messages call it; label: in words
+    name       name in the config and in messages; label: its description in words
     unknowns   its fields, in the order they are saved
-    rows       its parameters; fixed: of those that cannot change during a run, why
-    binders    of RANKL that are made in the tissue
-    observers  its observables; followed: those of its host state
-    drugs      names that doses give to what it brings and that binds no RANKL; each drives an input of this
-               name
-    slow       fields that its coefficients follow
-    fitted     drifting fields whose diffusion goes with their drift as it stands
+    rows       its parameters; fixed: those of them that cannot change during a run, with the reason
+    binders    binders of RANKL that are made in the tissue
+    observers  its observers; followed: the series of its host state
+    drugs      names in doses for drugs of the component that do not bind RANKL; each drives an input of the
+               same name
+    slow       fields that its coefficients depend on
+    fitted     drifting fields whose diffusion already matches upwind drift and is used unchanged
     upstream   groups of the cascade of a stage that are solved before RANKL; beside: right before RANKL and
                its binders; downstream: after the osteoclasts
-    healthy    part of the healthy section, so that the baseline is found with it
-    anywhere   it can be there in a tissue that is not bone
-    user       it comes from a user's own Python
-    switch     what a config needs to have it, as a sentence (empty: model.components names it)
+    healthy    True if it is part of the healthy section, so that the baseline is found with it
+    anywhere   True if it can be present in a tissue that is not bone
+    user       True if it comes from a user file
+    switch     a sentence that says how a config includes it (empty: model.components names it)
     planted    fields that begin on day 0, on the healthy baseline
-    moving     fields that diffuse, so that they may pass a border
-    budgets    by the name of a budget, the fields of its own that belong to it
+    moving     fields that diffuse, so that they may cross a border
+    budgets    by the name of a budget, the fields of the component that belong to it
     breaks     times at which its rates jump
     """
 
@@ -192,7 +199,7 @@ class Component:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its fields."""
+        """The names of its fields."""
         return tuple(f.name for f in self.unknowns)
 
     @property
@@ -201,32 +208,36 @@ class Component:
         return self.observers
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        """The unknowns, with scales that may depend on the parameters."""
+        """The unknowns; their scales may depend on the parameters."""
         return self.unknowns
 
     # --- rates ----------------------------------------------------------------------------------------------
 
     @property
     def effects(self) -> Effects:
-        """By the name of a process (PROCESSES), what it does to it."""
+        """The effect of the component on each process, by the name of the process (PROCESSES)."""
         return {}
 
     def reaction(self, c: Conditions) -> Fields:
-        """The pointwise rates of its own fields, and what is added to those of others, per day."""
+        """The pointwise rates of its own fields, and the terms that it adds to the rates of other fields, per
+        day.
+        """
         return {}
 
     def coefficients(
         self, u: Fields, p: Numbers, place: StaticFields, geometry: BoneGeometry
     ) -> BoneGeometry:
-        """The geometry with what follows its slow fields: media, mobilities and what its rates need."""
+        """The geometry with the coefficients that depend on its slow fields: media, mobilities and what its
+        rates need.
+        """
         return geometry
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
-        """Of each field that diffuses: its diffusivity, um²/d, and the medium it moves in."""
+        """The diffusivity (um²/d) of each field that diffuses, and the medium that it moves in."""
         return {}
 
     def drift(self, c: Conditions) -> dict[str, Faces]:
-        """Of each field that drifts: velocity at the faces over the spacing, 1/d."""
+        """The drift of each field that drifts: velocity at the faces divided by the spacing, 1/d."""
         return {}
 
     def linearise(self, group: str, c: Conditions) -> tuple[Block, dict[str, Array]]:
@@ -234,45 +245,51 @@ class Component:
         raise NotImplementedError(f"{self.name} has no transport group")
 
     def pointwise(self, group: str, psi: Fields, sigma: Array, c: Conditions) -> Fields:
-        """One of its pointwise groups in closed form: σ (u - ψ) = rates."""
+        """The solution of one of its pointwise groups in closed form: σ (u - ψ) = rates."""
         raise NotImplementedError(f"{self.name} has no group in closed form")
 
     def bound(self, rest: Array, c: Conditions) -> Array:
-        """An upper bound of the spectral radius of the reaction's Jacobian with it, 1/d; rest: without it."""
+        """An upper bound of the spectral radius of the reaction's Jacobian with this component, 1/d; rest:
+        the bound without it.
+        """
         return rest
 
     def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
-        """What it adds to the source and the loss of each budget, summed over cells, per day."""
+        """The terms that it adds to the source and the loss of each budget, summed over cells, per day."""
         return {}
 
     # --- the run --------------------------------------------------------------------------------------------
 
     def at_baseline(self, p: Numbers) -> Numbers:
-        """Parameters that are others in the healthy section."""
+        """The parameters that have other values in the healthy section."""
         return {}
 
     def plant(self, section: Section, active: Array) -> Mapping[str, Array | np.ndarray]:
-        """The fields that are planted, on day 0. section: with its bone as it is then.
+        """The values on day 0 of the planted fields. section: the section with its bone on that day.
 
         Raises InputError when they cannot be placed.
         """
         return {}
 
     def kinetics(self, values: Mapping[str, float]) -> dict[str, Kinetics]:
-        """Of each of its drugs, before any dose."""
+        """The kinetics of each of its drugs, before any dose."""
         return {}
 
     def host(
         self, section: Section, values: Mapping[str, float], before: Mapping[str, Any]
     ) -> HostState | None:
-        """What it follows on the host, at the start. before: what another run handed on."""
+        """The state that it follows on the host, at the start. before: the numbers that another run handed
+        on.
+        """
         return None
 
     @property
     def setup(self) -> str:
-        """What a run with it depends on beside its parameters; the same text, the same run."""
+        """A text of everything that a run depends on beside the component's parameters: with the same text,
+        the runs are the same.
+        """
         return ""
 
     def describe(self) -> str:
-        """In words for `rdsolver check` and the log, where there is more to say than its name."""
+        """A description for `rdsolver check` and the log, where there is more to say than the name."""
         return ""

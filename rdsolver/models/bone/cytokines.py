@@ -1,9 +1,7 @@
-"""RANKL, OPG and the drugs that bind RANKL: made, bound, moved and lost.
+"""RANKL, OPG and the drugs that bind RANKL: production, binding, transport and loss.
 
-What the models of bone and of other tissues share, with the components that act on it.
-
-The equations, with every symbol and source, stand in docs/model.md; each function here names its part of
-them.
+This part is common to the models of bone and of other tissues, with the components that act on it. The
+equations, with every symbol and source, are in docs/model.md; each function here names its term.
 """
 
 from __future__ import annotations
@@ -38,10 +36,10 @@ def _input(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
 
 @dataclass(frozen=True)
 class Cytokines:
-    """The part of a model that signals: free RANKL, binders and complexes, with any number of drugs.
+    """The signalling part of a model: free RANKL, binders and complexes, with any number of drugs.
 
     agents      the drugs that bind RANKL
-    components  what else there is (models/bone/component.py)
+    components  the components of the model (models/bone/component.py)
     """
 
     agents: tuple[Binder, ...] = ()
@@ -59,12 +57,12 @@ class Cytokines:
 
     @property
     def fitted(self) -> tuple[str, ...]:
-        """Drifting fields whose diffusion goes with their drift as it stands."""
+        """The drifting fields whose diffusion already matches upwind drift and is used unchanged."""
         return tuple(name for part in self.components for name in part.fitted)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Numbers that drive the model from outside, in the order of the forcing."""
+        """The numbers that drive the model from outside, in the order of the forcing."""
         plasma = (f"plasma_{b.name}" for b in self.binders if b.drug)
         return (*plasma, *(name for part in self.components for name in part.drugs))
 
@@ -73,7 +71,7 @@ class Cytokines:
         raise NotImplementedError("a model of some tissue has fields")
 
     def molecules(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        """Free RANKL, binders and complexes."""
+        """The fields of free RANKL, binders and complexes."""
         bound = values["rankl_scale"] * values["opg_scale"] / values["opg_K_eff"]
         return (
             Field("rankl", "nM", values["rankl_scale"], "free RANKL"),
@@ -87,12 +85,14 @@ class Cytokines:
         )
 
     def of_components(self, values: Mapping[str, float]) -> tuple[Field, ...]:
-        """Their own fields."""
+        """The fields of the components."""
         return tuple(f for part in self.components for f in part.fields(values))
 
     @property
     def signals(self) -> tuple[Group, ...]:
-        """Their part of the cascade, with what components solve before it."""
+        """The groups of the cascade for RANKL, binders and complexes, after those that components solve
+        before them.
+        """
         names = ("rankl", *(b.name for b in self.binders), *(b.complex for b in self.binders))
         return (
             *(g for part in self.components for g in part.upstream),
@@ -102,21 +102,23 @@ class Cytokines:
 
     @property
     def downstream(self) -> tuple[Group, ...]:
-        """What components solve after the cells."""
+        """The groups that components solve after the cells."""
         return tuple(g for part in self.components for g in part.downstream)
 
     def owner(self, group: str) -> Component | None:
-        """The component that a group of the cascade belongs to."""
+        """The component that a group of the cascade belongs to, or None."""
         return next((part for part in self.components if group in (g.name for g in part.groups)), None)
 
     @property
     def core_observers(self) -> tuple[Observer, ...]:
-        """Those of the tissue itself."""
+        """The observers of the tissue itself."""
         return ()
 
     @property
     def observers(self) -> tuple[Observer, ...]:
-        """Those of the tissue, of components, and of each drug its level in plasma and its mean in marrow."""
+        """The observers of the tissue and of components, and those of each drug: its level in plasma and its
+        mean in marrow.
+        """
         drugs = (
             found
             for a in self.agents
@@ -133,7 +135,9 @@ class Cytokines:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """What is watched at every accepted step: on the device, and followed on the host."""
+        """The series of every accepted step: those of the observers on the device, and those that components
+        follow on the host.
+        """
         device = (o.series for o in self.observers if o.where == "device")
         return (*device, *(s for part in self.components for s in part.followed))
 
@@ -145,13 +149,13 @@ class Cytokines:
     def conditions(
         self, u: Fields, p: Numbers, place: StaticFields, geometry: Any, inputs: Numbers | None = None
     ) -> Conditions:
-        """What rates see."""
+        """The conditions that rates see."""
         return Conditions(self, u, p, place, geometry, inputs or {})
 
     # --- rates ----------------------------------------------------------------------------------------------
 
     def process(self, name: str, base: Array, c: Conditions) -> Array:
-        """base · Π times + Σ plus, over the components that act on it (component.PROCESSES)."""
+        """The process base · Π times + Σ plus, over the components that act on it (component.PROCESSES)."""
         effects = [part.effects[name](c) for part in self.components if name in part.effects]
         for effect in effects:
             base = base * effect.times
@@ -160,7 +164,7 @@ class Cytokines:
         return base
 
     def signalling(self, c: Conditions) -> Fields:
-        """The pointwise part of du/dt of these fields, but for what components add."""
+        """The pointwise part of du/dt of RANKL, binders and complexes, without the terms that components add."""
         u, p = c.u, c.p
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
         out = {
@@ -172,25 +176,26 @@ class Cytokines:
         return out
 
     def with_components(self, out: Fields, c: Conditions) -> Fields:
-        """Rates, with those that components have and add."""
+        """The rates with those of the components' own fields and the terms that components add."""
         for part in self.components:
             out = out | {k: out[k] + x if k in out else x for k, x in part.reaction(c).items()}
         return out
 
     def rankl_production(self, c: Conditions) -> Array:
-        """S_L = S_L0 r_L w, and what components make of it."""
+        """Production of RANKL: S_L = S_L0 r_L w, with the effects of components."""
         base = c.p["rankl_production"] * c.p["rankl_production_factor"] * c.geometry.w
         return c.process("rankl_production", base)
 
     def opg_production(self, c: Conditions) -> Array:
-        """S_OPG = S_O0 r_O [f_s w + 1 - f_s], and what components make of it."""
+        """Production of OPG: S_OPG = S_O0 r_O [f_s w + 1 - f_s], with the effects of components."""
         p, share = c.p, c.p["opg_surface_share"]
         where = share * c.geometry.w + (1 - share) * c.place.active
         return c.process("opg_production", p["opg_production"] * p["opg_production_factor"] * where)
 
     def _supply(self, b: Binder, c: Conditions) -> Array:
-        """S_OPG; of a drug kv (1-b) (φ A_plasma - A); what else is made in the tissue has its source in a
-        component.
+        """The source of a binder: S_OPG for OPG, kv (1-b) (φ A_plasma - A) for a drug.
+
+        The source of any other binder that is made in the tissue is in a component.
         """
         if not b.drug:
             return self.opg_production(c) if b is OPG else jnp.zeros_like(c.place.active)
@@ -198,11 +203,11 @@ class Cytokines:
         return c.p["vessel_exchange"] * c.geometry.marrow * (plasma - c.u[b.name])
 
     def occupancy(self, c: Conditions) -> Array:
-        """θ of the RANKL that RANK sees: free RANKL, and what components add."""
+        """The occupancy θ from the RANKL that RANK sees: free RANKL, and RANKL that components add."""
         return occupancy(c.p, c.process("rankl_seen", c.u["rankl"]))
 
     def relative_occupancy(self, c: Conditions) -> Array:
-        """u = θ/θ0."""
+        """The relative occupancy u = θ/θ0."""
         return self.occupancy(c) / c.place.reference["theta0"]
 
     def resorption(self, c: Conditions) -> Array:
@@ -229,7 +234,7 @@ class Cytokines:
     # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
-        """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
+        """The diffusivity (um²/d) of each moving field, and the medium that it moves in."""
         free = {
             name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))
         }
@@ -239,12 +244,12 @@ class Cytokines:
         return found
 
     def component_drift(self, c: Conditions) -> dict[str, Faces]:
-        """Of the fields of components that drift."""
+        """The drift of those fields of components that drift."""
         return {name: v for part in self.components for name, v in part.drift(c).items()}
 
     def linearised_binding(self, c: Conditions) -> tuple[Block, dict[str, Array]]:
-        """The pointwise Jacobian of the molecules at u (concentrations clipped at 0, so that it stays an
-        M-matrix).
+        """The pointwise Jacobian of the molecules at u, with concentrations clipped at 0 so that it stays an
+        M-matrix.
         """
         local = {
             "active": c.place.active,
@@ -257,7 +262,9 @@ class Cytokines:
     # --- the healthy baseline, and what is watched ----------------------------------------------------------
 
     def healthy(self, p: Numbers) -> Numbers:
-        """The same section without disease: r_L = r_O = 1, and what components change."""
+        """The parameters of the same section without disease: r_L = r_O = 1, and the values that components
+        change.
+        """
         one = jnp.ones_like(p["rankl_production_factor"])
         found = p | {"rankl_production_factor": one, "opg_production_factor": one}
         for part in self.components:
@@ -265,19 +272,19 @@ class Cytokines:
         return found
 
     def seen(self, c: Conditions) -> dict[str, Any]:
-        """What observers see beside fields and parameters."""
+        """The values that observers see beside fields and parameters."""
         return {**c.at, "rank_occupied": self.occupancy(c)}
 
     def observe(self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers) -> Numbers:
-        """The observables on the device."""
+        """The values of the observables on the device."""
         c = self.conditions(u, p, place, s, inputs)
         at = self.seen(c)
         return {o.name: o.value(u, p, at) for o in self.observers if o.where == "device"}
 
     @property
     def budgets(self) -> dict[str, tuple[str, ...]]:
-        """What is conserved but for sources and losses: RANKL, free and bound, and each binder, free and
-        bound.
+        """The fields of each budget, conserved apart from sources and losses: RANKL, free and bound, and each
+        binder, free and bound.
         """
         found = {"rankl": ("rankl", *(b.complex for b in self.binders))}
         found |= {b.name: (b.name, b.complex) for b in self.binders}
@@ -288,8 +295,8 @@ class Cytokines:
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers
     ) -> dict[str, tuple[Array, Array]]:
-        """For each budget what enters and what is lost, nM/d summed over cells; a drug enters from plasma and
-        goes back into it.
+        """The source and the loss of each budget, nM/d summed over cells. A drug enters from plasma and
+        returns to it.
         """
         c = self.conditions(u, p, place, s, inputs)
         lost, found = p["rankl_loss"] * total(u["rankl"]), {}

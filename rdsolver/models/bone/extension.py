@@ -1,15 +1,16 @@
-"""What a user adds to the bone model without touching it: fields, binders of RANKL made in the tissue, rates
-added to its own.
+"""An extension of the bone model by a user: fields, binders made in the tissue, and added rates.
 
-du/dt = div(D m grad u) + R(u, p, at)       each field of its own
-dv/dt = ... + R(u, p, at)                   RANKL, binders, complexes, precursors and osteoclasts,
+du/dt = div(D m grad u) + R(u, p, at)       for each field of the extension
+dv/dt = ... + R(u, p, at)                   for RANKL, binders, complexes, precursors and osteoclasts,
                                             where R names them
 
 t_cells = Extension(
     "T cells",
     unknowns=(Field("t_cells", "1/mm^3", 100.0, "T cells"),),
-    parameters=(Parameter("t_cell_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0,
-    0.1),), rates=lambda u, p, at: {"t_cells": 0 * u["t_cells"], "rankl": p["t_cell_rate"] * u["t_cells"]},
+    parameters=(
+        Parameter("t_cell_rate", 5e-4, "nM mm^3/d", "RANKL made by a T cell", "assumed", "A", 0.0, 0.1),
+    ),
+    rates=lambda u, p, at: {"t_cells": 0 * u["t_cells"], "rankl": p["t_cell_rate"] * u["t_cells"]},
     start={"t_cells": 50.0},
 )
 """
@@ -40,29 +41,31 @@ Number = Array | float
 
 @dataclass(frozen=True, eq=False)
 class Extension(Component):
-    """An addition to the bone model: a component given by its rates alone.
+    """An addition to the bone model: a component that is given by its rates alone.
 
-    rates       (u, p, at) -> rates by field, 1/d: of each field of its own the whole, of fields of the model
-                what is added to theirs. u all fields, none below 0 unless signed; p parameters; at: "surface"
-                (w), "marrow" (1 - b), "occupancy" (θ/θ0), "active" and "time". Any pointwise JAX expression
+    rates       (u, p, at) -> rates by field, 1/d: the whole rate of each field of the extension, and the term
+                to add to the rate of a field of the model. u: all fields, none below 0 unless signed; p:
+                parameters; at: "surface" (w), "marrow" (1 - b), "occupancy" (θ/θ0), "active" and "time". Any
+                pointwise JAX expression
     unknowns    its own fields
-    parameters  its own numbers
-    moves       of each own field that diffuses, the parameter that holds its diffusivity, um²/d
-    medium      what it moves in: "marrow", hindered in bone as molecules are, or "cells"
-    binders     of RANKL, with drug=False: binding, loss and diffusion come with them, what makes them stands
-                in `rates`
-    start       of own fields in marrow on day 0 (default 0)
-    healthy     part of the healthy section: the baseline is found with it. Else the baseline is found without
-                it, and `extension`, a parameter of its own, says what share of its rates acts on the model
-    breaks      times at which its rates jump, d, or a function of the parameters' values that gives them: a
-                step ends at each
-    acts_on     by the name of a process of the model (component.PROCESSES) a function (u, p, at) -> (times,
+    parameters  its own parameters
+    moves       for each own field that diffuses, the parameter that holds its diffusivity, um²/d
+    medium      the medium that its fields move in: "marrow", hindered in bone as for molecules, or "cells"
+    binders     binders of RANKL, with drug=False: binding, loss and diffusion come with them, and their
+                production is given in `rates`
+    start       values of own fields in marrow on day 0 (default 0)
+    healthy     True if it is part of the healthy section, so that the baseline is found with it. Otherwise
+                the baseline is found without it, and `extension`, a parameter of its own, is the share of its
+                rates that acts on the model
+    breaks      times (d) at which its rates jump, or a function that gives them from the parameters' values:
+                a step ends at each
+    acts_on     by the name of a process of the model (component.PROCESSES), a function (u, p, at) -> (times,
                 plus): the process is multiplied by the first, and the second is added to it
+    observers   observers beside the mean of each own field (models/base.Observer)
 
-    observers   numbers that are watched beside the mean of each own field (models/base.Observer)
-
-    What is added to a field of the model is taken at the predictor, not in the Jacobian: it may be any
-    source, and a loss of up to the rates of the field itself. What binds RANKL fast belongs into `binders`.
+    A term that is added to the rate of a field of the model is taken from the predictor and does not enter
+    the Jacobian: it may be any source, and a loss up to the size of the field's own rates. A substance that
+    binds RANKL fast belongs in `binders`.
     """
 
     name: str
@@ -82,14 +85,14 @@ class Extension(Component):
 
     user = True
 
-    # Worked out when it is asked for: what a user gives is checked first.
+    # These are computed when they are asked for, because the values that a user gives are checked first.
     @property
     def label(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return f"extension {self.name}"
 
     @property
     def rows(self) -> tuple[Parameter, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Its parameters, its binders' and its own switch among them."""
+        """Its parameters, including those of its binders and its own switch."""
         switch = Parameter(
             "extension",
             1.0,
@@ -113,7 +116,7 @@ class Extension(Component):
 
     @property
     def watched(self) -> tuple[Observer, ...]:
-        """The mean of each of its fields, and its observers."""
+        """The observers of the mean of each of its fields, and its own observers."""
         means = (
             Observer(f"mean_{f.name}", f.unit, f"mean {f.label}", partial(mean, f.name))
             for f in self.unknowns
@@ -129,9 +132,9 @@ class Extension(Component):
         return 1.0 if self.healthy else p["extension"]
 
     def _added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
-        """Its rates, of its own fields and of the model's, 0 outside the field of view.
+        """The rates of its own fields and the terms added to the model's, 0 outside the field of view.
 
-        Where none of it acts its own fields go.
+        Where the extension does not act at all, its own fields decay.
         """
         share, found = self._share(p), self.rates(densities(u, self.unknowns), p, at)
         own = {name: jnp.where(share > 0, found[name], -u[name]) for name in self.names}
@@ -158,13 +161,13 @@ class Extension(Component):
         return cell_block(rows, self.names, c.place.active)
 
     def bound(self, rest: Array, c: Conditions) -> Array:
-        """With the largest row sum of |J| of all it adds, each field in units of its scale."""
+        """The bound with the largest row sum of |J| of all terms it adds, each field in units of its scale."""
         rows = cell_jacobian(lambda v: self._added(v, c.p, c.at), c.u)
         scale = {f.name: f.scale for f in c.model.fields(c.p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
         return rest + cell_bound(rows, {k: scale[k] for k in c.u}) if rows else rest
 
     def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
-        """What it adds to the fields of a budget counts net, as a source."""
+        """The net rate that it adds to the fields of a budget, as a source."""
         added, none = self.reaction(c), jnp.zeros(())
         return {
             k: (sum((total(added[n]) for n in names if n in added), none), none)
@@ -178,7 +181,7 @@ class Extension(Component):
 
     @property
     def planted(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Its own fields; those of a healthy one are in the baseline already."""
+        """Its own fields; those of a healthy extension are in the baseline already."""
         return () if self.healthy else self.names
 
     def plant(self, section: Section, active: Array) -> Mapping[str, Array]:

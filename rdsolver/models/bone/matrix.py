@@ -1,4 +1,4 @@
-"""Bone: its surface, and how resorption and delayed formation move it (pointwise functions, any shape)."""
+"""Bone: its surface, its resorption and its delayed formation, as pointwise functions of arrays of any shape."""
 
 from __future__ import annotations
 
@@ -12,31 +12,35 @@ EDGE = 0.05  # bone fraction below which resorption, or room below which formati
 
 
 def surface_measure(p: Numbers, gradient: Array) -> Array:
-    """w = max(|grad b_s|/S_ref - cutoff, 0): 1 on average at a bone surface of 3 mm2 per mm3."""
+    """Surface measure w = max(|grad b_s|/S_ref - cutoff, 0): 1 on average at a bone surface of 3 mm2 per mm3."""
     return jnp.maximum(gradient / p["surface_reference"] - p["surface_cutoff"], 0)
 
 
 def formation(p: Numbers, signal: Array, j_ref: Array, jbar: Array) -> Array:
-    """B^m j_ref^(1-m), as j_ref (B/j_ref)^m so that B = j_ref gives j_ref exactly; B is floored at 1e-6 jbar
-    (infinite slope at 0).
+    """Formation B^m j_ref^(1-m).
+
+    It is computed as j_ref (B/j_ref)^m, so that B = j_ref gives j_ref exactly. B is floored at 1e-6 jbar,
+    because the slope is infinite at 0.
     """
     b = jnp.maximum(signal, 1e-6 * jbar)
     return j_ref * hill(b / j_ref, p["coupling_exponent"])
 
 
 def edge_factor(net: Array, bone: Array, taken: Array | float = 0.0) -> Array:
-    """min(1, b/0.05) where bone is lost, min(1, (1-b-T)+/0.05) where it grows: b stays within [0, 1]. taken:
-    T.
+    """The factor min(1, b/0.05) where bone is lost, and min(1, (1-b-T)+/0.05) where it grows: b stays in [0,
+    1].
+
+    taken: T.
     """
     left = jnp.where(net < 0, bone, 1 - bone - taken)
     return jnp.clip(left / EDGE, 0, 1)
 
 
 def moved_bone(net: Array, start: Array, step: Array, taken: Array | float = 0.0) -> Array:
-    """b that solves b = start + step net edge_factor(net, b), in closed form.
+    """The solution b of b = start + step net edge_factor(net, b), in closed form.
 
-    step: 1/σ, d. What is lost or gained is k min(1, x/0.05), with k = step |net| and x the bone (the room)
-    left at the end. Where net is 0, b is start to the last bit.
+    step: 1/σ, d. The amount lost or gained is k min(1, x/0.05), with k = step |net| and x the bone (or the
+    room) left at the end. Where net is 0, b is start to the last bit.
     """
     lost = net < 0
     left = jnp.maximum(jnp.where(lost, start, 1 - start - taken), 0)

@@ -1,8 +1,7 @@
-"""The bone model: precursors and osteoclasts under RANKL, delayed formation, bone that moves, and what may
-join them.
+"""The bone model: precursors and osteoclasts under RANKL, bone with delayed formation, and any components.
 
-The equations, with every symbol and source, stand in docs/model.md; each function here names its part of
-them. Concentrations nM, densities 1/mm3, lengths um, times d.
+The equations, with every symbol and source, are in docs/model.md; each function here names its term.
+Concentrations are in nM, densities in 1/mm3, lengths in um and times in d.
 """
 
 from __future__ import annotations
@@ -75,8 +74,10 @@ class BoneModel(Cytokines):
     # --- what follows the bone ------------------------------------------------------------------------------
 
     def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> BoneGeometry:
-        """b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D =
-        (1-b) + h b.
+        """The coefficients that depend on the bone.
+
+        b_s = G * b, w = max(|grad b_s|/S_ref - cutoff, 0), kap = w/(w+1), M = (1-b_s) + μ b_s, D(b)/D = (1-b)
+        + h b.
         """
         bone = u["bone"]
         smoothed = place.smoothed(bone)
@@ -99,7 +100,7 @@ class BoneModel(Cytokines):
         return geometry
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
-        """A guess from which the baseline is found: typical concentrations everywhere, no drug."""
+        """A first guess for the search for the baseline: typical concentrations everywhere, and no drug."""
         typical = {
             "rankl": "rankl_scale",
             "opg": "opg_scale",
@@ -114,7 +115,7 @@ class BoneModel(Cytokines):
     def reaction(
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
     ) -> Fields:
-        """The pointwise part of du/dt, all fields."""
+        """The pointwise part of du/dt for all fields."""
         c = self.conditions(u, p, place, s, inputs)
         out = self.signalling(c)
         fusion = s.kap * self._differentiation(c) * room(p, u["osteoclasts"]) * u["precursors"]
@@ -127,11 +128,11 @@ class BoneModel(Cytokines):
         return self.with_components(out, c)
 
     def _room_taken(self, c: Conditions) -> Array:
-        """Share of the volume that others take from bone to be formed."""
+        """The share of the volume that is closed to new bone."""
         return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
 
     def _precursor_supply(self, c: Conditions) -> Array:
-        """s_P w."""
+        """Supply of precursors s_P w."""
         return c.process("precursor_supply", c.p["precursor_supply"] * c.geometry.w)
 
     def _differentiation(self, c: Conditions) -> Array:
@@ -141,18 +142,18 @@ class BoneModel(Cytokines):
         return c.process("osteoclast_death", death(c.p, c.relative_occupancy))
 
     def resorption(self, c: Conditions) -> Array:
-        """j = a(u) C / (w + 1): resorptive activity per unit of surface."""
+        """Resorption j = a(u) C / (w + 1): resorptive activity per unit of surface."""
         active = activation(c.p, c.relative_occupancy) * c.u["osteoclasts"] / (c.geometry.w + 1)
         return c.process("resorption", active)
 
     def _formation(self, c: Conditions) -> Array:
-        """B^m j_ref^(1-m)."""
+        """Formation B^m j_ref^(1-m)."""
         reference = c.place.reference
         formed = formation(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
         return c.process("formation", formed)
 
     def _balance(self, c: Conditions) -> Array:
-        """N = k_res w (formation - j), 1/d."""
+        """Balance N = k_res w (formation - j), 1/d."""
         return c.place.reference["k_res"] * c.geometry.w * (self._formation(c) - c.resorption)
 
     def reaction_bound(
@@ -168,15 +169,15 @@ class BoneModel(Cytokines):
     # --- transport and the implicit groups ------------------------------------------------------------------
 
     def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
-        """Of each moving field: its diffusivity, um²/d, and the medium it moves in."""
+        """The diffusivity (um²/d) of each moving field, and the medium that it moves in."""
         return super().diffusivity(p) | {
             "precursors": (p["precursor_motility"], "cells"),
             "osteoclasts": (p["osteoclast_motility"], "cells"),
         }
 
     def drift(self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry) -> dict[str, Faces]:
-        """Of each drifting field: M kap v at the faces over the spacing, 1/d, v along grad u bounded by
-        vmax.
+        """The drift of each drifting field: M kap v at the faces divided by the spacing, 1/d, with v along
+        grad u and bounded by vmax.
         """
         c = self.conditions(u, p, place, s)
         relative = c.relative_occupancy
@@ -212,7 +213,7 @@ class BoneModel(Cytokines):
         s: BoneGeometry,
         inputs: Numbers,
     ) -> Fields:
-        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state at frozen bone."""
+        """The solution of σ (u - ψ) = reaction in closed form. σ = 0 gives the steady state at frozen bone."""
         c = self.conditions(u, p, place, s, inputs)
         if (owner := self.owner(group)) is not None:
             return owner.pointwise(group, psi, sigma, c)
@@ -240,8 +241,9 @@ class BoneModel(Cytokines):
         }
 
     def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
-        """From the steady state at frozen bone: θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w =
-        0), k_res = V0 S_ref/jbar.
+        """The reference values from the steady state at frozen bone.
+
+        θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w = 0), k_res = V0 S_ref/jbar.
         """
         s = self.update_coefficients(u, p, place)
         dtype = u["bone"].dtype
@@ -266,8 +268,8 @@ class BoneModel(Cytokines):
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
-        """R1 = R2 = B = j: formation in step with resorption, so that nothing changes in any cell (j = j_ref
-        wherever w > 0).
+        """The fields with R1 = R2 = B = j: formation balances resorption, so nothing changes in any cell (j =
+        j_ref wherever w > 0).
         """
         j = self.conditions(u, p, place, self.update_coefficients(u, p, place)).resorption
         return u | dict.fromkeys(("r1", "r2", "formation_signal"), j)
@@ -275,7 +277,7 @@ class BoneModel(Cytokines):
     # --- what is watched ------------------------------------------------------------------------------------
 
     def seen(self, c: Conditions) -> dict[str, Any]:
-        """With what models/bone/observers.py names."""
+        """The values that observers see, with those that models/bone/observers.py names."""
         return super().seen(c) | {
             "resorption": c.resorption,
             "formation": self._formation(c),
@@ -286,6 +288,6 @@ class BoneModel(Cytokines):
 
     @staticmethod
     def _cell_area(place: StaticFields) -> float:
-        """mm² a cell: of a section, or of the mean slice of a block."""
+        """The area of a cell in mm²: in a section, or in the mean slice of a block."""
         height, width = place.spacing[-2:]
         return height * width * 1e-6 / (1 if len(place.spacing) == 2 else place.active.shape[0])

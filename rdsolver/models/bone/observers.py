@@ -1,11 +1,11 @@
-"""What is watched of bone: the observables of the model at every accepted step.
+"""The observables of the bone model at every accepted step.
 
-A new one is a function here (or in a component's file), a line in OBSERVERS, and a test. Beside what rates
-see (component.Conditions.at), `at` holds
+To add one, add a function here (or in a component's file), a row in OBSERVERS, and a test. Beside the values
+that rates see (component.Conditions.at), `at` holds
 
-    resorption     j, 1/mm³          formation      what is formed in answer, 1/mm³
-    bone_at_start  bone fraction     cell_area      mm² of section a cell, or of the mean slice of a block
-    reference      of the healthy baseline, by name
+    resorption     j, 1/mm³          formation      formation in answer to resorption, 1/mm³
+    bone_at_start  bone fraction     cell_area      mm² per cell, in a section or in the mean slice of a block
+    reference      values of the healthy baseline, by name
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ LESION = 0.5  # loss of bone fraction that makes a cell part of a lesion
 
 
 def mean(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Mean of a field over the field of view."""
+    """The mean of a field over the field of view."""
     return reductions.total(u[name]) / reductions.total(at["active"])
 
 
 def mean_in_marrow(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Mean of a field over marrow, 1 - b."""
+    """The mean of a field over marrow, 1 - b."""
     return reductions.total(at["marrow"] * u[name]) / reductions.total(at["marrow"])
 
 
 def ntx(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """f_bg + (1 - f_bg) Σ w j / Σ w j of the healthy baseline: a marker of resorption."""
+    """NTX, a marker of resorption: f_bg + (1 - f_bg) Σ w j / Σ w j of the healthy baseline."""
     background = p["ntx_background"]
     resorbed = reductions.total(at["surface"] * at["resorption"])
     return background + (1 - background) * resorbed / at["reference"]["resorption"]
 
 
 def bsap(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Σ w formation, relative to the healthy baseline: a marker of formation."""
+    """BSAP, a marker of formation: Σ w formation, relative to the healthy baseline."""
     return reductions.total(at["surface"] * at["formation"]) / at["reference"]["formation"]
 
 
 def occupancy_at_surface(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Σ w θ / Σ w, the share of RANK occupied."""
+    """RANK occupancy at the surface, Σ w θ / Σ w."""
     return reductions.total(at["surface"] * at["rank_occupied"]) / reductions.total(at["surface"])
 
 
 def lesion_area(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Of the cells that lost more than LESION of bone fraction since the start, mm²."""
+    """The area of the cells whose bone fraction fell by more than LESION since the start, mm²."""
     lost = (u["bone"] < at["bone_at_start"] - LESION).astype(at["active"].dtype)
     return reductions.total(lost) * at["cell_area"]
 

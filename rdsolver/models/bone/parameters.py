@@ -1,8 +1,7 @@
-"""Every number of the model that is always there, declared once: value, unit, meaning, source, provenance mark, plausible
-range.
+"""The parameters that the model always has, declared once: value, unit, meaning, source, mark and range.
 
-Docs, `rdsolver params`, the config and the output file are all made from these rows.
-Units: um, d, nM, cells per mm3; see docs/model.md for the equations and the symbols.
+Docs, `rdsolver params`, the config and the output file are all made from these rows. Units: um, d, nM, cells
+per mm3; the equations and the symbols are in docs/model.md.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ TISSUES = {
     "lymph_node": "responding share of the node",
     "mammary": "responding share of the gland",
 }
-"""Beyond bone: of each tissue what its response is."""
+"""The tissues beyond bone, each with a description of its response."""
 AT_BASELINE = {
     "smoothing_length": "defines the bone surface",
     "surface_reference": "defines the bone surface",
@@ -31,7 +30,9 @@ AT_BASELINE = {
     "turnover_speed": "acts through the healthy baseline alone",
     "ntx_background": "belongs to the read-out, not to the tissue",
 }
-"""Parameters that cannot change during a run, nor from one run to the next that goes on from it, and why."""
+"""Parameters that cannot change during a run, nor from a run to one that continues from it, each with the
+reason.
+"""
 
 _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"
@@ -39,7 +40,7 @@ _LEMAIRE = "Lemaire 2004, 10.1016/j.jtbi.2004.03.023"
 _PETERSON = "Peterson & Riggs 2010, Bone 46:49"
 _STEADY = "steady state of the baseline concentrations"
 
-# One row a parameter, however long: a table reads better than a column of arguments.
+# One row for each parameter, however long: a table reads better than a column of arguments.
 # fmt: off
 _CYTOKINES = (
     Parameter("rankl_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of free RANKL in marrow", _BISHOP, "V", 1 * UM2_S, 100 * UM2_S, "D_L"),

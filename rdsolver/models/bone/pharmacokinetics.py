@@ -1,7 +1,9 @@
-"""Plasma pharmacokinetics of the drugs: depot, plasma and up to two peripheral compartments (per kg of body
-weight).
+"""Plasma pharmacokinetics of the drugs: depot, plasma and up to two peripheral compartments.
 
-Amounts in ng/kg, volumes in mL/kg, so concentrations in ng/mL; divided by the molar mass in kDa they are nM.
+All is per kg of body weight.
+
+Amounts are in ng/kg and volumes in mL/kg, so concentrations are in ng/mL; divided by the molar mass in kDa
+they are in nM.
 
     dG/dt  = -ka G                                                    depot under the skin
     dX/dt  = F ka G - CL c - Vmax c/(Km + c) - Σ Q_k (c - X_k/V_k)    plasma, c = X/Vc
@@ -70,9 +72,9 @@ class Treatment:
 
 
 class Kinetics(Protocol):
-    """One drug where doses reach it, moved forward from event to event; a dataclass.
+    """The kinetics of one drug, advanced from event to event; a dataclass.
 
-    amounts: all that it holds.
+    amounts: the amounts in all its compartments.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -83,17 +85,17 @@ class Kinetics(Protocol):
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between that drives the model: times, values and
-        slopes per day.
+        """Advance from `start` to `end` (d). Return the curve between them, which drives the model: times,
+        values, and slopes per day.
 
-        at: times from `start` to `end` at which the curve is wanted (default: its own choice).
+        at: the times from `start` to `end` at which the curve is wanted (default: times of its own choice).
         """
         ...
 
 
 @dataclass
 class Plasma:
-    """One drug in plasma: its compartments now, moved forward from event to event.
+    """One drug in plasma: the amounts in its compartments, advanced from event to event.
 
     agent    prefix of its parameters
     values   all parameters
@@ -110,7 +112,7 @@ class Plasma:
 
     @property
     def concentration(self) -> float:
-        """ng/mL."""
+        """The concentration in plasma, ng/mL."""
         return float(self.amounts[1]) / self.kinetics.central_volume
 
     def give(self, dose: Dose) -> None:
@@ -120,10 +122,10 @@ class Plasma:
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, concentration in nM, its slope in
-        nM/d.
+        """Advance from `start` to `end` (d). Return the curve between them: times, concentration in nM, and
+        its slope in nM/d.
 
-        at: times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
+        at: the times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
         """
         kinetics = self.kinetics
         to_nm = 1 / (kinetics.central_volume * kinetics.molar_mass)
@@ -146,8 +148,10 @@ class Plasma:
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:
-    """Plasma concentration (ng/mL) at increasing times (d) after a course of doses; right after a dose given
-    then, also where that is the same time but for rounding.
+    """The plasma concentration (ng/mL) at increasing times (d) after a course of doses.
+
+    At the time of a dose it is the concentration right after it, also where the two times differ only by
+    rounding.
     """
     plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in doses)]), []
     left = sorted((d for d in doses if d.agent == agent), key=lambda d: d.time)

@@ -1,4 +1,7 @@
-"""The pharmacokinetics of a drug in plasma, as numbers and rates. Presets are read without NumPy."""
+"""The pharmacokinetics of a drug in plasma, as numbers and rates.
+
+There is no NumPy in this module, so that presets are read without it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, kw_only=True)
 class Pharmacokinetics:
-    """How a drug comes into plasma and leaves it, per kg of body weight. Without more, there is no peripheral
-    volume and no saturable elimination.
+    """The pharmacokinetics of a drug, per kg of body weight.
+
+    By default there is no peripheral volume and no saturable elimination.
 
     molar_mass              kDa
     bioavailability         share of a dose under the skin that reaches plasma
-    absorption              from the depot under the skin, 1/d
-    central_volume          of plasma, mL/kg
-    clearance               linear, mL/(kg d)
+    absorption              rate of absorption from the depot under the skin, 1/d
+    central_volume          volume of plasma, mL/kg
+    clearance               linear clearance, mL/(kg d)
     peripheral_volume_1     mL/kg; peripheral_clearance_1: exchange with it, mL/(kg d); the same for a second
-    saturable_elimination   its largest rate, ng/(kg d); saturable_constant: plasma level of half that, ng/mL
+    saturable_elimination   largest rate of it, ng/(kg d); saturable_constant: plasma level of half that rate,
+                            ng/mL
     """
 
     molar_mass: float
@@ -34,11 +39,11 @@ class Pharmacokinetics:
 
     @classmethod
     def of(cls, agent: str, values: Mapping[str, float]) -> Pharmacokinetics:
-        """That of a drug among the parameters of a run."""
+        """The pharmacokinetics of a drug, taken from the parameters of a run."""
         return cls(**{f.name: float(values[f"{agent}_{f.name}"]) for f in fields(cls)})
 
     def rates(self, y: Sequence[float]) -> list[float]:
-        """dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d)."""
+        """The rates dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d)."""
         c = y[1] / self.central_volume
         absorbed = self.absorption * y[0]
         eliminated = self.clearance * c + self.saturable_elimination * c / (self.saturable_constant + c)

@@ -1,5 +1,6 @@
-"""A section as a model sees it: what is fixed in a run, and what follows its solid part, bone or another
-tissue.
+"""The data of a section that are fixed in a run, and those that depend on its solid part.
+
+The solid part is bone, or target tissue in a model of another tissue.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from .. import base
 )
 @dataclass(frozen=True)
 class StaticFields:
-    """What is fixed in a run.
+    """The data that are fixed in a run.
 
     active     1 inside the field of view, else 0
-    openings   1 at faces that anything may pass
-    norm       1 / (G * active): makes smoothing a mean over the field of view, so that its edge is no bone
-               surface
+    openings   1 at faces that matter may pass, else 0
+    norm       1 / (G * active): it makes smoothing a mean over the field of view, so that the edge of the
+               field of view is no bone surface
     edge       grad (G * active), for the same reason, 1/um
-    bone       at the start, against which lesions are seen; in another tissue its own share of the volume
-    reference  of the healthy baseline, by the model: numbers such as theta0, and fields
+    bone       bone fraction at the start, with which lesions are compared; in another tissue, the share of
+               target tissue
+    reference  values of the healthy baseline, as the model defines them: numbers such as theta0, and fields
     """
 
     active: Array
@@ -49,7 +51,7 @@ class StaticFields:
 
     @property
     def uniform(self) -> bool:
-        """No box of constant diffusion: the solid part hinders it."""
+        """False: the solid part hinders diffusion, so the section is no box of constant diffusion."""
         return False
 
     def smoothed(self, x: Array) -> Array:
@@ -57,7 +59,9 @@ class StaticFields:
         return smooth(x, self.taps, self.wrap) * self.norm
 
     def steepness(self, x: Array, smoothed: Array) -> Array:
-        """|grad (G * x)|, 1/um: by the quotient rule the slope of a mean over the field of view alone."""
+        """The steepness |grad (G * x)|, 1/um: by the quotient rule, the slope of a mean over the field of
+        view alone.
+        """
         slopes = smooth_slopes(x, self.taps, self.wrap)
         return length(
             [(slope - smoothed * e) * self.norm for slope, e in zip(slopes, self.edge, strict=True)]
@@ -65,7 +69,7 @@ class StaticFields:
 
 
 def of_section(place: base.StaticFields) -> StaticFields:
-    """What is fixed in the run of a system, which knows only that it is some model's."""
+    """The same data with the type of this class; a system knows only that they are those of some model."""
     assert isinstance(place, StaticFields)
     return place
 
@@ -77,14 +81,14 @@ def of_section(place: base.StaticFields) -> StaticFields:
 )
 @dataclass(frozen=True)
 class BoneGeometry:
-    """What follows the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and what moves cells and
-    molecules.
+    """The data that depend on the bone: surface measure w, kap = w/(w+1), marrow 1 - b, and transport
+    coefficients.
 
-    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; more of
-             components
-    mobility the same of each cell, relative
-    carrier  M kap at each face over the spacing, 1/um: what drift velocities are multiplied by
-    extra    what components need of it, by their own names
+    media    face coefficients, 1/um²: "marrow" for molecules, hindered in bone; "cells" for cells; others
+             from components
+    mobility relative mobility of each medium in each cell
+    carrier  M kap at each face divided by the spacing, 1/um: the factor of drift velocities
+    extra    data that components need, by names of their own
     """
 
     w: Array

@@ -1,13 +1,12 @@
-"""Beyond bone: the same transport and binding in another tissue, with target cells of its own and one simple,
-stated response.
+"""Models of tissues other than bone: the same transport and binding, with one simple response.
 
     S_L = S_L0 r_L W,  S_OPG = S_O0 r_O [f_s W + 1 - f_s]           W: share of target tissue, fixed
     dK/dt = k_c W θ⁴/(θ50⁴ + θ⁴) (1 - K) - k_d K                     θ50 = 5 θ0 in the artery
 
 Artery: K is the calcified share of the wall and k_d = 0 (arteries calcify without OPG: Bucay 1998,
 10.1101/gad.12.9.1260; RANKL, OPG and the vessel wall: 10.1007/s00198-007-0509-7). Lymph node and mammary
-gland: K is the share of target cells that respond, one generic responder for both. Demonstrations, not
-predictions: no number of the response was fitted to anything.
+gland: K is the share of target cells that respond, one generic responder for both. These models are
+demonstrations, not predictions: no number of the response was fitted to data.
 """
 
 from __future__ import annotations
@@ -40,8 +39,11 @@ Numbers = dict[str, Array]
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
 @dataclass(frozen=True)
 class Medium:
-    """w: target tissue W; marrow: where molecules and drugs are, all of the field of view; media, mobility:
-    "marrow".
+    """The geometry of a tissue.
+
+    w                target tissue W
+    marrow           the space of molecules and drugs, which is all of the field of view
+    media, mobility  coefficients of the medium "marrow"
     """
 
     w: Array
@@ -51,7 +53,7 @@ class Medium:
 
 
 def _mean_in_target(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
-    """Mean of a field over target tissue."""
+    """The mean of a field over target tissue."""
     return total(at["surface"] * u[name]) / total(at["surface"])
 
 
@@ -87,17 +89,17 @@ class TissueModel(Cytokines):
         )
 
     def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> Medium:
-        """Nothing hinders molecules, and W does not change."""
+        """The coefficients, which are constant: nothing hinders molecules, and W does not change."""
         media = {"marrow": face_diffusion(place.active, place.openings, place.spacing, place.wrap)}
         return Medium(place.bone, place.active, media, {"marrow": place.active})
 
     def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
-        """A guess from which the baseline is found."""
+        """A first guess for the search for the baseline."""
         start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         return start | {"rankl": values["rankl_scale"] * active, "opg": values["opg_scale"] * active}
 
     def _driven(self, c: Conditions) -> Array:
-        """k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
+        """The driven response k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
         h = hill(c.relative_occupancy / c.p["response_half"], c.p["response_exponent"])
         return c.p["response_rate"] * c.place.bone * h / (1 + h)
 
@@ -133,8 +135,8 @@ class TissueModel(Cytokines):
         s: Medium,
         inputs: Numbers,
     ) -> Fields:
-        """σ (u - ψ) = reaction in closed form. σ = 0 asks for the steady state of the molecules: the response
-        stays.
+        """The solution of σ (u - ψ) = reaction in closed form. σ = 0 gives the steady state of the molecules;
+        the response then stays unchanged.
         """
         c = self.conditions(u, p, place, s, inputs)
         if (owner := self.owner(group)) is not None:
@@ -147,13 +149,15 @@ class TissueModel(Cytokines):
         return {"theta0": jnp.ones((), bone.dtype)}
 
     def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
-        """From the steady state: θ0 = Σ W θ/Σ W."""
+        """The reference value from the steady state: θ0 = Σ W θ/Σ W."""
         theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
-        """The response in balance where it has a loss; none where it has not, as it would be complete."""
+        """The fields with the response in balance where it has a loss. Where it has none the response is 0,
+        as in balance it would be complete.
+        """
         driven = self._driven(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         loss = p["response_loss"]
         return u | {"response": jnp.where(loss > 0, driven / jnp.where(loss > 0, driven + loss, 1), 0)}

@@ -1,6 +1,6 @@
-"""The components that come with the bone model: a file each, found by its name.
+"""The components of the bone model, one file for each, which is found by its name.
 
-A new one is a file in this folder with a class `COMPONENT` (models/bone/component.py).
+To add one, add a file to this folder with a class `COMPONENT` (models/bone/component.py).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ NAMES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if
 
 @cache
 def component(name: str) -> type[Component]:
-    """The class of one of NAMES."""
+    """The class of the component with one of NAMES."""
     return import_module(f"{__name__}.{name}").COMPONENT
 
 
 def every() -> tuple[Component, ...]:
-    """One of each, for what they declare."""
+    """One instance of each component, to read its declarations."""
     return tuple(component(name)() for name in NAMES)

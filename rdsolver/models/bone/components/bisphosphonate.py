@@ -1,4 +1,4 @@
-"""A bisphosphonate on bone, which kills osteoclasts; the one drug here that binds bone, not RANKL.
+"""A bisphosphonate on bone, which kills osteoclasts; it is the only drug here that binds bone and not RANKL.
 
     dZ/dt = doses - k_rel Z                    Z in standard doses on bone
     death of osteoclasts x (1 + E_Z Z/(1 + Z))
@@ -27,7 +27,7 @@ else:
     jnp = lazy("jax.numpy")
 
 NAME = "bisphosphonate"
-KNOTS_PER_LIFE = 8  # of an exponential: cubic Hermite is then within 1e-6
+KNOTS_PER_LIFE = 8  # knots of the curve per time constant: cubic Hermite is then within 1e-6
 
 # fmt: off
 ROWS = (
@@ -69,7 +69,7 @@ class Bisphosphonate(Component):
 
 @dataclass
 class OnBone:
-    """Z, moved forward from event to event."""
+    """The bisphosphonate Z on bone, advanced from event to event."""
 
     values: Mapping[str, float]
     amounts: np.ndarray = field(default_factory=lambda: np.zeros(1))
@@ -80,7 +80,7 @@ class OnBone:
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Move on from `start` to `end` (d); the curve between: times, Z, its slope in 1/d."""
+        """Advance from `start` to `end` (d). Return the curve between them: times, Z, and its slope in 1/d."""
         rate = self.values["bisphosphonate_release"]
         times = (
             np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))

@@ -2,7 +2,7 @@
 
     dM/dt = f_m S_L - k_s M - d_M M           S_L: all RANKL that is made
     free RANKL is set free at (1 - f_m) S_L + k_s M
-    RANK sees L + x M/(1 + Σ A_i/K_i)          decoys cover what is on membranes as they bind free RANKL
+    RANK sees L + x M/(1 + Σ A_i/K_i)          decoys bind RANKL on membranes as they bind free RANKL
 
 Most RANKL in bone is bound to membranes; the numbers are assumed (docs/model.md).
 """

@@ -1,14 +1,13 @@
-"""The tumour and what passes between it and bone: growth, invasion, PTHrP, TGF-beta, and what they do to bone
-cells.
+"""The tumour: growth, invasion, PTHrP, TGF-beta, and their effects on bone cells.
 
 T is a fraction of the volume. The tumour never removes bone itself; osteoclasts do.
 
     dT/dt = div(D_T (1-b) grad[T/(1-b+0.01)]) + g_T [f_0 + (1-f_0) G/(K_G+G)] (1-T-b)+ T³/(T_1²+T²) - d_T T
-    dH/dt = div(D_H grad H) + d_H (T - H)                                    PTHrP, relative
-    dG/dt = div(D_G grad G) + d_G (rel/rel_0 - G)                            TGF-beta set free by resorption, relative
+    dH/dt = div(D_H grad H) + d_H (T - H)             PTHrP, relative
+    dG/dt = div(D_G grad G) + d_G (rel/rel_0 - G)     TGF-beta set free by resorption, relative
 
 Rates: Bishop et al. 2024, Nat Commun 15:2458. The vicious cycle: Mundy; Boyce & Xing 2007,
-10.1007/s11914-007-0024-y. Pointwise functions, any shape.
+10.1007/s11914-007-0024-y. The functions are pointwise and take arrays of any shape.
 """
 
 from __future__ import annotations
@@ -91,15 +90,18 @@ DIFFUSES = (
     ("pthrp", "diffusivity", "marrow"),
     ("tgf_beta", "diffusivity", "marrow"),
 )
-"""Field, the parameter of its diffusivity, and the medium it moves in."""
+"""The fields that diffuse, each with the suffix of its diffusivity's name and the medium that it moves in."""
 
-CROWDED = 0.3  # smoothed tumour density at which formation is suppressed in full
-ROOM = 0.01  # beside the marrow, so that T over the room has a meaning inside bone
+CROWDED = 0.3  # smoothed tumour density at which formation is fully suppressed
+ROOM = 0.01  # added to the marrow, so that T divided by the room has a meaning inside bone
 
 
 @dataclass(frozen=True)
 class Tumour(Component):
-    """nests: where it begins on day 0; nothing that is compiled depends on it."""
+    """The component of the tumour.
+
+    nests: the places where it begins on day 0; nothing that is compiled depends on them.
+    """
 
     nests: Nests | None = field(default=None, compare=False)
 
@@ -138,24 +140,25 @@ class Tumour(Component):
         }
 
     def _rankl(self, c: Conditions) -> Effect:
-        """S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}: surface lineage; tumour;
-        stroma under PTHrP; T cells.
+        """Production of RANKL S_L = S_L0 {r_L w (1 + E_H h) + s_T T + s_M (1-b-T)+ h + s_C (1-b)}.
+
+        The terms are those of the surface lineage, the tumour, stroma under PTHrP, and T cells.
         """
         p, marrow, h, t = c.p, c.geometry.marrow, signal(c.p, c.u), density(c.u)
         stroma = p["stroma_rankl"] * jnp.maximum(marrow - t, 0) * h + p["t_cell_rankl"] * marrow
         return Effect(1 + p["pthrp_rankl"] * h, p["rankl_production"] * (p["tumour_rankl"] * t + stroma))
 
     def _opg(self, c: Conditions) -> Effect:
-        """S_OPG = S_O0 {r_O [f_s w + 1 - f_s] (1 - q_O h) + s_O T}."""
+        """Production of OPG S_OPG = S_O0 {r_O [f_s w + 1 - f_s] (1 - q_O h) + s_O T}."""
         own = c.p["opg_production"] * c.p["tumour_opg"] * density(c.u)
         return Effect(1 - c.p["opg_suppression"] * signal(c.p, c.u), own)
 
     def _recruited(self, c: Conditions) -> Effect:
-        """s_P w (1 + E_P h)."""
+        """Supply of precursors s_P w (1 + E_P h)."""
         return Effect(times=1 + c.p["pthrp_precursors"] * signal(c.p, c.u))
 
     def _suppressed(self, c: Conditions) -> Effect:
-        """eta B^m j_ref^(1-m)."""
+        """Formation eta B^m j_ref^(1-m)."""
         return Effect(times=c.geometry.extra["suppression"])
 
     def coefficients(
@@ -196,7 +199,7 @@ class Tumour(Component):
         return jnp.maximum(rest, 2 * jnp.maximum(p["tumour_growth"] + p["tumour_death"], turnover))
 
     def at_baseline(self, p: Numbers) -> Numbers:
-        """T cells make RANKL in the disease alone."""
+        """Set the RANKL of T cells to 0, because T cells make RANKL in the disease only."""
         return {"t_cell_rankl": jnp.zeros_like(p["t_cell_rankl"])}
 
     def plant(self, section: Section, active: Array) -> Mapping[str, np.ndarray]:
@@ -215,9 +218,11 @@ class Tumour(Component):
 
 
 class SerumCalcium:
-    """Serum calcium (models/bone/calcium.py), from the bone that a step took and from PTHrP at its end.
+    """Serum calcium (models/bone/calcium.py), computed from the bone lost in a step and from PTHrP at its
+    end.
 
-    healthy_bone: BV/TV of the section at the start; before: the level to go on from (none: in balance).
+    healthy_bone  BV/TV of the section at the start
+    before        the serum calcium to continue from (None: start in balance)
     """
 
     def __init__(self, healthy_bone: float, values: Mapping[str, float], before: float | None) -> None:
@@ -233,7 +238,7 @@ class SerumCalcium:
         return {"serum_calcium": self.calcium}
 
     def later(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
-        """Serum calcium after so many days in which BV/TV fell by `lost`, mmol/L."""
+        """Serum calcium after a number of days in which BV/TV fell by `lost`, mmol/L."""
         release = p["skeleton_calcium"] * p["skeleton_share"] * lost / days / self.healthy_bone
         return calcium.later(before, days, release, pthrp, p)
 
@@ -248,12 +253,16 @@ class SerumCalcium:
 
 
 def density(u: Fields) -> Array:
-    """T where it is a density: what the solver left below zero, within its tolerance, would grow."""
+    """T with negative values set to 0: values that the solver left below zero, within its tolerance, would
+    grow.
+    """
     return jnp.maximum(u["tumour"], 0)
 
 
 def growth(p: Numbers, u: Fields) -> Array:
-    """g_T [f_0 + (1-f_0) G/(K_G+G)] T²/(T_1²+T²), 1/d, where there is room; T_1: less than a cell."""
+    """Growth rate g_T [f_0 + (1-f_0) G/(K_G+G)] T²/(T_1²+T²), 1/d, where there is room; T_1: less than a
+    cell.
+    """
     g, t, least = jnp.maximum(u["tgf_beta"], 0), density(u), p["tumour_least"]
     basal = p["tumour_basal_growth"]
     whole = t**2 / (t**2 + jnp.maximum(least, 1e-12) ** 2)
@@ -267,10 +276,10 @@ def net_growth(p: Numbers, u: Fields) -> Array:
 
 
 def loss(name: str, p: Numbers, u: Fields) -> Array:
-    """Of one of the fields, 1/d: minus the slope of its rate where that is a loss.
+    """The loss rate of one of the fields, 1/d: minus the slope of its rate where that is a loss.
 
-    Growth itself is taken from the predictor: an M-matrix, and second order still. Never 0, or a cell inside
-    bone, which nothing reaches, would have no equation in the baseline.
+    Growth itself is taken from the predictor, so the matrix is an M-matrix, and the order stays two. The loss
+    is never 0: a cell inside bone, which nothing reaches, would otherwise have no equation in the baseline.
     """
     if name != "tumour":
         return jnp.full_like(u[name], 1) * p[f"{name}_turnover"]
@@ -280,32 +289,34 @@ def loss(name: str, p: Numbers, u: Fields) -> Array:
 
 
 def signal(p: Numbers, u: Fields) -> Array:
-    """h = H/(K_H + H): how much of its effect PTHrP has."""
+    """The signal h = H/(K_H + H): the fraction of PTHrP's full effect."""
     h = jnp.maximum(u["pthrp"], 0)
     return h / (p["pthrp_half"] + h)
 
 
 def suppression(p: Numbers, smoothed: Array) -> Array:
-    """eta = 1 - psi min(1, T_s/0.3): formation beside the tumour, relative; T_s smoothed like bone."""
+    """Suppression eta = 1 - psi min(1, T_s/0.3): relative formation beside the tumour, with T_s smoothed like
+    bone.
+    """
     return 1 - p["formation_suppression"] * jnp.clip(smoothed / CROWDED, 0, 1)
 
 
 def released(k_res: Array, w: Array, j: Array) -> Array:
-    """rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
+    """Release rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
 
-    All of it, as in NTX: counted where there is bone alone, cells that the surface cuts would count in full,
-    an error of first order in the cell size that a tumour's growth multiplies (DECISIONS.md).
+    All of it counts, as in NTX. If only release inside bone counted, the cells that the surface cuts would
+    count in full, which is an error of first order in the cell size, and a tumour's growth multiplies it
+    (DECISIONS.md).
     """
     return k_res * w * j
 
 
 def invasion(marrow: Array, active: Array, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
-    """div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift: (face coefficients, drift over
-    D_T), both 1/um².
+    """The invasion div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift.
 
-    c: face coefficients of (1-b). With a = c/m of the lower and b = c/m of the upper cell the flux upwards is
-    a T_low - b T_up = min(a, b) (T_low - T_up) + (a - b)+ T_low - (b - a)+ T_up: what upwind makes of a drift
-    a - b, exactly.
+    Return (face coefficients, drift over D_T), both 1/um². c: the face coefficients of (1-b). With a = c/m of
+    the lower and b = c/m of the upper cell, the upward flux is a T_low - b T_up = min(a, b) (T_low - T_up) +
+    (a - b)+ T_low - (b - a)+ T_up, which is exactly the upwind flux of a drift a - b.
     """
     inverse = active / (marrow + ROOM)
     below, above = (
