@@ -1,4 +1,4 @@
-"""The effects of RANK occupancy on precursors and osteoclasts, as pointwise functions of arrays of any shape."""
+"""The effects of RANK occupancy on precursors and osteoclasts, as pointwise functions of any shape."""
 
 from __future__ import annotations
 

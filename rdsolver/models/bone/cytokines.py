@@ -164,7 +164,9 @@ class Cytokines:
         return base
 
     def signalling(self, c: Conditions) -> Fields:
-        """The pointwise part of du/dt of RANKL, binders and complexes, without the terms that components add."""
+        """The pointwise part of du/dt of RANKL, binders and complexes, without the terms that components
+        add.
+        """
         u, p = c.u, c.p
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
         out = {

@@ -161,7 +161,9 @@ class Extension(Component):
         return cell_block(rows, self.names, c.place.active)
 
     def bound(self, rest: Array, c: Conditions) -> Array:
-        """The bound with the largest row sum of |J| of all terms it adds, each field in units of its scale."""
+        """The bound with the largest row sum of |J| of all terms it adds, each field in units of its
+        scale.
+        """
         rows = cell_jacobian(lambda v: self._added(v, c.p, c.at), c.u)
         scale = {f.name: f.scale for f in c.model.fields(c.p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
         return rest + cell_bound(rows, {k: scale[k] for k in c.u}) if rows else rest

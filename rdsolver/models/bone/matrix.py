@@ -1,4 +1,4 @@
-"""Bone: its surface, its resorption and its delayed formation, as pointwise functions of arrays of any shape."""
+"""Bone: its surface, its resorption and its delayed formation, as pointwise functions of any shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ EDGE = 0.05  # bone fraction below which resorption, or room below which formati
 
 
 def surface_measure(p: Numbers, gradient: Array) -> Array:
-    """Surface measure w = max(|grad b_s|/S_ref - cutoff, 0): 1 on average at a bone surface of 3 mm2 per mm3."""
+    """Surface measure w = max(|grad b_s|/S_ref - cutoff, 0): 1 on average at a bone surface of 3 mm2 per
+    mm3.
+    """
     return jnp.maximum(gradient / p["surface_reference"] - p["surface_cutoff"], 0)
 
 

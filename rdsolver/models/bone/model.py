@@ -213,7 +213,9 @@ class BoneModel(Cytokines):
         s: BoneGeometry,
         inputs: Numbers,
     ) -> Fields:
-        """The solution of σ (u - ψ) = reaction in closed form. σ = 0 gives the steady state at frozen bone."""
+        """The solution of σ (u - ψ) = reaction in closed form. σ = 0 gives the steady state at frozen
+        bone.
+        """
         c = self.conditions(u, p, place, s, inputs)
         if (owner := self.owner(group)) is not None:
             return owner.pointwise(group, psi, sigma, c)

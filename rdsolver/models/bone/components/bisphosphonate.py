@@ -80,7 +80,9 @@ class OnBone:
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Advance from `start` to `end` (d). Return the curve between them: times, Z, and its slope in 1/d."""
+        """Advance from `start` to `end` (d). Return the curve between them: times, Z, and its slope in
+        1/d.
+        """
         rate = self.values["bisphosphonate_release"]
         times = (
             np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))
