@@ -1,1 +1,1 @@
-"""How in space: fluxes, boundary conditions, reductions, multigrid."""
+"""Operators in space: fluxes, boundary conditions, reductions, multigrid."""

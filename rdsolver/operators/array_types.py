@@ -1,4 +1,4 @@
-"""Arrays by their shapes, as annotations: for readers, and for tests that check them by jaxtyping.
+"""Annotations of arrays by their shapes, for readers and for tests that check them with jaxtyping.
 
 Without jaxtyping, which no run needs, each is a plain array.
 """
@@ -18,16 +18,18 @@ else:
 Number = Float[Array, ""]
 """One number."""
 Cells = Float[Array, "*cells"]
-"""One number a cell of the grid, (z, y, x) or (y, x)."""
+"""One number for each cell of the grid, (z, y, x) or (y, x)."""
 FaceValues = Float[Array, "..."]
-"""One number a face between cells along one axis: n - 1 of them along it, or n where it wraps (faces.py)."""
+"""One number for each face between cells along one axis: n - 1 of them along it, or n where it wraps
+(faces.py).
+"""
 Faces = tuple[FaceValues, ...]
-"""One face array an axis."""
+"""One face array for each axis."""
 Vector = tuple[Cells, ...]
-"""One array a field of a group."""
+"""One array for each field of a group."""
 Coarser = Float[Array, "*coarser"]
 CoarserVector = tuple[Coarser, ...]
-"""The same on the next level of a multigrid hierarchy."""
+"""One array for each field of a group, on the next coarser level of a multigrid hierarchy."""
 Several = Float[Array, "several *cells"]
 Vectors = tuple[Several, ...]
 """Several vectors, along the first axis of each field."""
@@ -36,4 +38,4 @@ Matrices = Float[Array, "n n *cells"]
 Sums = Float[Array, "..."]
 """One sum over all cells, or one for each pocket."""
 Numbers = tuple[Sums, ...]
-"""Of each field of a group one number, one for each pocket, or one a cell."""
+"""For each field of a group one number, one for each pocket, or one for each cell."""

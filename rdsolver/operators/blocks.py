@@ -17,31 +17,33 @@ Local = dict[str, Cells]  # cell-wise coefficients
 
 @runtime_checkable
 class Block(Protocol):
-    """The pointwise part of a group: a pytree of numbers, acting with cell-wise coefficients `local`.
+    """The pointwise part of a group: a pytree of numbers that acts with cell-wise coefficients `local`.
 
-    `local["active"]` (1 inside the field of view) is always there; every coefficient is 0 outside it, and on
-    coarser levels a mean.
+    `local["active"]` (1 inside the field of view) is always present. Every coefficient is 0 outside the field
+    of view, and a mean on coarser levels.
     """
 
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
-        """-J v in each cell."""
+        """The product -J v in each cell."""
         ...
 
     def factor(self, local: Local, diagonal: Numbers) -> Any:
-        """Precompute, once per level and stage, what `solve` needs of diagonal - J to avoid divisions."""
+        """Compute, once per level and stage, the factors with which `solve` needs no divisions for diagonal -
+        J.
+        """
         ...
 
     def solve(self, factors: Any, r: Vector) -> Vector:
-        """x with (diagonal - J) x = r in each cell."""
+        """The solution x of (diagonal - J) x = r in each cell."""
         ...
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["n"])
 @dataclass(frozen=True)
 class Dense:
-    """Block of any reaction between n fields, given by its Jacobian in every cell.
+    """The block of any reaction between n fields, given by its Jacobian in every cell.
 
-    local["j_i_k"]: entry (i, k) of -J, 1/d; entries left out are zero.
+    local["j_i_k"] is entry (i, k) of -J, 1/d; entries left out are zero.
     """
 
     n: int
@@ -69,9 +71,10 @@ class Dense:
 
 
 def inverse(m: Matrices) -> Matrices:
-    """Inverse of the n x n matrix of each cell, by Gauss-Jordan elimination without pivoting.
+    """The inverse of the n x n matrix of each cell, by Gauss-Jordan elimination without pivoting.
 
-    m: (n, n, *cells). Stable where the diagonal leads, as it does in a step that resolves the reaction.
+    m: (n, n, *cells). The elimination is stable where the diagonal dominates, as it does in a step that
+    resolves the reaction.
     """
     n = m.shape[0]
     at = jnp.arange(n).reshape(n, *(1,) * (m.ndim - 2))

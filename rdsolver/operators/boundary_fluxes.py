@@ -1,10 +1,10 @@
-"""Open boundary conditions, as an exchange with the cells beside them.
+"""Open boundary conditions, computed as an exchange with the cells beside them.
 
-At a face with value g beyond a resistance ρ, the flux into the cell is (g - u)/(h/(2 D) + ρ): half a cell of
-diffusion, then the border (ρ = 0: the value holds at the face; ρ = 1/exchange: Robin). Per volume of the cell
-this is k (g - u), pointwise. So no operator knows of borders: a cell beside one has a loss k and a source k
-g, and the multigrid a larger diagonal. Second order for smooth fields, conservative: what enters is counted
-in the budgets.
+At a face with the value g beyond a resistance ρ, the flux into the cell is (g - u)/(h/(2 D) + ρ): diffusion
+through half a cell, then the border (ρ = 0: the value holds at the face; ρ = 1/exchange: Robin). Per volume
+of the cell this is k (g - u), which is pointwise. So operators do not depend on borders: a cell beside a
+border has a loss k and a source k g, and the multigrid has a larger diagonal. The scheme is of second order
+for smooth fields, and conservative: substance that enters is counted in the budgets.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ from .array_types import Cells, Number
 )
 @dataclass(frozen=True)
 class Edge:
-    """One condition: contact (area of its faces per volume of a cell, 1/um, for each axis), value, resistance
-    (time/um), flux.
+    """One boundary condition.
+
+    contact     area of its faces per volume of a cell, 1/um, for each axis
+    value       value beyond the border
+    resistance  resistance of the border, time/um
+    flux        given flux
     """
 
     field: str
-    contact: tuple[Array | None, ...]  # None: no face across that axis
+    contact: tuple[Array | None, ...]  # None: the condition has no face across that axis
     value: Array
     resistance: Array
     flux: Array
@@ -58,9 +62,10 @@ def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edg
 def exchange(
     edges: Sequence[Edge], diffusivity: Number, mobility: Cells, spacing: Sequence[float]
 ) -> tuple[Cells, Cells]:
-    """Boundary exchange of one field: loss k (1/time) and source (unit/time) of every cell.
+    """The boundary exchange of one field: loss k (1/time) and source (unit/time) of every cell.
 
-    D: diffusivity; mobility: relative, of each cell.
+    diffusivity  D
+    mobility     relative mobility of each cell
     """
     loss = source = jnp.zeros_like(mobility)
     for e in edges:

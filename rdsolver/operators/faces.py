@@ -1,10 +1,9 @@
-"""Values across faces: neighbours of cells, closed and periodic ends.
+"""Values across faces: the neighbours of cells, and closed and periodic ends.
 
-Nothing else in the package reads across a face, so nothing else knows what lies beyond a border.
-
-Face arrays along an axis hold the faces *between* cells: n - 1 of them where nothing passes the two ends
-("no-flux"), n where the axis wraps around ("periodic"; face i lies above cell i). Measured on two CPU cores,
-five fields: half the time of a whole-array `roll` with closed ends.
+Only this module reads across a face, so no other module depends on the ends of an axis. Face arrays along an
+axis hold the faces *between* cells: n - 1 of them where nothing passes the two ends ("no-flux"), n where the
+axis wraps around ("periodic"; face i lies above cell i). With closed ends this takes half the time of a
+whole-array `roll` (measured on two CPU cores with five fields).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from jax import Array, lax
 
 from .array_types import Cells, FaceValues
 
-Wrap = tuple[bool, ...]  # an entry an axis: True where it is periodic
+Wrap = tuple[bool, ...]  # one entry for each axis: True where it is periodic
 
 
 def part(u: Array, axis: int, start: int, stop: int) -> Array:
@@ -32,7 +31,7 @@ def upper(u: Cells, axis: int, wrap: Wrap) -> FaceValues:
 
 
 def difference(u: Cells, axis: int, wrap: Wrap) -> FaceValues:
-    """u above minus u below, at each face."""
+    """The difference of u above and u below each face."""
     return upper(u, axis, wrap) - lower(u, axis, wrap)
 
 
@@ -43,21 +42,23 @@ def widened(faces: Array, axis: int, below: int, above: int) -> Array:
 
 
 def face_above(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
-    """For each cell, the value on its upper face; 0 at a closed end."""
+    """The value on the upper face of each cell; 0 at a closed end."""
     return faces if wrap[axis] else widened(faces, axis, 0, 1)
 
 
 def face_below(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
-    """For each cell, the value on its lower face; 0 at a closed end."""
+    """The value on the lower face of each cell; 0 at a closed end."""
     return jnp.roll(faces, 1, axis) if wrap[axis] else widened(faces, axis, 1, 0)
 
 
 def gain(faces: FaceValues, axis: int, wrap: Wrap) -> Cells:
-    """Upper minus lower face of each cell: what a flux counted upwards takes out of the cell."""
+    """The value on the upper face of each cell minus that on the lower: the net loss of the cell by an upward
+    flux.
+    """
     if wrap[axis]:
         return faces - jnp.roll(faces, 1, axis)
     n = faces.shape[axis] + 1
-    # padded once and differenced: XLA on a CPU stores every pad it meets
+    # padded only once before the difference, because XLA on a CPU stores every padded array
     all_faces = widened(faces, axis, 1, 1)
     return part(all_faces, axis, 1, n + 1) - part(all_faces, axis, 0, n)
 
@@ -72,7 +73,7 @@ def surrounded(u: Cells, wrap: Wrap) -> Array:
 
 
 def lines(wide: Array, axis: int) -> Array:
-    """The lines along an axis of a surrounded array: one more cell at both ends of that axis only."""
+    """The lines along an axis of a surrounded array, with one more cell at both ends of that axis only."""
     for other in range(wide.ndim):
         if other != axis:
             wide = part(wide, other, 1, wide.shape[other] - 1)
@@ -80,7 +81,7 @@ def lines(wide: Array, axis: int) -> Array:
 
 
 def with_ends(faces: FaceValues, axis: int, wrap: Wrap) -> FaceValues:
-    """n + 1 faces, those at the two ends included: 0 at a closed end, the same face twice where the axis
+    """The n + 1 faces, including those at the two ends: 0 at a closed end, the same face twice where the axis
     wraps.
     """
     n = faces.shape[axis]
@@ -92,7 +93,7 @@ def with_ends(faces: FaceValues, axis: int, wrap: Wrap) -> FaceValues:
 
 
 def rise(u: Array, axis: int) -> Array:
-    """Each entry minus the one before it."""
+    """The difference of each entry and the one before it."""
     n = u.shape[axis]
     return part(u, axis, 1, n) - part(u, axis, 0, n - 1)
 

@@ -1,10 +1,10 @@
-"""The levels of a multigrid hierarchy: coefficients on each, and how values pass between them.
+"""The levels of a multigrid hierarchy: the coefficients on each level, and the transfers between levels.
 
-Mean of children down, linear interpolation up; a coarse face blends the mean of the fine faces on it with the
-series of faces between the coarse centres; coefficients of the reaction are the mean of the children.
-Inactive cells carry zero coefficients and zero faces; odd sizes are padded with inactive cells; an axis is
-coarsened only while its cells are the finest, so that anisotropic cells become isotropic, and down to a
-single cell in a thin section.
+Values are restricted as the mean of the children, and prolonged by linear interpolation. A coarse face blends
+the mean of the fine faces on it with the series of faces between the coarse centres; coefficients of the
+reaction are the mean of the children. Inactive cells have zero coefficients and zero faces; odd sizes are
+padded with inactive cells. An axis is coarsened only while its cells are the finest, so that anisotropic
+cells become isotropic, and down to a single cell in a thin section.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from .reductions import Pockets
 from .transport import Faces
 
 COARSEST = {2: 8, 3: 6}  # no axis of the coarsest level has more cells
-# 0: 0.39, 0.45: 0.29 a cycle at contrast 10; 1 diverges under masks and at contrast 100 (docs/numerics.md)
+# weight of the series in a coarse face: at contrast 10 a cycle contracts by 0.39 with 0 and by 0.29 with
+# 0.45; with 1 it diverges under masks and at contrast 100 (docs/numerics.md)
 SERIES = 0.45
-# a level with so many times fewer cells than the finest is visited twice a cycle: 0.33 for 0.44 on the bone
-# model
+# a level with this many times fewer cells than the finest is visited twice in a cycle: this improves the
+# contraction on the bone model from 0.44 to 0.33
 CHEAP = 8
-# of the mean of the children: 0.5 is right beside a flat side, 1 around a small hole (docs/numerics.md)
+# factor of the children's mean of `held`: 0.5 is right beside a flat side, 1 around a small hole
+# (docs/numerics.md)
 HELD = 0.7
 
 
@@ -41,13 +43,13 @@ HELD = 0.7
 )
 @dataclass(frozen=True)
 class Level:
-    """One grid of the hierarchy; face arrays hold both ends of their axis, face k below cell k.
+    """One grid of the hierarchy; face arrays hold both ends of their axis, with face k below cell k.
 
     c        face coefficients of the medium, 1/um²
     local    cell-wise coefficients of the block
-    w        drift velocity at the faces over the spacing, 1/d (None: no drift)
-    held     of each field, exchange of a cell with a value given at a border, 1/d (None: no such border)
-    pockets  on the finest level, regions that nothing passes between (None: one)
+    w        drift velocity at the faces divided by the spacing, 1/d (None: no drift)
+    held     for each field, exchange of a cell with a value given at a border, 1/d (None: no such border)
+    pockets  on the finest level, regions between which nothing passes (None: one region)
     factors  the cell block, ready to be solved (Block.factor)
     """
 
@@ -61,11 +63,13 @@ class Level:
 
 @dataclass(frozen=True)
 class Shape:
-    """The hierarchy, static: which axes wrap, and which axes are halved between one level and the next."""
+    """The static shape of the hierarchy: the axes that wrap, and the axes that are halved from each level to
+    the next.
+    """
 
     wrap: Wrap
     halved: tuple[tuple[bool, ...], ...]
-    twice: int = 0  # the level that is solved by two cycles instead of one; 0: none
+    twice: int = 0  # index of the level that is solved by two cycles instead of one; 0: none
 
     @staticmethod
     def of(cells: tuple[int, ...], spacing: tuple[float, ...], wrap: Wrap) -> Shape:
@@ -99,24 +103,25 @@ def level(
     held: Vector | None = None,
     pockets: Pockets | None = None,
 ) -> Level:
-    """The finest level, from the faces between cells (boundaries.py)."""
+    """The finest level, from the faces between cells (faces.py)."""
     return Level(_with_ends(c, wrap), local, None if w is None else _with_ends(w, wrap), held, pockets)
 
 
 def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
-    """From the faces between cells to those below and above every cell: n + 1 along their axis."""
+    """Convert the faces between cells to those below and above every cell: n + 1 along their axis."""
     return tuple(with_ends(f, a, wrap) for a, f in enumerate(faces))
 
 
 def _between(faces: Array, axis: int, wrap: Wrap) -> Array:
-    """From n + 1 faces back to the faces between cells."""
+    """Convert n + 1 faces back to the faces between cells."""
     return part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
 
 
 def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
     """The neighbours of every cell, below and above, for each axis; 0 beyond a closed end.
 
-    Padded once for all axes: a third to a half of the time of a pad an axis on two CPU cores.
+    The array is padded once for all axes, which takes a third to a half of the time of one pad for each axis
+    on two CPU cores.
     """
     wide = surrounded(u, wrap)
 
@@ -128,7 +133,7 @@ def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
 
 
 def sides(faces: Array, axis: int) -> tuple[Array, Array]:
-    """The value on the lower and on the upper face of every cell."""
+    """The values on the lower and on the upper face of every cell."""
     n = faces.shape[axis] - 1
     return part(faces, axis, 0, n), part(faces, axis, 1, n + 1)
 
@@ -146,11 +151,11 @@ def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
 
 
 def _coarse_faces(faces: Faces, halved: tuple[bool, ...], wrap: Wrap, power: int) -> Faces:
-    """Mean of the fine faces on a coarse face; values carry 1/h^power along their own axis (2: diffusion, 1:
-    drift).
+    """The mean of the fine faces on a coarse face.
 
-    A coarse diffusion face lies between two coarse centres, with half a fine step through each of the inner
-    faces: it is the blend SERIES of that series with the faces on it alone.
+    Values are multiplied by 1/h^power along their own axis (2: diffusion, 1: drift). A coarse diffusion face
+    lies between two coarse centres, with half a fine step through each of the inner faces: its coefficient is
+    the blend SERIES of that series with the faces on it alone.
     """
     out = []
     for a, f in enumerate(faces):
@@ -192,7 +197,8 @@ def hierarchy(finest: Level, shape: Shape) -> tuple[Level, ...]:
 def interpolate(u: Array, cells: tuple[int, ...], halved: tuple[bool, ...], wrap: Wrap) -> Array:
     """Linear interpolation between coarse centres (weights 3/4, 1/4); constant beyond the last centre.
 
-    The contiguous axis first, while there is little of it: interleaving it is slow on a CPU.
+    The contiguous axis is interpolated first, while the array is small, because interleaving that axis is
+    slow on a CPU.
     """
     for a in reversed(range(u.ndim)):
         if not halved[a]:

@@ -1,10 +1,10 @@
-"""Krylov acceleration: generalised conjugate residuals, preconditioned on the right, the last directions
-kept.
+"""Krylov acceleration by generalised conjugate residuals, preconditioned on the right.
 
-For systems that need not be symmetric, and a preconditioner that need not be the same twice. Each iteration
-takes the least residual along its direction made orthogonal to those kept; it grows in no iteration, whatever
-the preconditioner. Where the residual makes no progress, the next direction is made from the last image
-instead, as in GMRES, so that nothing stalls for good.
+The last directions are kept. The method is for systems that need not be symmetric, with a preconditioner that
+may change between iterations. Each iteration minimises the residual along its direction, made orthogonal to
+those kept; the residual grows in no iteration, whatever the preconditioner. Where the residual makes no
+progress, the next direction is computed from the last image instead, as in GMRES, so that the iteration does
+not stall.
 
 Eisenstat, Elman & Schultz 1983, SIAM J. Numer. Anal. 20:345, Orthomin(k); the choice of basis: Jiránek &
 Rozložník 2010, Numer. Algorithms 53:93.
@@ -22,8 +22,8 @@ from jax import Array
 
 from .array_types import Number, Numbers, Vector, Vectors
 
-KEPT = 12  # directions; with 4 a slow mode left over from each of many pockets stays (docs/numerics.md)
-GAINED = 0.05  # an iteration that takes less of the squared residual has stalled
+KEPT = 12  # directions kept; with 4, a slow mode of each of many pockets remains (docs/numerics.md)
+GAINED = 0.05  # an iteration that removes a smaller share of the squared residual has stalled
 
 
 @partial(
@@ -35,10 +35,11 @@ GAINED = 0.05  # an iteration that takes less of the squared residual has stalle
 class Progress:
     """The state of an iteration.
 
-    v, residual         so far
-    next                what the next direction is made from: the residual, or the last image if that stalls
-    directions, images  kept, and what the system makes of them, of length 1; (KEPT, *cells)
-    taken               iterations
+    v, residual         solution and residual so far
+    next                vector that gives the next direction: the residual, or the last image if the residual
+                        stalls
+    directions, images  the directions kept, and their images under the system, of length 1; (KEPT, *cells)
+    taken               number of iterations
     """
 
     v: Vector
@@ -50,13 +51,15 @@ class Progress:
 
 
 def begin(r: Vector) -> Progress:
-    """An iteration that starts from zero."""
+    """The state of an iteration that starts from zero."""
     none = tuple(jnp.zeros((KEPT, *x.shape), x.dtype) for x in r)
     return Progress(tuple(jnp.zeros_like(x) for x in r), r, r, none, none, jnp.zeros((), jnp.int32))
 
 
 def product(a: tuple[Array, ...], b: Vector, scales: Numbers) -> Array:
-    """Σ over fields and cells of a b / scale², float64; a may hold several vectors along its first axis."""
+    """The sum over fields and cells of a b / scale², float64; a may hold several vectors along its first
+    axis.
+    """
     cells = tuple(range(-b[0].ndim, 0))
     parts = (
         jnp.sum((x / s) * (y / s), axis=cells, dtype=jnp.float64)
@@ -71,15 +74,15 @@ def step(
     precondition: Callable[[Vector], Vector],
     scales: Numbers,
 ) -> Progress:
-    """One iteration. scales: typical size of each equation, to which its residual is compared."""
+    """Do one iteration. scales: the typical size of each equation, with which its residual is compared."""
     direction = precondition(now.next)
     image = system(direction)
     whole = jnp.sqrt(product(image, image, scales))
-    for _ in range(2):  # again: what round-off left over
+    for _ in range(2):  # the second pass removes what round-off left
         along = product(now.images, image, scales)
         direction, image = _less(direction, along, now.directions), _less(image, along, now.images)
     length = jnp.sqrt(product(image, image, scales))
-    # else it is round-off of those kept, and nothing is added
+    # otherwise the image is round-off of those kept, and nothing is added
     new = length > 16 * jnp.finfo(image[0].dtype).eps * whole
     unit = jnp.where(new, 1 / jnp.where(new, length, 1), 0)
     direction, image = _times(unit, direction), _times(unit, image)

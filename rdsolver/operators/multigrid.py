@@ -5,9 +5,9 @@ The system is, for fields i with diffusivities D_i in a medium with face coeffic
     σ v_i - D_i div(c grad v_i) + div(w v_i) + h_i v_i + (-J v)_i = r_i
 
 with σ = 1/(γ dt), w an optional upwind drift, h an optional exchange with values given at a border, and J the
-pointwise Jacobian of the reaction. The smoother is weighted block Jacobi: the small system of a cell (σ +
-diagonals - J) is factored once a level by the model's `Block`, so that a smoothing is its solution for r + N
-v alone, with N v what the neighbours bring. Levels and transfers: hierarchy.py.
+pointwise Jacobian of the reaction. The smoother is weighted block Jacobi: the model's `Block` factors the
+small system of a cell (σ + diagonals - J) once for each level, so that a smoothing only solves it for r + N
+v, where N v is the inflow from the neighbours. Levels and transfers are in hierarchy.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
 
-# of the two smoothings; tuned for the upper half of the spectrum
+# weights of the two smoothings, by number of axes; tuned for the upper half of the spectrum
 WEIGHTS = {2: (0.562, 1.390), 3: (0.569, 1.690)}
 COARSEST_SWEEPS, COARSEST_BAND = 16, (0.02, 2.0)  # Chebyshev: the near-constant mode needs the low end
 
@@ -69,7 +69,7 @@ def _diagonal(op: Operator, lv: Level) -> Vector:
 
 
 def _moved(lv: Level, d: Array, x: Array, wrap: Wrap, own: bool) -> Array:
-    """Net transport into each cell; own = False: only what comes from its neighbours."""
+    """The net transport into each cell; own = False: only the inflow from its neighbours."""
     out = jnp.zeros((), x.dtype)
     for a, (below, above) in enumerate(around(x, wrap)):
         lower, upper = sides(lv.c[a], a)
@@ -105,9 +105,9 @@ def residual(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
 
 @no_fusion("wrap")
 def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vector:
-    """r plus what comes from the neighbours.
+    """r plus the inflow from the neighbours.
 
-    Apart from the solution of the cells, in which every field would evaluate it again.
+    This is compiled apart from the solution of the cells, in which every field would evaluate it again.
     """
     return tuple(b + _moved(lv, d, x, wrap, own=False) for b, d, x in zip(r, op.diffusivity, v, strict=True))
 
@@ -118,7 +118,7 @@ def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Array) -
 
 
 def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Array, wrap: Wrap) -> Vector:
-    """One block Jacobi sweep: solve every cell with its neighbours held fixed."""
+    """One block Jacobi smoothing: solve every cell with its neighbours held fixed."""
     return _relaxed(op, lv, v, _brought(op, lv, v, r, wrap), weight)
 
 
@@ -145,7 +145,7 @@ def _add(v: Vector, weight: float | Array, x: Vector) -> Vector:
 
 
 def _chebyshev(sweeps: int, band: tuple[float, float]) -> np.ndarray:
-    """Rows (weight of the step before, weight of the Jacobi step) of Chebyshev iteration over a band of
+    """Rows (weight of the previous step, weight of the Jacobi step) of Chebyshev iteration over a band of
     eigenvalues.
 
     Saad 2003, Iterative Methods for Sparse Linear Systems, algorithm 12.1.
@@ -199,8 +199,9 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
 
 
 def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
-    """Active cells, and the factored system of the summed equations for one constant a field and pocket.
-    float64.
+    """The number of active cells, and the factored system of the summed equations, in float64.
+
+    The unknowns of that system are one constant for each field and pocket.
     """
     cells = sums(lv.local["active"], lv.pockets)
     mean = {k: sums(c, lv.pockets) / cells for k, c in lv.local.items()}
@@ -213,11 +214,11 @@ def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
 
 
 def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Numbers) -> Vector:
-    """v plus the constant of each field in each pocket with which the equations summed over it hold exactly
-    (Galerkin).
+    """v plus a constant for each field and pocket, with which the equations summed over the pocket hold
+    exactly.
 
-    r_sums: the summed right-hand sides *without* fluxes between cells. Those telescope, so only the rest is
-    summed; in float32 their round-off would show.
+    This is a Galerkin correction. r_sums: the summed right-hand sides *without* fluxes between cells. Those
+    telescope, so only the rest is summed; in float32 their round-off would be visible.
     """
     active, (cells, factors) = lv.local["active"], whole
     missing = tuple(
@@ -232,7 +233,7 @@ def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums
 
 @dataclass(frozen=True)
 class _Solver:
-    """What the cycles of one solution share."""
+    """The data that all cycles of one solution use."""
 
     op: Operator
     levels: tuple[Level, ...]
@@ -276,13 +277,16 @@ def solve(
 ) -> tuple[Vector, Array, Array]:
     """Run `cycles` V-cycles, each followed by the constant correction.
 
-    Work is fixed by `cycles` alone; one cycle is traced.
+    The work depends on `cycles` alone, and only one cycle is traced.
 
-    r_sums: the right-hand sides without fluxes between cells, summed (reductions.sums); size: the error norm
-    of a correction. scales: typical size of each equation; given, every cycle is an iteration of conjugate
-    residuals with the V-cycle as preconditioner (krylov.py), for contrasts and masks on which V-cycles alone
-    are slow. Returns the solution, the size of the last cycle's correction, and its ratio to the one before
-    (the contraction seen; nan after a single cycle).
+    r_sums  the right-hand sides without fluxes between cells, summed (reductions.sums)
+    size    the error norm of a correction
+    scales  typical size of each equation; if given, every cycle is an iteration of conjugate residuals with
+            the V-cycle as preconditioner (krylov.py), for contrasts and masks on which V-cycles alone are
+            slow
+
+    Returns the solution, the size of the last cycle's correction, and its ratio to the one before (the
+    observed contraction; nan after a single cycle).
     """
     solver = _Solver.of(op, levels, shape)
 
@@ -318,10 +322,10 @@ def contraction(
     scales: Numbers | None = None,
     r: Vector | None = None,
 ) -> list[float]:
-    """Factors by which the residual falls in each of `cycles` V-cycles; scales as for `solve`; r: default
-    random.
+    """Factors by which the residual falls in each of `cycles` V-cycles.
 
-    Of each field's residual relative to where it began, the worst field. For diagnosis, not for a step.
+    The residual is that of each field relative to its start, for the worst field. This is for diagnosis, not
+    for a step. scales: as for `solve`; r: the right-hand side (default: random).
     """
     active = levels[0].local["active"]
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Keep the compiler from merging a piece of a large program into its neighbours.
+"""A decorator that keeps the compiler from merging a piece of a large program into its neighbours.
 
 XLA on a CPU fuses a cheap producer into every consumer, so a chain of stencils is evaluated again for each
 neighbour that reads it: a V-cycle took four times its work. Barriers are dropped before fusion; a call that
@@ -19,20 +19,21 @@ R = TypeVar("R")
 
 
 def _on_cpu() -> bool:
-    """Whether the code being traced will run on a CPU. A GPU fuses differently, and takes no calls."""
+    """True if the code being traced will run on a CPU. A GPU fuses differently, and takes no calls."""
     device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
 
 
 def no_fusion(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function of arrays on its own wherever it is called; `static` names its arguments that are no
-    arrays.
+    """Compile a function of arrays on its own wherever it is called.
+
+    static: the names of those of its arguments that are no arrays.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def body(*args: P.args, **kwargs: P.kwargs) -> R:
-            with set_xla_metadata(inlineable=None):  # what it calls itself is inlined as ever
+            with set_xla_metadata(inlineable=None):  # functions that it calls are inlined as usual
                 return function(*args, **kwargs)
 
         compiled = jax.jit(body, static_argnames=static)

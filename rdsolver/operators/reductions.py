@@ -1,4 +1,4 @@
-"""Reductions: the only places where a whole field becomes a number."""
+"""Reductions, which are the only places where a whole field becomes a number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLIP = 1e4
 
 
 def total(u: Cells) -> Number:
-    """Sum over all cells in float64 (callers mask: what is outside the field of view is zero)."""
+    """The sum over all cells in float64 (callers mask: values outside the field of view are zero)."""
     return jnp.sum(u, dtype=jnp.float64)
 
 
@@ -40,7 +40,7 @@ class Pockets:
         count = ndimage.label(active, output=label)
         ends = [[label.take(k, a).ravel() for k in (0, -1)] for a, periodic in enumerate(wrap) if periodic]
         meet = np.concatenate([np.zeros((2, 0), int), *map(np.stack, ends)], axis=1)
-        meet = meet[:, (meet > 0).all(axis=0)]  # what meets across the ends is one
+        meet = meet[:, (meet > 0).all(axis=0)]  # regions that meet across the ends are one
         graph = coo_array((np.ones(meet.shape[1]), tuple(meet - 1)), (count, count))
         pockets, number = connected_components(graph, directed=False)
         if pockets == 1:
@@ -49,7 +49,7 @@ class Pockets:
 
 
 def sums(u: Cells, pockets: Pockets | None) -> Sums:
-    """Like total; with pockets, one sum for each of them, (count,)."""
+    """The same sum as `total`; with pockets, one sum for each of them, (count,)."""
     if pockets is None:
         return total(u)
     return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[
@@ -58,15 +58,15 @@ def sums(u: Cells, pockets: Pockets | None) -> Sums:
 
 
 def spread(numbers: Sums, pockets: Pockets | None) -> Cells:
-    """Give the number of each pocket to its cells (0 outside); a single number stays one."""
+    """Give the number of each pocket to its cells (0 outside); a single number is returned unchanged."""
     return numbers if pockets is None else jnp.append(numbers, 0)[pockets.label]
 
 
 def mean_square(e: Cells, cells: Number) -> Number:
-    """Mean of e² over `cells` cells, the same bits in any order of summation.
+    """The mean of e² over `cells` cells, with the same bits in any order of summation.
 
     e² is clipped at 1e4 and rounded to 2^-20, then summed as int64, so that a run advanced alone, in a batch
-    or on several devices takes the same steps. NaN counts as the clip; finiteness is checked apart.
+    or on several devices takes the same steps. NaN counts as the clip; finiteness is checked separately.
     """
     square = jnp.where(jnp.isnan(e), _CLIP, jnp.minimum(e * e, _CLIP))
     return jnp.sum(jnp.round(square * _STEP).astype(jnp.int64)).astype(jnp.float64) / _STEP / cells

@@ -1,12 +1,13 @@
-"""Diffusion in a box as a diagonal: the eigenbasis of the finite-volume Laplacian of transport.py, axis by
-axis.
+"""The eigenbasis of the finite-volume Laplacian of transport.py in a box, axis by axis.
+
+In this basis, diffusion in a box is diagonal.
 
     closed ends   v_k(i) = cos(πk (i + ½)/n)             λ_k = -4/h² sin²(πk/2n)    (DCT-II)
     periodic      v_k(i) = cos, sin(2πk (i + ½)/n)       λ_k = -4/h² sin²(πk/n)
 
-Dense products, not an FFT: as fast or faster through JAX up to 256 cells an axis in 2D, 128 in 3D
-(docs/numerics.md). Every mode is even or odd about the middle, so that a long axis is folded there: two
-matrices of half the size, half the work.
+The transforms are dense products, not an FFT: they are as fast or faster through JAX up to 256 cells per axis
+in 2D, and 128 in 3D (docs/numerics.md). Every mode is even or odd about the middle, so a long axis is folded
+there: two matrices of half the size, and half the work.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from jax import Array, lax
 from .array_types import Cells
 from .faces import Wrap, part
 
-FOLDED = 100  # cells; on a shorter axis the fold costs more than it saves
+FOLDED = 100  # cells along an axis; on a shorter axis the fold costs more than it saves
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["modes", "eigenvalues"], meta_fields=[])
 @dataclass(frozen=True)
 class Axis:
-    """Eigenvectors of the second difference along one axis.
+    """The eigenvectors of the second difference along one axis.
 
-    modes         rows of unit length: one matrix (n, n), or, folded, the even ones on the first ⌈n/2⌉ cells
-                  and the odd ones on the first ⌊n/2⌋
+    modes         rows of unit length: one matrix (n, n), or, if folded, the even ones on the first ⌈n/2⌉
+                  cells and the odd ones on the first ⌊n/2⌋
     eigenvalues   (n,), 1/um², in the order of the rows
     """
 
@@ -66,18 +67,18 @@ def basis(shape: tuple[int, ...], spacing: tuple[float, ...], wrap: Wrap, dtype:
 
 
 def products(basis: Basis) -> int:
-    """Multiplications and additions of one transform, per cell."""
+    """The number of multiplications and additions of one transform, per cell."""
     return sum(2 * axis.modes[0].shape[1] for axis in basis)
 
 
 def eigenvalues(basis: Basis) -> Array:
-    """Eigenvalues of the Laplacian, 1/um², on the grid of modes, float64."""
+    """The eigenvalues of the Laplacian, 1/um², on the grid of modes, float64."""
     d = len(basis)
     return sum(a.eigenvalues.reshape([-1 if i == j else 1 for j in range(d)]) for i, a in enumerate(basis))  # pyright: ignore[reportReturnType]
 
 
 def forward(u: Cells, basis: Basis) -> Cells:
-    """Coefficients of u in the basis, of the shape of u."""
+    """The coefficients of u in the basis, with the shape of u."""
     for a, axis in enumerate(basis):
         if len(axis.modes) == 1:
             u = _product(axis.modes[0], u, a)
@@ -94,7 +95,7 @@ def forward(u: Cells, basis: Basis) -> Cells:
 
 
 def inverse(v: Cells, basis: Basis) -> Cells:
-    """The field of coefficients v: the transpose of `forward`, as the basis is orthonormal."""
+    """The field with coefficients v: the transpose of `forward`, as the basis is orthonormal."""
     for a, axis in enumerate(basis):
         if len(axis.modes) == 1:
             v = _product(axis.modes[0].T, v, a)
@@ -108,7 +109,9 @@ def inverse(v: Cells, basis: Basis) -> Cells:
 
 
 def _product(matrix: Array, u: Array, axis: int) -> Array:
-    """matrix · u along an axis, without a transpose of u: it would cost as much as the product."""
+    """The product matrix · u along an axis, without a transpose of u, which would cost as much as the
+    product.
+    """
     rows, before, after = matrix.shape[0], u.shape[:axis], u.shape[axis + 1 :]
     if not after:
         return lax.dot_general(u, matrix, (((axis,), (1,)), ((), ())), precision="highest")

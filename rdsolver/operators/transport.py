@@ -1,4 +1,4 @@
-"""Diffusion, drift and smoothing on a masked grid, each as one sweep of conservative face fluxes."""
+"""Diffusion, drift and smoothing on a masked grid, each in one pass over conservative face fluxes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def open_faces(active: Cells, wrap: Wrap) -> Faces:
 
 
 def harmonic(cell: Cells, axis: int, wrap: Wrap) -> FaceValues:
-    """Harmonic mean of the two cells at each face: the flux through two layers in series (0 where either is
-    0).
+    """The harmonic mean of the two cells at each face, for the flux through two layers in series (0 where
+    either is 0).
     """
     lo, hi = lower(cell, axis, wrap), upper(cell, axis, wrap)
     both = lo + hi
@@ -40,19 +40,22 @@ def harmonic(cell: Cells, axis: int, wrap: Wrap) -> FaceValues:
 
 
 def between(cell: Cells, axis: int, wrap: Wrap) -> FaceValues:
-    """Arithmetic mean of the two cells at each face."""
+    """The arithmetic mean of the two cells at each face."""
     return 0.5 * (lower(cell, axis, wrap) + upper(cell, axis, wrap))
 
 
 def face_diffusion(mobility: Cells, openings: Faces, spacing: Sequence[float], wrap: Wrap) -> Faces:
-    """Face coefficients c = harmonic(mobility) / h² of div(mobility grad u); relative mobility: 1/um²."""
+    """The face coefficients c = harmonic(mobility) / h² of div(mobility grad u); for relative mobility,
+    1/um².
+    """
     return tuple(
         harmonic(mobility, a, wrap) * openings[a] * (1 / spacing[a] ** 2) for a in range(mobility.ndim)
     )
 
 
 def diffusion(u: Cells, c: Faces, wrap: Wrap) -> Cells:
-    """Σ over axes of c₊ (u₊ - u) - c₋ (u - u₋): div(c grad u) on the cells, second order, conservative.
+    """div(c grad u) on the cells: the sum over axes of c₊ (u₊ - u) - c₋ (u - u₋), of second order and
+    conservative.
 
     XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of
     each axis.
@@ -68,10 +71,10 @@ def own_diffusion(c: Faces, wrap: Wrap) -> Cells:
 
 
 def drift(u: Cells, v: Faces, wrap: Wrap) -> Cells:
-    """-div(v u), first-order upwind: a flux takes the density of the cell it leaves, so no density turns
-    negative.
+    """The drift -div(v u), first-order upwind.
 
-    v: face velocity over spacing, 1/d, counted upwards.
+    A flux takes the density of the cell that it leaves, so no density becomes negative. v: the face velocity
+    divided by the spacing, 1/d, positive upwards.
     """
     flux = (
         jnp.maximum(v[a], 0) * lower(u, a, wrap) + jnp.minimum(v[a], 0) * upper(u, a, wrap)
@@ -81,7 +84,7 @@ def drift(u: Cells, v: Faces, wrap: Wrap) -> Cells:
 
 
 def own_drift(v: Faces, wrap: Wrap) -> Cells:
-    """The diagonal of -drift: what leaves a cell through all its faces."""
+    """The diagonal of -drift: the outflow of a cell through all its faces."""
     out = (
         face_above(jnp.maximum(v[a], 0), a, wrap) - face_below(jnp.minimum(v[a], 0), a, wrap)
         for a in range(len(v))
@@ -90,34 +93,35 @@ def own_drift(v: Faces, wrap: Wrap) -> Cells:
 
 
 def fitted(c: Faces, v: Faces) -> Faces:
-    """Face coefficients of diffusion that go with upwind drift: c B(|v|/c), B(x) = x / (eˣ - 1) (exponential
-    fitting).
+    """The face coefficients of diffusion that match upwind drift: c B(|v|/c), B(x) = x / (eˣ - 1)
+    (exponential fitting).
 
-    Upwind drift alone adds a diffusion of |v|/2; less physical diffusion makes the sum c (x/2) coth(x/2),
-    which is second order where diffusion leads and still keeps every density positive (Scharfetter & Gummel
-    1969, IEEE Trans. Electron Devices 16:64).
+    Upwind drift alone adds a diffusion of |v|/2. With less physical diffusion the sum is c (x/2) coth(x/2),
+    which is of second order where diffusion dominates and still keeps every density positive (Scharfetter &
+    Gummel 1969, IEEE Trans. Electron Devices 16:64).
     """
     out = []
     for k, w in zip(c, v, strict=True):
         x = jnp.abs(w) / jnp.where(k > 0, k, 1)
-        small = x < 1e-3  # the series there: 1 - x/2, as eˣ - 1 loses its digits
+        small = x < 1e-3  # the series 1 - x/2 is used there, as eˣ - 1 loses its digits
         out.append(k * jnp.where(small, 1 - x / 2, x / jnp.expm1(jnp.where(small, 1, jnp.minimum(x, 80)))))
     return tuple(out)
 
 
-# of each axis: weights of the mean, weights of the slope
+# for each axis: weights of the mean, weights of the slope
 Taps = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 
 
 def gaussian_taps(length: float, spacing: Sequence[float]) -> Taps:
-    """Smoothing with a Gaussian of standard deviation `length`, for each axis: the smoothed value of a cell,
-    and the mean over the cell of its slope; cut at four deviations.
+    """The weights that smooth with a Gaussian of standard deviation `length`, for each axis, cut at four
+    deviations.
 
-    The slope is a difference of smoothed values at the cell's two faces, so its sum over a line is the jump
-    across it at any spacing: a bone surface has the same area on every grid. Each average over a cell widens
-    what is smoothed by a variance of h²/12 (bone is one average, the weights another, the slope a third),
-    which is taken off the Gaussian, so that the width of a surface is `length` at any spacing too; a grid too
-    coarse for that keeps a quarter of a cell.
+    One set gives the smoothed value of a cell, the other the mean over the cell of its slope. The slope is a
+    difference of smoothed values at the cell's two faces, so its sum over a line is the jump across it at any
+    spacing: a bone surface has the same area on every grid. Each average over a cell widens the smoothed
+    field by a variance of h²/12 (bone is one average, the weights another, the slope a third). This variance
+    is subtracted from that of the Gaussian, so that the width of a surface is `length` at any spacing too; on
+    a grid too coarse for that, a quarter of a cell remains.
     """
     out = []
     for h in spacing:
@@ -163,8 +167,9 @@ def smooth_slopes(u: Cells, taps: Taps, wrap: Wrap) -> tuple[Cells, ...]:
 
 
 def length(parts: Sequence[Cells]) -> Cells:
-    """Euclidean length of a vector. sqrt has no derivative at 0; the inner where keeps forward-mode
-    derivatives finite there.
+    """The Euclidean length of a vector.
+
+    sqrt has no derivative at 0; the inner where keeps forward-mode derivatives finite there.
     """
     squares = sum((x * x for x in parts[1:]), parts[0] * parts[0])
     flat = squares == 0
