@@ -1,1 +1,1 @@
-"""How in time: one file an integrator, a registry, step control."""
+"""Integration in time: one file for each integrator, a registry, step control."""

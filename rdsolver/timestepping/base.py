@@ -1,8 +1,9 @@
-"""What an integrator is: fixed work a step, in pieces; accept or reject is decided outside (step_control.py).
+"""The interface of an integrator.
 
-An integrator is pure in (system, t, u, step_state, dt, tol): nothing is kept between calls, so a step can be
-abandoned between two pieces, repeated with another dt, checkpointed before it, or vmapped over a batch of
-runs.
+A step has a fixed amount of work, which is done in pieces; it is accepted or rejected outside
+(step_control.py). An integrator is pure in (system, t, u, step_state, dt, tol): nothing is kept between
+calls, so a step can be abandoned between two pieces, repeated with another dt, checkpointed before it, or
+vmapped over a batch of runs.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from ..operators.array_types import Float, Number
 from .system import Fields, Numbers, Sums, System
 
 Verdict = Float[Array, "3"]
-Told = dict[str, np.ndarray]  # single numbers, on the host
+Told = dict[str, np.ndarray]  # single numbers by name, on the host
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
 @dataclass(frozen=True)
 class StepState:
-    """What goes from step to step.
+    """The state that is carried from step to step.
 
     f, flows     slope and flows of the budgets at the present time
-    middle       slope inside the last step, `middle_age` days ago (inf: there is none, middle is f)
+    middle       slope inside the last step, `middle_age` days ago (inf: there is none, and middle is f)
     """
 
     f: Fields
@@ -41,14 +42,14 @@ class StepState:
 
 @dataclass(frozen=True)
 class StepAttempt:
-    """A step that was tried, with all that is needed to judge it.
+    """An attempted step, with everything that is needed to judge it.
 
-    error     of the step, in the error norm (1: the tolerance)
-    finite    every value is
-    lowest    lowest value over the tolerance of its field; below -1 a density is negative
+    error     error of the step, in the error norm (1: the tolerance)
+    finite    True if every value is finite
+    lowest    lowest value over the tolerance of its field; below -1, a density is negative
     unsolved  largest last correction of the linear solver in the error norm (0: no solver)
-    passed    integrals over the step of the budgets' sources and losses
-    stats     worst contraction, stages
+    passed    integrals of the budgets' sources and losses over the step
+    stats     worst contraction, number of stages
     """
 
     t: float
@@ -65,8 +66,8 @@ class StepAttempt:
 
 
 def verdict(system: System, error: Fields, u: Fields, tol: Number) -> Verdict:
-    """Of a step that ends at u: (error in the norm, 1 where every value is finite, lowest value over the
-    tolerance). Traced.
+    """The verdict on a step that ends at u: (error in the norm, 1 if every value is finite, lowest value over
+    the tolerance). The function is traced.
     """
     norm = system.norm(error, u, tol)
     finite, lowest = system.valid(u, tol)
@@ -76,10 +77,10 @@ def verdict(system: System, error: Fields, u: Fields, tol: Number) -> Verdict:
 def explicit(
     t: float, dt: float, u: Fields, f: Fields, found: tuple[Verdict, Numbers], stages: int
 ) -> StepAttempt:
-    """The attempt of a step to t that solves nothing and carries its slope f alone; found: verdict and
-    observables, on the device.
+    """The attempt of an explicit step to t, which solves nothing and carries only its slope f.
 
-    No budgets: fluxes and binding cancel in every stage, and counting what passes would cost much of a stage.
+    found: the verdict and the observables, on the device. There are no budgets: fluxes and binding cancel in
+    every stage, and computing the flows would cost a large part of a stage.
     """
     judged, observed = jax.device_get(found)
     step_state = StepState(f, {}, f, float("inf"))
@@ -87,15 +88,17 @@ def explicit(
     return StepAttempt(t, dt, u, step_state, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
 
 
-STEPS = 25, 10  # from event to event: growing from the first step, and at tolerance 1e-3
+STEPS = 25, 10  # steps of a segment: while they grow from the first step, and then at tolerance 1e-3
 
 
 @dataclass(frozen=True)
 class Span:
-    """What an integrator predicts its work for.
+    """The stretch of time for which an integrator predicts its work.
 
-    length     of the run, d; segments: how many, from event to event
-    tolerance  of each step; longest: the step that the user allows, d (None: any)
+    length     length of the run, d
+    segments   number of segments, from event to event
+    tolerance  tolerance of each step
+    longest    longest step that the user allows, d (None: any)
     """
 
     length: float
@@ -105,12 +108,14 @@ class Span:
 
     @property
     def least(self) -> float:
-        """Steps that any integrator takes."""
+        """The number of steps that any integrator takes at least."""
         return 0.0 if self.longest is None else self.length / self.longest
 
     @property
     def steps(self) -> float:
-        """Steps that a method of order 2 takes, by accuracy: N = 25 + 10 (1e-3/tolerance)^(1/3) a segment."""
+        """The number of steps that a method of order 2 takes: N = 25 + 10 (1e-3/tolerance)^(1/3) in each
+        segment.
+        """
         wanted = self.segments * (STEPS[0] + STEPS[1] * (1e-3 / self.tolerance) ** (1 / 3))
         return max(self.least, wanted)
 
@@ -119,30 +124,33 @@ class Span:
 class Integrator(Protocol):
     name: ClassVar[str]
     order: ClassVar[int]
-    """Of the solution that is carried on."""
+    """The order of the solution that is carried on."""
     error_order: ClassVar[int]
-    """Of the error estimate, which the steps follow."""
+    """The order of the error estimate, which sets the steps."""
     dense: ClassVar[bool]
-    """A cubic Hermite through a step is as accurate as the step; otherwise steps land on saved times."""
+    """True if a cubic Hermite through a step is as accurate as the step; otherwise steps land on saved times.
+    """
 
     def work(self, system: System, u: Fields, span: Span) -> float | None:
-        """Predicted work of a run, in sweeps of the right-hand side; None where "auto" does not take it."""
+        """The predicted work of a run, in sweeps of the right-hand side; None if "auto" does not choose
+        it.
+        """
         ...
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        """Bound on the step (drift, number of stages), d; inf for none."""
+        """A bound on the step (drift, number of stages), d; inf for none."""
         ...
 
     def pieces(
         self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
     ) -> Iterator[StepAttempt | None]:
-        """The work of one step: None after each piece, the StepAttempt last."""
+        """The work of one step: None after each piece, and the StepAttempt at the end."""
         ...
 
 
 @jax.jit
 def start(system: System, t: Number, u: Fields) -> StepState:
-    """Plain rates: at a start only."""
+    """The step state from plain rates, at a start only."""
     aux = system.update_coefficients(u)
     f = system.rates(t, u, aux)
     return StepState(f, system.flows(t, u, aux), f, jnp.inf)
@@ -150,10 +158,10 @@ def start(system: System, t: Number, u: Fields) -> StepState:
 
 @jax.jit
 def event(before: System, after: System, t: Number, u: Fields, step_state: StepState) -> StepState:
-    """The slope after a dose or a change of parameters: f + f(t+, u) - f(t-, u).
+    """The step state after a dose or a change of parameters, with the slope f + f(t+, u) - f(t-, u).
 
     The difference keeps the algebraic slope of the solver's state. Plain rates would multiply the solver's
-    error by dt λ, about 2,000, and that noise would drive the step down.
+    error by dt λ, about 2,000, and that noise would reduce the step.
     """
     aux = before.update_coefficients(u)
 
@@ -167,8 +175,8 @@ def event(before: System, after: System, t: Number, u: Fields, step_state: StepS
 
 @jax.jit
 def hermite(u0: Fields, f0: Fields, u1: Fields, f1: Fields, dt: Number, x: Number) -> Fields:
-    """Cubic Hermite through states and slopes at both ends, at the share x of the step: saving costs no
-    steps.
+    """The cubic Hermite through states and slopes at both ends, at the fraction x of the step, so that saving
+    costs no steps.
     """
     out = {}
     for k in u0:

@@ -1,8 +1,7 @@
-"""Which integrator a run takes: the one that is asked for, or with "auto" the one whose predicted work is
-least.
+"""The choice of a run's integrator: the one asked for, or with "auto" the one with the least predicted work.
 
 Each integrator predicts its own work (Integrator.work), counted in sweeps of the right-hand side. Only ratios
-matter, and not much: near a tie both are as good. Measured in docs/numerics.md.
+matter, and not much: near a tie both are equally good. Measurements are in docs/numerics.md.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from .system import Fields, System
 
 @runtime_checkable
 class Asked(Protocol):
-    """What a run asks for: problem.Solver is one."""
+    """The settings that a run asks for; problem.Solver is such a class."""
 
     @property
     def integrator(self) -> str: ...
@@ -28,9 +27,10 @@ class Asked(Protocol):
 
 
 def choose(solver: Asked, system: System, u: Fields, span: float, segments: int) -> tuple[Integrator, str]:
-    """The integrator of a run over `span`, in `segments` from event to event, and why.
+    """The integrator of a run over `span`, with `segments` from event to event, and the reason for the
+    choice.
 
-    Raises InputError for an exponential integrator where there is more than a box of constant diffusion.
+    Raises InputError for an exponential integrator if the system is more than a box of constant diffusion.
     """
     if solver.integrator != AUTO:
         if exponential(solver.integrator) and system.box is None:

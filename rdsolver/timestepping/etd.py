@@ -1,34 +1,34 @@
-"""ETDRK2 and ETDRK4: diffusion in a box exactly, all else by an exponential Runge-Kutta method.
+"""ETDRK2 and ETDRK4, which solve diffusion in a box exactly, and the rest by exponential Runge-Kutta methods.
 
-Constant D, no geometry.
+They need constant D, and no geometry.
 
     du/dt = L u + N(t, u),    L = D lap - c,    φ₀(z) = eᶻ,    φ_k(z) = (φ_{k-1}(z) - 1/(k-1)!)/z
 
     ETDRK2    a  = u + h φ₁(hL) f                             f = L u + N(u): the slope at the start
               u' = a + h φ₂(hL) (N(a) - N(u))
-
     ETDRK4    a  = u + ½h φ₁(½hL) f
               b  = a + h φ₂(½hL) (N(a) - N(u))
               c  = u + h φ₁(hL) f + 2h φ₂(hL) (N(b) - N(u))
               u' = u + h φ₁(hL) f + h (2φ₂ - 4φ₃)(hL) (N(a) + N(b) - 2N(u)) + h (4φ₃ - φ₂)(hL) (N(c) - N(u))
 
-Written in differences from the start: a steady state stays where it is, float32 keeps its digits, and the
-slope is all that goes from step to step. One transform each way a stage and field. c is half the mean rate at
-which the fastest field is lost by itself: with it in L longer steps are stable. It is one for all fields, so
-that what they exchange is kept to round-off. A reaction much stiffer than that belongs to another integrator.
+The formulas are written in differences from the start, so that a steady state stays unchanged, float32 keeps
+its digits, and only the slope is carried from step to step. Each stage takes one transform in each direction
+for each field. In L, c is half the mean rate at which the fastest field is lost by itself: with it, longer
+steps are stable. It is the same for all fields, so that exchanges between them are conserved to round-off. A
+reaction much stiffer than that needs another integrator.
 
 Cox & Matthews 2002, J. Comput. Phys. 176:430, eq. 22; Krogstad 2005, J. Comput. Phys. 203:72, eq. 51. Error
 estimates: u' - a, of order 1; N(u') in the place of N(c), of order 3 (Whalen, Brio & Moloney 2015, J. Comput.
 Phys. 280:579), here without its filter, which saves two transforms and changed no step.
 
-Both compare what is found at the same times, so what depends on time alone cancels in them. It is looked at
-apart, with the state held: N(t, u) is integrated over the step by Simpson's rule, as the method does it, and
-by the rules of degree 2 through 0, x h and h, x = 0.382 and 0.764; what differs most is the estimate. The
-first differs by h⁴/305 times the third derivative. A look at an irrational share of the step sees a source
-that comes and goes with a period of h or h/2, which the others miss. One look alone may by chance agree with
-Simpson's rule at some phase, two hardly: over ten phases of a period of 1 d the worst error fell from 1.3e-2
-to 5.7e-5, with a quarter more steps. Rates that do not use time move no byte more: XLA finds the looks to be
-one.
+Both estimates compare values at the same times, so terms that depend on time alone cancel in them. These
+terms are evaluated separately, with the state held: N(t, u) is integrated over the step by Simpson's rule, as
+the method does it, and by the rules of degree 2 through 0, x h and h, x = 0.382 and 0.764; the largest
+difference is the estimate. The first differs by h⁴/305 times the third derivative. An evaluation at an
+irrational fraction of the step detects a source that switches on and off with a period of h or h/2, which the
+others miss. A single evaluation may by chance agree with Simpson's rule at some phase, two hardly: over ten
+phases of a period of 1 d the worst error fell from 1.3e-2 to 5.7e-5, with a quarter more steps. Rates that do
+not use time cost nothing more: XLA finds that these evaluations are the same.
 """
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ from .base import Span, StepAttempt, StepState, Verdict, explicit, verdict
 from .system import Fields, Numbers, System
 
 LOOKS = tuple(k * (3 - 5**0.5) / 2 for k in (1, 2))
-"""Shares of a step at which the error estimate looks at what depends on time alone."""
-SHARE = 0.5  # of the mean loss that goes into L: 1 is stable for longer steps and less accurate
+"""Fractions of a step at which the error estimate evaluates the terms that depend on time alone."""
+SHARE = 0.5  # share of the mean loss that goes into L: 1 is stable for longer steps and less accurate
 
 Phi = tuple[Cells, Cells, Cells, Cells]
 
 
 def phi(z: Cells) -> Phi:
-    """φ₀ to φ₃ for real z: by recurrence, and where that cancels, |z| < 1, from the series of φ₃."""
+    """The functions φ₀ to φ₃ for real z: by recurrence, and where that cancels, |z| < 1, from the series of
+    φ₃.
+    """
     terms = 17 if z.dtype == jnp.float64 else 9
     near = jnp.abs(z) < 1
     third = jnp.full_like(z, 1 / factorial(terms + 2))
@@ -70,13 +72,17 @@ def phi(z: Cells) -> Phi:
 
 
 def doubled(half: Phi) -> Phi:
-    """φ_k(2z) from φ_k(z); sums of positive numbers (Skaflestad & Wright 2009, Appl. Numer. Math. 59:783)."""
+    """φ_k(2z) from φ_k(z), by sums of positive numbers (Skaflestad & Wright 2009, Appl. Numer. Math.
+    59:783).
+    """
     e, p1, p2, p3 = half
     return e * e, (e + 1) * p1 / 2, (e * p2 + p1 + p2) / 4, (e * p3 + p1 / 2 + p2 + p3) / 8
 
 
 def _loss(system: System, t: Number, u: Fields) -> Number:
-    """-∂N/∂u of a field by itself, its mean over the cells, the largest of the fields; 0 where all grow."""
+    """The mean over the cells of -∂N/∂u of a field by itself, for the largest of the fields; 0 where all
+    grow.
+    """
     means = []
     for name in u:
         direction = {k: jnp.full_like(x, k == name) for k, x in u.items()}
@@ -89,9 +95,9 @@ def _loss(system: System, t: Number, u: Fields) -> Number:
 def _prepare(
     system: System, basis: spectral.Basis, t: Number, u: Fields, dt: Number
 ) -> tuple[Number, dict[str, Phi]]:
-    """c, and φ of each field at half a step.
+    """The rate c, and φ of each field at half a step.
 
-    Compiled apart: fused with its uses, XLA evaluates φ again in each of them.
+    This is compiled separately: if it were fused with its uses, XLA would evaluate φ again in each of them.
     """
     dtype, moving = system.place.active.dtype, system.diffusivities()
     c = SHARE * _loss(system, t, u)
@@ -107,7 +113,7 @@ Change = Callable[[Fields], Fields]
 def _second(
     t: Number, dt: Number, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
 ) -> tuple[Fields, Fields]:
-    """State and error of ETDRK2."""
+    """The state and the error of ETDRK2."""
     whole = {k: doubled(p) for k, p in half.items()}
     first = plus({k: whole[k][1] * s for k, s in slope.items()})
     a = modes(rest(t + dt, first))
@@ -118,7 +124,7 @@ def _second(
 def _fourth(
     t: Number, dt: Number, half: dict[str, Phi], slope: Fields, rest: Rates, modes: Change, plus: Change
 ) -> tuple[Fields, Fields]:
-    """State and error of ETDRK4."""
+    """The state and the error of ETDRK4."""
     middle, end = t + dt / 2, t + dt
     whole = {k: doubled(p) for k, p in half.items()}
     a = modes(rest(middle, plus({k: half[k][1] * s / 2 for k, s in slope.items()})))
@@ -147,12 +153,14 @@ def _step(
     tol: Number,
     method: Callable[..., tuple[Fields, Fields]],
 ) -> tuple[Fields, Fields, Verdict, Numbers]:
-    """State and slope at the end, (error in the norm, finite, lowest), observables."""
+    """The state and the slope at the end, the verdict (error in the norm, finite, lowest), and the
+    observables.
+    """
     h, moving = dt.astype(tol.dtype), system.diffusivities()
     start = system.local_rates(t, u)
 
     def rest(t: Number, v: Fields) -> Fields:
-        """N(v) - N(u)."""
+        """The difference N(v) - N(u)."""
         return {k: (r - start[k]) + c * (v[k] - u[k]) for k, r in system.local_rates(t, v).items()}
 
     def modes(v: Fields) -> Fields:
@@ -203,7 +211,7 @@ def _pieces(
 
 @jax.jit
 def _stiffness(system: System, t: Number, u: Fields) -> Number:
-    """Bound on the reaction's rates, 1/time, where every field has reached its scale at least: a start may be
+    """A bound on the reaction's rates, 1/time, with every field at its scale at least, because a start may be
     empty.
     """
     grown = {k: jnp.maximum(x, system.scale[k]) for k, x in u.items()}
@@ -213,12 +221,15 @@ def _stiffness(system: System, t: Number, u: Fields) -> Number:
 
 
 def cost(system: System, t: float, u: Fields, span: float, tol: float, least: float = 0.0) -> float:
-    """Predicted work of ETDRK4 over `span`, in sweeps of the right-hand side: inf where it does not apply.
-    least: steps it takes anyway.
+    """The predicted work of ETDRK4 over `span`, in sweeps of the right-hand side: inf where it does not
+    apply.
 
-    Steps: for the transient, and 1 to 7 of the reaction's shortest times. A step: its products at the speed
-    of a processor's vector units, and what is pointwise. Within a factor of 2 on the decoy model with kon
-    from 1e-3 to 0.1 /nM/s.
+    least: the number of steps that it takes at least.
+
+    The number of steps is that of the transient, plus the span over 7 times the shortest time of the reaction
+    (steps last 1 to 7 of these times). The work of a step is that of its products, at the speed of a
+    processor's vector units, and of its pointwise part. The prediction is within a factor of 2 on the decoy
+    model with kon from 1e-3 to 0.1 /nM/s.
     """
     box = system.box
     if box is None:
@@ -239,7 +250,7 @@ class ETDRK2:
     dense: ClassVar[bool] = False
 
     def work(self, system: System, u: Fields, span: Span) -> None:
-        """It is never the fastest."""
+        """None: it is never the fastest."""
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
         return float("inf")

@@ -1,10 +1,10 @@
-"""How much work the linear solver of a stage is given: decided on the host between steps, fixed inside one.
+"""The number of V-cycles of each stage solve, chosen on the host between steps and fixed inside a step.
 
-A attempt whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not solved.
-Where its step was not too long anyhow, by its error, it is tried again with the V-cycles that the contraction
-seen asks for, and where V-cycles alone are slow (masks, contrasts of 1000) each becomes an iteration of
-conjugate residuals; only at MOST_CYCLES is the step shortened. What is not needed any more is taken back one
-by one.
+An attempt whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not
+solved. If the error of its step was acceptable, the step is tried again with the number of V-cycles that the
+observed contraction requires, and where V-cycles alone are slow (masks, contrasts of 1000) each becomes an
+iteration of conjugate residuals; the step is shortened only at MOST_CYCLES. V-cycles that are no longer
+needed are removed one by one.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .system import System
 
 MOST_CYCLES = 12
 SLOW = 0.5  # a contraction above it is worth the memory and the compilation of conjugate residuals
-AIM, SPARE = 0.5 * UNSOLVED, 0.05 * UNSOLVED  # of the last correction
+AIM, SPARE = 0.5 * UNSOLVED, 0.05 * UNSOLVED  # bounds on the last correction
 
 
 def least(groups: tuple[Group, ...]) -> dict[str, np.int32]:
-    """V-cycles of every transport group as its model states them."""
+    """The number of V-cycles of every transport group as its model states it."""
     return {g.name: np.int32(g.cycles) for g in groups if g.solve == "transport"}
 
 
 def more(system: System, seen: Mapping[str, float]) -> System | None:
-    """The system with a plan that would have solved the attempt; None where there is none.
+    """The system with a plan that would have solved the attempt; None if there is none.
 
-    seen: of each group the last correction in the error norm, and "<group>.contraction" (StepAttempt.stats).
+    seen: for each group the last correction in the error norm, and "<group>.contraction" (StepAttempt.stats).
     """
     cycles, krylov = dict(system.cycles), set(system.krylov)
     for name, now in system.cycles.items():
@@ -50,7 +50,9 @@ def more(system: System, seen: Mapping[str, float]) -> System | None:
 
 
 def fewer(system: System, seen: Mapping[str, float]) -> System:
-    """One V-cycle less for each group whose solution would have done with it, down to the model's own."""
+    """The system with one V-cycle less for each group that does not need it, down to the number of the
+    model.
+    """
     floor, cycles = least(system.model.groups), dict(system.cycles)
     for name, now in system.cycles.items():
         if now > floor[name] and seen[name] < SPARE * min(1.0, seen[f"{name}.contraction"]):
@@ -59,5 +61,5 @@ def fewer(system: System, seen: Mapping[str, float]) -> System:
 
 
 def carried(old: System, new: System) -> System:
-    """The plan so far, for the system after an event."""
+    """The system after an event, with the plan so far."""
     return replace(new, cycles=old.cycles, krylov=old.krylov)

@@ -1,4 +1,4 @@
-"""The integrators: the one list of them, which config, checks, docs, `rdsolver verify` and benchmarks read.
+"""The only list of the integrators, which config, checks, docs, `rdsolver verify` and benchmarks read.
 
 It is read without JAX: an integrator's own file is imported when the integrator is asked for.
 """
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """An integrator, before it is imported.
+    """An integrator before it is imported.
 
-    home         file of this room and class in it, "trbdf2:TRBDF2"
-    what         what it is, in a line
-    exponential  whether it takes diffusion exactly, and so needs constant diffusivities in a box, without
-                 mask, drift or open boundary; and a reaction that is not stiff
+    home         file of this folder and class in it, "trbdf2:TRBDF2"
+    what         description in one line
+    exponential  True if it solves diffusion exactly; it then needs constant diffusivities in a box, without
+                 mask, drift or open boundary, and a reaction that is not stiff
     """
 
     name: str
@@ -29,7 +29,7 @@ class Entry:
     exponential: bool = False
 
     def load(self) -> Integrator:
-        """A fresh one."""
+        """A new instance of the integrator."""
         module, _, kind = self.home.partition(":")
         return getattr(import_module(f".{module}", __package__), kind)()
 
@@ -44,22 +44,22 @@ INTEGRATORS = {
     )
 }
 AUTO = "auto"
-"""Stands for the one whose predicted work is least (choice.py)."""
+"""The name for the integrator with the least predicted work (choice.py)."""
 NAMES = (AUTO, *INTEGRATORS)
-"""What may be asked for."""
+"""The names that may be asked for."""
 GENERAL = tuple(e.name for e in INTEGRATORS.values() if not e.exponential)
-"""What solves any model anywhere."""
+"""The integrators that solve any model anywhere."""
 ANYWHERE = ", ".join(f'"{name}"' for name in (AUTO, *GENERAL))
-"""What may be asked for of any model anywhere, as a message lists it."""
+"""The names that may be asked for with any model anywhere, as a message lists them."""
 
 
 def exponential(name: str) -> bool:
-    """Whether an integrator that is asked for is exponential."""
+    """True if the integrator that is asked for is exponential."""
     return name != AUTO and INTEGRATORS[name].exponential
 
 
 def described() -> str:
-    """All of them in a sentence, as a config's key says it."""
+    """A sentence that lists the integrators, for the description of the config key."""
     told = ", ".join(f"{e.name} ({e.what})" for e in INTEGRATORS.values())
     return (
         f"One of {told}; exponential ones need a user model in a whole box. auto takes the one whose"

@@ -1,14 +1,15 @@
-"""RKC2: stabilised explicit Runge-Kutta-Chebyshev of order 2. Any model, no solver: the independent check.
+"""RKC2, the stabilised explicit Runge-Kutta-Chebyshev method of order 2, for any model.
 
-s stages reach dt with dt ρ <= β(s) ~ 2/3 (s² - 1), ρ the spectral radius. Stages carry z = y - y(t), so that
-float32 keeps its digits over hundreds of stages. What follows the slow fields (surface, mobility) is too dear
-for every stage: it is kept from the start of a step, and its effect on the rates at the start grows in
-proportion to time.
+It has no linear solver, so it is an independent check. s stages reach dt with dt ρ <= β(s) ~ 2/3 (s² - 1),
+where ρ is the spectral radius. Stages carry z = y - y(t), so that float32 keeps its digits over hundreds of
+stages. The coefficients that depend on the slow fields (surface, mobility) are too expensive for every stage:
+they are kept from the start of a step, and their effect on the rates at the start grows in proportion to
+time.
 
-Error estimate: a third difference of stage values. Every stage is itself of second order at its own time c_j
-dt, and its polynomial stays within [-1, 1] where the method is stable, so stiff modes enter the estimate with
-their own size. The textbook's 0.8 (y0 - y1) + 0.4 dt (f0 + f1) multiplies them, and the round-off in them, by
-dt ρ.
+The error estimate is a third difference of stage values. Every stage is itself of second order at its own
+time c_j dt, and its polynomial stays within [-1, 1] where the method is stable, so stiff modes enter the
+estimate with their own size. The textbook's 0.8 (y0 - y1) + 0.4 dt (f0 + f1) multiplies them, and the
+round-off in them, by dt ρ.
 
 Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.10.
 """
@@ -33,12 +34,12 @@ from .base import Span, StepAttempt, StepState, explicit, verdict
 from .system import Fields, System
 
 EPSILON = 2 / 13  # damping
-FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s go in pairs
-PIECE = 64  # stages between two chances to report or to stop; even
+FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s are computed in pairs
+PIECE = 64  # stages between two points at which the step can report or stop; even
 ROWS = MOST_STAGES + 1
-# share of a cell that drift may take out of it in a step; with 1, steps of 5 and 7 stages are not stable
+# share of a cell's content that drift may remove in a step; with 1, steps of 5 and 7 stages are not stable
 COURANT = 0.8
-BESIDE = 2  # work of a step beside its stages, in pairs of them
+BESIDE = 2  # work of a step beside its stages, in pairs of stages
 CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
 
 
@@ -48,8 +49,8 @@ class Scheme:
 
     table    rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves
              every s
-    inner    the two stages inside the step that the error estimate looks at
-    weights  of z at these two and at the last stage in the estimate
+    inner    the two stages inside the step that the error estimate uses
+    weights  weights in the estimate of z at these two stages and at the last
     """
 
     table: np.ndarray
@@ -59,11 +60,10 @@ class Scheme:
 
 @lru_cache(maxsize=256)
 def scheme(s: int) -> Scheme:
-    """The stages' polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x) = 1 + c_j x + c_j² x²/2 + (cubic) x³ +
-    ..
+    """The method with s stages, whose polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x).
 
-    The weights take 1, x and x² out and leave the x³ that the last stage lacks: at least three stages of
-    second order, so s > 3.
+    These are 1 + c_j x + c_j² x²/2 + (cubic) x³ + .. . The weights of the estimate remove 1, x and x², and
+    leave the x³ that the last stage lacks; this needs at least three stages of second order, so s > 3.
     """
     w0 = 1 + EPSILON / s**2
     T, dT, d2T, d3T = np.zeros((4, s + 1))
@@ -96,29 +96,29 @@ def scheme(s: int) -> Scheme:
 
 
 def stages_for(dt: float, radius: float) -> int:
-    """The least odd number of stages that holds dt."""
+    """The least odd number of stages with which a step of dt is stable."""
     return max(FEWEST_STAGES, 2 * ceil(sqrt(1 + 1.54 * dt * radius) / 2) + 1)
 
 
 def longest(stages: int, radius: float) -> float:
-    """The largest dt that `stages` stages hold."""
+    """The largest dt that is stable with `stages` stages."""
     return ((stages - 1) ** 2 - 1) / (1.54 * radius)
 
 
 def longest_step(radius: float, leaving: float) -> float:
-    """The largest dt at all: held by MOST_STAGES stages, and no cell emptied by drift."""
+    """The largest possible dt: stable with MOST_STAGES stages, and without a cell emptied by drift."""
     return min(longest(MOST_STAGES, radius), COURANT / leaving if leaving > 0 else float("inf"))
 
 
 @jax.jit
 def bounds(system: System, t: Number, u: Fields) -> Array:
-    """(spectral radius, largest rate of leaving a cell by drift), per unit of time."""
+    """(Spectral radius, largest rate of leaving a cell by drift), per unit of time."""
     return jnp.stack(system.bounds(u, t))
 
 
 Kept = tuple[Any, Fields, Fields | None]
-"""Over a step: what follows the slow fields at its start, the slope there, and how much that slope turns as
-they move on (None: nothing follows them).
+"""The data kept over a step: the coefficients from the slow fields at its start, the slope there, and the
+change of that slope as the slow fields move (None: nothing depends on them).
 """
 
 
@@ -126,7 +126,7 @@ they move on (None: nothing follows them).
 def _begin(
     system: System, t: Number, u: Fields, f0: Fields, dt: Number, first: Number
 ) -> tuple[Kept, Fields, Fields]:
-    """What is kept over a step, and z of stages 1 and 0."""
+    """The data kept over a step, and z of stages 1 and 0."""
     dtype = system.place.active.dtype
     turn = None
     if system.model.slow:
@@ -155,11 +155,10 @@ def _advance(
     pairs: Array,
     trips: Array | None = None,
 ) -> tuple[Fields, Fields]:
-    """2 `pairs` stages from stage `start` on: z of the last and of the one before. trips: of the loop,
-    `pairs` or more; those beyond change nothing.
+    """Do 2 `pairs` stages from stage `start` on. Return z of the last stage and of the one before.
 
-    In pairs XLA writes each z over the one two stages older; stage by stage it copies every field three
-    times.
+    trips: the number of loop iterations, `pairs` or more; those beyond `pairs` change nothing. In pairs, XLA
+    writes each z over the one that is two stages older; stage by stage, it copies every field three times.
     """
     dtype = system.place.active.dtype
     aux, f0, turn = kept
@@ -211,7 +210,9 @@ def _whole(
     *trips: Array,
 ) -> Any:
     """The whole step in one program, for runs that step together: u and the slope at its end, the verdict,
-    the observables. stops: the two stages inside the step that the error estimate looks at, and the last.
+    and the observables.
+
+    stops: the two stages inside the step that the error estimate uses, and the last.
     """
     kept, z, older = _begin(system, t, u, f0, dt, table[1, 2] * dt)
     last, seen = jnp.asarray(1), []
@@ -236,8 +237,9 @@ class RKC2:
     def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
         """The system's bounds at (t, u).
 
-        Asked for twice a step and again after a rejection, so the last answer is kept. By a program of their
-        own also in a company, so that a run that is resumed at u finds the same.
+        They are needed twice in a step and again after a rejection, so the last answer is kept. They are
+        computed by a program of their own also for a run in a batch, so that a run that is resumed at u finds
+        the same.
         """
         known = self._known
         if known is None or known[0] is not system or known[1] != t or known[2] is not u:
@@ -246,19 +248,22 @@ class RKC2:
         return known[3]
 
     def work(self, system: System, u: Fields, span: Span) -> float:
-        """A step is s + 3 sweeps, s its stages."""
+        """The predicted work: a step takes s + 3 sweeps, where s is its number of stages."""
         radius, leaving = (float(x) for x in bounds(system, jnp.zeros(()), u))
         steps = max(span.steps, ceil(span.length / longest_step(radius, leaving)))
         return steps * (stages_for(span.length / steps, radius) + 3)
 
     def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        """Drift empties no cell, and no step is longer than MOST_STAGES stages hold."""
+        """The longest step in which drift empties no cell, and which is stable with MOST_STAGES stages."""
         return longest_step(*self._limits(system, t, u))
 
     def pieces(
         self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
     ) -> Iterator[StepAttempt | None]:
-        """Raises RunError for a step that MOST_STAGES stages do not hold: it would be unstable."""
+        """The work of one step.
+
+        Raises RunError for a step that would be unstable even with MOST_STAGES stages.
+        """
         radius, _ = self._limits(system, t, u)
         most = longest(MOST_STAGES, radius)
         if not dt <= most * (1 + 1e-12):

@@ -1,4 +1,4 @@
-"""Step control: one decision an attempt, in plain floats on the host, per run."""
+"""Step control: one decision for each attempt, in plain floats on the host, for each run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from math import isfinite
 from .base import StepAttempt
 
 SAFETY, LEAST, MOST = 0.8, 0.2, 4.0
-# of the error norm: a last V-cycle's correction above it marks a stage the solver did not solve
+# in the error norm: if the correction of the last V-cycle is larger, the solver did not solve the stage
 UNSOLVED = 0.5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """accept, the next step (d, not clipped by events), and the reason of a rejection."""
+    """The verdict on an attempt: accept, the next step (d, not clipped by events), and the reason of a
+    rejection.
+    """
 
     accept: bool
     dt: float
@@ -24,7 +26,8 @@ class Verdict:
 def judge(attempt: StepAttempt, order: int) -> Verdict:
     """Accept a step whose error is at most 1 and whose state is finite, not negative and solved.
 
-    The next step is 0.8 err^(-1/(order+1)) times this one, between 0.2 and 4; a quarter after a failure.
+    The next step is this one times 0.8 err^(-1/(order+1)), limited to 0.2 .. 4, and times a quarter after a
+    failure.
     """
     if not attempt.finite or not isfinite(attempt.error):
         return Verdict(False, attempt.dt / 4, "not finite")
@@ -46,8 +49,9 @@ def judge(attempt: StepAttempt, order: int) -> Verdict:
 
 
 def clipped(dt: float, left: float) -> float:
-    """The step to take when `left` days remain to the next landing: land, or halve what is left rather than
-    leave a sliver.
+    """The step to take when `left` days remain to the next landing.
+
+    It is `left` if the step reaches that far, or half of it if only a very short step would remain.
     """
     if dt >= left:
         return left

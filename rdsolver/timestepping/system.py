@@ -1,4 +1,7 @@
-"""Model + section + parameters + forcing = du/dt and the implicit stage: all that an integrator sees."""
+"""The system of a run, which is everything that an integrator sees: du/dt and the implicit stage.
+
+It is made from a model, a section, parameters and the forcing.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion
 
 Fields = dict[str, Cells]
 Numbers = dict[str, Number]
-Sums = dict[str, Number]  # of each budget: "<name>.source" and "<name>.loss", summed over cells, float64
+Sums = dict[str, Number]  # for each budget "<name>.source" and "<name>.loss", summed over cells, float64
 
 
 Curves = Float[Array, "inputs knots"]
@@ -33,10 +36,10 @@ Curves = Float[Array, "inputs knots"]
 )
 @dataclass(frozen=True)
 class Forcing:
-    """Curves that drive the model from outside between two events: cubic Hermite through knots.
+    """The curves that drive the model from outside between two events: cubic Hermite through knots.
 
-    knots, values, slopes: (inputs, K), float64; unused knots at the end repeat the last one.
-    end: the event at the far end. Rates that jump there are seen as they are before it.
+    knots, values, slopes  (inputs, K), float64; unused knots at the end repeat the last one
+    end                    the next event. Rates that jump there have their values from before it
     """
 
     knots: Curves
@@ -47,19 +50,19 @@ class Forcing:
 
     @staticmethod
     def none(end: float = np.inf) -> Forcing:
-        """Nothing but the time."""
+        """The forcing without inputs other than the time."""
         empty = jnp.zeros((0, 2), jnp.float64)
         return Forcing(empty, empty, empty, jnp.asarray(end, jnp.float64), ())
 
     def time(self, t: Number, dtype: np.dtype) -> Number:
-        """The time t (d) that rates see: at the event at the far end, and beyond it, the last number before
-        it.
+        """The time t (d) that rates see. At the next event and beyond, it is the last number before the
+        event.
         """
         before = jnp.nextafter(self.end.astype(dtype), jnp.asarray(-jnp.inf, dtype))
         return jnp.minimum(jnp.asarray(t).astype(dtype), before)
 
     def at(self, t: Number, dtype: np.dtype) -> Numbers:
-        """Each input at time t (d)."""
+        """The value of each input at time t (d)."""
         out = {}
         for i, name in enumerate(self.names):
             k = self.knots[i]
@@ -93,18 +96,18 @@ class Box:
 )
 @dataclass(frozen=True)
 class System:
-    """du/dt = f(t, u) of a model on a section.
+    """The equation du/dt = f(t, u) of a model on a section.
 
-    model, shape   static: the model's switches, the multigrid hierarchy
-    place          the model's arrays fixed in a run
+    model, shape   static: the model with its switches, and the multigrid hierarchy
+    place          the model's arrays that are fixed in a run
     p              parameters, numbers of the run's precision
     forcing        inputs between two events
-    scale          of each field, its typical size: tolerances are relative to it
-    edges          borders that let something through
+    scale          for each field its typical size, to which tolerances are relative
+    edges          open boundary conditions
     signed         fields that may be negative
-    pockets        regions that nothing passes between (None: one)
-    cycles         V-cycles of each transport group; krylov: groups that are accelerated.
-                   The host's plan, changed between steps: the work inside a step is fixed
+    pockets        regions between which nothing passes (None: one region)
+    cycles         V-cycles of each transport group; krylov: groups that are accelerated. The host plans both
+                   and changes them between steps; the work inside a step is fixed
     """
 
     model: Model
@@ -125,22 +128,26 @@ class System:
 
     @property
     def box(self) -> Box | None:
-        """The box, where there is nothing else: what methods that diagonalise diffusion need."""
+        """The box, if the system is nothing else, as methods that diagonalise diffusion require; otherwise
+        None.
+        """
         if not self.place.uniform or self.edges:
             return None
         return Box(self.place.active.shape, self.place.spacing, self.place.wrap)
 
     def update_coefficients(self, u: Fields) -> Coefficients:
-        """What follows the slow fields."""
+        """The coefficients that depend on the slow fields."""
         return self.model.update_coefficients(u, self.p, self.place)
 
     def inputs(self, t: Number) -> Numbers:
-        """What drives the model from outside at time t, the time itself included."""
+        """The inputs that drive the model from outside at time t, including the time itself."""
         return self.forcing.at(t, self._dtype) | {"time": self.forcing.time(t, self._dtype)}
 
     def rates(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Fields:
-        """The whole right-hand side. aux: what follows the slow fields, where it is kept over a step
-        (default: from u).
+        """The whole right-hand side.
+
+        aux: the coefficients that depend on the slow fields, where they are kept over a step (default:
+        computed from u).
         """
         aux = self.update_coefficients(u) if aux is None else aux
         out = self.local_rates(t, u, aux)
@@ -154,7 +161,7 @@ class System:
         return out
 
     def local_rates(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Fields:
-        """Its pointwise part: the reaction, and the exchange with borders."""
+        """The pointwise part of the right-hand side: the reaction, and the exchange with borders."""
         aux = self.update_coefficients(u) if aux is None else aux
         out = self.model.reaction(u, self.p, self.place, aux, self.inputs(t))
         for name, (loss, source) in self._exchanges(aux).items():
@@ -162,11 +169,11 @@ class System:
         return out
 
     def diffusivities(self) -> Numbers:
-        """Of each field that diffuses."""
+        """The diffusivity of each field that diffuses."""
         return {name: d for name, (d, _) in self.model.diffusivity(self.p).items()}
 
     def _exchanges(self, aux: Coefficients) -> dict[str, tuple[Cells, Cells]]:
-        """Of each field with a border that lets something through: (loss, source) of the cells beside it."""
+        """For each field with an open boundary: (loss, source) of the cells beside it."""
         moving, out = self.model.diffusivity(self.p), {}
         for name in dict.fromkeys(e.field for e in self.edges):
             d, medium = moving[name]
@@ -175,7 +182,7 @@ class System:
         return out
 
     def _moves(self, name: str, aux: Coefficients, drifting: dict[str, Faces]) -> tuple[Number, Faces]:
-        """How a field diffuses: diffusivity and face coefficients (where it drifts, 1 and fitted ones)."""
+        """The diffusivity and the face coefficients of a field (where it drifts, 1 and fitted ones)."""
         moving = self.model.diffusivity(self.p)
         if name not in moving:
             return jnp.zeros((), self._dtype), next(iter(aux.media.values()))
@@ -185,7 +192,7 @@ class System:
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
     def flows(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Sums:
-        """Gains and losses of each budget per unit of time. The net flux through a boundary is a gain."""
+        """The gains and losses of each budget per unit of time. The net flux through a boundary is a gain."""
         aux = self.update_coefficients(u) if aux is None else aux
         both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
         out = {
@@ -206,19 +213,21 @@ class System:
         return {k: v.astype(jnp.float64) for k, v in seen.items()}
 
     def norm(self, e: Fields, u: Fields, tol: Number) -> Number:
-        """Root mean square over active cells of e / (tol (scale + |u|)), the worst of the fields."""
+        """The root mean square over active cells of e / (tol (scale + |u|)), for the worst of the fields."""
         cells = total(self.place.active)
         squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
         return jnp.sqrt(jnp.max(jnp.stack(squares)))
 
     def valid(self, u: Fields, tol: Number) -> tuple[Array, Number]:
-        """(all finite, lowest value over the tolerance of its field: -1 and below is a negative density)."""
+        """(True if all values are finite, lowest value over the tolerance of its field; below -1, a density
+        is negative).
+        """
         finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
         lowest = [jnp.min(x) / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed]
         return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
 
     def bounds(self, u: Fields, t: Number | float = 0.0) -> tuple[Number, Number]:
-        """(spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time;
+        """(Spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time; by
         Gershgorin's circles.
         """
         aux = self.update_coefficients(u)
@@ -246,13 +255,14 @@ class System:
     def stage(
         self, t: Number, predicted: Fields, psi: Fields, sigma: Number, tol: Number
     ) -> tuple[Fields, Sums, Numbers]:
-        """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, by fixed work.
+        """Solve σ (u - ψ) = f(t, u) from a predictor, group by group, with a fixed amount of work.
 
         Surface and coefficients follow the predicted bone. A transport group takes one Newton step (Jacobian
-        at the predictor), solved by its number of V-cycles. σ = 0 asks for the steady state at frozen bone.
+        at the predictor), solved by its number of V-cycles. σ = 0 gives the steady state at frozen bone.
         Returns u, the flows of the budgets at u, and for each transport group {"<group>": size of the last
-        V-cycle's correction in the error norm, "<group>.contraction": its ratio to the cycle before}.
-        Compiled on its own, once for the baseline and all steps: it is nearly all there is to compile.
+        V-cycle's correction in the error norm, "<group>.contraction": its ratio to the cycle before}. It is
+        compiled on its own, once for the baseline and all steps, because it is nearly all there is to
+        compile.
         """
         u, report = dict(predicted), {}
         aux = _refreshed(self, predicted)
@@ -314,8 +324,8 @@ class System:
         return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
 
     def contraction(self, t: Number, u: Fields, sigma: Number, cycles: int = 8) -> dict[str, list[float]]:
-        """For each transport group, how the residual of a random start falls from V-cycle to V-cycle at this
-        σ.
+        """For each transport group, the factors by which the residual of a random start falls in each V-cycle
+        at this σ.
         """
         aux, out = self.update_coefficients(u), {}
         for group in self.model.groups:
@@ -325,7 +335,7 @@ class System:
         return out
 
 
-# In a stage many read what these make, and XLA would make it again for each: at 64^3 a stage takes an eighth
-# less. In a sweep of an explicit step nothing reads them twice.
+# In a stage, several computations read the results of these functions, and XLA would compute them again for
+# each: at 64^3 a stage takes an eighth less. In an explicit step, no result is read twice.
 _refreshed = no_fusion()(System.update_coefficients)
 _local_rates = no_fusion()(System.local_rates)

@@ -1,12 +1,12 @@
-"""TR-BDF2: two implicit stages a step, L-stable, second order, the default integrator.
+"""TR-BDF2, the default integrator: L-stable, of second order, with two implicit stages in each step.
 
-Stage times 0, 2γ, 1 with γ = 1 - 1/√2; rows (γ, γ) and (a, a, γ), a = √2/4. Both stages have the same σ =
+Stage times are 0, 2γ, 1 with γ = 1 - 1/√2; rows (γ, γ) and (a, a, γ), a = √2/4. Both stages have the same σ =
 1/(γ dt) and one compiled form: every coefficient is an argument, so one compilation serves all steps. Slopes
 after the first are algebraic, σ (u - ψ); the last is the first of the next step.
 
-Predictors integrate the line through known slopes: the first stage from the slopes now and in the middle of
-the step before, the second from those at 0 and 2γ. With Euler predictors a fixed number of V-cycles falls to
-first order.
+Predictors integrate the line through known slopes: for the first stage through the slopes now and in the
+middle of the last step, for the second through those at 0 and 2γ. With Euler predictors, a fixed number of
+V-cycles reduces the order to one.
 
 Bank et al. 1985, IEEE Trans. Electron Devices 32:1992; error estimate: Hosea & Shampine 1996, Appl. Numer.
 Math. 20:21.
@@ -29,9 +29,9 @@ from .base import Span, StepAttempt, StepState, verdict
 from .system import Fields, Sums, System
 
 Row = Float[Array, "6"]
-"""Weights of ψ, and of the predictor, over the slopes in the middle of the last step, now and at 2γ."""
+"""Weights of ψ, and of the predictor, for the slopes in the middle of the last step, now and at 2γ."""
 Rows = Float[Array, "2 6"]
-"""Of the two stages."""
+"""The rows of the two stages."""
 Times = Float[Array, "2"]
 
 GAMMA = 1 - 1 / sqrt(2)
@@ -53,16 +53,17 @@ def _sum(weights: Array, parts: tuple[Fields, ...]) -> Fields:
 
 @jax.jit
 def ahead(u: Fields, slopes: tuple[Fields, Fields, Fields], row: Row) -> tuple[Fields, Fields]:
-    """Predictor and ψ of a stage.
+    """The predictor and ψ of a stage.
 
-    slopes: (middle of the last step, 0, 2γ); row: weights of ψ and of the predictor over them.
+    slopes  (middle of the last step, 0, 2γ)
+    row     weights of these slopes in ψ and in the predictor
     """
     return tuple({k: u[k] + x for k, x in _sum(w, slopes).items()} for w in (row[3:], row[:3]))  # pyright: ignore[reportReturnType]
 
 
 @jax.jit
 def slope_of(found: Fields, psi: Fields, sigma: Number) -> Fields:
-    """σ (u - ψ)."""
+    """The slope σ (u - ψ)."""
     return {k: sigma * (found[k] - psi[k]) for k in found}
 
 
@@ -76,7 +77,9 @@ def _finish(
     dt: Number,
     tol: Number,
 ):
-    """Error in the norm, validity, observables at the end, and what passed through the budgets."""
+    """The verdict (error in the norm, validity), the observables at the end, and the integrals of the
+    budgets.
+    """
     error = _sum(jnp.asarray(ERROR_WEIGHTS) * dt, slopes)
     passed = {k: dt * sum(w * f[k] for w, f in zip(WEIGHTS, flows, strict=True)) for k in flows[0]}
     return verdict(system, error, u, tol), system.observe(t, u), passed
@@ -94,8 +97,9 @@ def _whole(
     dt: Number,
     tol: Number,
 ) -> Any:
-    """The whole step in one program, for runs that step together: u, slope, middle and flows at its end, and
-    what a attempt says of it.
+    """The whole step in one program, for runs that step together.
+
+    Return u, slope, middle and flows at its end, and the data by which the attempt is judged.
     """
 
     def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
@@ -111,18 +115,19 @@ def _whole(
 
 
 def rate(dt: float) -> float:
-    """σ = 1/(γ dt) of both stages, 1/d."""
+    """The rate σ = 1/(γ dt) of both stages, 1/d."""
     return 1 / (GAMMA * dt)
 
 
 def middle_age(dt: float) -> float:
-    """How long before the end of a step its middle slope was, d."""
+    """The time from the middle slope to the end of a step, d."""
     return (1 - MIDDLE) * dt
 
 
 def schedule(t: float, dt: float, age: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of the two stages of a step from t: times (2,), and rows of weights (2, 6) of ψ and predictor over the
-    slopes (`ahead`).
+    """The schedule of the two stages of a step from t.
+
+    Return their times (2,), and rows of weights (2, 6) of ψ and predictor for the slopes (`ahead`).
     """
     reach = MIDDLE * dt
     bend = reach**2 / 2 / age
@@ -142,10 +147,10 @@ def stages(
     solve: Callable[..., Any],
     slope: Callable[..., Any],
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """The two stages of a step from t, each as u, its slope, and what `solve` says besides.
+    """The two stages of a step from t, each as u, its slope, and the other results of `solve`.
 
     middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ)
-    are those of a run, or such as carry more than fields (studies/sensitivity/tangent.py).
+    are those of a run, or others that carry more than fields (studies/sensitivity/tangent.py).
     """
     last = f
     for stage_time, row in zip(*schedule(t, dt, age), strict=True):
@@ -162,7 +167,7 @@ class TRBDF2:
     dense: ClassVar[bool] = True
 
     def work(self, system: System, u: Fields, span: Span) -> float:
-        """A stage costs its V-cycles whatever the step, CYCLE sweeps each."""
+        """The predicted work: a stage costs its V-cycles whatever the step, CYCLE sweeps each."""
         cycles = sum(
             int(system.cycles[g.name]) * len(g.fields) for g in system.model.groups if g.solve == "transport"
         ) / len(u)
