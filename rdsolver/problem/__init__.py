@@ -1,6 +1,6 @@
-"""A run in plain data: the hub between input and computation.
+"""The problem of one run in plain data, between the input and the computation.
 
-Nothing in here needs JAX, pydantic or pint, so a run can be set up in Python on a machine that has none of
+This package needs no JAX, pydantic or pint, so a run can be set up in Python on a machine that has none of
 them. All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).
 """
 

@@ -1,4 +1,4 @@
-"""What every problem has, whatever its model."""
+"""The parts that every problem has, whatever its model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .source import Source
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AnyProblem:
-    """What a run needs beside its model, its place and its times.
+    """The data that a run needs beside its model, its place and its times.
 
     changes   parameters that change in time
-    borders   conditions where something passes; all else is closed
-    source    the file that the user's own model, or extension, came from
+    borders   open boundary conditions; all other sides are closed
+    source    the user file that the model or extension came from
     config    the resolved input as JSON, kept in the output
-    warnings  what is unusual in the input and yet allowed; told when it runs, and kept in the output
-    breaks    times at which the user's own model, or extension, says that its rates jump, d
+    warnings  warnings about unusual but allowed input; shown when it runs, and kept in the output
+    breaks    times at which the user's model or extension says that its rates jump, d
     """
 
     changes: tuple[Change, ...] = ()
@@ -36,7 +36,7 @@ class AnyProblem:
     breaks: tuple[float, ...] = field(init=False, default=())
 
     def _check_common(self) -> None:
-        """Brings what every problem has into its types, in place."""
+        """Check the parts that every problem has, and convert them to their types, in place."""
         checks.settle(
             self,
             changes=several("changes", self.changes, Change),

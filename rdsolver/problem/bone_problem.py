@@ -1,5 +1,6 @@
-"""One run of the bone model, or of another tissue, in plain objects: what a config is turned into and what
-the simulation takes.
+"""The problem of one run of the bone model, or of another tissue, in plain objects.
+
+A config is converted to it, and the simulation starts from it.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ from .times import at_instants, breaks_of
 
 @dataclass(frozen=True)
 class Problem(AnyProblem):
-    """Everything that one run of the bone model needs, or of another tissue.
+    """Everything that one run of the bone model, or of another tissue, needs.
 
     tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target
                 tissue
-    components  what there is beside the core of the model (models/bone/component.py)
+    components  components beside the core of the model (models/bone/component.py)
     agents      the drugs whose fields the run carries
     doses       in the order of time; treatments: doses that wait for a lesion
     parameters  a value for each of `rows`
     end         d
-    save        times of saved states, d, increasing, within [0, end]
-    initial     run.h5 of the run that this one goes on from
+    save        saved times, d, increasing, within [0, end]
+    initial     run.h5 of the run from which this one continues
 
-    Times that are the same but for rounding are made the same (instants.py).
+    Times that differ only by rounding are made equal (instants.py).
     """
 
     section: Section
@@ -73,7 +74,7 @@ class Problem(AnyProblem):
         checks.settle(self, doses=tuple(sorted(doses, key=lambda dose: dose.time)), **found)
 
     def _check(self) -> None:
-        """Checks every value, and brings it into its type, in place."""
+        """Check every value, and convert it to its type, in place."""
         checks.kind("section", self.section, Section, "a Section")
         if not 0 < self.section.bone_volume_fraction < 1:
             raise InputError(
@@ -116,7 +117,7 @@ class Problem(AnyProblem):
         check_output(self.output, bone_fields(self.tissue, binders, self.components), self.section.grid)
 
     def _check_components(self) -> None:
-        """Each once, complete, and at home in the tissue."""
+        """Check that each component appears once, is complete, and belongs to the tissue."""
         for i, part in enumerate(self.components):
             if part.user:
                 check_user_model(part, extends=True)
@@ -136,25 +137,25 @@ class Problem(AnyProblem):
 
     @property
     def rows(self) -> tuple[Parameter, ...]:
-        """What the run's parameters are."""
+        """The rows of the run's parameters."""
         return parameters(self.agents, self.components, self.tissue)
 
     @property
     def extension(self) -> Component | None:
-        """The component of a user, where there is one."""
+        """The component of a user, or None."""
         return next((part for part in self.components if part.user), None)
 
     @property
     def drugs(self) -> tuple[str, ...]:
-        """What may be given."""
+        """The names that doses may give."""
         return (*(a.name for a in self.agents), *(name for part in self.components for name in part.drugs))
 
 
-SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # stage solves measured: 172 with one dose, 684 with four in a year
+SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # measured stage solves: 172 with one dose, 684 with four in a year
 
 
 def expected_solves(problem: Problem) -> int:
-    """Estimate of the stage solves of a run, by tr-bdf2 at tolerance 1e-3."""
+    """An estimate of the number of stage solves of a run, by tr-bdf2 at tolerance 1e-3."""
     jumps = {d.time for d in problem.doses} | {
         t for c in problem.changes for t in (c.start, c.end) if t < problem.end
     }

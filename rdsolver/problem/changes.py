@@ -37,7 +37,7 @@ class Change:
 
 
 def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:
-    """What the parameters that are changed right after time t are multiplied by."""
+    """The factors of the parameters that are changed right after time t."""
     found: dict[str, float] = {}
     for c in changes:
         if c.start <= t < c.end:
@@ -46,5 +46,5 @@ def factors(changes: tuple[Change, ...], t: float) -> dict[str, float]:
 
 
 def in_force(values: Mapping[str, float], changes: tuple[Change, ...], t: float) -> dict[str, float]:
-    """Parameters right after time t."""
+    """The parameters right after time t."""
     return {**values, **{k: values[k] * f for k, f in factors(changes, t).items()}}

@@ -1,5 +1,6 @@
-"""What a problem must satisfy as a whole, before anything is computed, whoever made it: a config's checks are
-built of the same parts.
+"""The checks of a problem as a whole, made before anything is computed, whoever made the problem.
+
+The checks of a config are built of the same parts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from . import model_checks
 from .changes import Change, in_force
 
 TISSUE = ("diffusivity", "kon", "K_eff", "loss")
-"""Of a drug's parameters those that act in the tissue; the others make its plasma curve."""
+"""The suffixes of a drug's parameters that act in the tissue; the others shape its plasma curve."""
 
 
 # --- parts that a config's checks share ---------------------------------------------------------------------
@@ -40,15 +41,16 @@ def range_of(row: Parameter) -> str:
 
 
 def outside(row: Parameter, value: float, told: Any) -> str:
-    """What is wrong with a value beyond the physical bounds; empty within them."""
+    """A text that says what is wrong with a value beyond the physical bounds; empty within them."""
     if row.minimum <= value <= row.maximum:
         return ""
     return f"= {shown(told)} is too {'small' if value < row.minimum else 'large'}. {range_of(row)}"
 
 
 def fixed(name: str, agents: Iterable[Binder], components: Iterable[Component] = ()) -> str:
-    """Why a parameter of the bone model cannot change in time; empty when it can: it is a rate or a property
-    of the tissue.
+    """The reason why a parameter of the bone model cannot change in time.
+
+    It is empty for a parameter that can, which is a rate or a property of the tissue.
     """
     if name.endswith("_scale"):
         return "is the size that tolerances are relative to"
@@ -62,7 +64,9 @@ def fixed(name: str, agents: Iterable[Binder], components: Iterable[Component] =
 
 
 def dissociation(binders: Iterable[Binder], values: Mapping[str, float]) -> Iterator[Fault]:
-    """koff = kon K_eff - rankl_loss of each binder, OPG first: a name, and what is wrong."""
+    """For each binder with koff = kon K_eff - rankl_loss not above 0, OPG first: its name, and what is
+    wrong.
+    """
     for b in (OPG.name, *(a.name for a in binders)):
         kon, K, loss = values[f"{b}_kon"], values[f"{b}_K_eff"], values["rankl_loss"]
         if kon * K <= loss:
@@ -84,8 +88,9 @@ def changed_faults(
     values: Mapping[str, float],
     binders: Iterable[Binder] | None,
 ) -> Iterator[Fault]:
-    """Bounds, and koff > 0, after every change. keys: what a message calls them; binders: None of a model
-    without any.
+    """Check the bounds, and koff > 0, after every change.
+
+    keys: the names of the changes in messages; binders: None for a model without any.
     """
     for key, change in zip(keys, changes, strict=True):
         now = in_force(values, tuple(changes), change.start)
@@ -109,7 +114,7 @@ def too_late(what: str, t: float, end: float) -> str:
 
 
 def check_times(end: Any, save: Any) -> tuple[float, tuple[float, ...]]:
-    """The end of a run and its times of saved states, d. Raises InputError for one after the end."""
+    """The end of a run and its saved times, d. Raises InputError for a saved time after the end."""
     end = checks.number("end", end, "d", above=0)
     given = checks.several(
         "save",
@@ -132,7 +137,7 @@ def several(name: str, values: Any, wanted: type) -> tuple[Any, ...]:
 
 
 def check_user_model(model: Any, extends: bool) -> None:
-    """Raises InputError for what is no model (extends: no extension), or an incomplete one."""
+    """Raise InputError for an object that is no model (extends: no extension), or an incomplete one."""
     if not all(hasattr(model, part) for part in ("name", "unknowns", "rates", "moves", "parameters")):
         what = "an Extension" if extends else "a ReactionDiffusion"
         raise InputError(
@@ -146,7 +151,7 @@ def check_user_model(model: Any, extends: bool) -> None:
 def check_parameters(
     given: Any, rows: Mapping[str, Parameter], needed: Collection[str], what: str = ""
 ) -> dict[str, float]:
-    """Every one that is needed, no other where they are declared, and each within its bounds."""
+    """Check that every needed parameter is given, no undeclared one is, and each is within its bounds."""
     values = checks.named("parameters", given, checks.number)
     if missing := sorted({*needed} - values.keys()):
         where = f"{what}: " if what else ""
@@ -169,9 +174,10 @@ def check_changes(
     never: Mapping[str, str],
     binders: Sequence[Binder] | None,
 ) -> None:
-    """Each changes a parameter that may change, before the end of the run, and keeps all within their bounds.
+    """Check that each change is of a parameter that may change, before the end of the run, and within its
+    bounds.
 
-    never: why the others may not; binders: None of a model without any.
+    never: the reasons why other parameters may not; binders: None for a model without any.
     """
     allowed, over = [name for name in rows if name not in never], Instants(end).over
     for i, change in enumerate(changes):
@@ -190,7 +196,10 @@ def check_changes(
 def check_borders(
     borders: Sequence[Border], allowed: Mapping[str, str], signed: set[str], grid: Grid, active: np.ndarray
 ) -> None:
-    """Each lies where the grid has a side, on a field that diffuses, once. allowed: those fields."""
+    """Check that each condition lies on a side of the grid, on a field that diffuses, and is given once.
+
+    allowed: those fields.
+    """
     for i, border in enumerate(borders):
         if border.field not in allowed:
             raise InputError(

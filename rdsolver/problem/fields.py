@@ -1,4 +1,4 @@
-"""The fields of a run, and those of them that diffuse, read off what the run has."""
+"""The fields of a run, and those of them that diffuse, derived from the parts of the run."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def bone_diffusing(tissue: str, binders: Iterable[Binder], components: Iterable[
 
 
 def model_diffusing(model: Any) -> dict[str, str]:
-    """The same of any other model."""
+    """The fields of any other model that diffuse, with their units."""
     return {f.name: f.unit for f in model.unknowns if f.name in model.moves}

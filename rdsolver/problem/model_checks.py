@@ -1,6 +1,4 @@
-"""What is asked of a model or an extension from a user's own Python, in a file or in a problem: complete, and
-with names of its own.
-"""
+"""The checks of a user model, in a file or in a problem: complete, and with names of its own."""
 
 from __future__ import annotations
 
@@ -25,9 +23,11 @@ LIVES = Lives.__args__
 
 
 def faults(found: Any, extends: bool, config: bool = True) -> list[Fault]:
-    """What a run needs of it: complete, and with names that a run file can hold.
+    """The faults of a model: parts that a run needs and that are missing, and names that a run file cannot
+    hold.
 
-    extends: it is an Extension; config: as a config needs it, with every parameter declared, in days.
+    extends: True if it is an Extension; config: True if it is checked as a config needs it, with every
+    parameter declared, and in days.
     """
     own = 'a tuple of Field, such as (Field("u", "1", 1.0, "density"),)'
     kinds = [

@@ -1,4 +1,4 @@
-"""One run of any other model, in plain objects."""
+"""The problem of one run of any other model, in plain objects."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from .times import at_instants, breaks_of
 if TYPE_CHECKING:
     from ..models.pointwise import ReactionDiffusion
 
-START_SEED = 1  # of a random initial state, where no other is given
+START_SEED = 1  # seed of a random initial state, where no other is given
 
 
 @dataclass(frozen=True, eq=False)
 class ModelProblem(AnyProblem):
-    """Any model on a box, from a given state; times and lengths in the model's own units (in a run file: d
-    and um).
+    """Any model on a box, from a given state.
 
-    parameters  a value for each of the model's
-    initial     of each field a number or an array on the grid (a field left out starts at 0); or the run.h5
-                to go on from
+    Times and lengths are in the model's own units (in a run file: d and um).
+
+    parameters  a value for each parameter of the model
+    initial     for each field a number or an array on the grid (a field left out starts at 0); or the run.h5
+                from which to continue
     active      True in the cells that are solved (None: all); nothing passes into the others, except through
                 borders
     medium      relative mobility of each cell, in (0, 1] or any positive scale (None: 1)
     arrays      further cell arrays that the model's rates read by name
-    record      how the place was made, for the output
-    section     that place, where it is one
+    record      record of how the place was made, for the output
+    section     the section, if the place is one
 
-    Times that are the same but for rounding are made the same (instants.py).
+    Times that differ only by rounding are made equal (instants.py).
     """
 
     model: ReactionDiffusion
@@ -70,11 +71,11 @@ class ModelProblem(AnyProblem):
         seed: int = START_SEED,
         **rest: Any,
     ) -> ModelProblem:
-        """A model on a section: where it lives, from its own initial state, with its own values but for
-        `parameters`.
+        """The problem of a model on a section.
 
-        seed: of a random initial state. Raises InputError when no cell is where it lives, or its initial
-        state fails.
+        The model is solved in the cells of `lives`, from its own initial state, with its own values except
+        for `parameters`. seed: the seed of a random initial state. Raises InputError when there is no such
+        cell, or the initial state fails.
         """
         active = solved(section, model.lives)
         values = {p.name: p.value for p in model.parameters} | dict(parameters or {})
@@ -101,7 +102,7 @@ class ModelProblem(AnyProblem):
         checks.settle(self, **found)
 
     def _check(self) -> None:
-        """Checks every value, and brings it into its type, in place."""
+        """Check every value, and convert it to its type, in place."""
         checks.kind("grid", self.grid, Grid, "a Grid")
         shape = self.grid.shape
         check_user_model(self.model, extends=False)
@@ -146,7 +147,7 @@ class ModelProblem(AnyProblem):
 
 
 def _started(model: ReactionDiffusion, where: Where) -> Mapping[str, float | np.ndarray]:
-    """The initial state that a model says."""
+    """The initial state that a model declares."""
     if not callable(model.initial):
         return model.initial
     try:
@@ -158,7 +159,7 @@ def _started(model: ReactionDiffusion, where: Where) -> Mapping[str, float | np.
 
 
 def check_start(p: ModelProblem, start: Any) -> None:
-    """The initial state is one: its fields are the model's, fit the grid, are finite, and densities are not
+    """Check an initial state: its fields are the model's, fit the grid, are finite, and densities are not
     negative.
     """
     name = f"the initial state of {p.model.name}"

@@ -1,4 +1,4 @@
-"""What a run saves."""
+"""The settings of what a run saves."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ..utils import checks
 
 @dataclass(frozen=True)
 class Output:
-    """What is saved: fields (None: all), every stride-th cell of the crop (index ranges, one (start, stop) an
-    axis).
+    """The saved values: fields (None: all), at every stride-th cell of the crop.
+
+    The crop has index ranges, one (start, stop) for each axis.
     """
 
     fields: tuple[str, ...] | None = None
@@ -37,7 +38,7 @@ class Output:
 
 
 def check_output(output: Output, names: Sequence[str], grid: Grid) -> None:
-    """Raises InputError for a field that is none of `names`, and for a crop or stride that does not fit."""
+    """Raise InputError for a field that is none of `names`, and for a crop or stride that does not fit."""
     for name in output.fields or ():
         if name not in names:
             raise InputError(f"output.fields holds {shown(name)}, which {unknown('field', name, names)}")
@@ -45,7 +46,9 @@ def check_output(output: Output, names: Sequence[str], grid: Grid) -> None:
 
 
 def _check_window(output: Output, grid: Grid) -> None:
-    """The crop lies on the grid, and the stride leaves two cells along an axis that has as many."""
+    """Check that the crop lies on the grid, and the stride leaves two cells along an axis that has as
+    many.
+    """
     crop = output.crop or tuple((0, n) for n in grid.shape)
     if len(crop) != grid.ndim or not all(
         len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)

@@ -1,4 +1,4 @@
-"""Names that are taken: of the bone model with all its components, and of the run file."""
+"""Names that are taken by the bone model with all its components, and by the run file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ RUN_FILE = (
     *("time", "z", "y", "x", "active"),
     *("series", "reference", "state", "section", "clipped", "meta", "VTKHDF", "at_saved"),
 )
-"""What a run file has beside fields."""
+"""The names in a run file beside those of fields."""
 TAKEN = frozenset((*CYTOKINES, *CELLS, *(name for c in every() for name in c.names), "response", *RUN_FILE))
-"""Names of the model and of the run file, with all components, which no drug and no extension takes."""
-MEANS = ("occupancy", "free_rankl")  # whose mean_... the model has
+"""Names of the model and of the run file, with all components, which no drug and no extension may take."""
+MEANS = ("occupancy", "free_rankl")  # the model has series mean_... of these names
 FIELDS = (*TAKEN, *MEANS)
 ROWS = {"extension", *(p.name for p in parameters(components=every()))}
-"""Of the bone model, with all its components: names that an extension cannot take."""
+"""Parameters of the bone model with all its components, whose names an extension cannot take."""

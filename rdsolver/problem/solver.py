@@ -1,4 +1,4 @@
-"""How a run is solved."""
+"""The settings with which a run is solved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..timestepping.registry import AUTO, NAMES
 from ..utils import checks
 
-# round-off of a step, relative to the scales, with a digit to spare
+# ten times the round-off of a step, relative to the scales
 LEAST_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 MOST_TOLERANCE = 0.1
 

@@ -1,4 +1,4 @@
-"""Where a user's model came from."""
+"""The origin of a user's model."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Source:
 
     @property
     def hash(self) -> str:
-        """SHA-256."""
+        """The SHA-256 hash of the text."""
         return sha256(self.text.encode()).hexdigest()

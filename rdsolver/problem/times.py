@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from ..models.pointwise import ReactionDiffusion
 
 MOST_BREAKS = 100_000
-"""Times at which the rates of a model jump; more is a slip."""
+"""The largest number of times at which the rates of a model jump; more is a mistake."""
 
 
 def breaks_of(
     model: ReactionDiffusion | Component, values: Mapping[str, float], changes: tuple[Change, ...]
 ) -> tuple[float, ...]:
-    """Times at which a model declares that its rates may jump, d, increasing; also such as changes of its
-    parameters bring about.
+    """The times at which a model declares that its rates may jump, d, increasing; including those that follow
+    from changes of its parameters.
 
-    Raises InputError when what it declares are no such times.
+    Raises InputError when its declaration is no list of such times.
     """
     if not callable(model.breaks):
         return _times(model.name, model.breaks)
@@ -64,7 +64,7 @@ def at_instants(
 ) -> tuple[Instants, dict[str, Any]]:
     """The instants of a run, from all its times; and its changes, saved times and break times moved to them.
 
-    Raises InputError for a change that begins and ends at one.
+    Raises InputError for a change that begins and ends at the same instant.
     """
     ends = [t for c in changes for t in (c.start, c.end)]
     instant = Instants(end, [*ends, *save, *breaks, *doses])
