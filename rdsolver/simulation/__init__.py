@@ -1,4 +1,4 @@
-"""One run in memory: baseline, scenario, loop over steps."""
+"""The simulation of one run in memory: baseline, scenario, and the loop over steps."""
 
 from typing import TYPE_CHECKING
 

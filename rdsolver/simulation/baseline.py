@@ -1,8 +1,8 @@
 """The healthy baseline of a section: the steady state of its discretised equations at frozen bone.
 
-The implicit stage with σ = 0 is one Newton step on 0 = f(u); it is repeated, with θ0 taken from the RANKL
-found so far, until the corrections of all groups are at round-off. No second solver, and no second
-compilation.
+The implicit stage with σ = 0 is one Newton step on 0 = f(u). It is repeated, with θ0 taken from the RANKL
+found so far, until the corrections of all groups are at round-off. So no second solver is needed, and no
+second compilation.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..timestepping.system import Fields, System
 
 ENOUGH = {"float32": 4e-6, "float64": 2e-12}  # relative size of the last corrections
 MOST_ITERATIONS = 80
-BASES = {"theta0": "RANK occupancy", "jbar": "resorption"}  # what all else is relative to
+BASES = {"theta0": "RANK occupancy", "jbar": "resorption"}  # all other values are relative to these
 
 
 @jax.jit
 def _reference(system: System, u: Fields) -> dict[str, jax.Array]:
-    assert isinstance(system.model, BoneModel | TissueModel)  # those that have a baseline
+    assert isinstance(system.model, BoneModel | TissueModel)  # the models that have a baseline
     return system.model.reference(u, system.p, of_section(system.place))
 
 
@@ -39,9 +39,11 @@ def with_reference(system: System, reference: dict[str, jax.Array]) -> System:
 
 
 def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], int]:
-    """The baseline state and reference of a section, and the V-cycles it took.
+    """The baseline state and reference of a section, and the number of V-cycles it took.
 
-    system: of the healthy section (model.healthy), any reference; u: a first guess, with the bone.
+    system  the system of the healthy section (model.healthy), with any reference
+    u       a first guess, with the bone
+
     Raises RunError when it does not converge.
     """
     dtype = system.place.active.dtype
@@ -56,7 +58,7 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
         if not np.isfinite([float(reference[name]) for name in BASES if name in reference]).all():
             break
         u = found
-        # round-off may keep the change just above the goal: then it has stopped falling
+        # round-off may keep the change just above the goal; the change has then stopped falling
         if change <= 1 or (change < 30 and change >= before):
             return u, _checked(_reference(system, u)), n * cycles
         before = change
@@ -68,7 +70,7 @@ def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], i
 
 
 def _checked(reference: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """The reference, if it can be divided by."""
+    """Return the reference, if its values can be divided by. Raises RunError if not."""
     for name, what in BASES.items():
         if name in reference and not float(reference[name]) > 1e-12:
             raise RunError(

@@ -1,5 +1,6 @@
-"""The scenario of a bone section: from its healthy baseline, or from the end of another run; with doses,
-changes of parameters, a tumour and serum calcium on the way.
+"""The scenario of a bone section, from its healthy baseline or from the end of another run.
+
+It has doses, changes of parameters, a tumour and serum calcium.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .check_rates import follows_time, try_observers, try_rates, unseen
 from .initial_state import InitialState
 from .model_scenario import event_times, scales
 
-KNOTS = 1024  # of a plasma curve between two events: one size, one compilation
+KNOTS = 1024  # knots of a plasma curve between two events: one size, so one compilation
 
 
 def model_of(problem: Problem) -> BoneModel | TissueModel:
@@ -50,11 +51,12 @@ def _drugs(problem: Problem) -> dict[str, Kinetics]:
 
 
 class BoneScenario:
-    """A bone section from its healthy baseline, or from the end of another run; doses and changes of
-    parameters on the way.
+    """A bone section from its healthy baseline, or from the end of another run, with doses and changes of
+    parameters.
 
-    initial: state, reference and plasma of that other run. baseline_cycles: V-cycles that the baseline took.
-    begin: False: only what can be said of the input without a baseline is checked.
+    initial          state, reference and plasma of that other run
+    baseline_cycles  number of V-cycles that the baseline took
+    begin            False: only those parts of the input are checked that need no baseline
     """
 
     def __init__(self, problem: Problem, initial: InitialState | None = None, begin: bool = True) -> None:
@@ -62,7 +64,7 @@ class BoneScenario:
         self.dtype = np.dtype(problem.solver.precision)
         self.model = model_of(problem)
         self.fields = self.model.fields(problem.parameters)
-        self._drugs = {0.0: _drugs(problem)}  # before the doses of each time known
+        self._drugs = {0.0: _drugs(problem)}  # the drugs at known times, before the doses of those times
         self.doses, self.waiting = list(problem.doses), list(problem.treatments)
         self.surprised = False
         self.warnings: tuple[str, ...] = ()
@@ -80,21 +82,22 @@ class BoneScenario:
             self._continue_from(initial)
 
     def with_parameters(self, values: dict[str, float]) -> BoneScenario:
-        """The same events, doses and baseline with other parameters from day 0: for derivatives of what they
-        drive.
+        """The scenario with the same events, doses and baseline, but other parameters from day 0.
+
+        It serves for derivatives with respect to parameters.
         """
         other = copy(self)
-        other.problem = copy(self.problem)  # unchecked: values may be what JAX differentiates
+        other.problem = copy(self.problem)  # not checked: JAX may differentiate with respect to the values
         settle(other.problem, parameters=values)
         other._drugs = {0.0: _drugs(other.problem)}
         return other
 
     def factors(self, t: float) -> dict[str, float]:
-        """What the parameters that are changed right after time t are multiplied by."""
+        """The factors of the parameters that are changed right after time t."""
         return factors(self.problem.changes, t)
 
     def in_force(self, t: float) -> dict[str, float]:
-        """Parameters right after time t."""
+        """The parameters right after time t."""
         return in_force(self.problem.parameters, self.problem.changes, t)
 
     def _numbers(self, t: float) -> dict[str, jax.Array]:
@@ -137,12 +140,12 @@ class BoneScenario:
 
     @property
     def planted(self) -> tuple[str, ...]:
-        """Fields that begin on day 0, on the healthy baseline."""
+        """The fields that begin on day 0, on the healthy baseline."""
         names = (name for part in self.model.components for name in part.planted)
         return tuple(name for name in names if name not in self._came)
 
     def _planted(self, u: Fields) -> Fields:
-        """The state with what components plant on day 0, unless it came with the other run."""
+        """The state with the fields that components plant on day 0, unless they came with the other run."""
         new = self.planted
         now = replace(self.problem.section, bone=np.clip(np.asarray(u["bone"], float), 0, 1)) if new else None
         for part in self.model.components:
@@ -186,7 +189,10 @@ class BoneScenario:
     def _curves(
         self, plasma: Mapping[str, Kinetics], begin: float, end: float, same: Forcing | None = None
     ) -> Forcing:
-        """The drugs in plasma between two events; moves them on. same: a forcing with the knots to take."""
+        """The curves of the drugs in plasma between two events; the drugs are advanced to `end`.
+
+        same: a forcing whose knots are used.
+        """
         knots = (
             (None,) * len(plasma)
             if same is None
@@ -206,11 +212,9 @@ class BoneScenario:
         return event_times(self.problem, self.doses)
 
     def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
-        """The system from one event to the next: doses given, parameters changed.
+        """The system from one event to the next, with the doses given and the parameters changed.
 
-        The same however often it is asked for.
-
-        same: a forcing whose knots the plasma curves are to have.
+        It is the same however often it is asked for. same: a forcing whose knots the plasma curves use.
         """
         self.surprised = False
         self._segment, self._known = (begin, end), len(self.doses)
@@ -229,7 +233,9 @@ class BoneScenario:
         return plasma
 
     def plasma_at(self, t: float) -> dict[str, Kinetics]:
-        """The drugs in plasma at time t, from which another run goes on; a dose due then is not in it."""
+        """The drugs in plasma at time t, from which another run continues; a dose due at t is not
+        included.
+        """
         if t in self._drugs:
             return {k: replace(p) for k, p in self._drugs[t].items()}
         begin = max(known for known in self._drugs if known < t)
@@ -239,8 +245,9 @@ class BoneScenario:
         return plasma
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """With what components follow on the host, such as serum calcium. A lesion that is large enough
-        starts the treatments that wait for it.
+        """The observables with those that components follow on the host, such as serum calcium.
+
+        A lesion that is large enough starts the treatments that wait for it.
         """
         for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
             self.waiting.remove(treatment)
@@ -249,7 +256,7 @@ class BoneScenario:
             due = [replace(d, time=instant(t + d.time)) for d in treatment.doses]
             self.doses += [d for d in due if d.time < self.problem.end]
         if self.hosts:
-            p = self.in_force(self._segment[0])  # those of the step
+            p = self.in_force(self._segment[0])  # the parameters of the step
             for host in self.hosts.values():
                 observed = observed | host.after(days, observed, p)
         return observed
@@ -258,7 +265,7 @@ class BoneScenario:
         treatments = self.problem.treatments
         found = {
             "doses": [asdict(d) for d in self.doses],
-            "known": self._known,  # doses when the system in force was made
+            "known": self._known,  # number of doses when the present system was made
             "waiting": [treatments.index(w) for w in self.waiting],
             "surprised": self.surprised,
             "plasma": [
@@ -290,6 +297,6 @@ class BoneScenario:
 
     @property
     def reference(self) -> dict[str, np.ndarray]:
-        """Of the healthy baseline, with the bone it belongs to."""
+        """The reference values of the healthy baseline, with the bone that it belongs to."""
         found = {k: np.asarray(v, float) for k, v in of_section(self.system.place).reference.items()}
         return found | {"bone": np.asarray(self.problem.section.bone * self.problem.section.active, float)}

@@ -1,5 +1,6 @@
-"""The rates of a model tried once at its start, so that a slip in them is an error of the input and names its
-line.
+"""A check that tries the rates of a model once at its start.
+
+So a mistake in the rates is an error of the input, and its line is named.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ def try_rates(
     needed: Collection[str],
     allowed: Collection[str] = (),
 ) -> None:
-    """Tries rates(u, p, at) once. mask: the cells that count; needed: fields of which it gives rates;
-    allowed: of which it may.
+    """Try rates(u, p, at) once.
 
-    Raises InputError when the rates fail, miss or invent a field, or give what is no finite number in every
-    cell.
+    mask     the cells that count
+    needed   the fields of which it must give rates
+    allowed  further fields of which it may give rates
+
+    Raises InputError when the rates fail, miss or invent a field, or are not a finite number in every cell.
     """
     name = f"the rates of {what}"
     try:
@@ -76,9 +79,12 @@ def try_observers(
     at: dict[str, Any],
     spacing: tuple[float, ...],
 ) -> None:
-    """Tries each observer of a user once. taken: names that others have; at: what those on the device see.
+    """Try each observer of a user once.
 
-    Raises InputError when one has a name that is taken, fails, or gives no number.
+    taken  the names of other observers
+    at     the values that observers on the device see
+
+    Raises InputError when an observer has a name that is taken, fails, or gives no number.
     """
     names = [*taken, *(o.name for o in observers)]
     fields, numbers = ({k: np.asarray(x) for k, x in arrays.items()} for arrays in (u, p))
@@ -101,13 +107,13 @@ def try_observers(
 
 
 def follows_time(rates: Any, u: Fields, p: Fields, at: Fields) -> bool:
-    """Whether any of rates(u, p, at) depends on at["time"]."""
+    """True if any of rates(u, p, at) depends on at["time"]."""
     found = jax.make_jaxpr(lambda time: rates(u, p, at | {"time": time}))(at["time"])
     return any(_reached(found.jaxpr, [True]))
 
 
 def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
-    """Which results of a traced function depend on those inputs."""
+    """For each result of a traced function, True if it depends on the given inputs."""
     known = {v for v, on in zip(jaxpr.invars, inputs, strict=True) if on}
 
     def on(v: Any) -> bool:
@@ -117,7 +123,7 @@ def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
         came, inner = [on(v) for v in step.invars], step.params.get("jaxpr")
         if not any(came):
             continue
-        # a jit in the user's file
+        # the body of a jit in the user file can be searched
         looked_through = isinstance(inner, ClosedJaxpr) and len(inner.jaxpr.invars) == len(came)
         left = _reached(inner.jaxpr, came) if looked_through else [True] * len(step.outvars)
         known |= {v for v, reached in zip(step.outvars, left, strict=True) if reached}
@@ -125,7 +131,7 @@ def _reached(jaxpr: Any, inputs: list[bool]) -> list[bool]:
 
 
 def unseen(name: str, problem: Problem | ModelProblem, follow_time: bool) -> tuple[str, ...]:
-    """A warning where rates follow time and nothing says how closely they are to be looked at."""
+    """A warning if rates depend on time and nothing says how closely they must be resolved."""
     if not follow_time or problem.breaks or problem.solver.longest_step is not None:
         return ()
     return (

@@ -1,4 +1,4 @@
-"""Where a step failed: the field and the cell to look at. On the host, once, after the last attempt."""
+"""The place where a step failed: a field and a cell, found on the host once, after the last attempt."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ..models.base import Field
 def culprit(
     fields: tuple[Field, ...], grid: Grid, tried: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]
 ) -> str:
-    """The first value of the tried state that is not finite; else the density furthest below zero; else the
-    fastest change.
+    """A description of the value that most likely made a step fail.
 
-    Densities and slopes count in units of the field's scale, slopes relative to scale + |u|.
+    It is the first value of the attempted state that is not finite; otherwise the density furthest below
+    zero; otherwise the fastest change. Densities and slopes are in units of the field's scale, slopes
+    relative to scale + |u|.
     """
     for f in fields:
         broken = ~np.isfinite(tried[f.name])

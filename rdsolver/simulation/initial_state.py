@@ -21,12 +21,12 @@ from ..utils.safe_files import reading
 
 @dataclass(frozen=True)
 class InitialState:
-    """What a bone scenario goes on from.
+    """The state from which a bone scenario continues.
 
     fields         by name, on the grid
-    reference      of the healthy baseline that they belong to
+    reference      values of the healthy baseline that the fields belong to
     plasma         the amounts of each drug
-    handed_on      what components followed on the host, such as serum_calcium, mmol/L
+    handed_on      values that components followed on the host, such as serum_calcium, mmol/L
     """
 
     fields: Mapping[str, np.ndarray]
@@ -36,9 +36,9 @@ class InitialState:
 
 
 def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | None:
-    """The end of the run that `initial.from` names; None where it names none.
+    """The end of the run that `initial.from` names; None if it names none.
 
-    Raises InputError where that run does not fit.
+    Raises InputError if that run does not fit.
     """
     if problem.initial is None:
         return None
@@ -61,9 +61,9 @@ def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | N
 
 
 def of_model(problem: ModelProblem) -> Mapping[str, np.ndarray] | None:
-    """The fields at the end of the run that `initial.from` names; None where it names none.
+    """The fields at the end of the run that `initial.from` names; None if it names none.
 
-    Raises InputError where that run does not fit.
+    Raises InputError if that run does not fit.
     """
     p, path = problem, problem.initial
     if not isinstance(path, Path):
@@ -83,7 +83,7 @@ def of_model(problem: ModelProblem) -> Mapping[str, np.ndarray] | None:
 def _check_parts(
     problem: Problem, model_fields: Sequence[Field], fields: Mapping[str, Any], plasma: Mapping[str, Any]
 ) -> None:
-    """Raises InputError where the earlier run has what this one has not, or another healthy baseline."""
+    """Raise InputError if the earlier run has parts that this one lacks, or another healthy baseline."""
     p, where = problem, f"initial.from: {problem.initial}"
     here = {*(f.name for f in model_fields), *(name for part in p.components for name in part.drugs)}
     held = [k for k, v in (*fields.items(), *plasma.items()) if np.any(np.asarray(v) != 0)]
@@ -118,7 +118,7 @@ def _end_of(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The last state of the earlier run, and its reference.
 
-    Raises InputError unless it came to an end, with this model, on the same section.
+    Raises InputError unless that run finished, with this model, on the same section.
     """
     where = f"initial.from: {path}"
     try:

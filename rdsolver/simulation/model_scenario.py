@@ -1,4 +1,4 @@
-"""The scenario of any model: it starts from a state or from the end of a run; parameters may change."""
+"""The scenario of any model, which starts from a state or from the end of a run; parameters may change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .check_rates import follows_time, try_observers, try_rates, unseen
 
 
 def event_times(p: Problem | ModelProblem, doses: Sequence[Dose] = ()) -> list[float]:
-    """Times after 0 at which the right-hand side jumps, and the end."""
+    """The times after 0 at which the right-hand side jumps, and the end."""
     times = {p.end, *p.breaks, *(d.time for d in doses), *(t for c in p.changes for t in (c.start, c.end))}
     return sorted(t for t in times if 0 < t <= p.end)
 
@@ -34,7 +34,7 @@ def scales(fields: tuple[Field, ...], dtype: np.dtype) -> dict[str, jax.Array]:
 
 
 class ModelScenario:
-    """Any model from a given state, or from the end of another run; changes of parameters on the way.
+    """Any model from a given state, or from the end of another run, with changes of parameters.
 
     initial: the fields of that other run.
     """
@@ -63,7 +63,7 @@ class ModelScenario:
             Pockets.of(p.mask, place.wrap),
         )
         start = p.initial if initial is None else initial
-        assert not isinstance(start, Path)  # whoever names a run gives its fields
+        assert not isinstance(start, Path)  # if the problem names a run, its fields are given in `initial`
         self.u = {
             f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here
             for f in self.fields
@@ -108,5 +108,5 @@ class ModelScenario:
 
     @property
     def reference(self) -> dict[str, np.ndarray]:
-        """The bone that the model lives on, where there is a section."""
+        """The bone on which the model is solved, if there is a section."""
         return {k: np.asarray(v, float) for k, v in self.problem.arrays.items() if k == "bone"}

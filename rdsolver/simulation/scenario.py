@@ -1,4 +1,4 @@
-"""What a run goes through: where it starts, its events, and the system in force between two events."""
+"""The scenario of a run: its start, its events, and the system between two events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .model_scenario import ModelScenario
 
 
 class Scenario(Protocol):
-    """What a run goes through.
+    """Everything that happens in a run.
 
     u       the state at time 0
-    events  increasing times after 0 at which the right-hand side jumps, the end among them
+    events  increasing times after 0 at which the right-hand side jumps, including the end
     """
 
     @property
@@ -33,7 +33,7 @@ class Scenario(Protocol):
     def u(self) -> Fields: ...
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual in its rates and yet allowed."""
+        """The warnings about its rates."""
         ...
 
     @property
@@ -45,42 +45,44 @@ class Scenario(Protocol):
 
     @property
     def surprised(self) -> bool:
-        """Whether events have been added since the system was last asked for."""
+        """True if events have been added since the system was last asked for."""
         ...
 
     def between(self, begin: float, end: float) -> System:
-        """The system from one event to the next. Must be called in order of time."""
+        """The system from one event to the next. This must be called in order of time."""
         ...
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
-        """The observables at t, after an accepted step of so many days, with what follows from them outside
-        the tissue. May add events from t on: then `surprised` is True.
+        """The observables at t, after an accepted step of this many days, with those that are followed
+        outside the tissue.
+
+        This may add events from t on: then `surprised` is True.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes on the way, JSON-able."""
+        """All data that change during a run, which can be written as JSON."""
         ...
 
     def load_state(self, state: Mapping[str, Any], begin: float, end: float) -> System:
-        """Take up what `state_dict` gave between these two events; gives the system in force there."""
+        """Load the result of `state_dict` between these two events. Return the system there."""
         ...
 
     def end_state(self, t: float) -> dict[str, Any]:
-        """What another run needs to go on from time t, beside the fields and the reference."""
+        """The data that another run needs to continue from time t, beside the fields and the reference."""
         ...
 
     @property
     def reference(self) -> dict[str, np.ndarray]:
-        """What every value is relative to: of the healthy baseline, with the bone it belongs to."""
+        """The reference values of the healthy baseline, with the bone that it belongs to."""
         ...
 
 
 def scenario_of(problem: Problem | ModelProblem) -> Scenario:
     """The scenario of a problem, from its start.
 
-    Raises InputError when the run that it goes on from does not fit, or when the rates of its model cannot be
-    used; RunError when no healthy baseline is found.
+    Raises InputError when the run from which it continues does not fit, or when the rates of its model cannot
+    be used; RunError when no healthy baseline is found.
     """
     if isinstance(problem, Problem):
         return BoneScenario(problem, _earlier(problem))
@@ -92,8 +94,9 @@ def scenario_of(problem: Problem | ModelProblem) -> Scenario:
 def resumed_scenario(
     problem: Problem | ModelProblem, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
 ) -> Scenario:
-    """The scenario of a run that was begun before, on these fields and the reference they belong to; its
-    `load_state` takes up the rest.
+    """The scenario of a run that was begun before, with these fields and the reference they belong to.
+
+    The rest is loaded with its `load_state`.
     """
     if isinstance(problem, Problem):
         return BoneScenario(problem, InitialState(fields, reference))
@@ -101,7 +104,7 @@ def resumed_scenario(
 
 
 def warnings_at_start(problem: Problem | ModelProblem) -> tuple[str, ...]:
-    """What is unusual and seen only where a run begins. No baseline is computed.
+    """The warnings that can be given only where a run begins. No baseline is computed.
 
     Raises InputError as `scenario_of` does.
     """

@@ -1,4 +1,4 @@
-"""One run: the host loop over compiled steps, with events, saved times, observables and the run file."""
+"""The loop of one run on the host over compiled steps, with events, saved times and observables."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from ..timestepping.system import Fields, System
 from .failure import culprit
 from .scenario import Scenario, scenario_of
 
-SHORTEST = 1e-11  # of the run; a step below it means that the equations cannot be followed
+SHORTEST = 1e-11  # share of the run; a shorter step means that the equations cannot be solved
 MOST_REJECTIONS = 30  # in a row
-# of the error norm: a correction below it is near the round-off of float32, and its contraction means little
+# in the error norm: a smaller correction is near the round-off of float32, and its contraction means little
 NOTICEABLE = 0.1
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One accepted step: all that leaves the device, and all that a checkpoint would hold.
+    """One accepted step: all data that leave the device, and all that a checkpoint would hold.
 
     saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
-    stats     of the step: error, solver contraction, rejections before it
+    stats     statistics of the step: error, solver contraction, rejections before it
     plan      linear solver of the next step: V-cycles of each group, and the groups that are accelerated
     """
 
@@ -55,7 +55,7 @@ class Abandoned(Exception):
 
 @dataclass
 class Totals:
-    """What a whole run did."""
+    """The totals of a whole run."""
 
     steps: int = 0
     rejected: int = 0
@@ -67,15 +67,15 @@ class Totals:
 
 @dataclass(frozen=True)
 class SimulationState:
-    """All that a run goes on from, bit for bit, right after an accepted step.
+    """The state from which a run continues bit for bit, right after an accepted step.
 
     dt          the step to try next
-    segment     from which event to which
-    step_state  what the integrator carries from step to step
+    segment     the events between which the run is
+    step_state  data that the integrator carries from step to step
     cycles      V-cycles of each group in the next step
     krylov      the groups whose solve is accelerated
-    integrator  its name, and why it was taken
-    budget      what has come into each budget and left it so far; held_at_start: what it held at the start
+    integrator  its name, and why it was chosen
+    budget      sources and losses of each budget so far; held_at_start: its amount at the start
     scenario    its state_dict
     """
 
@@ -96,10 +96,11 @@ class SimulationState:
 class Simulation:
     """A run from its start to its end: `chunks()` advances.
 
-    scenario      what it goes through; a bone scenario has found its baseline once this object exists
-    integrator  the one that is used, and `why` it was taken
-    stop        asked between the stages of a step: whether to give the step up (Abandoned)
-    Must be used inside device.on().
+    scenario    its scenario; a bone scenario has found its baseline once this object exists
+    integrator  the integrator in use; `why`: the reason for its choice
+    stop        called between the stages of a step: True to abandon the step (Abandoned)
+
+    It must be used inside device.on().
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Simulation:
         scenario: Scenario | None = None,
         state: SimulationState | None = None,
     ) -> None:
-        """scenario: default: that of the problem, from its start. state: what to continue from, with a
+        """scenario: default: that of the problem, from its start. state: the state to continue from, with a
         scenario made from its fields.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
@@ -134,12 +135,11 @@ class Simulation:
     # --- the loop -------------------------------------------------------------------------------------------
 
     def chunks(self) -> Iterator[Chunk]:
-        """Accepted steps until the end; lands on every event and the end.
+        """Yield accepted steps until the end; a step ends at every event and at the end.
 
-        The first chunk is the start itself (dt 0), unless the run goes on from a state.
-
-        Raises RunError when no acceptable step is found, Abandoned when the run is to stop; the last chunk
-        given is then the last good state.
+        The first chunk is the start itself (dt 0), unless the run continues from a state. Raises RunError
+        when no acceptable step is found, Abandoned when the run is to stop; the last chunk yielded is then
+        the last good state.
         """
         if not self.begun:
             self.begun, began = True, time.perf_counter()
@@ -184,7 +184,7 @@ class Simulation:
         self.system = after
 
     def state(self) -> SimulationState:
-        """What to go on from; to be asked right after a chunk was given."""
+        """The state from which to continue; it must be asked for right after a chunk was yielded."""
         cycles, krylov = self._plan
         return SimulationState(
             t=self.t,
@@ -220,8 +220,10 @@ class Simulation:
         return min(t for t in self.scenario.events if t > self.t)
 
     def first_step(self, system: System, step_state: StepState) -> float:
-        """The model's own; or the time in which its slopes would move the worst field by a tenth of
-        √tolerance of its size.
+        """The first step: the model's own, or an estimate from the slopes.
+
+        The estimate is the time in which the slopes would move the worst field by a tenth of √tolerance of
+        its size.
         """
         if self.model.first_step is not None:
             return self.model.first_step
@@ -242,7 +244,7 @@ class Simulation:
         return {name: int(n) for name, n in self.system.cycles.items()}, self.system.krylov
 
     def _step(self, step_state: StepState, end: float) -> tuple[StepAttempt, list, dict[str, float]]:
-        """Try until a step is accepted, with the saved times it passed."""
+        """Try steps until one is accepted. Return it with the saved times it passed."""
         landing, rejections, reason, attempt = end, 0, "", None
         bound = self.integrator.largest_dt(self.system, self.t, self.u)
         asked = self.problem.solver.longest_step or float("inf")
@@ -260,7 +262,7 @@ class Simulation:
                 better = linear_solver_control.more(self.system, attempt.stats) if unsolved else None
                 if better is None:
                     self.dt = verdict.dt
-                else:  # the same step, better solved
+                else:  # the same step is tried again with more V-cycles
                     self.system = better
                 continue
             if dt == landing - self.t:
@@ -269,7 +271,7 @@ class Simulation:
             if early is not None:
                 landing = early  # the interpolant fell below zero there: land on it instead
                 continue
-            # a step shortened to land says nothing against the longer one
+            # a step that was shortened to land is no reason against a longer next step
             self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
             if attempt.unsolved:
                 self.system = linear_solver_control.fewer(self.system, attempt.stats)
@@ -284,7 +286,7 @@ class Simulation:
         step_state: StepState,
         attempt: StepAttempt | None,
     ) -> str:
-        """What happened, when, in which field and cell, and what to change."""
+        """A message that says what failed, when, in which field and cell, and what to change."""
         unit = self.model.time_unit
         if bound < SHORTEST * self.problem.end:
             return (
@@ -317,8 +319,9 @@ class Simulation:
         return attempt
 
     def _saved_between(self, step_state: StepState, attempt: StepAttempt) -> tuple[list, float | None]:
-        """States at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there; or
-        the first time where a density is negative.
+        """The states at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there.
+
+        If a density is negative at one of them, the first such time is returned instead.
         """
         saved = []
         for when in self.problem.save:
@@ -349,8 +352,10 @@ class Simulation:
         }
 
     def budgets(self) -> dict[str, dict[str, float]]:
-        """Each budget of the model, in nmol (nM in um3; amounts over the section): what it held at start and
-        end, what came in, what was lost, and the imbalance relative to what passed through.
+        """Each budget of the model, in nmol (nM in um3; amounts over the section).
+
+        It has the amounts at start and end, the source, the loss, and the imbalance relative to the
+        throughput.
         """
         unit = self.problem.grid.cell_volume * 1e-15  # nM um3 = 1e-15 nmol
         out, now = {}, self._held()
