@@ -1,1 +1,1 @@
-"""Where: grid, bone, boundary conditions, generated sections."""
+"""The geometry of a section: grid, bone, boundary conditions, generated sections."""

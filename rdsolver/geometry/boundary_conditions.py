@@ -18,7 +18,7 @@ Kind = Literal["value", "exchange", "flux"]
 class Border:
     """A condition on one field at one place. Faces without a condition are closed.
 
-    field     its name
+    field     name of the field
     kind      "value": u = value at the face; "exchange" (Robin): the inward flux is exchange (value - u);
               "flux": the inward flux is flux
     side      "low" or "high" end of `axis` ("z", "y", "x"); or
@@ -61,7 +61,7 @@ class Border:
                 checks.settle(self, **{name: checks.number(f"{where} {name}", given)})
 
     def contact(self, grid: Grid, active: np.ndarray) -> tuple[np.ndarray, ...]:
-        """For each axis, the area of faces under the condition per volume of the solved cell beside them,
+        """For each axis, the area of faces with the condition per volume of the solved cell beside them,
         1/um.
 
         Raises InputError for a side that is periodic or unknown, a mask of another shape or with solved cells

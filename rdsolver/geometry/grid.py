@@ -19,13 +19,13 @@ AXES = ("z", "y", "x")
 
 @dataclass(frozen=True)
 class Grid:
-    """Cell-centred grid; arrays on it are indexed (z, y, x) or (y, x), x contiguous.
+    """A cell-centred grid; arrays on it are indexed (z, y, x) or (y, x), with x contiguous.
 
     shape      cells along each axis
     spacing    edge of a cell along each axis, um
     origin     corner of the first cell, um; centres lie at origin + (i + 1/2) spacing
-    borders    what happens at the two ends of each axis
-    thickness  um; of a 2D section, so that a count per mm3 means something (None in 3D)
+    borders    conditions at the two ends of each axis
+    thickness  thickness of a 2D section, um, so that a count per mm3 has a meaning (None in 3D)
     """
 
     shape: tuple[int, ...]
@@ -92,9 +92,9 @@ class Grid:
 
     @property
     def cell_volume(self) -> float:
-        """Volume of one cell, um3."""
+        """The volume of one cell, um3."""
         return float(np.prod(self.spacing)) * (self.thickness if self.thickness is not None else 1.0)
 
     def centres(self, axis: int) -> np.ndarray:
-        """Coordinates of the cell centres along an axis, um."""
+        """The coordinates of the cell centres along an axis, um."""
         return self.origin[axis] + (np.arange(self.shape[axis]) + 0.5) * self.spacing[axis]

@@ -1,4 +1,4 @@
-"""A bone section (2D) or block (3D): the grid, the bone on it, and where there is tissue at all."""
+"""A bone section (2D) or block (3D): the grid, the bone on it, and the field of view."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from .shapes import ball, scattered, size
 
 @dataclass(frozen=True)
 class Section:
-    """The bone, the field of view and how they were made, on a grid.
+    """The bone, the field of view and a record of how they were made, on a grid.
 
     grid    the cells
     bone    mineralised bone fraction of each cell, in [0, 1], float64, shape of the grid
-    active  True inside the field of view; outside nothing lives and nothing flows
-    record  how it was made (generator and seed, or file, SHA-256, voxel, threshold ...): goes into the output
-    bare    it may hold no bone: a place for models other than bone's
+    active  True inside the field of view; nothing lives or flows outside it
+    record  record of how it was made (generator and seed, or file, SHA-256, voxel, threshold ...): written to
+            the output
+    bare    True if it may hold no bone: a place for models other than bone's
     """
 
     grid: Grid
@@ -66,7 +67,7 @@ class Section:
 
     @property
     def of_file(self) -> bool:
-        """Whether an image file is needed to make the section again."""
+        """True if an image file is needed to make the section again."""
         return "file" in self.record
 
     @property
@@ -86,7 +87,7 @@ class Section:
         )
 
     def _threshold(self) -> str:
-        """The grey value above which a voxel is bone, and on which scale it lies."""
+        """The grey value above which a voxel is bone, and the scale of that value."""
         value, scale = self.record.get("threshold", {}).get("value"), self.record.get("grey_values", {})
         if value is None or not scale:
             return ""
@@ -100,9 +101,11 @@ class Section:
 
 
 def coarsened(section: Section, times: int) -> Section:
-    """The section with so many cells along each axis made one (along a short axis fewer, so that two are
-    left), by volume averages within the field of view. What is left over at the far ends is dropped. A cell
-    that lies in the field of view to less than a half is outside.
+    """The section with groups of `times` cells along each axis merged by volume averages within the field of
+    view.
+
+    Along a short axis fewer cells are merged, so that two are left. Cells left over at the far ends are
+    dropped. A cell of which less than half is in the field of view is outside.
 
     times: 1 or more. Raises InputError when no bone surface is left, or where it would change the period of a
     periodic section.
@@ -135,7 +138,8 @@ def coarsened(section: Section, times: int) -> Section:
 def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
     """A flat slab of bone at the low end of an axis, for tests and for resorption fronts.
 
-    thickness: of the slab, um (default: half the box). A cell cut by the surface gets the cut fraction.
+    thickness: thickness of the slab, um (default: half the box). A cell cut by the surface gets the cut
+    fraction.
     """
     axis %= grid.ndim
     length = grid.shape[axis] * grid.spacing[axis]
@@ -151,11 +155,12 @@ def slab(grid: Grid, axis: int = -1, thickness: float | None = None) -> Section:
 
 
 def rings(grid: Grid, radius: float, wall: float, count: int = 1, seed: int = 1) -> Section:
-    """Round target tissue other than bone: vessels and ducts cut across, or nodules where the wall is the
-    radius; balls in 3D.
+    """Round target tissue other than bone: cross-sections of vessels and ducts, or nodules where the wall is
+    the radius; balls in 3D.
 
     radius  outer radius, um; wall: thickness, um. A single ring is centred; several are placed at random, 2.5
             radii apart, entirely inside the section.
+
     Raises InputError when there is no room for so many.
     """
     edges = size(grid)

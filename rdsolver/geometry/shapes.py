@@ -9,16 +9,16 @@ import numpy as np
 from .grid import Grid
 
 Point = tuple[float, ...]  # um from the corner of the section, an axis each (z, y, x or y, x)
-TRIES = 10_000  # of a random place
+TRIES = 10_000  # random places that are tried
 
 
 def size(grid: Grid) -> list[float]:
-    """Edge lengths of the section, um."""
+    """The edge lengths of the section, um."""
     return [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
 
 
 def distance(grid: Grid, centre: Point) -> np.ndarray:
-    """Distance from every cell's centre, um; across the ends of periodic axes."""
+    """The distance from every cell's centre, um; across the ends of periodic axes."""
     total = np.zeros(grid.shape)
     for axis, (x, border) in enumerate(zip(centre, grid.borders, strict=True)):
         off = np.abs(grid.centres(axis) - grid.origin[axis] - x)
@@ -31,7 +31,7 @@ def distance(grid: Grid, centre: Point) -> np.ndarray:
 
 
 def ball(grid: Grid, centre: Point, radius: float) -> np.ndarray:
-    """Fraction of each cell inside a ball (a disc in 2D), whose rim is one cell wide."""
+    """The fraction of each cell inside a ball (a disc in 2D), whose rim is one cell wide."""
     return np.clip((radius - distance(grid, centre)) / min(grid.spacing) + 0.5, 0, 1)
 
 
@@ -43,10 +43,10 @@ def scattered(
     allowed: Callable[[Point], bool],
     taken: Sequence[Point] = (),
 ) -> list[Point]:
-    """Up to `count` points at random, so far apart (um) from each other and from those taken; fewer where
-    there is no room.
+    """Up to `count` random points, at least `apart` (um) from each other and from those taken.
 
-    Drawn as points, not as cells: a finer grid has them at the same places.
+    There are fewer where there is no room. They are drawn as points, not as cells, so a finer grid has them
+    at the same places.
     """
     rng, found = np.random.default_rng(seed), []
     box = np.array(size(grid))

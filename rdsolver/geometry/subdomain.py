@@ -1,4 +1,4 @@
-"""The cells in which a user model is solved, and what its initial state may depend on."""
+"""The cells in which a user model is solved, and the data that its initial state may depend on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ HALF = 0.5  # a cell with less bone than this is marrow
 
 @dataclass(frozen=True, eq=False)
 class Where:
-    """What an initial state is made from; arrays on the cells, (z, y, x) or (y, x).
+    """The data from which an initial state is made; arrays on the cells, (z, y, x) or (y, x).
 
     x, y, z   coordinates of the cell centres, um (z: 0 in a 2D section)
-    size      edges of the section, um, one an axis
+    size      edges of the section, um, one for each axis
     bone      bone fraction, in [0, 1]
     active    True in the cells that are solved
     random    NumPy generator, seeded by initial.seed

@@ -7,12 +7,12 @@ the bone
 
 With β = 0 the bone is a plate along f₁ = 0, which cuts the marrow in two; with β = 1 it is a rod along f₁ =
 f₂ = 0. β = 0.2 gives plates with holes and rods between them: in 3D one connected bone in one connected
-marrow, in 2D the branching, here and there broken network of a histological section.
+marrow, in 2D the branching and in places interrupted network of a histological section.
 
 The waves depend on the seed alone and are evaluated at physical coordinates, and the level is the quantile of
 g over a lattice that depends on the box alone: the geometry is the same at any grid spacing.
 
-The wavelength follows from the thickness asked for, T/λ = c φ^0.6 (1 - φ)^-q with φ = BV/TV: a fit, within 8
+The wavelength follows from the requested thickness, T/λ = c φ^0.6 (1 - φ)^-q with φ = BV/TV: a fit, within 8
 %, to the mean local thickness (largest inscribed sphere, volume-weighted: Hildebrand and Rüegsegger, J
 Microsc 1997, 185:67) of fields 1 to 12 λ wide in 2D and 1 to 5 λ wide in 3D, φ from 0.03 to 0.8.
 tests/geometry/test_trabeculae.py measures it again.
@@ -29,7 +29,7 @@ from .grid import Grid
 from .section import Section
 
 PERFORATION = 0.2  # β
-WAVES = 128  # of each field
+WAVES = 128  # number of waves of each field
 BAND = 0.2  # wave numbers lie within (1 ± BAND) 2π/λ
 FIT = {2: (0.343, 0.70), 3: (0.322, 0.62)}  # c, q
 SAMPLES = {2: 8, 3: 4}  # along each edge of a cell, for the fraction of a cell that the surface cuts
@@ -38,20 +38,21 @@ LATTICE_MAX = {2: 2048, 3: 160}  # ... and at most along an axis
 BLOCK = 2**22  # samples evaluated at a time: bounds the memory
 
 BONE_FRACTIONS = (0.02, 0.8)
-BOX_MIN = 4  # thicknesses
+BOX_MIN = 4  # least edge of the box, in thicknesses
 
 
 def trabecular(grid: Grid, bone_fraction: float, trabecular_thickness: float, seed: int) -> Section:
-    """Trabecular bone filling the box of the grid (not periodic, whatever the boundary conditions).
+    """Trabecular bone that fills the box of the grid (not periodic, whatever the boundary conditions).
 
     bone_fraction         BV/TV of the box, 0.02 to 0.8; met within 0.005
     trabecular_thickness  mean local thickness, um; at least 2 cells, at most a quarter of the box. Met within
-                          12 % in a box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and
-                          120 um); a box narrower than λ holds one or two trabeculae, with 0.5 to 1.9 times
-                          the thickness asked for
-    seed                  of the random field, an integer >= 0; the same seed gives the same bone everywhere
+                          12 % in a box much wider than λ, about 20 % at 2 λ (1280 um at BV/TV 0.25 and 120
+                          um); a box narrower than λ holds one or two trabeculae, with 0.5 to 1.9 times the
+                          requested thickness
+    seed                  seed of the random field, an integer >= 0; the same seed gives the same bone
+                          everywhere
 
-    Raises InputError when a value is out of range, or when the grid cannot carry the thickness.
+    Raises InputError when a value is out of range, or when the grid cannot resolve the thickness.
     """
     _check(grid, bone_fraction, trabecular_thickness, seed)
     c, q = FIT[grid.ndim]
@@ -68,9 +69,10 @@ def trabecular(grid: Grid, bone_fraction: float, trabecular_thickness: float, se
 
 
 def _waves(seed: int, ndim: int, wavelength: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Wave vectors (WAVES, 3), 1/um, and phases (WAVES,) of the two fields.
+    """The wave vectors (WAVES, 3), 1/um, and phases (WAVES,) of the two fields.
 
-    Uniform numbers only: NumPy keeps that stream of PCG64 the same from version to version. In 2D k_z = 0.
+    Only uniform numbers are drawn, because NumPy keeps that stream of PCG64 the same from version to version.
+    In 2D k_z = 0.
     """
     u = np.random.Generator(np.random.PCG64(seed)).random((2, 4, WAVES))
     fields = []
@@ -87,8 +89,9 @@ def _waves(seed: int, ndim: int, wavelength: float) -> list[tuple[np.ndarray, np
 def _surface(
     waves: list[tuple[np.ndarray, np.ndarray]], z: float, y: np.ndarray, x: np.ndarray
 ) -> np.ndarray:
-    """g on the plane z, (y, x): cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix
-    product.
+    """The field g on the plane z, (y, x).
+
+    cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix product.
     """
     g = np.zeros((len(y), len(x)))
     for weight, (k, phase) in zip((1.0, PERFORATION), waves, strict=True):
@@ -100,7 +103,9 @@ def _surface(
 
 
 def _points(grid: Grid, counts: list[int]) -> list[np.ndarray]:
-    """Midpoints of `counts` equal parts of each axis of the box as z, y, x, um; in 2D the one plane z = 0."""
+    """The midpoints of `counts` equal parts of each axis of the box as z, y, x, um; in 2D the one plane z =
+    0.
+    """
     axes = [
         o + (np.arange(n) + 0.5) * (m * h / n)
         for o, n, m, h in zip(grid.origin, counts, grid.shape, grid.spacing, strict=True)
@@ -111,7 +116,7 @@ def _points(grid: Grid, counts: list[int]) -> list[np.ndarray]:
 def _level(
     grid: Grid, waves: list[tuple[np.ndarray, np.ndarray]], bone_fraction: float, thickness: float
 ) -> float:
-    """The value of g below which the asked fraction of the box lies."""
+    """The value of g below which the given fraction of the box lies."""
     lengths = [n * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
     # The small number keeps two grids on the same box, whose lengths differ by round-off, on the same
     # lattice.

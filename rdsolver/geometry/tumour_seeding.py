@@ -1,4 +1,4 @@
-"""Where a tumour starts: nests at given places or at random in marrow, or cells spread through it."""
+"""The places where a tumour starts: nests at given or random places in marrow, or cells spread through it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from .shapes import Point, ball, scattered, size
 class Nests:
     """The tumour at the start of a run.
 
-    at       centres, one coordinate an axis (z, y, x or y, x), um from the corner of the section
-    count    further nests, at random places in marrow; the same seed gives the same places at any spacing
-    radius   of a nest, um
+    at       centres, one coordinate for each axis (z, y, x or y, x), um from the corner of the section
+    count    number of further nests, at random places in marrow; the same seed gives the same places at any
+             spacing
+    radius   radius of a nest, um
     density  share of the marrow that tumour cells take in a nest, in (0, 1]
-    spread   the same outside nests, in [0, 1)
+    spread   share of the marrow that tumour cells take outside nests, in [0, 1)
     """
 
     at: tuple[Point, ...] = ()
@@ -62,7 +63,7 @@ class Nests:
         )
 
     def planted(self, section: Section) -> np.ndarray:
-        """Tumour fraction of every cell: density times the marrow in it.
+        """The tumour fraction of every cell: the density times the marrow in it.
 
         Raises InputError for a nest smaller than a cell, outside the section or without marrow, or random
         nests for which there is no room.
