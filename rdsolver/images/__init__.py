@@ -1,1 +1,1 @@
-"""Where, from a scan: formats, voxels, grey values, resampling."""
+"""Sections from scans: formats, voxels, grey values, resampling."""

@@ -16,13 +16,15 @@ from ..utils.safe_files import array, attribute, check_array, check_heaps, open_
 from .voxels import MICROMETRES, Asked, Image, Scale, check_size, meaning, straight
 
 AXES = ("_ARRAY_DIMENSIONS", "dimension_names", "dims", "axes", "axis_order", "dimension_order", "dim_order")
-"""Attributes in which programs name the axes, as a list or as a word of letters, the slowest first."""
+"""The attributes in which programs name the axes, as a list or as a word of letters, the slowest first."""
 EVEN = 0.01
-"""How far steps between coordinates may be from even."""
+"""The largest relative deviation of steps between coordinates that count as even."""
 
 
 def read_hdf5(path: Path, asked: Asked) -> Image:
-    """The edges are read from `element_size_um`, where ImageJ and ilastik keep them, or are the steps of
+    """Read an HDF5 image.
+
+    The voxel edges are read from `element_size_um`, where ImageJ and ilastik keep them, or are the steps of
     coordinates in a unit.
     """
     where, name = asked.where, asked.dataset
@@ -58,7 +60,9 @@ def read_hdf5(path: Path, asked: Asked) -> Image:
 
 
 def _words(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[str]:
-    """Names of the axes, from the first source that has them: axis tags, scales and labels, an attribute."""
+    """The names of the axes, from the first source that has them: axis tags, scales and labels, an
+    attribute.
+    """
     count = data.ndim
     tags: Any = None
     with suppress(ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError):
@@ -82,8 +86,8 @@ def _words(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[st
 
 
 def _listed(text: str, count: int) -> list[str]:
-    """ "tzyx", "t,z,y,x", ["t", "z", "y", "x"], or a list of tables as OME-Zarr has: [{"name": "t", "type":
-    "time"}, ...].
+    """The list of axes in a text: "tzyx", "t,z,y,x", ["t", "z", "y", "x"], or a list of tables as in
+    OME-Zarr, [{"name": "t", "type": "time"}, ...].
     """
     with suppress(ValueError, RecursionError):
         listed = json.loads(text)
@@ -129,7 +133,7 @@ def _edges(data: h5py.Dataset, scales: Sequence[h5py.Dataset | None]) -> list[fl
 
 
 def _step(scale: h5py.Dataset | None, count: int) -> float | None:
-    """Distance between the coordinates of an axis, um; None without a unit of length, or if uneven."""
+    """The distance between the coordinates of an axis, um; None without a unit of length, or if uneven."""
     unit = MICROMETRES.get("".join(texts(scale, "units"))) if scale is not None else None
     if scale is None or unit is None or scale.shape != (count,) or count < 2 or scale.dtype.kind not in "iuf":
         return None

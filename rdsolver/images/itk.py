@@ -1,6 +1,6 @@
-"""NRRD, MetaImage and NIfTI through SimpleITK.
+"""NRRD, MetaImage and NIfTI images, read through SimpleITK.
 
-It tells neither what an axis is nor of every scale, so the headers are read here too.
+SimpleITK reports neither the meaning of an axis nor every scale, so the headers are read here too.
 """
 
 from __future__ import annotations
@@ -31,24 +31,28 @@ IO = {
 NAMED = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile\s*[=:]?\s*([^\r\n]*)") | {
     ".nrrd": rb"(?im)^\s*data ?file\s*:\s*([^\r\n]*)"
 }
-"""Where a header names the file with its values."""
+"""Patterns that find the name of the file with the values in a header."""
 ENDS = dict.fromkeys((".mhd", ".mha"), rb"ElementDataFile[^\n]*\n") | {".nrrd": rb"\r?\n\r?\n"}
-"""Of a header."""
+"""Patterns that find the end of a header."""
 HEADER = 2**24
-"""Bytes in which a header is looked for."""
+"""The number of bytes in which a header is searched."""
 DOMAIN = ("domain", "space", "time", "???", "none")
-"""Kinds of a NRRD axis along which there are voxels; along the others, values of one voxel."""
+"""The kinds of a NRRD axis along which there are voxels; along other axes there are the values of one
+voxel.
+"""
 SECONDS = re.compile(r"[munp]?s|sec|seconds?|min|minutes?|h|hours?|d|days?|weeks?", re.IGNORECASE)
 RIGHT = 1e-3
-"""Cosine of an angle that is a right one still: less than a voxel in a thousand.
+"""The largest cosine of an angle that counts as a right angle: less than a voxel in a thousand.
 
-And how far a length of one may be off.
+It is also the largest deviation of a length from one.
 """
 
 
 def read_itk(path: Path, asked: Asked) -> Image:
-    """Lengths in these files are mm: by definition in NIfTI and MetaImage, by use in NRRD that does not state
-    another unit.
+    """Read a NRRD, MetaImage or NIfTI file.
+
+    Lengths in these files are mm: by definition in NIfTI and MetaImage, by convention in NRRD that does not
+    state another unit.
     """
     where = asked.where
     try:
@@ -60,7 +64,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
         ) from error
     companions(path)
     reader = sitk.ImageFileReader()
-    reader.SetImageIO(IO[path.suffix.lower()])  # not one that the content asks for
+    reader.SetImageIO(IO[path.suffix.lower()])  # by the suffix, not by the content
     reader.SetFileName(str(path))
     said = HEADERS[path.suffix.lower()](path, where)
     reader.ReadImageInformation()
@@ -83,7 +87,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
     )
     place = asked.place([*axes[::-1], *(["channel"] if values > 1 else [])], shape)
     spacing = reader.GetSpacing()
-    unknown = all(s == 1 for s in spacing)  # what SimpleITK puts where nothing is stated
+    unknown = all(s == 1 for s in spacing)  # SimpleITK gives 1 where nothing is stated
     lengths = [u if axis in ("x", "y", "z", "") else None for axis, u in zip(axes, units, strict=True)]
     edges = [None if unknown or u is None else s * u for s, u in zip(spacing, lengths, strict=True)][::-1]
     part = sitk.GetArrayFromImage(reader.Execute())[place.index]
@@ -92,11 +96,11 @@ def read_itk(path: Path, asked: Asked) -> Image:
 
 @dataclass(frozen=True)
 class Said:
-    """What a header states.
+    """The contents of a header.
 
-    axes, units  an item an axis, the fastest first: its meaning, and its unit in um (None: not known)
-    applied      SimpleITK has calibrated the values
-    colour       in words, where it is that
+    axes, units  an item for each axis, the fastest first: its meaning, and its unit in um (None: not known)
+    applied      True if SimpleITK has calibrated the values
+    colour       a description of the colour values, if there are any
     """
 
     axes: Sequence[str] = ()
@@ -160,7 +164,7 @@ def _nrrd(path: Path, where: str) -> Said:
         "frame" if kinds[i].lower() == "time" or SECONDS.fullmatch(units[i]) else _label(labels[i])
         for i in voxels
     ]
-    if "spacedirections" in fields:  # turned perhaps, so that a unit is of an axis only where all are alike
+    if "spacedirections" in fields:  # axes may be rotated, so a unit is known only if all units are the same
         stated = set(_quoted(fields.get("spaceunits", ""), 1))
         lengths = [_unit(stated.pop()) if len(stated) == 1 else None] * len(voxels)
     else:
@@ -174,7 +178,7 @@ def _quoted(text: str, count: int) -> list[str]:
 
 
 def _label(label: str) -> str:
-    """Meaning of an axis label; labels are free text, and many are anatomical."""
+    """The meaning of an axis label; labels are free text, and many are anatomical."""
     found = meaning(label)
     return found if found in ("z", "y", "x", "channel", "frame") else ""
 
@@ -184,7 +188,7 @@ def _unit(stated: str) -> float | None:
 
 
 def _metaimage(path: Path, where: str) -> Said:
-    """Header of a MetaImage; SimpleITK does not apply its calibration of intensities."""
+    """Read the header of a MetaImage; SimpleITK does not apply its calibration of intensities."""
     with path.open("rb") as stream:
         text = re.split(rb"(?m)^\s*ElementDataFile\s*[=:]", stream.read(HEADER), maxsplit=1)[0].decode(
             errors="replace"
@@ -197,10 +201,10 @@ def _metaimage(path: Path, where: str) -> Said:
 
 
 def _nifti(path: Path, where: str) -> Said:
-    """Header of a NIfTI: axes 1 to 3 are space, the fourth is time, the fifth holds several values per voxel.
+    """Read the header of a NIfTI.
 
-    SimpleITK applies scl_slope and scl_inter, and turns m and um into mm; of an oblique sform it takes the
-    qform.
+    Axes 1 to 3 are space, the fourth is time, and the fifth holds several values per voxel. SimpleITK applies
+    scl_slope and scl_inter, and converts m and um to mm; for an oblique sform it uses the qform.
     """
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
         header = stream.read(540)
@@ -269,9 +273,9 @@ NIFTI = {
           "slope": ("d", 176), "inter": ("d", 184), "xyzt_units": ("i", 500),
           "sform_code": ("i", 348), "srow": ("12d", 400)},
 }  # fmt: skip
-"""By the size of the header, of NIfTI 1 and 2: form and place of what is read."""
+"""The format and offset of the header entries that are read, by the size of the header (NIfTI 1 and 2)."""
 BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1536: 16, 2304: 4}
-"""Of a value, by NIfTI's number of its type."""
+"""The number of bytes of a value, by NIfTI's number of its type."""
 COMPLEX = (32, 1792, 2048)
 HEADERS = {".nrrd": _nrrd, ".mha": _metaimage, ".mhd": _metaimage, ".nii": _nifti, ".gz": _nifti}
 
@@ -286,9 +290,9 @@ def _told(lengths: Sequence[float] | np.ndarray) -> str:
 def companions(path: Path) -> list[Path]:
     """The files that hold the values of a MetaImage or NRRD header.
 
-    A header names them by a plain name, in the folder where the user found the header; a link that lies there
-    is followed, as that of the header is. Raises InputError for any other name: a header must not choose
-    among the files of this machine.
+    A header must name them by a plain name, in the folder where the user found the header. A link in that
+    folder is followed, as is a link to the header. Raises InputError for any other name: a header must not
+    choose among the files of this machine.
     """
     kind = path.suffix.lower()
     if kind not in NAMED:

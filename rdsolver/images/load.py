@@ -1,8 +1,8 @@
 """A section from a scan: read, crop, denoise, field of view, threshold, resample - in this order.
 
-The bone fraction of a cell is the volume average of the thresholded voxels that it covers, each counted as
-far as it lies in the cell and in the field of view, so that bone volume is conserved at any ratio of spacing
-to voxel size.
+The bone fraction of a cell is the volume average of the thresholded voxels that it covers. Each voxel is
+weighted by its part that lies in the cell and in the field of view, so that bone volume is conserved at any
+ratio of spacing to voxel size.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from .resampling import average, cells_within
 from .voxels import MAX_VOXELS, Asked, Image
 
 VOXEL_RANGE = (0.05, 1000.0)  # um
-VOXEL_TOLERANCE = 0.01  # between the voxel size given and the one in the file
-# of its radius, taken off a circle that is found: a scan is dim at its rim, and voxels there are half outside
+VOXEL_TOLERANCE = 0.01  # relative difference between the voxel size given and the one in the file
+# share of the radius by which a detected circle is reduced: a scan is dim at its rim, and voxels there are
+# half outside
 RIM = 0.04
-WORKING = 24  # bytes a voxel, besides the image itself, at most: a mask, its bone, a smoothed copy
+WORKING = 24  # most bytes per voxel besides the image itself: a mask, its bone, a smoothed copy
 BINS = 1024  # for Otsu's threshold of grey values that are not integers
 
 Lengths = float | Sequence[float]
@@ -54,18 +55,18 @@ def section_from_image(
     thickness: float | None = None,
     key: str = "section",
 ) -> Section:
-    """A section from an image file or a folder of slices (readers.py says which kinds).
+    """A section from an image file or a folder of slices (readers.py lists the kinds).
 
-    voxel    edge of a voxel, um, one number or one per axis; needed when the file does not carry it, and
+    voxel    edge of a voxel, um, one number or one per axis; needed when the file does not state it, and
              compared with the file's when it does
-    dataset  of an HDF5 file
-    channel  which one is read of a file that holds several: counted from 0, or by its name where the file has
-             names; "slices": what the file calls channels are the slices of a block
-    frame    which time is read of a file that holds several, counted from 0; "slices" as above
-    key      of the section in the config, for the messages
+    dataset  name of the dataset in an HDF5 file
+    channel  channel to read of a file that holds several: counted from 0, or by its name where the file has
+             names; "slices": the channels of the file are the slices of a block
+    frame    time to read of a file that holds several, counted from 0; "slices" as above
+    key      name of the section in the config, for the messages
 
     The other arguments are those of `section_from_array`. Raises InputError when the file or an argument is
-    at fault.
+    wrong.
     """
     path = at_home(path)
     image = read_image(path, Asked(f'{key}.image = "{path}"', key, dataset, channel, frame))
@@ -97,21 +98,21 @@ def section_from_array(
                    "binary": two values, the larger is bone | "fraction": bone fractions, 0 to 1, or integers,
                    0 to the largest number of their type
     crop           one (start, stop) per axis, in voxels of the whole image
-    denoise        None | "median" (3 voxels wide) | sigma of a Gaussian, um. Nothing from outside the field
-                   of view enters
+    denoise        None | "median" (3 voxels wide) | sigma of a Gaussian, um. No value from outside the field
+                   of view is used
     field_of_view  None | "circle" in the (y, x) plane, about its centre: it reaches the outermost voxel that
                    differs from the padding in the corners, at most the border, less 4 % | {"radius": um,
                    "centre": (y, x) um}, either may be left out | a mask, an array or file of the shape of the
                    whole image, inside where not 0
-    spacing        of the grid, um, one number or one per axis (default: the voxels). A last cell that would
-                   reach beyond the image is dropped; a cell is active when more than half of it lies in the
-                   field of view
-    thickness      um, of a 2D image
-    source         where the array comes from, for the record
+    spacing        spacing of the grid, um, one number or one per axis (default: the voxels). A last cell that
+                   would reach beyond the image is dropped; a cell is active when more than half of it lies in
+                   the field of view
+    thickness      thickness of a 2D image, um
+    source         origin of the array, for the record
 
     Coordinates are those of the whole image: a crop moves the origin of the grid. The record's
     bone_volume_fraction is that of the voxels, before they are resampled. Raises InputError when an argument
-    is at fault.
+    is wrong.
     """
     image = Image(np.asarray(array), ())
     return _section(
@@ -137,7 +138,7 @@ def _section(
     edges = _lengths(voxel, array.ndim, f"{key}.voxel", VOXEL_RANGE)
     _check_thickness(thickness, array.ndim, key)
     part = _crop(crop, array.shape, key)
-    # no circle to find
+    # an image of one value shows no circle
     if isinstance(field_of_view, str) and field_of_view == "circle" and array.min() == array.max():
         raise InputError(
             f"{key}.image{name} has one grey value everywhere, {array.flat[0]:g}: nothing tells bone from"
@@ -174,7 +175,7 @@ def _section(
 
 
 def _largest(image: Image) -> int:
-    """The value that stands for a bone fraction of 1; 0 where the values are fractions themselves, or
+    """The value that stands for a bone fraction of 1; 0 if the values are fractions themselves, or
     calibrated.
     """
     kind = image.values.dtype
@@ -321,7 +322,7 @@ def _crop(crop: Crop | None, shape: tuple[int, ...], key: str) -> tuple[slice, .
 def _field_of_view(
     rule: FieldOfView | None, array: np.ndarray, edges: tuple[float, ...], key: str
 ) -> tuple[np.ndarray, Any]:
-    """The field of view, bool (None: the whole image), and what the record says of it."""
+    """The field of view, bool (None: the whole image), and its entry in the record."""
     if rule is None:
         return np.broadcast_to(np.True_, array.shape), None
     if isinstance(rule, np.ndarray):
@@ -403,7 +404,7 @@ def _denoise(
 
 
 def _bone(rule: Any, grey: np.ndarray, inside: np.ndarray, key: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Bone of each voxel, bool or a fraction, and what the record says of the threshold."""
+    """The bone of each voxel, bool or a fraction, and the record's entry about the threshold."""
     if not (rule in RULES if isinstance(rule, str) else _number(rule)):
         raise InputError(
             f"{key}.threshold is {rule!r}. Give one of {', '.join(RULES)}, or the grey value above which a"
@@ -443,10 +444,10 @@ def _bone(rule: Any, grey: np.ndarray, inside: np.ndarray, key: str) -> tuple[np
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The grey value that parts two classes with the largest variance between them (Otsu, IEEE Trans SMC
-    1979, 9:62).
+    """The grey value that separates two classes with the largest variance between them.
 
-    One bin for each integer, or BINS; the value returned is the edge between two bins.
+    (Otsu, IEEE Trans SMC 1979, 9:62.) There is one bin for each integer, or BINS; the value returned is the
+    edge between two bins.
     """
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -455,7 +456,7 @@ def _otsu(values: np.ndarray) -> float:
         counts, bins = np.histogram(values, int(high - low) + 1, (low - 0.5, high + 0.5))
     else:
         width = (high - low) / BINS
-        # too near to each other, or too far, to be told apart
+        # the values are too close to each other, or too far apart, for bins
         if not 4 * np.spacing(max(abs(low), abs(high))) < width < math.inf:
             return low / 2 + high / 2
         counts, bins = np.histogram(values.astype(float), BINS, (low, high))
@@ -470,8 +471,8 @@ def _otsu(values: np.ndarray) -> float:
 def _cells(
     bone: np.ndarray, inside: np.ndarray, edges: tuple[float, ...], target: tuple[float, ...], key: str
 ) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Bone fraction and active cells on the target spacing, and the length dropped at the far end of each
-    axis, um.
+    """The bone fraction and the active cells on the target spacing, and the length dropped at the far end of
+    each axis, um.
     """
     if target == edges:
         return bone.astype(float), inside.copy(), [0.0] * bone.ndim

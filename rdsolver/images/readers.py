@@ -1,8 +1,7 @@
-"""Image files as arrays: TIFF, PNG, NPY, HDF5, a folder of slices, and NRRD, MetaImage and NIfTI through
-SimpleITK.
+"""Readers of image files: TIFF, PNG, NPY, HDF5, a folder of slices, and NRRD, MetaImage and NIfTI.
 
-What a file says of its axes, its voxel size and its grey values is read with them, and nothing is guessed.
-Every fault of a file is an InputError that names the config key, the file, what was found and the way out.
+Axes, voxel size and grey values are taken from the statements of the file, and nothing is guessed. Every
+fault of a file is an InputError that names the config key, the file, what was found and what to do.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ GREY_PNG = ("1", "L", "I", "I;16", "F")
 
 
 def read_image(path: Path, asked: Asked) -> Image:
-    """The image in a file or in a folder of slices; axes of length one are dropped, so a stack of one slice
-    is 2D.
+    """The image in a file or in a folder of slices.
 
-    Raises InputError when the file is missing, unreadable, empty, damaged, in colour, too large or of an
-    unknown kind, and when it holds channels or times and none is chosen.
+    Axes of length one are dropped, so a stack of one slice is 2D. Raises InputError when the file is missing,
+    unreadable, empty, damaged, in colour, too large or of an unknown kind, and when it holds channels or
+    times and none is chosen.
     """
     where = asked.where
     if not (_is(path.is_file) or _is(path.is_dir)):
@@ -67,7 +66,7 @@ def read_image(path: Path, asked: Asked) -> Image:
         return reader(path, asked)
     except InputError:
         raise
-    except Exception as error:  # the libraries raise anything at all on a damaged file
+    except Exception as error:  # the libraries raise any kind of error on a damaged file
         raise InputError(
             f"{where}: it could not be read ({reason(error)}). Check that it is what its name says, complete,"
             " and readable by you."
@@ -82,8 +81,8 @@ def _is(test: Callable[[], bool]) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder of slices one after the other, in the order they are
-    read.
+    """The SHA-256 hash of a file, or of the files of a folder of slices one after the other, in the order
+    they are read.
     """
     digest = hashlib.sha256()
     for file in _slices(path) if path.is_dir() else [path, *companions(path)]:
@@ -94,7 +93,7 @@ def sha256(path: Path) -> str:
 
 
 def _png(path: Path, asked: Asked) -> Image:
-    """Read a PNG; its dots per metre are for printing and say nothing about voxels."""
+    """Read a PNG; its dots per metre are for printing and do not state a voxel size."""
     try:
         with PIL.Image.open(path, formats=["PNG"]) as image:
             check_size(image.size[::-1], 4, asked.where)

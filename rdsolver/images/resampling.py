@@ -1,4 +1,4 @@
-"""Volume averages over cells of any size: what a coarser or finer grid makes of the voxels of an image."""
+"""Volume averages of voxels over cells of any size, for a grid coarser or finer than the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy.sparse
 
 
 def cells_within(lengths: Sequence[float], spacing: Sequence[float]) -> tuple[int, ...]:
-    """Number of whole cells that fit along each axis; a small tolerance makes 63.9999999 of them 64."""
+    """The number of whole cells that fit along each axis; a small tolerance makes 63.9999999 of them 64."""
     return tuple(math.floor(s / h + 1e-6) for s, h in zip(lengths, spacing, strict=True))
 
 
@@ -19,8 +19,8 @@ def average(
 ) -> np.ndarray:
     """The mean of voxel values over each cell, weighted by the volume that voxel and cell share.
 
-    array           of voxels with the given edges, two or three axes
-    shape, spacing  of the cells, which start at the same corner and lie within the voxels
+    array           values of voxels with the given edges, two or three axes
+    shape, spacing  shape and spacing of the cells, which start at the same corner and lie within the voxels
     """
     overlaps = [_overlap(n, e, m, h) for n, e, m, h in zip(array.shape, edges, shape, spacing, strict=True)]
     return _apply(overlaps, array)

@@ -1,6 +1,4 @@
-"""TIFF images: axes, voxels and grey values from OME, ImageJ, tifffile and the baseline tags; which
-compressions are read.
-"""
+"""TIFF images: axes, voxels and grey values from OME, ImageJ, tifffile and the baseline tags."""
 
 from __future__ import annotations
 
@@ -28,12 +26,13 @@ COLOUR = {"RGB", "PALETTE", "SEPARATED", "YCBCR", "CIELAB"}
 DEFLATE = (8, 32946)
 JPEG = 7
 READ = {1, 2, 3, 4, 5, JPEG, *DEFLATE, 32773}
-"""Plain, CCITT, LZW, JPEG, deflate, PackBits: what these unpack to is bounded before, or by the size of the
-page.
+"""The compressions that are read: none, CCITT, LZW, JPEG, deflate, PackBits.
+
+The size of their unpacked data is limited by a check before, or by the size of the page.
 """
 INCH = 25400.0  # um
-# What programs write when they know no size. As voxels these would be 25 mm to 21 um, and none a round
-# number.
+# Resolutions that programs write when they do not know a size. As voxels these would be 25 mm to 21 um, and
+# none is a round number.
 DEFAULT_DPI = (1, 72, 96, 150, 300, 600, 1200)
 FUNCTIONS = (
     "straight line",
@@ -53,7 +52,7 @@ FUNCTIONS += (
     "Gaussian",
     "exponential recovery",
 )
-"""ImageJ's, by its number cf."""
+"""ImageJ's calibration functions, by its number cf."""
 
 
 def read_tiff(path: Path, asked: Asked) -> Image:
@@ -103,9 +102,9 @@ def read_tiff(path: Path, asked: Asked) -> Image:
 
 
 def _meaning(letter: str, kind: str) -> str:
-    """Meaning of an axis as tifffile names it.
+    """The meaning of an axis as tifffile names it.
 
-    A stack of which nothing is said goes in z; what OME calls other is not an axis in space.
+    A stack without a stated meaning lies along z; an axis that OME calls other is not an axis in space.
     """
     if letter in "IQ":
         return "other" if (letter, kind) == ("Q", "ome") else ""
@@ -115,7 +114,7 @@ def _meaning(letter: str, kind: str) -> str:
 
 
 def _channels(tif: tifffile.TiffFile) -> list[str]:
-    """Names of the channels, from OME or from ImageJ's labels of planes."""
+    """The names of the channels, from OME or from ImageJ's labels of planes."""
     if tif.is_ome:
         text = (tif.ome_metadata or "").partition("</Image>")[0]
         found = [
@@ -130,8 +129,9 @@ def _channels(tif: tifffile.TiffFile) -> list[str]:
 
 
 def _imagej_scale(tif: tifffile.TiffFile, dtype: np.dtype, where: str) -> Scale | None:
-    """What Image > Show Info and ImageJ's status bar show: cf names the function, c0 and c1 are of a straight
-    line.
+    """The calibration that Image > Show Info and ImageJ's status bar show.
+
+    cf names the function; c0 and c1 are the coefficients of a straight line.
     """
     said = tif.imagej_metadata or {}
     function = said.get("cf", 20)  # none
@@ -249,7 +249,7 @@ def _check_jpeg(packed: bytes, size: int, where: str) -> None:
 
 
 def _edges(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
-    """Voxel edges from OME, ImageJ or the resolution tags, in this order."""
+    """The voxel edges from OME, ImageJ or the resolution tags, in this order."""
     edges: dict[str, float | None] = {}
     imagej = tif.imagej_metadata or {}
     if tif.is_ome:
@@ -272,7 +272,7 @@ def _edges(tif: tifffile.TiffFile, axes: str) -> tuple[float | None, ...]:
             )
         z = imagej.get("spacing")
         edges["Z"] = float(z) * scale if z and scale and edges["X"] else None
-    # Of a stack of which nothing is said, and of channels or times that are slices, as of z.
+    # The edge of a stack without a stated meaning, and of channels or times that are slices, is that of z.
     return tuple(edges.get(axis if axis in "YX" else "Z") for axis in axes)
 
 

@@ -1,7 +1,7 @@
 """An image as it was read: its values, their calibration, and the edges of a voxel.
 
-What a file holds beyond one grey value a voxel is chosen by its meaning: channels and times are never taken
-for depth.
+If a file holds more than one grey value per voxel, one is chosen by its meaning: channels and times are never
+taken for depth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MICROMETRES = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, r"\u00B5m": 1.0, "
 MICROMETRES |= {"mm": 1e3, "cm": 1e4, "m": 1e6}
 SPACE = ("z", "y", "x")
 SLICES = "slices"
-"""The word for channels or times that are slices."""
+"""The word in a config that says that channels or times are slices."""
 MEANINGS = {
     "z": "z depth slice slices plane planes",
     "y": "y row rows height",
@@ -42,15 +42,17 @@ WORDS = {
 
 
 def meaning(word: str) -> str:
-    """What a file calls an axis, as z, y, x, channel or frame; "" when it says nothing, else what it says."""
+    """The name of an axis in a file, as z, y, x, channel or frame; "" for a name without a meaning, and any
+    other name unchanged.
+    """
     plain = word.strip().lower()
     return KNOWN.get(plain, "" if SAYS_NOTHING.fullmatch(plain) else plain)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Calibrated grey values: offset + slope x stored value, clipped at 0 where the file asks; the unit that
-    it names.
+    """Calibrated grey values: offset + slope x stored value, clipped at 0 where the file asks for it, with
+    the unit that it names.
     """
 
     offset: float
@@ -60,7 +62,9 @@ class Scale:
 
     @property
     def moves_zero(self) -> bool:
-        """Stored 0 is not 0; but 32768 taken off is how 16 bits with a sign are stored."""
+        """True if a stored 0 is not 0. An offset of -32768 does not count: it is how signed 16-bit values are
+        stored.
+        """
         return self.offset != 0 and (self.offset, self.slope) != (-32768, 1)
 
     @property
@@ -84,10 +88,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Image:
-    """values  (z, y, x) or (y, x), calibrated where the file is
-    voxel      its edges in um, None on an axis where the file does not say
-    scale      of the values; None: as stored
-    bits       of a stored integer, where its type has more
+    """An image.
+
+    values  (z, y, x) or (y, x), calibrated if the file is
+    voxel   edges of a voxel in um, None on an axis for which the file states none
+    scale   calibration of the values; None: as stored
+    bits    number of bits of a stored integer, if its type has more
     """
 
     values: np.ndarray
@@ -98,12 +104,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a config asks of an image.
+    """The settings of a config for an image.
 
     where           'section.image = "scan.tif"': for the messages
-    key             of the section, where `channel` and `frame` may stand; "" for a mask
-    dataset         of an HDF5 file
-    channel, frame  which one is read, counted from 0, a channel by its name too; "slices": they are slices
+    key             name of the section, where `channel` and `frame` may be given; "" for a mask
+    dataset         name of the dataset in an HDF5 file
+    channel, frame  the one to read, counted from 0, a channel by its name too; "slices": they are slices
     """
 
     where: str
@@ -113,11 +119,10 @@ class Asked:
     frame: int | str | None = None
 
     def place(self, axes: Sequence[str], shape: Sequence[int], names: Sequence[str] = ()) -> Place:
-        """Where the image lies in an array with these axes (as from `meaning`).
+        """The place of the image in an array with these axes (as from `meaning`).
 
-        names: of the channels, where the file has them.
-        Raises InputError when a channel or time is not chosen, or not there, or when an axis is none in
-        space.
+        names: the names of the channels, where the file has them. Raises InputError when a channel or time is
+        not chosen, or does not exist, or when an axis is not one in space.
         """
         left: list[str] = list(axes)
         index: list[slice | int] = [slice(None)] * len(left)
@@ -201,7 +206,7 @@ def _told(axes: Sequence[str], shape: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """The part of an array that is the image: how to take it, what its axes are before, and of what, for a
+    """The part of an array that is the image: its index, its axes before, and the image's name for a
     message.
     """
 
@@ -219,7 +224,7 @@ class Place:
     ) -> Image:
         """The image in the selected part: axes in the order z, y, x, those of length one dropped.
 
-        voxel: one a axis of the whole array. applied: the values are calibrated already.
+        voxel: one edge for each axis of the whole array. applied: True if the values are calibrated already.
         """
         kept = [i for i, cut in enumerate(self.index) if isinstance(cut, slice)]
         kept = [i for i, n in zip(kept, part.shape, strict=True) if n != 1]
@@ -235,7 +240,7 @@ class Place:
 
 
 def _order(axes: Sequence[str]) -> list[int]:
-    """Order of the axes as z, y, x; axes without a name take the remaining places in the order they come."""
+    """The order of the axes as z, y, x; axes without a name take the remaining places in their order."""
     named = [axis for axis in axes if axis]
     if len(axes) > len(SPACE) or len(set(named)) < len(named):
         return list(range(len(axes)))
@@ -258,7 +263,7 @@ def check_size(shape: Sequence[int], itemsize: int, where: str) -> None:
             f"{where}: the image has {size} = {voxels:.3g} voxels, and at most {MAX_VOXELS:.3g} are read. "
             "Save a crop of it, or a coarser copy, and give that."
         )
-    check_fits(voxels * (itemsize + 1), where)  # and where it is finite
+    check_fits(voxels * (itemsize + 1), where)  # one byte more for the mask of finite values
 
 
 def colour(where: str, found: str) -> InputError:
