@@ -1,1 +1,1 @@
-"""On which device: CPU or GPU, batches of runs."""
+"""The device of a run, CPU or GPU, and batches of runs."""

@@ -1,14 +1,15 @@
-"""A batch of runs on one device: the steps of several are one compiled program of fixed width.
+"""Batches of runs on one device, whose steps are one compiled program of fixed width.
 
 Every run of a batch is as it is when alone, with its own step size, acceptance, events and end, in a thread
-of its own. Where its integrator wants a step it waits until `width` runs of the same shape want one, and
-these go to the device at once (jax.vmap), each in a slot of the batch. With more runs than slots some run
-always waits, and no slot stays empty until the last few runs. A run sees nothing of the others: its results
-are, bit for bit, those of the same run alone at that width. Against a run outside a batch they differ by
-round-off, since the compiler fuses otherwise.
+of its own. Where its integrator needs a step, it waits until `width` runs of the same shape need one, and
+these are sent to the device at once (jax.vmap), each in a slot of the batch. With more runs than slots some
+run always waits, and no slot stays empty until the last few runs. A run does not depend on the others: its
+results are, bit for bit, those of the same run alone at that width. They differ by round-off from those of a
+run outside a batch, since the compiler then fuses differently.
 
-What a step leaves stays stacked on the device, and a run is handed its row of it (`BatchRow`): so the host
-handles a few arrays a step, not those of every run, and what is small comes to the host for all at once.
+The results of a step stay stacked on the device, and a run is given its row of them (`BatchRow`). So the host
+handles a few arrays in each step, not those of every run, and small results come to the host for all runs at
+once.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ import numpy as np
 from jax import Array
 
 NUMBERS = (np.ndarray, np.generic)
-MOST_WASTE = 1.2  # padding waste, above which a program waits for others to choose from
-PATIENCE = 8  # programs that go before a request, while others fit better
-# programs given to the device at once: it never waits for the host, and those that wait can be chosen from
+MOST_WASTE = 1.2  # padding waste above which a program waits until there are more requests to choose from
+PATIENCE = 8  # number of programs that may go before a request, while others fit better
+# programs sent to the device at once: it never waits for the host, and some requests wait to be chosen from
 AHEAD = 2
 
 _current: ContextVar[_BatchedRun | None] = ContextVar("run of a batch", default=None)
@@ -43,12 +44,12 @@ def batched_call(
 ) -> tuple[Any, Any]:
     """function(*arguments, *trips) of this run, computed with the same call of other runs of its batch.
 
-    function    pure; gives a tuple of dicts of arrays, which stay on the device (`BatchRow`), and a tree of
-                small arrays, which come to the host
-    arguments   trees of arrays, NumPy numbers, or BatchRows of calls before
-    trips       of its loops; all that are computed together make as many as the one that asks for most, and
-                the function sees to it that those beyond its own change nothing
-    fixed_work  beside the trips, in trips; calls of similar work are computed together
+    function    a pure function; it gives a tuple of dicts of arrays, which stay on the device (`BatchRow`),
+                and a tree of small arrays, which come to the host
+    arguments   trees of arrays, NumPy numbers, or BatchRows of earlier calls
+    trips       numbers of iterations of its loops; all calls that are computed together use the largest
+                numbers asked for, and the function must make the iterations beyond its own change nothing
+    fixed_work  work beside the iterations, in iterations; calls of similar work are computed together
     """
     run = _current.get()
     assert run is not None
@@ -56,14 +57,16 @@ def batched_call(
 
 
 def width() -> int:
-    """The width of the batch that this run is in; 0: in none. Results depend on it in their last bits."""
+    """The width of the batch that this run is in; 0 outside a batch. Results depend on it in their last
+    bits.
+    """
     run = _current.get()
     return 0 if run is None else run.batch.width
 
 
 @contextmanager
 def alone_in_batch(width: int) -> Iterator[None]:
-    """Inside, a run is the only one of a batch of this width; of width 0: in no batch."""
+    """Inside, a run is the only one of a batch of this width; with width 0 it is in no batch."""
     with Batch(width).join() if width else nullcontext():
         yield
 
@@ -72,8 +75,9 @@ def alone_in_batch(width: int) -> Iterator[None]:
 
 
 class BatchRow(Mapping[str, Array]):
-    """The row of one run in fields that are stacked on the device. Read like a dict of arrays, which are then
-    taken out of the stack.
+    """The row of one run in fields that are stacked on the device.
+
+    It is read like a dict of arrays, which are then taken out of the stack.
     """
 
     def __init__(self, stack: _Stack, row: int) -> None:
@@ -95,21 +99,22 @@ class BatchRow(Mapping[str, Array]):
 
 
 def unstack(fields: Any) -> Any:
-    """Fields as arrays of their own, for programs of one run."""
+    """The fields as arrays of their own, for programs of one run."""
     return fields.unstack() if isinstance(fields, BatchRow) else fields
 
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
-    """Arrays with a row for each of several runs. kind: what stands for the shapes and types of one row."""
+    """Arrays with a row for each of several runs. kind: a key for the shapes and types of one row."""
 
     tree: Any
     kind: Hashable
 
 
 class _InputStack:
-    """Arguments that no step has left on the device, stacked with a row a run: systems, and states right
-    after an event.
+    """Arguments that no step has left on the device, stacked with one row for each run.
+
+    These are systems, and states right after an event.
     """
 
     def __init__(self, rows: int) -> None:
@@ -131,12 +136,12 @@ class _InputStack:
         return row
 
     def in_use(self) -> bool:
-        """Whether any row is still in use; those of runs that have left the batch are given up."""
+        """True if any row is still in use; the rows of runs that have left the batch are freed."""
         self.rows = [has if has and not has[0].left else None for has in self.rows]
         return any(self.rows)
 
     def _grown(self, values: Any) -> int:
-        """Make room for as many more; gives the first new row."""
+        """Double the number of rows. Return the first new row."""
         count = len(self.rows)
         fresh = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), values)
         if self.tree is None:
@@ -151,9 +156,9 @@ class _InputStack:
 class _BatchedRun:
     """A run of a batch.
 
-    stepping  whether it has asked for a step
-    left      whether it has left the batch
-    known     of each argument that is neither a BatchRow nor a number the last value, with its kind
+    stepping  True if it has asked for a step
+    left      True if it has left the batch
+    known     for each argument that is neither a BatchRow nor a number, the last value with its kind
     """
 
     batch: Batch
@@ -172,12 +177,12 @@ class _BatchedRun:
         return last[1]
 
 
-_kinds: dict[Hashable, object] = {}  # long descriptions, each compared once
+_kinds: dict[Hashable, object] = {}  # keys for long descriptions, so that each is compared only once
 
 
 def _kind(tree: Any, rows: int = 0) -> Hashable:
-    """What stands for the structure of a tree, and for the types of its arrays and their shapes behind the
-    first `rows` axes.
+    """A key for the structure of a tree, and for the types of its arrays and their shapes behind the first
+    `rows` axes.
     """
     leaves, structure = jax.tree.flatten(tree)
     return _kinds.setdefault((structure, tuple((x.shape[rows:], x.dtype) for x in leaves)), object())
@@ -196,7 +201,7 @@ def _take_rows(tree: Any, rows: Array) -> Any:
 
 @partial(jax.jit, donate_argnums=0)
 def _merge_rows(into: Any, tree: Any, rows: Array, there: Array) -> Any:
-    """`into` with rows of `tree` where `there` says so."""
+    """`into`, with rows of `tree` where `there` is True."""
 
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(there.reshape((-1,) + (1,) * (a.ndim - 1)), b[rows], a)
@@ -216,9 +221,9 @@ def _set_row(tree: Any, row: Array, values: Any) -> Any:
 class _Request:
     """A call that waits to be computed with others.
 
-    passed_over  how often others were taken instead
-    leads        the requests that this run's thread is to compute, its own among them
-    wake         set when there is something for its thread to do
+    passed_over  how often others were chosen instead
+    leads        the requests that this run's thread is to compute, including its own
+    wake         set when there is work for its thread
     """
 
     run: _BatchedRun
@@ -242,22 +247,22 @@ class _Request:
 class Batch:
     """Runs whose steps are computed together.
 
-    width     slots of one program
+    width     number of slots of one program
     executed  work that was done on the device
-    needed    work that the runs asked for; executed over needed is what fixed width costs
+    needed    work that the runs asked for; executed over needed is the cost of a fixed width
     """
 
     def __init__(self, width: int) -> None:
         self.width, self.executed, self.needed = width, 0, 0
         self._lock = threading.Lock()
-        self._dispatching, self._given = False, 0  # programs with the device
+        self._dispatching, self._given = False, 0  # number of programs on the device
         self._waiting: list[_Request] = []
-        self._joined = self._stepping = 0  # runs in it; those of them that have asked for a step
+        self._joined = self._stepping = 0  # number of runs in it, and of those that have asked for a step
         self._inputs: dict[Hashable, _InputStack] = {}
 
     @contextmanager
     def join(self) -> Iterator[None]:
-        """What is computed inside is a run of the batch: the others wait for it, until it leaves."""
+        """A run that is computed inside belongs to the batch: the others wait for it, until it leaves."""
         run = _BatchedRun(self)
         with self._lock:
             self._joined += 1
@@ -296,8 +301,10 @@ class Batch:
             chosen[0].wake.set()
 
     def _ready(self) -> list[_Request]:
-        """The requests to compute next: a full program of like work; when all that step wait, of those that
-        fit best; when every run waits, what there is of the kind that most wait for.
+        """The requests to compute next.
+
+        They are a full program of similar work; when all runs that step wait, those that fit best; when every
+        run waits, the requests of the kind that most wait for.
         """
         if len(self._waiting) < min(self.width, self._joined):
             return []
@@ -316,19 +323,21 @@ class Batch:
         return chosen
 
     def _compute(self, chosen: Sequence[_Request]) -> None:
-        """Compute these. While this waits for the device, the next may be given to it."""
+        """Compute these requests. While this thread waits for the device, the next program may be sent to
+        it.
+        """
         try:
             try:
                 stacks, small = self._dispatched(chosen)
             except BaseException:
-                self._inputs.clear()  # one may have been lost on the way
+                self._inputs.clear()  # an input stack may have been lost in the failed call
                 raise
             finally:
                 with self._lock:
                     self._dispatching = False
                     self._next()
             small = jax.device_get(small)
-        except BaseException as error:  # each run fails by it, with its own state left whole
+        except BaseException as error:  # each run fails with this error, and its own state stays valid
             for request in chosen:
                 request.error = error
         else:
@@ -359,7 +368,7 @@ class Batch:
         return tuple(_Stack(tree, _kind(tree, 1)) for tree in trees), small
 
     def _stacked(self, position: int, chosen: Sequence[_Request]) -> Any:
-        """One argument of all of them, a row each."""
+        """One argument of all of them, one row for each."""
         values = [r.arguments[position] for r in chosen]
         if isinstance(values[0], NUMBERS):
             return np.stack(values)
@@ -375,7 +384,7 @@ class Batch:
         return tree
 
     def _found(self, request: _Request, position: int) -> tuple[_Stack | _InputStack, int]:
-        """The stack that an argument lies in, and its row."""
+        """The stack that holds an argument, and its row."""
         value = request.arguments[position]
         if isinstance(value, BatchRow):
             return value.stack, value.row
@@ -385,7 +394,7 @@ class Batch:
 
 def _best_fit(requests: Sequence[_Request], width: int) -> list[_Request]:
     """As many requests as there are slots, with the least padding waste; one that was passed over often is
-    among them.
+    included.
     """
     ordered = sorted(requests, key=lambda r: r.work)
     count, first = min(width, len(ordered)), requests[0]

@@ -1,4 +1,4 @@
-"""Where a run computes: the device, 64-bit types, the compilation cache."""
+"""The device on which a run computes, 64-bit types, and the compilation cache."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ OURS: dict[str, Any] = {
     "transfer_guard": "allow",
     "no_tracing": False,
 }
-"""What a run computes under, whatever the caller has set.
+"""The settings of JAX for a run, whatever the caller has set.
 
-JAX's own debugging would stop it: a step that is tried may overflow and is then rejected, numbers go to and
-from the device, and what is not compiled takes hours.
+JAX's own debugging would stop a run: an attempted step may overflow and is then rejected, numbers are copied
+to and from the device, and code that is not compiled takes hours.
 """
 
-# bytes; the compiler took 1.9 GB for a run on two cores, and dies without a word below that
+# bytes; the compiler took 1.9 GB for a run on two cores, and aborts without a message below that
 LEAST_ADDRESSES = 2 * 10**9
 
 
 def cache_folder() -> Path | None:
-    """Where compiled programs are kept between runs: the user's cache folder.
+    """The folder of compiled programs that are kept between runs, in the user's cache folder.
 
-    None where there is none that can be written.
+    It is None if no such folder can be written.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(base) / "rdsolver" / "jax"
-    if not folder.is_absolute():  # no home
+    if not folder.is_absolute():  # the user has no home folder
         return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def cache_folder() -> Path | None:
 
 
 def parse_device(device: str) -> tuple[str, int | None]:
-    """("gpu", 1) of "gpu:1", ("cpu", None) of "cpu". Raises InputError for what is no device."""
+    """("gpu", 1) for "gpu:1", ("cpu", None) for "cpu". Raises InputError for a text that is no device."""
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "gpu") or (number and not number.isdecimal()):
         raise InputError(
@@ -67,12 +67,11 @@ def parse_device(device: str) -> tuple[str, int | None]:
 
 @contextmanager
 def on(device: str) -> Iterator[str]:
-    """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; gives its name.
+    """Compute on `device` ("cpu", "gpu", "gpu:1"), with 64-bit types allowed; yields its name.
 
-    All that is set is the caller's own again afterwards (OURS). Where JAX has not started yet, a run on the
-    CPU keeps it from looking for GPUs in this process, since it would claim their memory, unless
-    JAX_PLATFORMS names the CPU too (cuda,cpu). Raises InputError when there is no such device, or too little
-    address space.
+    All settings (OURS) are the caller's own again afterwards. Where JAX has not started yet, a run on the CPU
+    keeps it from looking for GPUs in this process, since it would claim their memory, unless JAX_PLATFORMS
+    names the CPU too (cuda,cpu). Raises InputError when there is no such device, or too little address space.
     """
     import jax
 
@@ -102,7 +101,8 @@ def on(device: str) -> Iterator[str]:
 def _found(kind: str) -> list[Any]:
     """The devices of a kind.
 
-    For the CPU JAX_PLATFORMS may name what is not there: cuda, on the login node of a cluster.
+    For the CPU, JAX_PLATFORMS may name a platform that does not exist here: cuda, on the login node of a
+    cluster.
     """
     import jax
 
@@ -110,7 +110,7 @@ def _found(kind: str) -> list[Any]:
         jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
     try:
         return jax.devices(kind)
-    except (RuntimeError, AssertionError):  # either, where what JAX_PLATFORMS names is not there
+    except (RuntimeError, AssertionError):  # JAX raises either if a platform in JAX_PLATFORMS does not exist
         if kind != "cpu":
             return []
     jax.config.update("jax_platforms", "cpu")
@@ -121,7 +121,7 @@ def _found(kind: str) -> list[Any]:
 
 
 def use_cache() -> None:
-    """Keep compiled programs, unless the user has said where, or there is no place for them."""
+    """Keep compiled programs, unless the user has chosen a folder for them, or no folder can be written."""
     import jax
 
     if jax.config.jax_compilation_cache_dir is None and (folder := cache_folder()):  # pyright: ignore[reportAttributeAccessIssue]
@@ -130,15 +130,16 @@ def use_cache() -> None:
 
 
 def check_address_space() -> None:
-    """Raises InputError for a limit (ulimit -v) under which the compiler would abort the process."""
+    """Raise InputError for a limit (ulimit -v) under which the compiler would abort the process."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if 0 <= limit < LEAST_ADDRESSES and limit != resource.RLIM_INFINITY:
         raise _too_few_addresses(limit)
 
 
 def _check_errors_pass() -> None:
-    """Raises InputError where JAX is to raise for what a step that is tried may do: unlike OURS this cannot
-    be set for a while.
+    """Raise InputError if JAX is set to raise for values that an attempted step may produce.
+
+    Unlike OURS, this setting cannot be changed for a while only.
     """
     import jax
 
@@ -160,7 +161,9 @@ def _too_few_addresses(limit: int) -> InputError:
 
 
 def refused(error: Exception) -> InputError | None:
-    """What to say where JAX did not start, for a setting of the environment or for want of address space."""
+    """The message for JAX that did not start because of a setting of the environment or too little address
+    space.
+    """
     if isinstance(error, ImportError) and "failed to map segment" in str(error):
         return _too_few_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
     if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].filename.endswith(
@@ -174,7 +177,7 @@ def refused(error: Exception) -> InputError | None:
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on the device, None where it cannot be told."""
+    """The number of bytes free on the device; None if it is unknown."""
     if device == "cpu":
         return host_memory()
     import jax
@@ -184,7 +187,7 @@ def free_memory(device: str) -> int | None:
 
 
 def peak_memory(device: str) -> dict[str, int]:
-    """Bytes that this process has had at most: "host", and "device" where that is another and tells it."""
+    """The peak memory of this process in bytes: "host", and "device" if that is another and reports it."""
     import jax
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -197,8 +200,9 @@ def peak_memory(device: str) -> dict[str, int]:
 
 
 def in_flight(width: int) -> int:
-    """Runs that a program of this width has to choose from: twice as many fill it always, and more let
-    explicit steps of like length go together (128 members, 16 wide: 1.33 to 1.39 of the work that was needed
-    with 64 in flight, 1.5 to 1.9 with 32).
+    """The number of runs that a program of this width has to choose from.
+
+    Twice the width always fills it, and more runs let explicit steps of similar length be computed together
+    (128 members, 16 wide: 1.33 to 1.39 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32).
     """
     return min(4 * width, 2 * width + 32)
