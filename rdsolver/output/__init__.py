@@ -1,1 +1,1 @@
-"""The run file: written, read, repaired, exported."""
+"""The run file: writing, reading, repair and export."""

@@ -8,19 +8,19 @@ from collections.abc import Callable
 from queue import Queue
 from typing import Any
 
-ROOM = 4  # things waiting at most; then the solver waits, and memory stays bounded
+ROOM = 4  # largest number of queued calls; then the solver waits, so that memory stays bounded
 
 
 class Background:
     """A thread that writes in order; as a context manager it waits until everything is written.
 
-    What fails in it is raised by the next `do` or `wait`, and nothing after it is done.
+    An error in it is raised by the next `do` or `wait`, and no later call is made.
     """
 
     def __init__(self) -> None:
         self._queue: Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = Queue(ROOM)
         self._error: BaseException | None = None
-        self.seconds = 0.0  # spent on what was given
+        self.seconds = 0.0  # time spent on the queued calls
         self._thread = threading.Thread(target=self._work, name="rdsolver writer", daemon=True)
         self._thread.start()
 
@@ -35,8 +35,9 @@ class Background:
         self._raise()
 
     def forgive(self) -> bool:
-        """Go on after an error, for the last words of a run; whether there was one, and so something given
-        was not done.
+        """Clear an error, so that the end of a run can still be written.
+
+        Return True if there was an error, so that one of the queued calls was not made.
         """
         self._queue.join()
         failed, self._error = self._error is not None, None
@@ -65,7 +66,7 @@ class Background:
             try:
                 if self._error is None:
                     work(*arguments)
-            except BaseException as e:  # raised where it is seen, in the thread that computes
+            except BaseException as e:  # it is raised in the thread that computes, where it is seen
                 self._error = e
             finally:
                 self.seconds += time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What a run file contains, in words and as plain values."""
+"""The contents of a run file, in words and as plain values."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ..utils.safe_files import reading
 from .reader import Run, open_run
 
 TOLD = ("warnings", "agents", "doses", "width", "seconds", "peak_memory", "resumed")
-"""Entries of the provenance that have rows of their own."""
-MOST_TIMES = 6  # of a dose
+"""The entries of the provenance that have rows of their own."""
+MOST_TIMES = 6  # times of a dose that are shown
 
 
 def describe(run: Run) -> str:
-    """The text of `rdsolver info`: what was run, on what, how it went and what came out."""
+    """The text of `rdsolver info`: the run, its section, its course and its results."""
     with reading(run.path):
         return printable(_told(summary(run)))
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """All that `describe` tells, and the tables that it counts, as plain values that JSON can hold (a number
-    that is none: None).
+    """Everything that `describe` shows, and the tables that it counts, as plain values that JSON can hold.
+
+    A number that is not finite becomes None.
     """
     with reading(run.path):
         series = run.series
@@ -139,7 +140,7 @@ def follow(path: Path, pause: float = 2.0) -> Iterator[str]:
 
 
 def _drugs(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The drugs of the run and their doses, those of one amount in one row."""
+    """The drugs of the run and their doses, with doses of the same amount in one row."""
     labels = {}
     for agent in provenance.get("agents", ()):
         name, like, label = agent["name"], agent["like"], agent["label"]
@@ -155,7 +156,7 @@ def _drugs(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the run cost, the batch that it was in, and its sessions after the first."""
+    """The cost of the run, the batch that it was in, and its sessions after the first."""
     if width := provenance.get("width"):
         yield "batch", f"{width} wide"
     if seconds := provenance.get("seconds"):
@@ -193,7 +194,7 @@ def _clipped(name: str, unit: str, about: dict[str, Any]) -> str:
 
 
 def _series(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """First and last value of each observable."""
+    """The first and the last value of each observable."""
     yield "series", f"{about['steps']} accepted steps, {_span(about['span'])}"
     yield from _observables("", about["observables"])
 

@@ -1,4 +1,7 @@
-"""A run in the formats of other programs: chosen fields at chosen times, with coordinates and units."""
+"""Export of a run to the formats of other programs, with coordinates and units.
+
+Fields and times are chosen.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ from .layout import LENGTH_UNIT, TIME_UNIT, put
 from .reader import Run
 from .writer import RunWriter
 
-IMAGEJ_LIMIT = 2**32 - 2**25  # bytes of a TIFF that ImageJ opens
+IMAGEJ_LIMIT = 2**32 - 2**25  # largest size in bytes of a TIFF that ImageJ opens
 
 
 @homely
 def export(run: Run, to: str, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """Write fields at saved times in a format of FORMATS; returns the files (of tiff one a field).
+    """Write fields at saved times in a format of FORMATS. Return the files (with tiff one for each field).
 
     Raises InputError for another format, a path that cannot be written or is the run itself, and when a
     package is missing.
@@ -68,9 +71,10 @@ def _written(run: Run, out: Path, write: Callable[[], list[Path]]) -> list[Path]
 
 
 def _tiff(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """ImageJ hyperstacks, float32, (T, (Z), Y, X), one a field, with spacing in um; row 0 is the lowest y.
+    """Write ImageJ hyperstacks, float32, (T, (Z), Y, X), one for each field.
 
-    Of several fields each file has the field's name at its end.
+    The spacing is in um, and row 0 is the lowest y. If there are several fields, each file name ends with the
+    field's name.
     """
     import tifffile
 
@@ -111,8 +115,10 @@ def _tiff(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
 
 
 def _csv(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """One row a time and cell of the field of view: time, coordinates, one column a field; units in the
-    header.
+    """Write one row for each time and cell of the field of view: time, coordinates, and one column for each
+    field.
+
+    Units are in the header.
     """
     inside = run.active
     places = [grid[inside] for grid in np.meshgrid(*(run.centres(axis) for axis in run.axes), indexing="ij")]
@@ -135,8 +141,10 @@ def _csv(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> l
 
 
 def _npz(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """Arrays (time, (z), y, x) by field, with `time`, the axes, `spacing`, and as JSON text `units` and
-    `about`; no pickle in it.
+    """Write arrays (time, (z), y, x) by field, with `time`, the axes, `spacing`, and as JSON text `units` and
+    `about`.
+
+    There is no pickle in the file.
     """
     units = (
         {name: run[name].unit for name in names}
@@ -162,8 +170,9 @@ def _npz(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> l
 
 
 def _vtkhdf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """A smaller run file, with these fields and times and the whole series: for ParaView, and for all that
-    reads a run.
+    """Write a smaller run file, with these fields and times and the whole series.
+
+    ParaView opens it, and so does everything that reads a run.
     """
     grid = Grid(run.shape, run.spacing, origin=run.origin, thickness=run.thickness)
     fields = [
@@ -193,8 +202,10 @@ def _vtkhdf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -
 
 
 def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """A Zarr store as xarray writes it, with coordinates and units, and in the attributes of its root what
-    the run says of itself (as JSON text); consolidated, so that it is opened with one read.
+    """Write a Zarr store as xarray does, with coordinates and units.
+
+    The attributes of its root hold the metadata of the run (as JSON text). It is consolidated, so that it is
+    opened with one read.
     """
     try:
         import xarray  # noqa: F401
@@ -209,7 +220,8 @@ def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
     for name in names:  # one at a time in memory
         chosen = run.to_xarray(name).isel(time=list(indices)).assign_attrs(about)
         chosen.to_zarr(out, mode="a", consolidated=False)
-    # that the Zarr 3 specification does not have it yet: all of its readers open the store either way
+    # the warning says that the Zarr 3 specification has no consolidated metadata yet; all readers open the
+    # store either way
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(out)
@@ -217,11 +229,10 @@ def _zarr(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> 
 
 
 def _xdmf(run: Run, out: Path, names: Sequence[str], indices: Sequence[int]) -> list[Path]:
-    """A sidecar for VisIt and ParaView: XML that points into run.h5, from where it lies; values at the cell
-    centres as points.
+    """Write a sidecar for VisIt and ParaView: XML that points into run.h5 relative to its own folder.
 
-    A section is a block one point thick, as VTK misreads 2DCoRectMesh: time, the first axis of its fields,
-    stands for z.
+    Values at the cell centres are those of points. A section is a block one point thick, as VTK misreads
+    2DCoRectMesh: time, the first axis of its fields, takes the place of z.
     """
     file = Path(os.path.relpath(run.file.filename, out.parent)).as_posix()
     flat = [1] * (3 - len(run.shape))
@@ -290,7 +301,7 @@ def _header(name: str, unit: str) -> str:
 
 
 class Format(NamedTuple):
-    """An export format. suffix: of its files, unless the user names them."""
+    """An export format. suffix: the suffix of its files, unless the user names them."""
 
     suffix: str
     write: Callable[[Run, Path, Sequence[str], Sequence[int]], list[Path]]

@@ -7,21 +7,21 @@ The root is netCDF-4/CF (dimension scales, units, fill values), so that h5py, xa
     <field> (time, (z), y, x)    physical units, NaN outside the field of view
     active, <static> ((z), y, x)
     series/                      the observables at every accepted step, on `series_time`
-    at_saved/                    what is watched at the saved times alone, on `time`; where there is any
+    at_saved/                    the observables at the saved times only, on `time`; if there are any
     reference/  state/           the baseline; the last state, on the whole grid, from which a run can
-                continue
+                                 continue
     section/                     bone and field of view on the whole grid, if they were made from an image
     clipped/                     number of cells of each field that were below zero, within the tolerance, at
                                  each saved time, and are saved as 0
     meta/                        configuration, parameters, versions, status ...
     VTKHDF/                      links for ParaView
 
-A group of a tree that xarray opens inherits the dimensions of the root, so none may have a dimension of the
-same name and another length.
+In a tree that xarray opens, a group inherits the dimensions of the root, so no group may have a dimension of
+the same name and another length.
 
 A saved time is written fields -> offsets -> flush -> time -> NSteps -> flush, so a file cut off anywhere
-holds all of the times it names; readers trust `time.shape[0]`. With one flush for all a killed process left a
-time without its fields in 7 of 1,000 files.
+holds all of the times it names; readers trust `time.shape[0]`. With a single flush for all, a killed process
+left a time without its fields in 7 of 1,000 files.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ if TYPE_CHECKING:
     from ..problem.output import Output
 
 SCHEMA = 2
-"""Raised when a reader of the older layout would misread the newer one. 1: the series had a dimension `time`,
-units were as people write them, and nothing was clipped.
+"""The version of the layout, raised when a reader of the older layout would misread the newer one.
+
+In layout 1 the series had a dimension `time`, units were in readable form only, and nothing was clipped.
 """
 SCHEMA_KEY = "rdsolver_schema"
 LIBVER = ("v108", "v110")
-"""Bounds of the format: readable everywhere, and every flushed step survives a killed process (newer
-superblocks do not).
+"""Bounds of the HDF5 format: it is readable everywhere, and every flushed step survives a killed process
+(with newer superblocks it does not).
 """
 
 TIME_UNIT = "d"  # xarray keeps "d" as float64; "days" it would turn into timedelta64
@@ -59,14 +60,14 @@ LENGTH_UNIT = "um"
 FIELD_CHUNK = 64
 SERIES_CHUNK = 512
 WHOLE_GRID = "grid_"
-"""Before the name of an axis of the whole grid, where only part of its cells is saved."""
+"""The prefix of the name of an axis of the whole grid, where only part of its cells is saved."""
 LONG_TEXT = 1024  # bytes; longer text is a dataset, as an attribute ends at 64 KiB
 STEP_TIME = "series_time"
 AT_SAVED = "at_saved"
 HIDDEN = "This is a netCDF dimension but not a netCDF variable."
 """The name of a scale that readers of netCDF take for a dimension without values."""
 PLACES = ("time", "z", "y", "x", "active")
-"""Datasets of the root that are no fields."""
+"""The datasets of the root that are not fields."""
 
 
 # Text and values
@@ -82,7 +83,7 @@ def text(value: str) -> np.ndarray:
 
 
 def as_text(value: Any) -> str:
-    """Text from an attribute, which h5py returns as bytes or str."""
+    """The text of an attribute, which h5py returns as bytes or str."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -92,7 +93,7 @@ def set_text(node: h5py.Dataset | h5py.Group, **attributes: str) -> None:
 
 
 def described(unit: str, label: str) -> dict[str, str]:
-    """Attributes of a dataset: the unit for UDUNITS, the unit for people, and the meaning."""
+    """The attributes of a dataset: the unit for UDUNITS, the unit for people, and the meaning."""
     return {"units": udunits(unit or "1"), READABLE: unit or "1", "long_name": label}
 
 
@@ -106,8 +107,9 @@ def units(node: h5py.Dataset) -> str:
 
 
 def put(group: h5py.Group, name: str, value: Any) -> None:
-    """Keep a value under its name: numbers and short text as attributes, all else as a text dataset, JSON
-    unless it is text.
+    """Store a value under its name.
+
+    Numbers and short text become attributes, everything else a text dataset, JSON unless it is text.
     """
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         group.attrs[name] = value
@@ -127,7 +129,7 @@ def put(group: h5py.Group, name: str, value: Any) -> None:
 
 
 def take(group: h5py.Group) -> dict[str, Any]:
-    """Read all that `put` stored in a group."""
+    """Read everything that `put` stored in a group."""
     found = {
         name: as_text(v) if isinstance(v, (bytes, str)) else v.tolist()
         for name, v in attributes(group).items()
@@ -163,7 +165,7 @@ def group(parent: Any, name: str) -> h5py.Group:
 
 @dataclass(frozen=True)
 class Window:
-    """The cells of a grid that are saved: axes, index slices, cells, spacing (um) and centres (um), one an
+    """The saved cells of a grid: axes, index slices, cells, spacing (um) and centres (um), one for each
     axis.
     """
 
@@ -202,12 +204,12 @@ class Window:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Chunk sizes that divide the cells evenly, since a partly filled last chunk costs time and room."""
+        """Chunk sizes that divide the cells evenly, since a partly filled last chunk costs time and space."""
         return tuple(ceil(n / ceil(n / FIELD_CHUNK)) for n in self.shape)
 
     @property
     def stored_cells(self) -> int:
-        """Number of cells in whole chunks."""
+        """The number of cells in whole chunks."""
         return prod(ceil(n / c) * c for n, c in zip(self.shape, self.chunks, strict=True))
 
 
@@ -230,9 +232,10 @@ def create_time(group: h5py.Group, name: str = "time") -> h5py.Dataset:
 
 
 def create_step_times(series: h5py.Group) -> dict[str, h5py.Dataset]:
-    """The times of the accepted steps, d: `series_time`, the dimension of all series; and once more `time`,
-    for who reads series/time with h5py. Readers of netCDF do not see that one, since DataTree would take it
-    for the saved times.
+    """The times of the accepted steps, d: `series_time`, which is the dimension of all series, and `time`.
+
+    The second is for users who read series/time with h5py. Readers of netCDF do not see it, since DataTree
+    would take it for the saved times.
     """
     time = _growing(series, "time")
     time.make_scale(HIDDEN)
@@ -258,8 +261,10 @@ def attach(node: h5py.Dataset, *scales: str) -> h5py.Dataset:
 def create_field(
     file: h5py.Group, name: str, window: Window, dtype: np.dtype, unit: str, label: str, scales: Sequence[str]
 ) -> h5py.Dataset:
-    """A field on the cells of a window, its dimensions named by scales, "time" before those of space or not;
-    compressed a chunk of at most 64 cells a side and one time.
+    """A field on the cells of a window.
+
+    Its dimensions are named by scales, with or without "time" before those of space. It is compressed in
+    chunks of one time and at most 64 cells along each axis.
     """
     lead = len(scales) - len(window.shape)
     node = file.create_dataset(
@@ -298,9 +303,8 @@ def create_series(
 ) -> h5py.Dataset:
     """Create one observable, on the times of the accepted steps or, with "/time", on the saved times.
 
-    Not compressed: its last chunk is written again with every flush.
-
-    Levels with a name become the attributes `levels` and `level_names` (separated by spaces).
+    It is not compressed, because its last chunk is written again with every flush. Levels with a name become
+    the attributes `levels` and `level_names` (separated by spaces).
     """
     node = _growing(group, name)
     describe(node, unit, label or name)
@@ -312,7 +316,7 @@ def create_series(
 
 
 def whole_axes(whole: Window, window: Window) -> tuple[str, ...]:
-    """Names of the axes of the whole grid in a group: those of the root if they are the same."""
+    """The names of the axes of the whole grid in a group: those of the root if they are the same."""
     return whole.axes if whole.slices == window.slices else tuple(WHOLE_GRID + axis for axis in whole.axes)
 
 
@@ -327,9 +331,11 @@ def create_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray], whole: Wi
 
 
 def create_clipped(file: h5py.File, fields: Sequence[str]) -> tuple[h5py.Dataset, h5py.Dataset]:
-    """`/clipped`, (time, field): how many of the saved cells were below zero, and the lowest of their values,
-    in the field's unit. `field` counts the fields that cannot be negative; its attribute `flag_meanings`
-    names them.
+    """Create `/clipped`, (time, field): the number of saved cells that were below zero, and their lowest
+    value.
+
+    The value is in the field's unit. `field` counts the fields that cannot be negative; its attribute
+    `flag_meanings` names them.
     """
     group = file.create_group("clipped", track_order=True)
     field = group.create_dataset("field", data=np.arange(len(fields), dtype="i4"), track_order=True)
@@ -382,7 +388,8 @@ def read_section(file: h5py.File, record: Mapping[str, Any]) -> Section:
 def create_vtk(
     file: h5py.File, window: Window, fields: tuple[str, ...], thickness: float | None
 ) -> h5py.Group:
-    """`/VTKHDF`: an image of points at the cell centres, every array a link. Returns its Steps group.
+    """Create `/VTKHDF`: an image of points at the cell centres, in which every array is a link. Return its
+    Steps group.
 
     All fields share one list of offsets (0, 1, 2 ...), `Steps/Offsets`. A window one cell thick is an image
     of cells instead: VTK would read one of points as an image of fewer dimensions, which the datasets do not

@@ -1,5 +1,6 @@
-"""Read a run: `open_run("run.h5")` is a mapping from field names to lazy arrays, with everything else in the
-file as attributes.
+"""Reading of a run: `open_run("run.h5")` is a mapping from field names to lazy arrays.
+
+Everything else in the file is in its attributes.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
 LIVE_TRIES, LIVE_PAUSE = 20, 0.05  # s
 AXES = (("y", "x"), ("z", "y", "x"))
 META = {"status": str, "message": str, "config": str, "summary": dict, "parameters": list, "warnings": list}
-"""What an entry of meta must be, where it is there."""
+"""The type of each entry of meta, where the entry exists."""
 
 
 def open_run(path: str | Path, locking: bool | None = None, live: bool = False) -> Run:
     """Open a run file, or the run file in a folder, for reading.
 
-    live=True reads a run that is still being written: what it had flushed when it was opened. Open it again
-    for more. locking: of the file, as h5py takes it. Raises InputError when there is no such file, when it is
-    not a run, when it is damaged or part of it lies in another file, or when a newer rdsolver wrote it; so
-    does whatever is read from it later.
+    live=True reads a run that is still being written: the data flushed before it was opened. Open it again
+    for more. locking: locking of the file, as in h5py. Raises InputError when there is no such file, when it
+    is not a run, when it is damaged or part of it lies in another file, or when a newer rdsolver wrote it;
+    reading from it later raises InputError for the same reasons.
     """
     path = at_home(path)
     if path.is_dir():
@@ -102,11 +103,11 @@ class Run(Mapping[str, "FieldData"]):
 
     times       saved times, d
     series      the observables at every accepted step: name -> array, series.unit(name)
-    at_saved    what is watched at the saved times alone: name -> array, at_saved.unit(name)
+    at_saved    the observables at the saved times only: name -> array, at_saved.unit(name)
     active      bool, the field of view on the saved cells; static: name -> array that does not change
     axes, shape, spacing (um), origin (um, corner of the first cell), thickness (um, None in 3D): of the saved
                 cells
-    of_bone     whether it is of the bone model, or of another
+    of_bone     True for the bone model, False for any other
     clipped     for each field that cannot be negative, at the saved times: number of cells below zero, and
                 the lowest value (saved as 0)
     config, parameters (name -> value; parameter_table: with units and sources), provenance, status, message,
@@ -175,7 +176,7 @@ class Run(Mapping[str, "FieldData"]):
         return printable(f"<Run {self.title!r}: {cells} cells, {span}, {self.status}; {', '.join(self)}>")
 
     def centres(self, axis: str) -> np.ndarray:
-        """Coordinates of the saved cells along "x", "y" or "z", um."""
+        """The coordinates of the saved cells along "x", "y" or "z", um."""
         return _centres(self, self.file, axis)
 
     @cached_property
@@ -186,7 +187,7 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     @_guarded
     def at_saved(self) -> SeriesData:
-        """Observables at the saved times; empty, but for the time, where none was asked for."""
+        """The observables at the saved times; empty, except for the time, if none was asked for."""
         group = layout.group(self.file, layout.AT_SAVED) if layout.AT_SAVED in self.file else None
         return SeriesData(group, self.path, self.times)
 
@@ -203,7 +204,9 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     @_guarded
     def clipped(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Clipped cells and lowest values; empty for a file of layout 1, which is not clipped."""
+        """The number of clipped cells and the lowest values; empty for a file of layout 1, which is not
+        clipped.
+        """
         if "clipped" not in self.file:
             return {}
         group, n = layout.group(self.file, "clipped"), len(self.times)
@@ -261,7 +264,7 @@ class Run(Mapping[str, "FieldData"]):
 
     @property
     def status(self) -> str:
-        """running (or killed), finished, stopped or failed."""
+        """The status: running (or killed), finished, stopped or failed."""
         return self._meta["status"]
 
     @property
@@ -274,13 +277,13 @@ class Run(Mapping[str, "FieldData"]):
 
     @property
     def of_bone(self) -> bool:
-        """Whether it is a run of the bone model."""
+        """True if it is a run of the bone model."""
         return self._meta.get("model", "bone") == "bone"
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, device, precision, seed, commit, wall time (s), a model of one's own as it was executed
-        ("model_source"), and whatever else the run noted.
+        """The versions, device, precision, seed, commit, wall time (s), the text of a user model as it was
+        executed ("model_source"), and everything else that the run noted.
         """
         return {
             k: v
@@ -296,8 +299,9 @@ class Run(Mapping[str, "FieldData"]):
     @cached_property
     @_guarded
     def section(self) -> Section | None:
-        """The section on the whole grid, where an image was needed to make it; None: its config makes it
-        again, or an older rdsolver wrote the file.
+        """The section on the whole grid, if an image was needed to make it.
+
+        It is None if the config makes it again, or if an older rdsolver wrote the file.
         """
         return (
             layout.read_section(self.file, self.provenance.get("section", {}))
@@ -325,7 +329,7 @@ class Run(Mapping[str, "FieldData"]):
         return array[np.ix_(*at)]
 
     def _arrays(self, name: str) -> dict[str, Any]:
-        """Arrays, numbers and attributes of a group; empty if the run has not written it yet."""
+        """The arrays, numbers and attributes of a group; empty if the run has not written it yet."""
         if name not in self.file:
             return {}
         group = layout.group(self.file, name)
@@ -386,8 +390,9 @@ class FieldData:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """Read part of the field. The first index counts saved times: a field cut off while it was written
-        may hold one more.
+        """Read part of the field.
+
+        The first index counts saved times: a field that was cut off while it was written may hold one more.
         """
         first, *rest = key if isinstance(key, tuple) else (key,)
         if first is Ellipsis:
@@ -416,15 +421,16 @@ class FieldData:
 
 
 class SeriesData(Mapping[str, np.ndarray]):
-    """Observables at every accepted step, or at the saved times: name -> array (n,); "time" (d) is one of
-    them.
+    """The observables at every accepted step, or at the saved times: name -> array (n,).
+
+    "time" (d) is one of them.
     """
 
     def __init__(self, group: h5py.Group | None, path: str, times: np.ndarray | None = None) -> None:
-        """times: the saved ones (d), where the group has no time of its own."""
+        """times: the saved times (d), if the group has no time of its own."""
         self._group, self._path, self._times = group, path, times
         if times is None:
-            assert group is not None  # only what is watched at the saved times may be missing
+            assert group is not None  # only the group of observables at the saved times may be missing
             self._length = dataset(group, "time", 1).shape[0]
         else:
             self._length = len(times)
@@ -453,7 +459,7 @@ class SeriesData(Mapping[str, np.ndarray]):
         return self._read(name, lambda node: as_text(attribute(node, "long_name")))
 
     def levels(self, name: str) -> tuple[tuple[str, float], ...]:
-        """Named thresholds of a series: the grades of hypercalcaemia, for serum calcium."""
+        """The named levels of a series: the grades of hypercalcaemia, for serum calcium."""
 
         def both(node: h5py.Dataset) -> tuple[tuple[str, float], ...]:
             if "levels" not in node.attrs:
@@ -485,7 +491,7 @@ class SeriesData(Mapping[str, np.ndarray]):
         return printable(f"<Series, {self._length} times: {', '.join(self)}>")
 
     def to_xarray(self) -> Dataset:
-        """All of them on their own time, `series_time` or `time` as in the file, with units."""
+        """All series on their own time, `series_time` or `time` as in the file, with units."""
         own = layout.STEP_TIME if self._times is None else "time"
         data = {
             name: (own, self[name], layout.described(self.unit(name), self.label(name)))

@@ -1,9 +1,9 @@
 """Repair of a file whose process was killed.
 
-HDF5 writes the superblock, which says where the file ends, after all else of a flush. Killed between the two,
-it leaves live parts behind that end: they are refused when they are written again ("addr overflow"), and new
-ones would be laid over them. Seen once in 700 kills. Format: HDF5 File Format Specification 3.0, II.A;
-checksum: Jenkins' lookup3.
+HDF5 writes the superblock, which states the end of the file, after everything else of a flush. A process that
+is killed between the two leaves data behind that end: HDF5 refuses to write them again ("addr overflow"), and
+new data would overwrite them. This was seen once in 700 kills. Format: HDF5 File Format Specification 3.0,
+II.A; checksum: Jenkins' lookup3.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..utils import locks
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 VERSIONS = (2, 3)  # of superblocks that end in a checksum
-END, CHECKED = 28, 44  # bytes: where the end of the file stands, and how much the checksum is of
+END, CHECKED = 28, 44  # bytes: offset of the stated end of the file, and length that the checksum covers
 MASK = 0xFFFFFFFF
 
 

@@ -13,8 +13,8 @@ from .reader import Run
 def fields(run: Run, names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """The fields asked for, without repetition; without names `otherwise`, or all.
 
-    Raises InputError for one that was not saved, when none was, or none of their cells lies within the field
-    of view.
+    Raises InputError for a field that was not saved, when none was saved, or when no saved cell is in the
+    field of view.
     """
     if not len(run):
         raise InputError(
@@ -48,9 +48,10 @@ def observables(run: Run, names: Sequence[str]) -> list[str]:
 
 
 def times(run: Run, days: Sequence[float]) -> list[int]:
-    """Indices of the saved times nearest to the given days, ascending, without repetition; without days all.
+    """The indices of the saved times nearest to the given days, ascending, without repetition; without days
+    all.
 
-    Raises InputError when no time was saved, or when a day lies outside what was saved.
+    Raises InputError when no time was saved, or when a day lies outside the saved times.
     """
     saved = run.times
     if not len(saved):
@@ -65,11 +66,11 @@ def times(run: Run, days: Sequence[float]) -> list[int]:
 
 
 def centre(run: Run, place: Sequence[float] | None) -> tuple[float, ...]:
-    """A place (um, in the order of the axes), or, without one, where things happen: the tumour, the lesion,
-    else the middle.
+    """A place (um, in the order of the axes), or, without one, that of the tumour or the lesion, or else the
+    middle.
 
-    The tumour is where its cells were at the last saved time, on average; the lesion where bone went since
-    the start. Raises InputError for a place outside the saved cells.
+    The place of the tumour is the mean place of its cells at the last saved time; that of the lesion is the
+    mean place of the bone lost since the start. Raises InputError for a place outside the saved cells.
     """
     lengths = [n * h for n, h in zip(run.shape, run.spacing, strict=True)]
     if place is not None:
@@ -101,7 +102,7 @@ def _tumour(run: Run) -> np.ndarray | None:
 
 
 def _lost(run: Run) -> np.ndarray | None:
-    """Cells that lost more than half of their volume of bone since the first saved time."""
+    """The loss of bone in the cells that lost more than half of their volume since the first saved time."""
     if "bone" not in run or not len(run.times):
         return None
     lost = np.nan_to_num(run["bone"][0] - run["bone"][-1])

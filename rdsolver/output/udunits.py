@@ -1,8 +1,7 @@
-"""Units as UDUNITS reads them: "nM" is "nmol L-1", "um^2/d" is "um2 d-1".
+"""Units in the form of UDUNITS: "nM" is "nmol L-1", "um^2/d" is "um2 d-1".
 
-CF asks for that of the attribute `units`.
-
-A unit that holds anything else than the symbols below (one of a user's own model) stays as it is.
+CF requires that form in the attribute `units`. A unit with anything else than the symbols below (a unit of a
+user model) stays unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 
 READABLE = "units_readable"
-"""The attribute that holds a unit as people write it, beside `units`."""
+"""The attribute that holds a unit in readable form, beside `units`."""
 
 _PREFIXES = ("", "p", "n", "u", "m", "c", "k")
 _SYMBOLS = {f"{p}{s}": {f"{p}{s}": 1} for p in _PREFIXES for s in ("m", "g", "s", "L", "l", "mol")}
@@ -22,7 +21,9 @@ _SYMBOLS |= {
     f"{name}s": {s: 1} for name, s in (("day", "d"), ("hour", "h"), ("minute", "min"), ("second", "s"))
 }
 _SYMBOLS |= {"cell": {}, "cells": {}}
-"""Of each symbol the ones it consists of. Days are "d", never "days": xarray would make them a timedelta."""
+"""For each symbol, the symbols it consists of. Days are "d", never "days": xarray would make them a
+timedelta.
+"""
 
 _SIGNS = str.maketrans("·⁻⁰¹²³⁴⁵⁶⁷⁸⁹µμ", "*-0123456789uu")
 _PART = re.compile(
@@ -57,7 +58,7 @@ def _parts(text: str) -> list[re.Match[str]]:
 
 
 def _product(parts: list[re.Match[str]]) -> tuple[dict[str, int], list[re.Match[str]]]:
-    """Powers of the symbols of a product, from left to right, to its end or to a bracket that closes; and the
+    """The powers of the symbols of a product, from left to right up to its end or a closing bracket, and the
     parts behind it.
     """
     found: dict[str, int] = {}

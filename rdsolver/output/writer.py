@@ -1,4 +1,4 @@
-"""Write a run, one saved time after another, so that a killed process loses nothing that was flushed."""
+"""The writer of a run: one saved time after another, so that a killed process loses no flushed data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .repair import extend_to_real_end
 if TYPE_CHECKING:
     from ..problem.output import Output
 
-# bytes the format may add to a write; as much again is kept for the ending of a run whose disk is full
+# bytes that the format may add to a write; as much again is kept for the end of a run whose disk is full
 MARGIN = 1 << 19
 MEMORY_BLOCK = 1 << 22  # bytes by which a run in memory grows
 
@@ -37,14 +37,15 @@ MEMORY_BLOCK = 1 << 22  # bytes by which a run in memory grows
 class RunWriter:
     """The file of one run, open for writing; a context manager.
 
-    path       of the new file; None keeps the run in memory, with the same layout
-    fields     what is saved at each saved time; series: what is saved at each accepted step
+    path       path of the new file; None keeps the run in memory, with the same layout
+    fields     fields that are saved at each saved time; series: series that are saved at each accepted step
     at_saved   numbers that are saved at each saved time
     active     bool, shape of the grid: cells outside are written as NaN
-    selection  which fields and cells are saved (default: all)
+    selection  fields and cells that are saved (default: all)
     static     (field, array of the grid's shape) pairs that do not change
-    meta       name -> number, text or JSON-able value: configuration, parameters, provenance
-    overwrite  replace an existing file (it stays whole until the new one is there)
+    meta       name -> number, text or a value that can be written as JSON: configuration, parameters,
+               provenance
+    overwrite  replace an existing file (it stays whole until the new one exists)
 
     Raises InputError when the file exists or cannot be created, or when the selection does not fit; every
     method that writes raises RunError when the disk is full or fails.
@@ -100,7 +101,7 @@ class RunWriter:
         rows: int,
         spent: float,
     ) -> RunWriter:
-        """The file of a run that goes on: what lies behind so many saved times and rows of the series is
+        """The file of a run that continues: all data after this many saved times and rows of the series are
         dropped.
 
         spent: seconds of wall time so far. Raises RunError when the file is locked, damaged, not writable or
@@ -219,11 +220,11 @@ class RunWriter:
     def append(
         self, t: float, fields: Mapping[str, np.ndarray], watched: Mapping[str, float] | None = None
     ) -> None:
-        """Save one time t (d): every selected field on the whole grid, in physical units, and what is watched
+        """Save one time t (d): every selected field on the whole grid, in physical units, and the observables
         at the saved times.
 
-        What the tolerance lets fall below zero of a density is saved as 0, and counted: a map from -1e-9 to
-        20 is drawn by many programs in the colours of a field that has two signs.
+        Values of a density that are below zero within the tolerance are saved as 0, and counted: many
+        programs draw a map from -1e-9 to 20 in the colours of a field that has two signs.
         """
         n = self._time.shape[0]
         with self._writing(
@@ -243,13 +244,15 @@ class RunWriter:
             for name, node in self._at_saved.items():
                 _extend(node, n, (watched or {})[name])
             _extend(self._offsets, n, n)
-            self.file.flush()  # they are there before the time says so: a flush has no order of its own
+            self.file.flush()  # the fields are written before the time, because a flush has no order of its own
             _extend(self._time, n, t)
             self._steps.attrs.modify("NSteps", np.int64(n + 1))
 
     def set_clipped(self, counts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Say of the saved times of some fields how many cells had been below zero, and the lowest, where
-        they come from another run.
+        """Set, for the saved times of some fields, the number of cells that were below zero, and the lowest
+        value.
+
+        This is for fields that come from another run.
         """
         if self._clipped is None:
             return
@@ -280,14 +283,16 @@ class RunWriter:
         self._set("reference", {name: np.asarray(value, "f8") for name, value in values.items()}, {})
 
     def set_state(self, fields: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
-        """Save what another run goes on from: all fields on the whole grid in the run's precision, physical
-        units, unmasked; attrs: "time" (d) and other numbers or small arrays.
+        """Save the state from which another run continues: all fields on the whole grid.
+
+        They are in the run's precision and physical units, unmasked. attrs: "time" (d) and other numbers or
+        small arrays.
         """
         self._set("state", {name: np.asarray(value) for name, value in fields.items()}, attrs)
 
     def _set(self, name: str, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> None:
         with self._writing(sum(a.nbytes for a in arrays.values()) + MARGIN):
-            if name in self.file:  # of a run that went on: the same arrays, so the file does not grow
+            if name in self.file:  # a run that continued has the same arrays, so the file does not grow
                 group = layout.group(self.file, name)
                 for key, array in arrays.items():
                     layout.dataset(group, key)[...] = array
@@ -298,7 +303,7 @@ class RunWriter:
                 group.attrs[key] = np.asarray(value)
 
     def note(self, name: str, value: Any) -> None:
-        """Set one entry of meta (JSON-able), replacing an earlier value."""
+        """Set one entry of meta (a value that can be written as JSON), replacing an earlier value."""
         with self._writing(0):
             layout.put(self._meta, name, value)
 
@@ -309,8 +314,10 @@ class RunWriter:
         summary: Mapping[str, Any] | None = None,
         wall_time: float | None = None,
     ) -> None:
-        """Say how the run ended, with what a summary should hold (JSON-able), and how long it took, s (None:
-        since its file was made).
+        """Save how the run ended, the contents of its summary (which can be written as JSON), and how long it
+        took.
+
+        wall_time: s (None: since its file was made).
         """
         wall_time = time.monotonic() - self._began if wall_time is None else wall_time
         ending = {
@@ -324,7 +331,7 @@ class RunWriter:
                 layout.put(self._meta, name, value)
 
     def close(self) -> None:
-        """Close the file. A run in memory stays: it lives as long as something holds `file`."""
+        """Close the file. A run in memory stays as long as an object holds `file`."""
         if self.path is not None and self.file:
             os.ftruncate(self._descriptor(), self.file.id.get_filesize())  # give back what was reserved
             self.file.close()
@@ -344,7 +351,7 @@ class RunWriter:
 
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
-        """Reserve room for `size` bytes, write, and flush."""
+        """Reserve space for `size` bytes, write, and flush."""
         if self.path is not None and os.fstat(self._descriptor()).st_nlink == 0:
             raise RunError(
                 f"{self.path} was removed while the run was writing it, so what it would hold is lost."
@@ -359,8 +366,9 @@ class RunWriter:
             ) from e
 
     def _reserve(self, size: int) -> None:
-        """Take room from the disk ahead of HDF5: where that fails nothing is lost, while a file whose flush
-        fails never opens again.
+        """Reserve space on the disk before HDF5 needs it.
+
+        If that fails nothing is lost, while a file whose flush fails can never be opened again.
         """
         if self.path is None:
             return
@@ -371,7 +379,10 @@ class RunWriter:
         try:
             os.posix_fallocate(self._descriptor(), self.file.id.get_filesize(), size)
         except OSError as e:
-            if e.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot promise room
+            if e.errno not in (
+                errno.EOPNOTSUPP,
+                errno.EINVAL,
+            ):  # the file system cannot reserve space
                 raise
 
     def _descriptor(self) -> int:
@@ -379,7 +390,7 @@ class RunWriter:
 
 
 def selected_fields(fields: Sequence[Field], selection: Output | None) -> list[Field]:
-    """The fields a selection names, in the model's order.
+    """The fields that a selection names, in the model's order.
 
     Raises InputError for a name the model does not have.
     """
@@ -395,15 +406,15 @@ def selected_fields(fields: Sequence[Field], selection: Output | None) -> list[F
 def estimate_size(
     grid: Grid, fields: Sequence[Field], n_times: int, dtype: str = "float32", selection: Output | None = None
 ) -> int:
-    """Bytes that the saved times of a run take before compression (which takes off a quarter to a third of
-    smooth fields).
+    """The number of bytes of the saved times of a run before compression (which saves a quarter to a third
+    for smooth fields).
     """
     cells = int(np.prod(Window.of(grid, selection).shape))
     return len(selected_fields(fields, selection)) * n_times * cells * np.dtype(dtype).itemsize
 
 
 def _clip(values: np.ndarray) -> tuple[int, float]:
-    """Set values below zero to 0 in place; return how many there were, and the lowest."""
+    """Set values below zero to 0 in place. Return how many there were, and the lowest."""
     below = values < 0
     count = int(np.count_nonzero(below))
     lowest = float(values[below].min()) if count else 0.0
@@ -418,7 +429,7 @@ def _extend(node: h5py.Dataset, n: int, values: Any) -> None:
 
 
 def _create(path: Path | None, overwrite: bool) -> h5py.File:
-    """A new file beside its final name, so that nobody meets half a layout, or one in memory."""
+    """A new file beside its final name, so that no reader finds half a layout, or one in memory."""
     kind: dict[str, Any] = {"libver": layout.LIBVER, "track_order": True}
     if path is None:
         return h5py.File(
@@ -457,7 +468,7 @@ def _fresh(path: Path) -> Path:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without HDF5's own details."""
+    """The reason of an error, without HDF5's own details."""
     number = getattr(error, "errno", None)
     way = " (set HDF5_USE_FILE_LOCKING=FALSE in the environment)" if number in locks.NONE_THERE else ""
     return os.strerror(number) + way if number else str(error)
