@@ -1,4 +1,4 @@
-"""What is said and noted of a run of the bone model."""
+"""The summary of a run of the bone model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .model_summary import Lines, Row, origin, parameter_table, series_line, sou
 
 
 class BoneSummary:
-    """The summary of a bone run, or of another tissue: drugs, tumour, healthy baseline, NTX at its lowest."""
+    """The summary of a bone run, or of another tissue: drugs, tumour, healthy baseline, lowest NTX."""
 
     preparing = "baseline and compiling"
 
@@ -29,7 +29,7 @@ class BoneSummary:
             problem.section.describe(),
         )
         self._nadir: tuple[float, float] = (0.0, np.inf)
-        self._calcium = 0.0  # at its highest, mmol/L
+        self._calcium = 0.0  # highest serum calcium, mmol/L
 
     def describe(self) -> Lines:
         p = self.problem
@@ -75,7 +75,7 @@ class BoneSummary:
         self._nadir = (when, lowest)
 
     def notes(self, scenario: BoneScenario) -> dict[str, Any]:
-        return {"doses": _doses(scenario.doses)}  # those that waited for a lesion among them
+        return {"doses": _doses(scenario.doses)}  # including those that waited for a lesion
 
     def figures(self, scenario: BoneScenario) -> dict[str, Any]:
         nadir = (

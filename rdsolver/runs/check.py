@@ -1,4 +1,4 @@
-"""What a run would be and would take, before it is started: all that `rdsolver check` says."""
+"""The properties and the cost of a run before it starts: the output of `rdsolver check`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .summary import Lines, RunSummary, summary_of
 
 
 def describe(problem: Problem | ModelProblem) -> Lines:
-    """What a problem was understood to be: (topic, text) lines."""
+    """The description of a problem: (topic, text) lines."""
     s, summary = problem.solver, summary_of(problem)
     return [
         ("section", f"{summary.record.get('kind', '')} {summary.where}".strip()),
@@ -30,7 +30,7 @@ def describe(problem: Problem | ModelProblem) -> Lines:
 
 
 def forecast(problem: Problem | ModelProblem) -> Lines:
-    """What a run would take, before it is started: (topic, text) lines."""
+    """The forecast of a run's cost before it starts: (topic, text) lines."""
     summary, cells = summary_of(problem), problem.grid.cells
     free = devices.free_memory("cpu") if problem.solver.device == "cpu" else None
     left = "" if free is None else f" of {byte_size(free)} free"
@@ -48,7 +48,9 @@ def forecast(problem: Problem | ModelProblem) -> Lines:
 
 
 def _expected_work(problem: Problem | ModelProblem) -> Lines:
-    """The stiffness of a bone run and its stage solves; of another model the integrator, and why."""
+    """The stiffness of a bone run and its stage solves; for another model the integrator, and the reason for
+    its choice.
+    """
     if isinstance(problem, ModelProblem):
         scenario = scenario_of(problem)
         integrator, why = choose(
@@ -70,7 +72,7 @@ def _expected_work(problem: Problem | ModelProblem) -> Lines:
 
 
 def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
-    """What `describe` and `forecast` say in words, as plain values."""
+    """The contents of `describe` and `forecast` as plain values."""
     summary, grid, solver = summary_of(problem), problem.grid, problem.solver
     return {
         "title": problem.title,
@@ -97,8 +99,9 @@ def as_plain(problem: Problem | ModelProblem) -> dict[str, Any]:
 
 
 def solver_report(problem: Problem | ModelProblem) -> Lines:
-    """How the multigrid converges on this section, from its start: V-cycles are run on a stage of a step of 1
-    d.
+    """A report on the convergence of the multigrid on this section.
+
+    V-cycles are run on a stage of a step of 1 d from the start.
     """
     summary = summary_of(problem)
     with devices.on(problem.solver.device), enough_memory(*run_size(problem, summary)):
@@ -122,9 +125,10 @@ def solver_report(problem: Problem | ModelProblem) -> Lines:
 
 
 def check_start(problem: Problem | ModelProblem, device: str | None = None) -> tuple[str, ...]:
-    """What is unusual and seen only where a run begins.
+    """Check the start of a run. Return the warnings that can be given only there.
 
-    Raises InputError for what is wrong there: memory, the run it goes on from, the rates of a user's model.
+    Raises InputError for faults of the start: memory, the run from which it continues, the rates of a user
+    model.
     """
     device, summary = device or problem.solver.device, summary_of(problem)
     size = run_size(problem, summary)
@@ -134,7 +138,7 @@ def check_start(problem: Problem | ModelProblem, device: str | None = None) -> t
 
 
 def run_size(problem: Problem | ModelProblem, summary: RunSummary) -> tuple[int, int, str]:
-    """What the memory of a run follows from: cells, fields, precision."""
+    """The numbers that determine the memory of a run: cells, fields, precision."""
     return problem.grid.cells, len(summary.fields), problem.solver.precision
 
 

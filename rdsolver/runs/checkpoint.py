@@ -1,4 +1,4 @@
-"""A checkpoint: all that a run goes on from, bit for bit."""
+"""A checkpoint: the state from which a run continues, bit for bit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .checkpoint_file import Content
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run goes on from.
+    """The state from which a run continues.
 
-    run_id       the run that it belongs to
-    fingerprint  of the problem
+    run_id       id of the run that it belongs to
+    fingerprint  fingerprint of the problem
     simulation   the state after the last accepted step
-    summary      what the summary had taken in by then
-    times, rows  saved times, and rows of the series, that run.h5 held by then
+    summary      state of the summary at that step
+    times, rows  number of saved times, and of rows of the series, in run.h5 at that step
     first, last  the first row of the series, and the last
-    wall_time    s, of all sessions
-    seconds      the same by what they were spent on (timing.py)
-    written      s of them that were spent on writing
-    memory       bytes at most, by where
+    wall_time    wall time of all sessions, s
+    seconds      the same time by kind of work (timing.py)
+    written      part of it that was spent on writing, s
+    memory       peak memory in bytes, of the host and of the device
     """
 
     run_id: str
@@ -49,15 +49,15 @@ class Checkpoint:
 def save(run: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint of the run file `run`.
 
-    Raises RunError when it cannot be written; those before it are then still there.
+    Raises RunError when it cannot be written; earlier checkpoints then still exist.
     """
     checkpoint_file.save(run, *content_of(checkpoint))
 
 
 def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
-    """The last whole checkpoint of a run, and what is wrong with one that was passed over.
+    """The last intact checkpoint of a run, and the faults of any that was skipped.
 
-    Raises InputError when there is none: the run has to begin again.
+    Raises InputError when there is none: the run has to start again.
     """
     content, wrong = checkpoint_file.load(run, run_id)
     if missing := checkpoint_file.NUMBERS.keys() - content.numbers.keys():
@@ -67,7 +67,7 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
 
 
 def content_of(checkpoint: Checkpoint) -> Content:
-    """What its file holds. Names in files stay as they are: older files are read."""
+    """The content of its file. Names in files do not change, because older files are read."""
     c, s = checkpoint, checkpoint.simulation
     simulation = {
         "t": s.t,
@@ -130,14 +130,14 @@ def _checkpoint_of(content: Content) -> Checkpoint:
         first=numbers["first"],
         last=numbers["last"],
         wall_time=numbers["spent"],
-        seconds=numbers.get("seconds", {"stepping": numbers["spent"]}),  # older files have the sum alone
+        seconds=numbers.get("seconds", {"stepping": numbers["spent"]}),  # older files have only the sum
         written=numbers.get("written", 0.0),
         memory=numbers.get("memory", {}),
     )
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What no longer is as it was when the run began, of all that the bits of a result depend on.
+    """The differences since the start of the run in everything that the bits of a result depend on.
 
     Raises InputError for another precision.
     """
@@ -154,7 +154,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
         ("commit", then.get("git_commit"), now.get("git_commit")),
         ("machine", then.get("platform"), now.get("platform")),
     ]
-    rows += [("CPU", then["cpu"], now.get("cpu"))] if "cpu" in then else []  # older files do not say
+    rows += [("CPU", then["cpu"], now.get("cpu"))] if "cpu" in then else []  # older files do not state it
     rows += [("runs that stepped together", then.get("width", 0), now.get("width", 0))]
     rows += [(name, then["versions"].get(name), now["versions"].get(name)) for name in ("python", *PACKAGES)]
     yield from (f"{name} was {old}, now {new}" for name, old, new in rows if old != new)

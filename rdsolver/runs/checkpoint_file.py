@@ -1,9 +1,9 @@
 """The file of a checkpoint: numbers and arrays, in two files beside run.h5.
 
-`checkpoint.h5` is the last, `checkpoint-before.h5` the one before it. Each is written beside its final name,
-flushed to the disk and then renamed, so a killed process leaves whole files. Its first 512 bytes are a line
-of text with the SHA-256 of all that follows, which is plain HDF5: a damaged file is passed over for the one
-before.
+`checkpoint.h5` is the last checkpoint, `checkpoint-before.h5` the one before it. Each is written beside its
+final name, flushed to the disk and then renamed, so a killed process leaves intact files. Its first 512 bytes
+are a line of text with the SHA-256 of the rest, which is plain HDF5: if a file is damaged, the one before is
+used.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ NUMBERS |= dict.fromkeys(("simulation", "account", "first", "last"), dict)
 
 
 class Content(NamedTuple):
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
-    numbers  JSON-able
+    numbers  values that can be written as JSON
     arrays   u, slope, middle and flows, each by name of its field
     """
 
@@ -56,7 +56,7 @@ def files(run: Path) -> tuple[Path, Path]:
 def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a checkpoint of the run file `run`.
 
-    Raises RunError when it cannot be written; those before it are then still there.
+    Raises RunError when it cannot be written; earlier checkpoints then still exist.
     """
     last, before = files(run)
     try:
@@ -77,9 +77,9 @@ def save(run: Path, numbers: Mapping[str, Any], arrays: Mapping[str, Mapping[str
 
 
 def load(run: Path, run_id: str) -> tuple[Content, list[str]]:
-    """The last whole checkpoint of a run, and what is wrong with one that was passed over.
+    """The last intact checkpoint of a run, and the faults of any that was skipped.
 
-    Raises InputError when there is none: the run has to begin again.
+    Raises InputError when there is none: the run has to start again.
     """
     wrong = []
     for path in files(run):
@@ -102,7 +102,7 @@ def load(run: Path, run_id: str) -> tuple[Content, list[str]]:
 
 
 def remove(run: Path) -> None:
-    """Remove the checkpoints of a run that has finished, or of one that was there before."""
+    """Remove the checkpoints of a run that has finished, or of an earlier run."""
     for path in (*files(run), atomic.fresh_name(files(run)[0])):
         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What is said and noted of a run of any model, and what the summary of a bone run shares with that."""
+"""The summary of a run of any model, and the parts that the summary of a bone run has in common with it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..simulation.model_scenario import ModelScenario
 Lines = list[tuple[str, str]]  # (topic, text)
 Row = Mapping[str, float]
 
-MOST_TOLD = 3  # series in the last line of a run
+MOST_TOLD = 3  # number of series in the last line of a run
 
 
 class ModelSummary:
     """The summary of a run of any other model: its series, and the file it came from.
 
-    Raises InputError for a model in another unit of time than the day: a run file is in days.
+    Raises InputError for a model in another unit of time than the day, because a run file is in days.
     """
 
     preparing = "compiling"

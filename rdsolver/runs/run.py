@@ -1,4 +1,4 @@
-"""A run from its problem to its file: `simulate` begins one, `resume` continues one."""
+"""A run from its problem to its file: `simulate` starts a run, `resume` continues one."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ def simulate(
     checkpoint: float = CHECKPOINT_EVERY,
     stop: Stop | None = None,
 ) -> Run:
-    """Run one problem and give back the run, open for reading.
+    """Run one problem. Return the run, open for reading.
 
-    config     a TOML file, what load_config made of one, a Problem, or a ModelProblem
+    config     a TOML file, the result of load_config, a Problem, or a ModelProblem
     section    bone fractions in [0, 1] on the config's spacing, (z, y, x) or (y, x), instead of its section
     out        folder for run.h5 (None: the run is kept in memory)
-    force      overwrite a run that is there
-    reporter   receives what happens (default: the standard logging, logger "rdsolver")
-    walltime   s after which the run stops, keeping what it has (status "stopped")
+    force      overwrite an existing run
+    reporter   receives messages (default: the standard logging, logger "rdsolver")
+    walltime   s after which the run stops and keeps its results so far (status "stopped")
     device, precision   instead of the config's
     allow_python   execute the Python file that a config's model comes from
     checkpoint     s between two checkpoints beside run.h5
-    stop           asked between the stages of a step whether to stop (stopping.Signals)
+    stop           asked between the stages of a step whether to stop (utils.signals.Signals)
 
-    Raises InputError before anything is computed when the input is at fault, RunError when the run cannot go
-    on; what it had computed is then in the file. KeyboardInterrupt likewise leaves a whole file.
+    Raises InputError before anything is computed when the input is wrong, and RunError when the run cannot
+    continue; the results so far are then in the file. KeyboardInterrupt likewise leaves an intact file.
     """
     limits = Limits(float("inf") if walltime is None else walltime, checkpoint, stop or Stop())
     reporter = reporter or LoggingReporter()
@@ -92,7 +92,7 @@ def simulate(
         for topic, text in describe(problem):
             reporter.say(topic, text)
         timer = Timer()
-        # before the file is touched: a baseline that is not found costs no earlier run
+        # before the file is changed, so that a baseline that is not found does not destroy an earlier run
         scenario = scenario_of(problem)
         for text in scenario.warnings:
             reporter.warn(text)
@@ -100,7 +100,7 @@ def simulate(
         run_id = uuid.uuid4().hex
         with _writer(problem, summary, path, force, name, simulation, run_id) as writer:
             if path is not None:
-                checkpoint_file.remove(path)  # of an earlier run
+                checkpoint_file.remove(path)  # remove those of an earlier run
                 for text in locks.warnings(path.parent):
                     reporter.warn(text)
                 if problem.section is not None and problem.section.of_file:
@@ -131,15 +131,16 @@ def resume(
     stop: Stop | None = None,
     moved: Sequence[str] = (),
 ) -> Run:
-    """Go on with a run that was stopped, killed or failed, from its last checkpoint; a finished one is given
-    back as it is.
+    """Continue a run that was stopped, killed or failed, from its last checkpoint; a finished run is returned
+    as it is.
 
-    run      run.h5 or its folder; what it holds behind the checkpoint is computed anew
-    problem  what the run began with, where it was made in Python and the file cannot make it again
-    moved    "section.image=FILE": where a file of its config lies now. A run on an image keeps its section
-             and needs none of them; one that an older rdsolver wrote may
-    The rest as for simulate. Raises InputError when the checkpoint or the problem does not belong to the run,
-    or the precision differs; another device or version is warned of.
+    run      run.h5 or its folder; the part of it after the checkpoint is computed again
+    problem  the problem of the run, if it was made in Python and the file cannot make it again
+    moved    "section.image=FILE": the present place of a file of its config. A run on an image keeps its
+             section and needs none of them; a run that an older rdsolver wrote may
+
+    The other arguments are those of simulate. Raises InputError when the checkpoint or the problem does not
+    belong to the run, or the precision differs; another device or version gives a warning.
     """
     if problem is not None:
         checks.kind("resume: problem", problem, (Problem, ModelProblem), "a Problem or a ModelProblem")
@@ -160,7 +161,7 @@ def resume(
         found, wrong = checkpoints.load(path, then.get("run_id", ""))
         problem = problem or problem_of(before, allow_python, moved)
         solver = replace(problem.solver, device=device or then["device"].split(" ")[0])
-        list(checkpoints.differences(then, then))  # it holds what is compared below
+        list(checkpoints.differences(then, then))  # raises if an entry that is compared below is missing
         began, warned = [*then.get("resumed", [])], [*then.get("warnings", [])]
     problem = replace(problem, solver=solver)
     summary = summary_of(problem)
@@ -205,17 +206,20 @@ def resume(
 def carry_on(
     problem: Problem | ModelProblem, out: Path, exists: bool, *, force: bool = False, **more: Any
 ) -> Run:
-    """The run that exists in the folder `out` resumed, or else begun there; the rest as for simulate."""
+    """Resume the run that exists in the folder `out`, or start it there; other arguments as for simulate."""
     return resume(out, problem, **more) if exists else simulate(problem, out=out, force=force, **more)
 
 
 def _setups(problem: Problem) -> str:
-    """What components depend on beside parameters."""
+    """A text of everything that components depend on beside parameters."""
     return "; ".join(part.setup for part in problem.components if part.setup) or repr(None)
 
 
 def fingerprint(problem: Problem | ModelProblem) -> str:
-    """SHA-256 of all that determines a run but its start: section, parameters, scenario, times, solver."""
+    """The SHA-256 hash of everything that determines a run except its start.
+
+    These are the section, parameters, scenario, times and solver.
+    """
     p, digest = problem, sha256()
     bone = isinstance(p, Problem)
     arrays = (
@@ -247,8 +251,8 @@ def fingerprint(problem: Problem | ModelProblem) -> str:
 
 
 def begun(path: Path) -> bool:
-    """Whether a run file holds something to go on from, or to leave as it is: more than a start that was cut
-    off.
+    """True if a run file holds more than a start that was cut off, so that it can be continued or is
+    finished.
     """
     if not path.exists():
         return False
@@ -261,10 +265,10 @@ def begun(path: Path) -> bool:
 
 
 def problem_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Problem | ModelProblem:
-    """What a run file says it was made from, in the precision of the run, on the section that it kept.
+    """The problem that a run file was made from, in the precision of the run, on the section that it kept.
 
-    moved: "section.image=FILE", where a file of its config lies now. Raises InputError when the section came
-    from Python, or when a file that is needed is gone or is another.
+    moved: "section.image=FILE", the present place of a file of its config. Raises InputError when the section
+    came from Python, or when a file that is needed is missing or differs.
     """
     from ..config.load import config_of
 

@@ -1,4 +1,4 @@
-"""What is watched at the saved times: observers that run on the host, on NumPy arrays."""
+"""The observers at the saved times, which run on the host, on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def watched_at_saved(
 ) -> dict[str, float]:
     """The numbers at time t (d) from the fields of the whole grid, by name.
 
-    Raises RunError where an observer fails, or gives no number.
+    Raises RunError if an observer fails, or gives no number.
     """
     observers = [o for o in model.observers if o.where == "host"]
     if not observers:

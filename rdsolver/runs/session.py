@@ -1,5 +1,6 @@
-"""A session of a run: what the simulation gives goes to the file, to checkpoints and to the reporter, until
-the end or a stop.
+"""A session of a run: the results of the simulation go to the file, to checkpoints and to the reporter.
+
+It lasts until the end of the run or a stop.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .saved_observers import watched_at_saved
 from .summary import RunSummary
 from .timing import Timer
 
-REPORT_EVERY = 0.2  # s between two words about progress
+REPORT_EVERY = 0.2  # s between two reports of progress
 FLUSH_EVERY = 2.0  # s between two writes of the series
 CHECKPOINT_EVERY = 600.0  # s between two checkpoints
 
@@ -40,7 +41,7 @@ class Limits:
 
     walltime    s (inf: none)
     checkpoint  s between two checkpoints
-    stop        who asks for a stop
+    stop        the object that asks for a stop
     """
 
     walltime: float = float("inf")
@@ -53,11 +54,11 @@ class Limits:
 
 
 class Session:
-    """A run from its begin, or from a checkpoint, to its end or to a stop.
+    """A run from its start, or from a checkpoint, to its end or to a stop.
 
-    run_id, fingerprint  the run and its problem, which its checkpoints are known by
-    timer                of the seconds of the run, which began with its baseline
-    before               the checkpoint it goes on from; none: it begins
+    run_id, fingerprint  the run and its problem, which identify its checkpoints
+    timer                timer of the run, which began with its baseline
+    before               the checkpoint from which it continues; None: the run starts
     """
 
     def __init__(
@@ -77,23 +78,23 @@ class Session:
         self.run_id, self.fingerprint = run_id, fingerprint
         self.fresh = before is None
         self.began = self.flushed = self.reported = self.checkpointed = time.perf_counter()
-        self.times = self.count = 0  # saved times, and rows of the series
+        self.times = self.count = 0  # number of saved times, and of rows of the series
         self.first: Mapping[str, float] = {}
         self.last: Mapping[str, float] = {}
-        self.wall_before = self.written_before = 0.0  # s, of the sessions before
+        self.wall_before = self.written_before = 0.0  # seconds of earlier sessions
         self.memory_before: Mapping[str, int] = {}
         if before is not None:
             self.times, self.count = before.times, before.rows
             self.first, self.last = before.first, before.last
             self.wall_before, self.written_before = before.wall_time, before.written
             self.memory_before = before.memory
-        self.rows: list[Mapping[str, float]] = []  # that are not in the file yet
-        self.steps = 0  # of this session
-        self.latest: Checkpoint | None = None  # of the last accepted step
+        self.rows: list[Mapping[str, float]] = []  # rows that are not in the file yet
+        self.steps = 0  # number of steps of this session
+        self.latest: Checkpoint | None = None  # checkpoint of the last accepted step
         self._lock, self._over = threading.Lock(), False
 
     def run(self, simulation: Simulation) -> None:
-        """Run to the end, or until asked to stop; leave a whole file either way."""
+        """Run to the end, or until asked to stop; leave an intact file either way."""
         self.simulation, self.scenario = simulation, simulation.scenario
         self.timer.turn("stepping")
         simulation.stop = lambda: bool(self._why())
@@ -120,9 +121,9 @@ class Session:
         self._say_done(message)
 
     def _why(self) -> str:
-        """Why the run is to stop; empty while it is not.
+        """The reason why the run must stop; empty if it need not.
 
-        A session makes one step at least, unless it is asked from outside.
+        A session makes at least one step, unless it is asked to stop from outside.
         """
         if asked := self.limits.stop.name:
             return f"stopped by {asked}"
@@ -130,7 +131,7 @@ class Session:
         return "walltime reached" if late else ""
 
     def _advance(self) -> str:
-        """Advance to the end; gives why it stopped before that (empty: it did not)."""
+        """Advance to the end. Return the reason for an earlier stop (empty: none)."""
         try:
             for chunk in self.simulation.chunks():
                 with self._lock:
@@ -163,7 +164,7 @@ class Session:
             self.reporter.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
 
     def _save(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
-        """One saved time, with what is watched then."""
+        """Save one time, with the observables at that time."""
         self.writer.append(t, fields, watched_at_saved(self.problem, self.simulation.model, t, fields))
 
     def _remember(self) -> None:
@@ -187,7 +188,7 @@ class Session:
         self.flushed = time.perf_counter()
 
     def _checkpoint(self) -> None:
-        """Write a checkpoint of the last accepted state, after all that belongs before it is in the file."""
+        """Write a checkpoint of the last accepted state, after everything before it is in the file."""
         if self.latest is None or self.writer.path is None:
             return
         self._flush()
@@ -215,23 +216,23 @@ class Session:
             self._end(status, message)
 
     def _fail(self, message: str) -> None:
-        """Save as much as still can be saved; at the least that the run failed."""
+        """Save as much as possible; at the least, that the run failed."""
         try:
             self._close("failed", message)
-        except Exception:  # the error that was first is the one to tell
+        except Exception:  # the first error is the one to report
             self.thread.forgive()
             self.thread.do(self.writer.finish, "failed", message)
             self.thread.forgive()
 
     def _end(self, status: Any, message: str) -> None:
-        """Keep the last accepted state and say how it ended.
+        """Save the last accepted state and how the run ended.
 
-        After a failure of the file as much as still can be.
+        After a failure of the file, as much as possible is saved.
         """
         self._over = True
         simulation, scenario, totals = self.simulation, self.scenario, self.simulation.totals
         if status == "failed" and self.thread.forgive():
-            self.rows = []  # some before them are missing; the last checkpoint knows what the file holds
+            self.rows = []  # rows before them are missing; the last checkpoint states the content of the file
         elif status != "finished":
             self._checkpoint()
         self._flush()
@@ -265,14 +266,14 @@ class Session:
         for work, *arguments in last:
             self.thread.do(work, *arguments)
             if status == "failed":
-                self.thread.forgive()  # as much as still can be kept
+                self.thread.forgive()  # save as much as possible
         self.thread.wait()
         if status == "finished" and self.writer.path is not None:
-            checkpoint_file.remove(self.writer.path)  # the file holds the end
+            checkpoint_file.remove(self.writer.path)  # the run file holds the final state
 
     def _leave(self, name: str) -> None:
-        """The last words of a run whose step under way takes too long to wait for: from another thread,
-        before the process ends.
+        """End a run whose present step takes too long to wait for: from another thread, before the process
+        ends.
         """
         with self._lock:
             if self._over:
@@ -286,7 +287,7 @@ class Session:
             self._say_done(message)
 
     def _discard(self, name: str) -> None:
-        """Remove a run that is stopped before its first step, so that it is not in the way of the next."""
+        """Remove a run that is stopped before its first step, so that it does not block the next."""
         self._over = True
         self.thread.wait()
         self.writer.close()
@@ -318,7 +319,7 @@ class Session:
 
 
 def discard(path: Path | None, stop: Stop) -> str:
-    """Remove a run in which nothing was begun; what is to be said of that."""
+    """Remove a run without results. Return the message about it."""
     if path is not None:
         checkpoint_file.remove(path)
         path.unlink(missing_ok=True)

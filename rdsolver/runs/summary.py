@@ -1,6 +1,4 @@
-"""What is said and noted of a run: one summary of the bone model, one of any other, the same questions to
-both.
-"""
+"""The interface of the summary of a run, which the bone model and any other model implement."""
 
 from __future__ import annotations
 
@@ -16,13 +14,13 @@ from .model_summary import Lines, ModelSummary, Row
 
 
 class RunSummary(Protocol):
-    """What is said and noted of a run, from its problem, its scenario and the rows of its series.
+    """The summary of a run, from its problem, its scenario and the rows of its series.
 
-    fields     what is solved
-    active     in which cells
-    record     how the section was made
+    fields     fields that are solved
+    active     cells in which they are solved
+    record     record of how the section was made
     where      the section in words
-    preparing  what happens before the first step
+    preparing  name of the work before the first step
     """
 
     @property
@@ -37,31 +35,31 @@ class RunSummary(Protocol):
     def preparing(self) -> str: ...
 
     def describe(self) -> Lines:
-        """What the model was understood to be."""
+        """The description of the model."""
         ...
 
     def metadata(self) -> dict[str, Any]:
-        """What the file notes at the start."""
+        """The metadata that the file holds from the start."""
         ...
 
     def opening(self, scenario: Any) -> Lines:
-        """How the run began."""
+        """The start of the run."""
         ...
 
     def observe(self, row: Row) -> None:
-        """Take in one row of the series."""
+        """Add one row of the series."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been taken in of the rows so far, JSON-able."""
+        """The data from the rows so far, which can be written as JSON."""
         ...
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Load the result of `state_dict`."""
         ...
 
     def notes(self, scenario: Any) -> dict[str, Any]:
-        """What the file notes at the end."""
+        """The entries that the file gets at the end."""
         ...
 
     def figures(self, scenario: Any) -> dict[str, Any]:
@@ -69,7 +67,7 @@ class RunSummary(Protocol):
         ...
 
     def headline(self, scenario: Any, first: Row, last: Row) -> str:
-        """What came out, in one line, from the first and the last row."""
+        """The results in one line, from the first and the last row."""
         ...
 
 

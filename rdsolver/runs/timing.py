@@ -1,6 +1,6 @@
-"""Where the seconds of a run go: compiling, its baseline, stepping.
+"""The seconds of a run by kind of work: compiling, its baseline, stepping.
 
-JAX says how long it traced, lowered and compiled, by `jax.monitoring`, in the thread that did so.
+JAX reports how long it traced, lowered and compiled, by `jax.monitoring`, in the thread that did so.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ Part = Literal["baseline", "stepping"]
 
 
 class Timer:
-    """The seconds of all sessions of a run, by what they were spent on.
+    """The seconds of all sessions of a run, by kind of work.
 
-    What JAX compiles counts as compiling, not as that.
-
-    Belongs to the thread that makes it; `seconds` may be asked from any.
+    Time in which JAX compiles counts as compiling, not as the present kind of work. A timer belongs to the
+    thread that makes it; `seconds` may be called from any.
     """
 
     def __init__(self, before: Mapping[str, float] | None = None) -> None:
@@ -31,12 +30,12 @@ class Timer:
         self._since, self._compiled = time.perf_counter(), self._heard.seconds
 
     def turn(self, part: Part) -> None:
-        """From now on time is spent on this part."""
+        """From now on time counts for this part."""
         self.seconds()
         self._part = part
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each part until now."""
+        """The seconds of each part until now."""
         now, compiled = time.perf_counter(), self._heard.seconds
         compiling = compiled - self._compiled
         self._seconds["compiling"] += compiling
@@ -48,7 +47,7 @@ class Timer:
 class _Heard:
     """The seconds of one thread in which JAX compiled.
 
-    Events are told at their end, one within another before it.
+    Events are reported at their end, an inner one before the one that contains it.
     """
 
     def __init__(self) -> None:
