@@ -1,1 +1,1 @@
-"""Many runs: what varies, the workers, one table of results."""
+"""Many runs: the design of a sweep, the workers, one table of results."""

@@ -1,8 +1,7 @@
-"""What came of all runs of a sweep: one row a run in summary.csv, all series on one grid of times in
-series.h5.
+"""Collection of a sweep's results: one row for each run in summary.csv, and all series in series.h5.
 
-Both are made anew from the folders of the runs, whatever there is of them, and replace the earlier ones
-whole.
+The series are on one grid of times. Both files are made anew from whatever the folders of the runs hold, and
+replace the earlier ones as a whole.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ from .reader import (
     run_folder,
 )
 
-ROWS = 64  # runs that are written to series.h5 at once, and in one of its chunks
-MOST_VALUES = 2**21  # of one observable in memory
+ROWS = 64  # number of runs that are written to series.h5 at once, and of those in one of its chunks
+MOST_VALUES = 2**21  # most values of one observable in memory
 CHUNK_TIMES = 1024
 
 
 Column = tuple[list[Any], str]
-"""The values of all runs, and their unit (none: text)."""
+"""The values of all runs, and their unit (empty: text)."""
 
 
 class RunSeries(NamedTuple):
-    """A finished run: its counts, its end (d), its series, each with its times, and unit and label of the
-    series that are new.
+    """A finished run: its counts, its end (d), its series, each with its times, and unit and label of new
+    series.
     """
 
     counts: dict[str, Any]
@@ -65,9 +64,8 @@ class RunSeries(NamedTuple):
 def collect(folder: str | Path) -> Sweep:
     """Write summary.csv and series.h5 of a sweep's folder, and open it.
 
-    Runs that are not finished have their status alone.
-
-    Raises InputError when it is no sweep, or cannot be written.
+    Runs that are not finished have only their status. Raises InputError when the folder is no sweep, or
+    cannot be written.
     """
     folder = at_home(folder)
     design = read_design(folder)
@@ -105,7 +103,7 @@ def collect(folder: str | Path) -> Sweep:
 
 
 def grid(design: dict[str, Any]) -> np.ndarray:
-    """The common times of all series, d: keep.times, or else the saved times of the base; to the end of the
+    """The common times of all series, d: keep.times, or else the saved times of the base, to the end of the
     longest run.
     """
     columns, base = design["columns"], design["base"].get("time", {})
@@ -121,8 +119,9 @@ def grid(design: dict[str, Any]) -> np.ndarray:
 
 
 def _state(folder: Path, name: str) -> dict[str, Any]:
-    """What status.json says of a run; without one it is running (or was killed) where it has begun, else
-    waiting.
+    """The content of a run's status.json.
+
+    Without that file the status is running (or killed) if the run has begun, otherwise waiting.
     """
     place = run_folder(folder, name)
     try:
@@ -138,7 +137,7 @@ def _state(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str, known: Container[str]) -> RunSeries:
-    """Read only counts and series of a run file: open_run takes three times as long."""
+    """Read only counts and series of a run file, because open_run takes three times as long."""
     with h5py.File(run_folder(folder, name) / RUN, "r", locking=False) as file:
         series = SeriesData(layout.group(file, "series"), file.filename)
         summary = json.loads(layout.as_text(layout.dataset(layout.group(file, "meta"), "summary")[()]))
@@ -155,15 +154,17 @@ def _read(folder: Path, name: str, known: Container[str]) -> RunSeries:
 
 
 def _curve(time: np.ndarray, values: np.ndarray) -> PchipInterpolator | None:
-    """Through the accepted steps where there is a value, monotone between them: a jump at a dose does not
-    overshoot (Fritsch and Carlson 1980, 10.1137/0717021). None where there are fewer than two.
+    """A curve through the accepted steps that have a value; None where there are fewer than two.
+
+    It is monotone between them, so that a jump at a dose does not overshoot (Fritsch and Carlson 1980,
+    10.1137/0717021).
     """
     known = np.isfinite(values)
     return PchipInterpolator(time[known], values[known], extrapolate=False) if known.sum() > 1 else None
 
 
 def _statistics(time: np.ndarray, values: np.ndarray, curve: PchipInterpolator | None) -> tuple[float, ...]:
-    """End, minimum with its time, maximum with its time, mean over time."""
+    """The end, minimum with its time, maximum with its time, and mean over time."""
     if curve is None:
         return (math.nan,) * len(STATISTICS)
     low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
@@ -172,7 +173,7 @@ def _statistics(time: np.ndarray, values: np.ndarray, curve: PchipInterpolator |
 
 
 class _Block:
-    """Rows of series.h5, written some at a time: (run, time), NaN where a run has no value."""
+    """The rows of series.h5, written in blocks: (run, time), NaN where a run has no value."""
 
     def __init__(self, file: h5py.File, runs: int, times: np.ndarray, taken: Container[str]) -> None:
         """taken: names that no observable may have."""
@@ -198,7 +199,7 @@ class _Block:
                 held[i - self.first] = curve(at)
 
     def close(self, columns: dict[str, Column], status: list[str], names: Sequence[str]) -> None:
-        """What is left, and the coordinates of the runs."""
+        """Write the remaining rows, and the coordinates of the runs."""
         self._flush()
         run = self._coordinate("run", (list(names), ""))
         run.make_scale("run")
@@ -244,8 +245,10 @@ class _Block:
 
 
 def _column(name: str, values: list[Any]) -> Column:
-    """One of what varies, as numbers in one unit where all are quantities of one dimension (times in d), else
-    as text; and the unit.
+    """A column that varies, and its unit.
+
+    The values are numbers in one unit if all are quantities of one dimension (times in d), and text
+    otherwise.
     """
     if name in TEXTS:
         return [str(v) for v in values], ""
@@ -294,7 +297,7 @@ def _write_table(
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """A file to write that then takes the place of `path`: a reader finds the old one or the new one, whole.
+    """A file that replaces `path` when it is written: a reader finds the old one or the new one, intact.
 
     Several processes may collect at once.
     """

@@ -1,4 +1,4 @@
-"""What one run of a sweep costs: memory, disk and time, from its problem alone."""
+"""The cost of one run of a sweep in memory, disk and time, from its problem alone."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ..problem import ModelProblem, Problem
 from ..problem.bone_problem import expected_solves
 from ..utils.memory import memory_needed
 
-FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, with its log and its status
+FILE_OVERHEAD = 150_000  # bytes of a run file beside its arrays, including its log and its status
 # on one core, measured at 64 x 64 to 256 x 256
 SECONDS_A_RUN, SECONDS_A_SOLVE, SECONDS_AN_UNKNOWN = 0.3, 5e-4, 5e-8
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run takes.
+    """The cost of one run.
 
     memory   bytes
     file     bytes of run.h5
-    seconds  on one core (None: not known before one has run)
+    seconds  on one core (None: not known before a run has finished)
     """
 
     memory: int

@@ -1,4 +1,4 @@
-"""What a sweep consists of: every run by name, the values that make it, and its config."""
+"""The design of a sweep: every run by name, the values that vary, and its config."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from .cost import Cost, cost
 from .reader import DESIGN_SCHEMA
 from .spec import LABELS, MOST_RUNS, REPLICATE, Sample, SweepFile, read
 
-Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as it would stand in a config
+Row = dict[str, Any]  # key of a run, or label, name, replicate -> value as in a config
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 NO_KEYS = (*LABELS, REPLICATE)
-MOST_SAID = 10  # faults told of a design
-MOST_KEYS = 8  # of a run in a message
+MOST_SAID = 10  # faults of a design in a message
+MOST_KEYS = 8  # keys of a run in a message
 
 
 @dataclass(frozen=True)
 class Design:
-    """A sweep, resolved.
+    """A sweep with all its runs.
 
-    source   what it was read from, for messages
-    base     tables of the config that its runs share, paths made absolute
-    columns  what varies, in order; rows: of every run a value for each
-    names    of the runs
-    times    of the collected series, d (empty: the saved times of each run)
-    fields   whether each run keeps its fields
-    python   whether the base's model may be executed
-    warnings numbers without the unit that they could have, once a key
-    groups   of every run the number of its group: those of one group share compiled programs
-    costs    of every group what a run of it takes
+    source   name of its origin, for messages
+    base     tables of the config that its runs share, with absolute paths
+    columns  keys that vary, in order; rows: for each run a value for each
+    names    names of the runs
+    times    times of the collected series, d (empty: the saved times of each run)
+    fields   True if each run keeps its fields
+    python   True if the base's model may be executed
+    warnings numbers without the unit that they could have, once for each key
+    groups   for each run the number of its group: runs of one group share compiled programs
+    costs    for each group the cost of a run of it
     """
 
     source: str
@@ -75,7 +75,7 @@ class Design:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that determines its runs."""
+        """The SHA-256 hash of everything that determines its runs."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def tables(self, index: int) -> dict[str, Any]:
@@ -88,14 +88,14 @@ class Design:
         return raw
 
     def config(self, index: int) -> Config:
-        """Raises InputError when it is no config."""
+        """The config of one run. Raises InputError when it is no config."""
         try:
             return config_from(self.tables(index), self.source, self.python)
         except InputError as error:
             raise InputError(str(error).replace(f"{self.source}:", f"{self.told(index)}:")) from None
 
     def told(self, index: int) -> str:
-        """A run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
+        """The name of a run in a message: "sweep.toml, run 07 (section.seed = 2)"."""
         parts = [f"{k} = {shown(self.rows[index][k])}" for k in self.varied[:MOST_KEYS]]
         parts += [f"and {len(self.varied) - MOST_KEYS} more"] if len(self.varied) > MOST_KEYS else []
         return f"{self.source}, run {self.names[index]}" + (f" ({', '.join(parts)})" if parts else "")
@@ -134,7 +134,7 @@ class Design:
 def of_rows(
     source: str, base: dict[str, Any], rows: Sequence[Row], title: str = "", allow_python: bool = False
 ) -> Design:
-    """The design of rows that an analysis has made: one group, whose runs are checked as they begin.
+    """The design of rows that an analysis has made: one group, whose runs are checked when they begin.
 
     Raises InputError for a base that is no config.
     """
@@ -145,10 +145,9 @@ def of_rows(
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Design:
-    """The design of a sweep file; overrides: of its base. Nothing is computed.
+    """The design of a sweep file; overrides: values set in its base. Nothing is computed.
 
-    Raises InputError with one paragraph for each thing that is wrong, in the file or in the config of any
-    run.
+    Raises InputError with one paragraph for each fault, in the file or in the config of any run.
     """
     path = at_home(path)
     expect(path, "sweep file")
@@ -208,7 +207,7 @@ def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
 
 
 def _placed(path: Path, row: Row) -> Row:
-    """Paths count from the folder of the sweep."""
+    """A row with absolute paths; they are relative to the folder of the sweep."""
     return {k: toml.absolute(k, v, path.parent.absolute()) for k, v in row.items()}
 
 
@@ -234,9 +233,7 @@ def _samples(path: Path, sample: Sample, seed: int, taken: Row) -> Iterator[Row]
 def _replicated(
     path: Path, file: SweepFile, config: Config, rows: list[Row], columns: list[str]
 ) -> tuple[list[Row], list[str]]:
-    """Each row once a replicate, with seeds of its own: the section's, the tumour's, and that of a random
-    start.
-    """
+    """Each row once for each replicate, with its own seeds for the section, the tumour and a random start."""
     seeds = [key for key in config.seeds if key not in columns]
     if not seeds:
         raise InputError(
@@ -254,7 +251,7 @@ def _replicated(
 
 
 def _names(path: Path, rows: Sequence[Row], replicates: int) -> tuple[str, ...]:
-    """Given ones, or numbers."""
+    """The names given in the table, or numbers."""
     if "name" not in rows[0]:
         return _numbered(len(rows))
     names = tuple(f"{r['name']}-{r['replicate']}" if replicates > 1 else str(r["name"]) for r in rows)
@@ -279,12 +276,12 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str, str]]:
-    """Check every config; report all faults together, and once those that many runs share.
+    """Check every config; report all faults together, and those that many runs share only once.
 
-    Gives the groups, what a run of each takes, and keys of numbers without a unit, with what is said of the
-    first of them.
+    Return the groups, the cost of a run of each, and the keys of numbers without a unit, with the text about
+    the first of them.
     """
-    # what is alike in messages -> the first of them, its run, how many
+    # common part of messages -> the first of them, its run, and their number
     found: dict[str, tuple[str, int, int]] = {}
     shapes: dict[str, int] = {}  # -> the first run that has it
     groups: list[int] = []
@@ -311,13 +308,13 @@ def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str,
         raise InputError("\n\n".join(told + more))
     numbers = {first: n for n, first in enumerate(shapes.values())}
     configs = (config_from(design.tables(i), design.told(i), design.python) for i in shapes.values())
-    # raises for a section that cannot be made
+    # this raises for a section that cannot be made
     costs = tuple(cost(config, config.problem()) for config in configs)
     return tuple(numbers[first] for first in groups), costs, bare
 
 
 def _late(design: Design, config: Config) -> Iterator[str]:
-    """Whether keep.times fit into a run."""
+    """The faults of keep.times that do not fit into a run."""
     times, end = design.interval, config.time.end
     if isinstance(times, float) and times < end / MOST_SAVED:
         yield (

@@ -1,8 +1,7 @@
-"""The driver of a sweep: gives its runs to an engine, notes what became of each, and goes on where it was
-stopped.
+"""The driver of a sweep: it hands the runs to an engine, and records the result of each.
 
-What is on the disk is believed. The same call skips runs that have ended, takes up those that were
-interrupted, and begins the rest.
+The state on the disk counts. The same call skips runs that have ended, continues those that were interrupted,
+and starts the rest.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ from .store import Status
 from .task import Task, died, record, task_of
 from .worker_pool import Slot, in_worker
 
-PATIENCE = 15.0  # s for what a killed driver left to leave
-MOST_GIVEN = 4000  # tasks with the engine
-TICK = 0.2  # s between two words about progress
-NO_WORKER = 30.0  # s without anybody who computes, until that is said
-LOOK = 3.0  # s between two looks at how many workers there are
-AUTO_WIDTH, WIDEST = 16, 1024  # runs that step together
-IN_MEMORY = 3.2  # times the memory of a run, for each in flight; measured at widths of 4 and 16, 128 x 128
+PATIENCE = 15.0  # s to wait until the workers of a killed driver have ended
+MOST_GIVEN = 4000  # most tasks in the hands of the engine
+TICK = 0.2  # s between two reports of progress
+NO_WORKER = 30.0  # s without any worker until that is reported
+LOOK = 3.0  # s between two counts of the workers
+AUTO_WIDTH, WIDEST = 16, 1024  # width of a batch: with "auto", and at most
+IN_MEMORY = 3.2  # memory of each run in flight over that of a run; measured at widths 4 and 16, 128 x 128
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How a sweep is computed.
+    """The settings with which a sweep is computed.
 
     engine         local, tcp://host:port or slurm:profile.toml
-    jobs           runs at once on this machine (None: as many as it has cores and memory for)
+    jobs           number of runs at once on this machine (None: limited by its cores and memory)
     retry          how often a run whose process died is tried again
     most_failures  "5%" or a number, above which the sweep stops
-    rerun_failed   begin failed runs again
-    batch          runs of a batch on one device: auto (on a GPU), off, or a number
+    rerun_failed   True to start failed runs again
+    batch          number of runs of a batch on one device: auto (on a GPU), off, or a number
 
     Raises InputError for values that are not known.
     """
@@ -95,13 +94,13 @@ class SweepOptions:
 
     @property
     def width(self) -> int:
-        """The width of the batch, where there is room for it; 0: each run on its own."""
+        """The width of the batch, if there is memory for it; 0: each run on its own."""
         if self.batch == "auto":
             return AUTO_WIDTH if self.device.startswith("gpu") and self.engine == "local" else 0
         return 0 if self.batch == "off" else int(self.batch)
 
     def limit(self, runs: int) -> float:
-        """How many runs may fail."""
+        """The number of runs that may fail."""
         if self.most_failures is None:
             return float("inf")
         try:
@@ -118,11 +117,11 @@ class SweepOptions:
 
 @dataclass
 class SweepResult:
-    """What came of a sweep so far.
+    """The result of a sweep so far.
 
-    statuses  of the runs that have ended, by their number
-    left      runs that have not ended
-    why       why the sweep ended before its last run (empty: it did not)
+    statuses  statuses of the runs that have ended, by their number
+    left      number of runs that have not ended
+    why       reason why the sweep ended before its last run (empty: it did not)
     signal    the signal that ended it; 0: none
     """
 
@@ -177,7 +176,10 @@ def _collect(folder: Path) -> None:
 
 
 def _heads_first(design: Design, todo: Iterable[int], width: int) -> list[int]:
-    """Group by group, but first one run of each of so many groups: who begins with one goes on with it."""
+    """The runs group by group, but first one run of each of the first `width` groups.
+
+    A worker that begins with a group continues with it.
+    """
     ordered = sorted(todo, key=lambda i: (design.groups[i], i))
     firsts: dict[int, int] = {}
     for i in ordered:
@@ -195,7 +197,7 @@ def ended(design: Design, folder: Path) -> dict[int, Status]:
 
 
 def _engine(options: SweepOptions, sweep: str, runs: int, memory: int, lock: int) -> Engine:
-    """Where the runs go. Raises InputError for one that is not there."""
+    """The engine that computes the runs. Raises InputError for one that does not exist."""
     kind, _, rest = options.engine.partition(":")
     if kind == "slurm":
         return executors.slurm(at_home(rest), sweep)
@@ -205,9 +207,9 @@ def _engine(options: SweepOptions, sweep: str, runs: int, memory: int, lock: int
 
 
 def slots(options: SweepOptions, memory: int, runs: int, inherits: tuple[int, ...] = ()) -> list[Slot]:
-    """Where on this machine `runs` runs go, each of which takes so many bytes.
+    """The slots on this machine for `runs` runs, each of which takes `memory` bytes.
 
-    Raises InputError for a GPU that is not there, and for more runs together than the memory holds.
+    Raises InputError for a GPU that does not exist, and for more runs together than the memory holds.
     """
     free, wide, count = host_memory(), options.width, options.jobs
     if wide and options.device == "cpu":
@@ -262,7 +264,7 @@ class _Driver:
         self.looked, self.width = 0.0, 0
 
     def go(self, todo: list[int], anew: set[int], limit: float) -> SweepResult:
-        """Drive the sweep to its last run, or to what stops it."""
+        """Drive the sweep to its last run, or until something stops it."""
         self.todo = len(todo)
         self.waiting.extend((i, i in anew, 1) for i in todo)
         with _StopSignal() as stop:
@@ -300,7 +302,7 @@ class _Driver:
             try:
                 status = future.result()
                 why = status["error"]
-            except Exception as error:  # whatever an engine raises when the process of a run ends
+            except Exception as error:  # any error that an engine raises when the process of a run ends
                 status, why = (
                     None,
                     (
@@ -335,7 +337,7 @@ class _Driver:
             record(run, status)
 
     def _halt(self, why: str) -> None:
-        """What runs keeps its state and leaves; what has not begun does not begin."""
+        """Stop the sweep: runs that are being computed save their state and end, others do not begin."""
         self._note(why)
         self.reporter.say("stopping", f"{why}; waiting for runs to keep what they have")
         for future in self.given:
@@ -383,7 +385,7 @@ def _kept(path: Path) -> Iterator[None]:
 
 
 class _StopSignal:
-    """Notes SIGTERM and SIGINT; outside the main thread it notes nothing."""
+    """A handler that records SIGTERM and SIGINT; outside the main thread it records nothing."""
 
     def __init__(self) -> None:
         self.received = 0

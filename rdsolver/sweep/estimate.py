@@ -1,4 +1,4 @@
-"""What a sweep would take: memory, disk and time of its runs, known before the first of them starts."""
+"""The estimated cost of a sweep in memory, disk and time, known before the first of its runs starts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..utils.reporting import byte_size
 from .collect import grid
 from .design import Design
 
-OBSERVABLES = 16  # of a run in series.h5, about
+OBSERVABLES = 16  # approximate number of observables of a run in series.h5
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the rest of a sweep takes.
+    """The cost of the rest of a sweep.
 
     memory   bytes of its largest run
-    disk     bytes of all files, the collected series among them
+    disk     bytes of all files, including the collected series
     seconds  on one core (None: not known)
     """
 
@@ -32,7 +32,10 @@ class Estimate:
 
 
 def estimate(design: Design, statuses: Mapping[int, Mapping[str, Any]]) -> Estimate:
-    """statuses: of the runs that have ended, which tell how long the others will take."""
+    """The cost of the runs that have not ended.
+
+    statuses: the statuses of the runs that have ended, which show how long the others will take.
+    """
     left = Counter(group for i, group in enumerate(design.groups) if i not in statuses)
     costs = {group: design.costs[group] for group in left}
     walls: dict[int, list[float]] = {}
@@ -48,7 +51,7 @@ def estimate(design: Design, statuses: Mapping[int, Mapping[str, Any]]) -> Estim
 
 
 def check_disk(folder: Path, needed: int) -> int:
-    """Bytes free where the folder lies, or will. Raises InputError when they are too few."""
+    """The number of bytes free at the folder's place on the disk. Raises InputError when they are too few."""
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if needed > free:

@@ -1,5 +1,4 @@
-"""Where a sweep's runs are computed: workers of the driver, the workers of a Dask scheduler, or jobs under
-Slurm.
+"""The engines of a sweep: workers of the driver, the workers of a Dask scheduler, or jobs under Slurm.
 
 Each is a concurrent.futures.Executor, and each Dask worker computes in worker processes of its own, so a run
 is the same everywhere.
@@ -48,22 +47,22 @@ WORKER = (
     "death_timeout",
     "shebang",
 )
-# else a scheduler's own pages are open to every network
+# otherwise a scheduler's own pages are open to every network
 HTTP = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-UNSEEN = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # of workers likewise
-MOST_AGAIN = 100  # times that a job is submitted again
-ASK = 30.0  # s between two questions to Slurm
+UNSEEN = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # the same for workers
+MOST_AGAIN = 100  # how often a job is submitted again
+ASK = 30.0  # s between two calls of squeue
 NEEDED = ("jobs", "cores", "memory")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What computes the runs of a sweep.
+    """An engine, which computes the runs of a sweep.
 
-    where    in words
-    width    how many runs at once, now
-    stop     asks the runs under way to keep what they have and leave, within 10 s
-    lacking  what to do where no worker is there
+    where    its place in words
+    width    the present number of runs at once
+    stop     asks the present runs to save their state and end, within 10 s
+    lacking  what to do if there is no worker
     """
 
     where: str
@@ -75,15 +74,15 @@ class Engine:
 
 
 def local(slots: Sequence[Slot], sweep: str) -> Engine:
-    """Workers of this process, one a slot; sweep: the folder whose runs they compute, here as in what
-    follows.
+    """The workers of this process, one for each slot; sweep: the folder of the runs, here and in other
+    functions.
     """
     pool, count = WorkerPool(slots), sum(slot.capacity for slot in slots)
     wide = f", {slots[0].width} wide" if slots[0].width else ""
 
     def close() -> None:
         pool.shutdown(wait=False, cancel_futures=True)
-        worker_pool.stop(sweep)  # none has a run, unless the driver fails
+        worker_pool.stop(sweep)  # no worker has a run, unless the driver fails
         pool.shutdown()
         worker_pool.close()
 
@@ -94,7 +93,7 @@ def local(slots: Sequence[Slot], sweep: str) -> Engine:
 def dask(address: str, sweep: str) -> Engine:
     """The workers of a scheduler at tcp://host:port or tls://host:port.
 
-    Raises InputError when it is not reached.
+    Raises InputError when it cannot be reached.
     """
     distributed = _imported("distributed", f"--engine {address}")
     try:
@@ -119,7 +118,7 @@ def dask(address: str, sweep: str) -> Engine:
 def slurm(profile: Path, sweep: str) -> Engine:
     """Slurm jobs, as a profile describes them; they start when Slurm lets them.
 
-    Raises InputError when it would not take them.
+    Raises InputError when Slurm would not accept them.
     """
     settings = _profile(profile)
     jobs, cluster = settings["jobs"], _cluster(settings, profile)
@@ -129,8 +128,9 @@ def slurm(profile: Path, sweep: str) -> Engine:
     asked, again = time.monotonic(), 0
 
     def keep_up() -> None:
-        """Jobs that came to their wall time, or were cancelled, are submitted again: Dask does not notice
-        when all of one is gone.
+        """Submit jobs again that reached their wall time or were cancelled.
+
+        Dask does not notice when a whole job is gone.
         """
         nonlocal asked, again
         if time.monotonic() - asked < ASK or again >= MOST_AGAIN * jobs:
@@ -151,11 +151,11 @@ def slurm(profile: Path, sweep: str) -> Engine:
         again += len(gone)
         for name in gone:
             cluster.loop.add_callback(cluster.workers.pop, name, None)
-        cluster.scale(jobs=jobs)  # those that are missing now
+        cluster.scale(jobs=jobs)  # submits the missing jobs
 
     def close() -> None:
         client.close()
-        with suppress(Exception):  # a job that Slurm refused after all
+        with suppress(Exception):  # raised for a job that Slurm refused
             cluster.close()
 
     told = f"{jobs} Slurm job{'s' if jobs > 1 else ''}"
@@ -163,7 +163,7 @@ def slurm(profile: Path, sweep: str) -> Engine:
 
 
 def script(profile: Path) -> str:
-    """What would be submitted for each job."""
+    """The script that would be submitted for each job."""
     with _cluster(_profile(profile), profile) as cluster:
         return cluster.job_script()
 
@@ -179,7 +179,7 @@ def _of(
     _quiet()
 
     def width() -> int:
-        with suppress(Exception):  # on a scheduler that was just lost
+        with suppress(Exception):  # raised if the scheduler was just lost
             keep_up()
             return sum(client.nthreads().values())
         return 0
@@ -243,7 +243,7 @@ def _cluster(settings: dict[str, Any], profile: Path) -> Any:
 
 
 def _try(script: str, profile: Path) -> None:
-    """Raises InputError when Slurm would refuse a script."""
+    """Raise InputError when Slurm would refuse a script."""
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write(script)
         file.flush()
@@ -259,7 +259,7 @@ def _try(script: str, profile: Path) -> None:
 
 
 def _quiet() -> None:
-    """The driver says what matters."""
+    """Silence the loggers of Dask; the driver reports what matters."""
     for name in ("distributed", "tornado", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -1,9 +1,8 @@
-"""Runs that are asked for one at a time, as an analysis finds out which it needs: computed by workers like
-those of a sweep, each once.
+"""Runs that an analysis asks for one at a time, each computed once by workers like those of a sweep.
 
-The folder is one of runs as a sweep leaves them, runs/<name>/ with status.json last, the name being a hash of
-the config with its defaults, and of rdsolver's version and commit. What has finished there is not computed
-again, and what was interrupted goes on.
+The folder has the layout of a sweep's folder, runs/<name>/ with status.json last. The name is a hash of the
+config with its defaults, and of rdsolver's version and commit. Runs that have finished there are not computed
+again, and runs that were interrupted continue.
 """
 
 from __future__ import annotations
@@ -25,22 +24,24 @@ from .reader import RUN, run_folder
 from .task import Task, died, record, row_of
 from .worker_pool import WorkerDied, in_worker
 
-PATIENCE = 15.0  # s for what a killed process left to leave
-RETRIES = 2  # of a run whose process died
-MOST = 1 << 20  # workers; as many as there are cores
+PATIENCE = 15.0  # s to wait until the workers of a killed process have ended
+RETRIES = 2  # how often a run whose process died is tried again
+MOST = 1 << 20  # most workers: no limit beyond the number of cores
 
 Compute = Callable[[dict[str, Any]], Path]
-"""The run.h5 of a config's tables, once it has finished. Raises RunError when it fails.
+"""A function that returns the run.h5 of a config's tables when it has finished. Raises RunError when it
+fails.
 
-Called from many threads, it computes at once.
+It may be called from many threads, and computes at once.
 """
 
 
 @contextmanager
 def on_demand(folder: Path, jobs: int | None = None, device: str = "cpu") -> Iterator[Compute]:
-    """jobs: runs at once (None: one a core, or a GPU). On leaving, runs under way keep what they have.
+    """A function that computes runs in a folder. On leaving, present runs save their state.
 
-    Raises InputError when the folder cannot be written, or somebody else is at work in it.
+    jobs: number of runs at once (None: one for each core, or GPU). Raises InputError when the folder cannot
+    be written, or another process is computing in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ class _OnDemand:
         if first:
             try:
                 found.set_result(self._computed(tables, row, config.shape))
-            except BaseException as error:  # for all who asked
+            except BaseException as error:  # raised in every thread that asked for this run
                 found.set_exception(error)
         return found.result()
 

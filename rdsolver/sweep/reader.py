@@ -1,5 +1,6 @@
-"""Read a sweep: `open_sweep(DIR)` is a mapping from the names of its runs to the runs, with all of them in
-one table and one dataset.
+"""Reading of a sweep: `open_sweep(DIR)` is a mapping from the names of its runs to the runs.
+
+All runs are also in one table and one dataset.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ if TYPE_CHECKING:
 SUMMARY, SERIES, STATUS = "summary.csv", "series.h5", "status.json"
 RUN_COLUMNS = ("status", "error", "wall_time", "steps", "rejected", "stage_solves")
 STATISTICS = ("end", "min", "min_time", "max", "max_time", "mean")
-"""The statistics of each observable: columns such as ntx.min."""
+"""The statistics of each observable, for columns such as ntx.min."""
 FINISHED = "finished"
-TEXTS = ("name", "label", "status", "error")  # never taken for numbers
+TEXTS = ("name", "label", "status", "error")  # columns that are never taken for numbers
 
 
 DESIGN_SCHEMA, KEYS = 1, {"schema", "hash", "title", "base", "columns", "rows", "names", "times", "fields"}
-"""The version of sweep.json, and what it holds."""
+"""The version of sweep.json, and its keys."""
 
 
 def open_sweep(folder: str | Path) -> Sweep:
-    """Open the collected results of a sweep, by its folder or a file in it. Needs neither JAX nor pydantic.
+    """Open the collected results of a sweep, by its folder or a file in it. This needs neither JAX nor
+    pydantic.
 
     Raises InputError when the folder is no sweep, or nothing of it has been collected.
     """
@@ -56,7 +58,7 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read_design(folder: Path) -> dict[str, Any]:
-    """What the sweep consists of, as Design.as_json gives it.
+    """The design of a sweep, as Design.as_json gives it.
 
     Raises InputError when the folder is no sweep, or it is damaged.
     """
@@ -90,15 +92,15 @@ def read_design(folder: Path) -> dict[str, Any]:
 
 
 class Sweep(Mapping[str, Run]):
-    """A sweep that was collected; a mapping from names to runs, which are opened when asked for:
-    sweep["012"], or sweep[12].
+    """A collected sweep; a mapping from names to runs, which are opened when asked for: sweep["012"], or
+    sweep[12].
 
-    table     one row a run: name, what varies, status, wall_time (s), steps, and of each observable .end,
-              .min, .max, .mean and when the extremes were (.min_time, .max_time; d): a pandas DataFrame, or
-              without pandas a structured array
+    table     one row for each run: name, the keys that vary, status, wall_time (s), steps, and for each
+              observable .end, .min, .max, .mean and the times of the extremes (.min_time, .max_time; d): a
+              pandas DataFrame, or without pandas a structured array
     series    an xarray Dataset (run, time), NaN where a run has no value
-    columns   the table as name -> array; units, labels: of its columns and of the observables
-    design    what it consists of, as sweep.json has it; counts: status -> how many runs
+    columns   the table as name -> array; units, labels: those of its columns and of the observables
+    design    the design, as in sweep.json; counts: status -> number of runs
     """
 
     def __init__(self, folder: Path) -> None:
@@ -167,8 +169,10 @@ class Sweep(Mapping[str, Run]):
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """What was varied on purpose: not the number of a replicate, nor the seeds drawn for it, nor what is
-        the same in all runs.
+        """The columns that were varied on purpose.
+
+        These exclude the number of a replicate, the seeds drawn for it, and columns that are the same in all
+        runs.
         """
         columns = list(self.design["columns"])
         wanted = columns[: columns.index("replicate")] if "replicate" in columns else columns
@@ -176,7 +180,7 @@ class Sweep(Mapping[str, Run]):
 
     @property
     def finished(self) -> np.ndarray:
-        """(runs,), bool."""
+        """True for each run that is finished, (runs,)."""
         return self.columns["status"] == FINISHED
 
     @cached_property
@@ -202,13 +206,13 @@ class Sweep(Mapping[str, Run]):
         return xarray.open_dataset(self.folder / SERIES, engine="h5netcdf")
 
     def curves(self, name: str) -> np.ndarray:
-        """One observable of all runs on the common times, (runs, times); "time": these."""
+        """One observable of all runs on the common times, (runs, times); "time": these times."""
         with h5py.File(self.folder / SERIES, "r", locking=False) as file:
             return layout.dataset(file, name)[...]
 
 
 def _table(path: Path) -> dict[str, np.ndarray]:
-    """Columns by name: whole numbers, numbers (NaN where a cell is empty) or text."""
+    """The columns by name: whole numbers, numbers (NaN where a cell is empty) or text."""
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             head, *rows = csv.reader(stream)

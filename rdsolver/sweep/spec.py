@@ -1,4 +1,4 @@
-"""The file of a sweep: what varies over which values, read as strictly as a config."""
+"""The file of a sweep: the keys that vary and their values, read as strictly as a config."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..units import number, parted
 
 MOST_RUNS = 1_000_000
 LABELS = ("label", "name")
-"""Columns that are no keys of a run: free text for figures, and what the run is called."""
+"""The columns that are not keys of a run: free text for figures, and the name of the run."""
 REPLICATE = "replicate"
 """The column that replicates add."""
 
 
 class Between(Table):
-    """Where a sampled value lies."""
+    """The range of a sampled value."""
 
     between: list[Any] = Field(min_length=2, max_length=2)
     """Lowest and highest, of one dimension, for example ["0.03 nM", "10 nM"]; samples are in the unit of the
@@ -61,14 +61,16 @@ class Between(Table):
             )
 
     def bounds(self) -> tuple[float, float, str]:
-        """(lowest, highest, unit of both). Raises ValueError for what is no number, or of two dimensions."""
+        """(Lowest, highest, unit of both). Raises ValueError for a value that is no number, or for two
+        dimensions.
+        """
         (low, unit), (high, other) = map(parted, self.between)
         if bool(unit) != bool(other):
             raise ValueError(f"= {shown(self.between)} has a unit in one place. Give it in both, or in none.")
         return low, number(self.between[1], unit) if unit else high, unit
 
     def value(self, share: float) -> Any:
-        """What lies at a share in [0, 1) of the way, as it would stand in a config."""
+        """The value at a share in [0, 1) of the range, as in a config."""
         low, high, unit = self.bounds()
         if self.scale == "integer":
             return int(low) + int(share * (high - low + 1))
@@ -77,14 +79,14 @@ class Between(Table):
 
 
 class Sample(Table):
-    """[sample]: points between bounds, or the rows of a table of one's own."""
+    """[sample]: points between bounds, or the rows of a table."""
 
     method: Literal["sobol", "latin_hypercube", "uniform"] = "sobol"
     """How the points are drawn (scipy.stats.qmc)."""
     n: Annotated[int | None, Field(ge=1, le=MOST_RUNS)] = None
-    """How many; for sobol a power of 2."""
+    """Number of samples; for sobol a power of 2."""
     table: str | None = None
-    """Instead of points: a CSV file, a column a key, a row a run."""
+    """A CSV file instead of points: one column for each key, one row for each run."""
     keys: dict[str, Between] = Field(default_factory=dict)
     """Every other key is one of the run, for example "dose.0.amount" = { between = ["1 mg/kg", "10 mg/kg"],
     scale = "log" }.
@@ -112,18 +114,18 @@ class Sample(Table):
 
 
 class Keep(Table):
-    """[keep]: what is collected of each run."""
+    """[keep]: the results that are collected of each run."""
 
     times: Annotated[float | list[float] | None, Quantity("d", least=0, many=True)] = None
     """Times of the collected series: an interval such as "0.5 d", or a list (default: those of the base)."""
     fields: bool = False
-    """Whether each run keeps its fields at the saved times too, as its own config says."""
+    """True to keep the fields of each run at its saved times too, as its own config says."""
 
     _bare: tuple[Fault, ...] = PrivateAttr(())
 
     @property
     def bare(self) -> tuple[Fault, ...]:
-        """Keys of numbers that stand without their unit."""
+        """The keys of numbers that lack their unit."""
         return self._bare
 
     def faults(self) -> Iterator[Fault]:
@@ -137,7 +139,7 @@ class SweepFile(Table):
     """The whole file."""
 
     title: str = ""
-    """Of the sweep, for figures."""
+    """Title of the sweep, for figures."""
     base: str
     """The config that the runs share; what varies is set in it."""
     replicates: Annotated[int, Field(ge=1, le=MOST_RUNS)] = 1
@@ -145,7 +147,7 @@ class SweepFile(Table):
     every combination.
     """
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of the samples and of the seeds of replicates."""
+    """Seed of the samples and of the seeds of replicates."""
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     """[grid]: lists of values; every combination is run."""
     together: dict[str, list[Any]] = Field(default_factory=dict)
@@ -153,7 +155,7 @@ class SweepFile(Table):
     sample: Sample | None = None
     """[sample]: points between bounds, or a table."""
     keep: Keep = Keep()
-    """[keep]: what is collected."""
+    """[keep]: the results that are collected."""
 
     def faults(self) -> Iterator[Fault]:
         for table, lists in (("grid", self.grid), ("together", self.together)):
@@ -190,7 +192,7 @@ class SweepFile(Table):
 
 
 def clash(key: str, seen: Mapping[str, str]) -> Iterator[str]:
-    """Faults of a key that is varied already, or that lies inside one that is, or holds one."""
+    """The faults of a key that is varied already, or that lies inside one that is, or holds one."""
     inside = next((k for k in seen if f"{k}.".startswith(f"{key}.") or f"{key}.".startswith(f"{k}.")), None)
     if inside:
         yield f"is varied in {seen[inside]} already{'' if inside == key else f', as {inside}'}. Vary it once."
@@ -199,7 +201,7 @@ def clash(key: str, seen: Mapping[str, str]) -> Iterator[str]:
 
 
 def read(path: Path) -> SweepFile:
-    """Raises InputError with one paragraph for each thing that is wrong."""
+    """The content of a sweep file. Raises InputError with one paragraph for each fault."""
     raw = toml.parse(path)
     for table in ("grid", "together"):
         if isinstance(raw.get(table), dict):
@@ -224,9 +226,9 @@ def read(path: Path) -> SweepFile:
 def _flat(
     tables: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool], before: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """Values by dotted key, also where the dots stand outside quotes and TOML makes tables of them.
+    """The values by dotted key, also where the dots are outside quotes and TOML makes tables of them.
 
-    goes_on: whether a table is such a one.
+    goes_on: a function that is True for such a table.
     """
     for key, value in tables.items():
         if isinstance(value, dict) and value and goes_on(value):

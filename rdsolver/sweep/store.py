@@ -1,7 +1,7 @@
-"""A sweep on the disk, which is what is believed: DIR/design.csv and sweep.json, and of every run
-runs/<name>/.
+"""The folder of a sweep on the disk: design.csv, sweep.json, and for every run runs/<name>/.
 
-A run is finished when its status.json says so: that file is replaced in one stroke, and last.
+The state on the disk counts. A run is finished when its status.json says so: that file is replaced in one
+operation, and last.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .design import Design
 from .reader import DESIGN, RUN, STATUS, is_sweep, read_design
 
 TABLE, LOCK, LOG = "design.csv", "sweep.lock", "sweep.log"
-PAUSE = 0.1  # s between two looks at a lock
+PAUSE = 0.1  # s between two checks of a lock
 
 Status = dict[str, Any]
-"""What status.json says of a run: status (finished, failed or stopped), error, exit_status, wall_time (s),
-steps, rejected, stage_solves, attempts, hash (of the design), row (hash of what the run was made from).
+"""The content of a run's status.json: status (finished, failed or stopped), error, exit_status, wall_time
+(s), steps, rejected, stage_solves, attempts, hash (of the design), row (hash of the run's config).
 """
 
 
 def status_of(run: Path) -> Status:
-    """What the folder of a run says of it; empty while it has not ended."""
+    """The status in the folder of a run; empty if it has not ended."""
     try:
         found = json.loads((run / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def status_of(run: Path) -> Status:
 
 
 def begin(folder: Path, design: Design) -> None:
-    """Write what the sweep consists of, where it is not there yet.
+    """Write the design of the sweep, if it does not exist yet.
 
     Raises InputError when the folder holds another sweep, or cannot be written.
     """
@@ -70,7 +70,7 @@ def begin(folder: Path, design: Design) -> None:
 
 
 def design_of(folder: Path, python: bool = False) -> Design:
-    """The sweep that a folder holds. Raises InputError when it holds none."""
+    """The design in a folder. Raises InputError when it holds none."""
     return Design.from_json(read_design(folder), str(folder), python)
 
 
@@ -88,9 +88,10 @@ def _as_csv(design: Design) -> str:
 @contextmanager
 def driving(folder: Path, patience: float) -> Iterator[int]:
     """Hold the lock of a sweep. The workers inherit its descriptor, so that it is free once the last of them
-    has left.
+    has ended.
 
-    patience: s to wait for those of a driver that was killed. Raises InputError when another one is at work.
+    patience: s to wait for the workers of a driver that was killed. Raises InputError when another driver is
+    running.
     """
     path = folder / LOCK
     try:
@@ -114,7 +115,7 @@ def driving(folder: Path, patience: float) -> Iterator[int]:
 
 
 def at_work(folder: Path) -> str:
-    """Who drives the sweep now: "machine, process 123"; empty when nobody does."""
+    """The present driver of the sweep: "machine, process 123"; empty if there is none."""
     try:
         with (folder / LOCK).open("r+", encoding="utf-8") as file:
             return "" if _taken(file.fileno(), lambda: True) else file.read() or "unknown"
@@ -124,7 +125,7 @@ def at_work(folder: Path) -> str:
 
 @contextmanager
 def held(run: Path, stop: Callable[[], bool]) -> Iterator[bool]:
-    """Waits until no other process computes this run; False where asked to stop before."""
+    """Wait until no other process computes this run. Yield False if asked to stop before."""
     descriptor = os.open(run, os.O_RDONLY)
     try:
         yield _taken(descriptor, stop)

@@ -1,4 +1,4 @@
-"""The table of a sweep: a CSV file whose first line names keys, each further line a run.
+"""The table of a sweep: a CSV file whose first line names keys, and whose other lines are runs.
 
 Spreadsheets separate cells by semicolons where a comma is the decimal sign. Such a file is read as it is
 meant, or refused: no number in it is read as another one.
@@ -22,16 +22,18 @@ from .spec import LABELS, clash
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s,.;].*)?)")  # 0,5 or 0,5 mg/kg
-# 1,250 is written so in English for another number
+# such as 1,250, which is another number in English
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}(?![\deE]).*")
 POINT = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s,.;].*)?")
 
 
 def rows(path: Path, name: str, taken: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """The runs of a table, each value as after --set; path: of the sweep. taken: keys that are varied
-    elsewhere, and where.
+    """The runs of a table, each value as after --set.
 
-    Raises InputError for a file that cannot be read, or not in one way only.
+    path   path of the sweep
+    taken  keys that are varied elsewhere, and where
+
+    Raises InputError for a file that cannot be read, or can be read in more than one way.
     """
     where = f'{path}: sample.table = "{name}"'
     separator, lines = _lines(path.parent / at_home(name), where)
@@ -74,7 +76,7 @@ def rows(path: Path, name: str, taken: Mapping[str, str]) -> Iterator[dict[str, 
 
 
 def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
-    """What separates cells, and the lines that are not empty."""
+    """The separator of cells, and the lines that are not empty."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -86,7 +88,7 @@ def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
             f"{where} cannot be read: {error.strerror or error}. The path starts at the folder of the sweep."
         ) from None
     head, _, rest = text.lstrip("\n").partition("\n")
-    if said := re.fullmatch(r"sep=([,;\t])", head.strip(" ")):  # a spreadsheet's own word for it
+    if said := re.fullmatch(r"sep=([,;\t])", head.strip(" ")):  # the statement of a spreadsheet
         separator, text = said[1], rest
     else:
         there = [s for s in SEPARATORS if s in head]
@@ -109,7 +111,7 @@ def _lines(file: Path, where: str) -> tuple[str, list[list[str]]]:
 
 
 def _check_decimals(where: str, columns: Mapping[str, Sequence[str]]) -> None:
-    """Raises InputError where a comma in a number may mean one thing or another."""
+    """Raise InputError if a comma in a number is ambiguous."""
     cells = [cell for column in columns.values() for cell in column]
     comma, point = (next(filter(kind.fullmatch, cells), None) for kind in (DECIMAL, POINT))
     if comma and point:

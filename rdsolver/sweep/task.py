@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .design import Design
 
 Task = dict[str, Any]
-"""folder (of the run), tables (its config), source (what a message calls it), hash, row, group, device,
+"""A task: folder (of the run), tables (its config), source (its name in a message), hash, row, group, device,
 python, anew, attempt.
 """
 
@@ -35,7 +35,8 @@ def task_of(
 ) -> Task:
     """The task of one run of a design.
 
-    anew: begin again, whatever is there. attempt: how often this driver has begun it, with this time.
+    anew     True to start the run again, whatever exists
+    attempt  number of times that this driver has started it, including this one
     """
     tables, told = design.tables(index), design.told(index)
     about = {
@@ -56,22 +57,22 @@ def task_of(
 
 
 def row_of(tables: dict[str, Any]) -> str:
-    """SHA-256 of what a run is made from."""
+    """The SHA-256 hash of a run's config."""
     return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def steps_alone(task: Task) -> bool:
-    """Whether a run stays out of a batch: a user model is executed again for every run, so no two of its runs
+    """True if a run cannot join a batch: a user model is executed again for every run, so no two of its runs
     share a program.
     """
     return bool(task["tables"].get("model", {}).get("from"))
 
 
 def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:
-    """Begin a run, or go on with it; one that is finished is left as it is.
+    """Start a run, or continue it; a run that is finished is left as it is.
 
-    stop: who may ask it to stop, with its last state kept (None: SIGTERM and SIGINT, in the main thread).
-    Raises OSError when its folder cannot be written.
+    stop: the object that may ask it to stop, with its last state kept (None: SIGTERM and SIGINT, in the main
+    thread). Raises OSError when its folder cannot be written.
     """
     run = Path(task["folder"])
     run.mkdir(parents=True, exist_ok=True)
@@ -89,13 +90,13 @@ def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Statu
 
 
 def record(run: Path, status: Status) -> None:
-    """What became of a run; from now on it has ended."""
+    """Write the status of a run; from now on it has ended."""
     run.mkdir(parents=True, exist_ok=True)
     atomic.write_text(run / STATUS, json.dumps(status, indent=1, ensure_ascii=False) + "\n")
 
 
 def died(task: Task, why: str) -> Status:
-    """The status of a run whose process died before it could say it."""
+    """The status of a run whose process died before it could report one."""
     return _ended(task, "failed", why, 1)
 
 
@@ -133,9 +134,9 @@ def _ended(task: Task, status: str, error: str, exit_status: int) -> Status:
 
 
 def _to_go_on_with(path: Path) -> bool:
-    """Whether a run file can be gone on with: its end, or a checkpoint, is there.
+    """True if a run file can be continued: its final state, or a checkpoint, exists.
 
-    Else the run begins again, with the same bits.
+    Otherwise the run starts again, with the same bits.
     """
     from ..errors import InputError
     from ..output.reader import open_run
@@ -144,12 +145,12 @@ def _to_go_on_with(path: Path) -> bool:
     try:
         with open_run(path, live=True) as run:
             return run.status == "finished" or any(p.exists() for p in files(path))
-    except InputError:  # not there, or cut off while it was made
+    except InputError:  # the file does not exist, or was cut off while it was made
         return False
 
 
 def _write_config(path: Path, task: Task) -> None:
-    """A config like any other: rdsolver run run.toml."""
+    """Write the config of the run, for rdsolver run run.toml."""
     import tomli_w
 
     atomic.write_text(path, tomli_w.dumps(task["tables"]))

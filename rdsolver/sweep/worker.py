@@ -1,7 +1,8 @@
-"""A worker process of a sweep. It takes tasks as lines of JSON from its input, answers each through a pipe,
-and keeps what it has compiled.
+"""A worker process of a sweep.
 
-python -m rdsolver.sweep.worker PIPE WIDTH [CORES]
+It takes tasks as lines of JSON from its input, answers each through a pipe, and keeps its compiled programs.
+
+    python -m rdsolver.sweep.worker PIPE WIDTH [CORES]
 
 With a width its runs are a batch (parallel/batching.py): it takes tasks while it computes others.
 """
@@ -24,11 +25,15 @@ from ..parallel.device import in_flight
 from .store import Status
 from .task import Task, died, perform, steps_alone
 
-FILES = 8  # that a run may have open
+FILES = 8  # number of files that a run may have open
 
 
 def main(pipe: int, width: int, cores: str = "") -> None:
-    """width: batch width (0: runs one by one); cores: those it may use, such as "0,1" (default: all)."""
+    """Run the worker.
+
+    width  batch width (0: runs one by one)
+    cores  the cores that it may use, such as "0,1" (default: all)
+    """
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores.split(",")))  # before JAX counts them
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -45,7 +50,7 @@ def _one_by_one(tasks: queue.SimpleQueue[bytes], answers: BinaryIO) -> None:
     while status != "stopped":
         task = json.loads(tasks.get())
         run = Path(task["folder"])
-        # what the run notes as its command
+        # the command that the run records
         sys.argv = ["rdsolver", "sweep", "one", str(run.parent.parent), run.name]
         _speak_into(run)
         said = perform(task)
@@ -68,7 +73,7 @@ def _in_batch(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
         try:
             with nullcontext() if steps_alone(task) else batch.join():
                 status = perform(task, stop=stop)
-        except Exception as error:  # the others go on
+        except Exception as error:  # the other runs continue
             status = died(task, f"{type(error).__name__}: {error}")
         stops.discard(stop)
         with answering:
@@ -105,8 +110,9 @@ def _answer(answers: BinaryIO, task: Task, status: Status) -> None:
 
 
 def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
-    """Take in tasks until the parent closes the pipe or has died. Then a run under way is stopped as by
-    SIGTERM, and without one the process ends.
+    """Receive tasks until the parent closes the pipe or has died.
+
+    Then a run that is being computed is stopped as by SIGTERM, and without one the process ends.
     """
     rest = b""
     while data := os.read(0, 1 << 16):
@@ -117,9 +123,7 @@ def _listen(tasks: queue.SimpleQueue[bytes]) -> None:
 
 
 def _speak_into(run: Path) -> None:
-    """What libraries print goes into the log of the run (of those that step together, into that of the last
-    one begun).
-    """
+    """Send the output of libraries to the log of the run (in a batch, to that of the run that began last)."""
     run.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(run / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)

@@ -1,7 +1,8 @@
-"""Runs in worker processes: a pool of threads, each of which owns one worker that takes runs one by one.
+"""Runs in worker processes: a pool of threads, each of which owns one worker that computes runs one by one.
 
-A worker is warm between runs, and replaced when it dies, which costs only the run it had. It ends with its
-parent, also where that was killed: it watches the pipe that its tasks come through.
+A worker keeps its compiled programs between runs. It is replaced when it dies, which loses only its present
+run. It ends with its parent, also if that was killed, because it watches the pipe that its tasks come
+through.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from ..errors import InputError
 from ..parallel.device import in_flight, parse_device
 from .task import Task
 
-ALONE, SHARED = 0.75, 0.9  # of a GPU's memory: what JAX takes for itself, what workers share
+ALONE, SHARED = (
+    0.75,
+    0.9,
+)  # shares of a GPU's memory: of one JAX process, and of several workers together
 
 
 class WorkerDied(Exception):
@@ -33,12 +37,12 @@ class WorkerDied(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """Where a worker computes.
+    """The place where a worker computes.
 
     environment  variables that are set for it
-    cores        those it may use (empty: all)
-    inherits     file descriptors
-    width        of the batch that its runs are in (0: each on its own)
+    cores        cores that it may use (empty: all)
+    inherits     file descriptors that it inherits
+    width        width of the batch that its runs are in (0: each on its own)
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -48,7 +52,7 @@ class Slot:
 
     @property
     def capacity(self) -> int:
-        """Runs that its worker has at once."""
+        """The number of runs that its worker has at once."""
         return in_flight(self.width) if self.width else 1
 
 
@@ -82,14 +86,14 @@ class Worker:
 
     @property
     def sweep(self) -> str:
-        """Whose runs it has; empty while it has none."""
+        """The folder of the sweep whose runs it has; empty if it has none."""
         return next((str(Path(run).parent.parent) for run in list(self.pending)), "")
 
     def perform(self, task: Task) -> dict[str, Any]:
-        """Raises WorkerDied."""
+        """The status of a task that it computes. Raises WorkerDied when it ends before it answers."""
         assert self.process.stdin
         answer = self.pending[task["folder"]] = Future()
-        with self._write, suppress(OSError, ValueError):  # it died, which its answers tell
+        with self._write, suppress(OSError, ValueError):  # raised if it died, which its answers show
             self.process.stdin.write(json.dumps(task).encode() + b"\n")
             self.process.stdin.flush()
         if self.process.poll() is not None:
@@ -97,7 +101,7 @@ class Worker:
         return answer.result()
 
     def _listen(self, answers: BinaryIO) -> None:
-        """Take in answers until the process ends."""
+        """Receive answers until the process ends."""
         with answers:
             for line in answers:
                 if line.endswith(b"\n"):
@@ -112,22 +116,22 @@ class Worker:
                 answer.set_exception(why)
 
     def close(self) -> None:
-        """Give it no more tasks: it ends."""
+        """Close its input, so that it ends."""
         assert self.process.stdin
         with suppress(OSError, ValueError):
             self.process.stdin.close()
 
 
 class WorkerPool(Executor):
-    """An Executor for `in_worker`, one thread for each place of a slot.
+    """An Executor for `in_worker`, with one thread for each place of a slot.
 
-    A thread prefers runs of the group that it had, then of one that no other has, so that a program is
+    A thread prefers runs of its last group, then of a group that no other thread has, so that a program is
     compiled in few workers.
     """
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._waiting: list[tuple[Future[Any], Callable[[Task], Any], Task]] = []
-        self._groups: dict[Slot, int] = {}  # the last of each thread
+        self._groups: dict[Slot, int] = {}  # the last group of each thread
         self._open, self._change = True, threading.Condition()
         places = [slot for slot in slots for _ in range(slot.capacity)]
         self._threads = [threading.Thread(target=self._work, args=(slot,), daemon=True) for slot in places]
@@ -164,7 +168,7 @@ class WorkerPool(Executor):
                 future.set_exception(error)
 
     def _next(self, slot: Slot) -> tuple[Future[Any], Callable[[Task], Any], Task] | None:
-        """The next task; None once there is nothing more to do."""
+        """The next task; None if there are no more."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
@@ -180,20 +184,20 @@ class WorkerPool(Executor):
 
 
 _thread = threading.local()  # the slot of this thread
-_workers: dict[Slot, Worker] = {}  # of this process
+_workers: dict[Slot, Worker] = {}  # the workers of this process
 _starting = threading.Lock()
 
 
 def in_worker(task: Task) -> dict[str, Any]:
     """perform(task) in the worker of this thread's slot. Raises WorkerDied when it ends before it answers."""
-    if not hasattr(_thread, "slot"):  # a worker of Dask
+    if not hasattr(_thread, "slot"):  # in a worker of Dask
         _thread.slot = Slot()
     with _starting:
         worker = _workers.get(_thread.slot)
         if worker is None or worker.stopping or worker.process.poll() is not None:
             worker = _workers[_thread.slot] = Worker(_thread.slot)
     status = worker.perform(task)
-    if status["status"] == "stopped":  # and so does the worker
+    if status["status"] == "stopped":  # then the worker stops too
         worker.stopping = True
         worker.close()
         worker.process.wait()
@@ -201,7 +205,7 @@ def in_worker(task: Task) -> dict[str, Any]:
 
 
 def stop(sweep: str, patience: float = 10.0) -> None:
-    """Ask every worker that has a run of this sweep to keep what it has and leave; kill it after so many
+    """Ask every worker that has a run of this sweep to save its state and end; kill it after `patience`
     seconds.
     """
     late = time.monotonic() + patience
@@ -242,10 +246,13 @@ def _exit_text(code: int) -> str:
 def slots(
     jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0
 ) -> list[Slot]:
-    """jobs: how many at once (None: one a core, or on GPUs per_gpu each); most: no more than this; width: of
-    runs that step together.
+    """The slots of this machine.
 
-    Raises InputError for a device that is not there.
+    jobs   number of workers at once (None: one for each core, or per_gpu for each GPU)
+    most   largest number of slots
+    width  width of a batch
+
+    Raises InputError for a device that does not exist.
     """
     if parse_device(device)[0] == "gpu":
         share = f"{SHARED / per_gpu:.3f}"
@@ -267,7 +274,7 @@ def slots(
 
 
 def available_cores() -> list[int]:
-    """Those that this process may use."""
+    """The cores that this process may use."""
     return (
         sorted(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -276,9 +283,9 @@ def available_cores() -> list[int]:
 
 
 def chosen_gpus(device: str) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls those that "gpu" or "gpu:1" means.
+    """The names in CUDA_VISIBLE_DEVICES of the GPUs that "gpu" or "gpu:1" means.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     _, number = parse_device(device)
     found = gpus()
@@ -291,15 +298,16 @@ def chosen_gpus(device: str) -> list[str]:
 
 
 def gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES calls them."""
+    """The names of the GPUs in CUDA_VISIBLE_DEVICES."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [g for g in visible.split(",") if g.strip()]
     return [str(i) for i in range(sum(line.startswith("GPU ") for line in _nvidia_smi("-L")))]
 
 
 def gpu_memory(device: str, per_gpu: int) -> int | None:
-    """Bytes that JAX takes for one of so many workers on the GPU that has least; None where it cannot be
-    told.
+    """The number of bytes that JAX takes for one of `per_gpu` workers on the GPU with the least memory.
+
+    None if it is unknown.
     """
     sizes = _nvidia_smi(
         "-i", ",".join(chosen_gpus(device)), "--query-gpu=memory.total", "--format=csv,noheader,nounits"
@@ -309,7 +317,7 @@ def gpu_memory(device: str, per_gpu: int) -> int | None:
 
 
 def _nvidia_smi(*words: str) -> list[str]:
-    """The lines that it prints; none where it cannot be called."""
+    """The lines that nvidia-smi prints; none if it cannot be called."""
     try:
         return subprocess.run(
             ["nvidia-smi", *words], capture_output=True, text=True, timeout=30, check=True
