@@ -1,1 +1,1 @@
-"""Can it be believed: verification, validation, sensitivity, gallery."""
+"""Studies of whether results can be trusted: verification, validation, sensitivity, gallery."""

@@ -1,7 +1,7 @@
-"""docs/gallery.md: every config that comes with rdsolver, run as shipped, with its figure.
+"""The page docs/gallery.md: every config that comes with rdsolver, run as shipped, with its figure.
 
 python -m rdsolver.studies.gallery          all of them (some minutes)
-python -m rdsolver.studies.gallery NAME ..  the figures of these anew, and the page
+python -m rdsolver.studies.gallery NAME ..  only these figures anew, and the page
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ CHAPTERS = {
     "Beyond bone": ("artery_calcification", "lymph_node", "mammary_gland"),
     "A user model": ("gray_scott",),
 }
-SCANS = ("microct_slice_2d", "microct_block_3d")  # need a scan of the user's
+SCANS = ("microct_slice_2d", "microct_block_3d")  # configs that need a user's scan
 
 
 def header(config: Path) -> str:
-    """What the config says of itself, as one paragraph; its indented commands are left to the file."""
+    """The comment at the head of a config, as one paragraph; its indented commands are left out."""
     lines = re.match(r"(?:#.*\n)*", config.read_text(encoding="utf-8"))
     assert lines
     return " ".join(

@@ -1,4 +1,4 @@
-"""The body of `rdsolver sensitivity`: checks what is asked for, computes, prints and writes."""
+"""The body of `rdsolver sensitivity`: it checks the arguments, computes, prints and writes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from . import report
 from .global_ import SAMPLES, scan
 from .local import local
 
-WIDTH = 160  # of a table that goes to no terminal
+WIDTH = 160  # width of a table that is not printed to a terminal
 
 
 @dataclass(frozen=True)
 class AnalysisOptions:
-    """parameters, observables: None for all; method: None for the local analysis; out: folder that keeps the
-    runs of a global one; jobs: of those at once.
+    """The options of an analysis.
+
+    parameters, observables  None for all
+    method                   None for the local analysis
+    out                      folder that keeps the runs of a global analysis; jobs: number of those at once
     """
 
     parameters: list[str] | None
@@ -45,7 +48,7 @@ class AnalysisOptions:
 def analyse(config: Config, options: AnalysisOptions) -> None:
     """Compute, print, write.
 
-    Raises InputError before anything is computed when what is asked for makes no sense.
+    Raises InputError before anything is computed when the options are not consistent.
     """
     problem = config.problem()
     if isinstance(problem, ModelProblem):

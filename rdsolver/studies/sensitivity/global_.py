@@ -1,10 +1,9 @@
-"""Global sensitivity: what uncertain parameters do to the observables over their whole plausible ranges,
-through SALib.
+"""Global sensitivity: the effects of uncertain parameters over their plausible ranges, through SALib.
 
-Morris (screening): the mean absolute elementary effect mu*, the change of the observable over a parameter's
-whole range, and the spread sigma of these effects, large where the parameter acts through others or not in
-proportion. Sobol: shares of the variance, S1 by the parameter alone and ST with all it interacts with. Each
-sample is a run of its own on a coarse section.
+Morris (screening): the mean absolute elementary effect mu*, which is the change of the observable over a
+parameter's whole range, and the spread sigma of these effects, which is large if the parameter interacts with
+others or acts nonlinearly. Sobol: shares of the variance, S1 by the parameter alone and ST with all its
+interactions. Each sample is a run of its own on a coarse section.
 
 Morris 1991, Technometrics 33:161; Campolongo et al. 2007, Environ. Model. Softw. 22:1509; Saltelli et al.
 2010, Comput. Phys. Commun. 181:259; Herman & Usher 2017, SALib, 10.21105/joss.00097.
@@ -39,10 +38,10 @@ from .local import chosen, observables_of
 from .ranges import Range, coarse, parameters_at, ranges
 
 METHODS = ("morris", "sobol")
-SAMPLES = {"morris": 10, "sobol": 64}  # trajectories; base samples
-LEVELS = 4  # of Morris' grid: the ends of each range, and two values between
+SAMPLES = {"morris": 10, "sobol": 64}  # default numbers of trajectories and of base samples
+LEVELS = 4  # levels of Morris' grid: the ends of each range, and two values between
 TOLERANCE = 1e-3
-MOST_STEPS = 3000  # a sample that takes more is given up; a run takes about 100
+MOST_STEPS = 3000  # a sample that takes more steps fails; a run takes about 100
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,11 @@ class Effect:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a global analysis found.
+    """The result of a global analysis.
 
-    samples, failed  how many were run, and why some gave nothing: (reason, number)
-    blocks, whole    trajectories (Morris) or base samples (Sobol), and those without a failed sample, which
-                     are used
+    samples, failed  number of samples, and the reasons why some failed: (reason, number)
+    blocks, whole    number of trajectories (Morris) or base samples (Sobol), and of those without a failed
+                     sample, which are used
     """
 
     method: str
@@ -84,12 +83,12 @@ class Scan:
         return list(dict.fromkeys(e.observable for e in self.effects))
 
     def of(self, observable: str) -> list[Effect]:
-        """Those on one observable, the largest first."""
+        """The effects on one observable, the largest first."""
         return sorted((e for e in self.effects if e.observable == observable), key=lambda e: -e.size)
 
 
 def salib() -> tuple[ModuleType, ModuleType]:
-    """SALib's samplers and analyses. Raises InputError where it is not installed."""
+    """SALib's samplers and analyses. Raises InputError if it is not installed."""
     try:
         import SALib.analyze.morris
         import SALib.analyze.sobol
@@ -111,16 +110,18 @@ def scan(
     out: Path | None = None,
     jobs: int | None = None,
 ) -> Scan:
-    """Sample the ranges, run every sample, and say how much each parameter acts.
+    """Sample the ranges, run every sample, and find the effect of each parameter.
 
     The runs are those of a sweep.
 
-    samples  trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no baseline,
-             koff not above 0, too many steps) takes its whole trajectory or base sample out of the analysis
-    reporter  receives what is done (None: nobody)
-    out      folder of the sweep, which is kept, and gone on with where it is there (None: it is not kept)
-    jobs     runs at once (None: one a core)
-    Raises InputError for bad input, RunError when it is interrupted or too little is left.
+    samples  number of trajectories (Morris) or base samples (Sobol, a power of 2). A sample that fails (no
+             baseline, koff not above 0, too many steps) takes its whole trajectory or base sample out of the
+             analysis
+    reporter  receives progress (None: no reports)
+    out      folder of the sweep, which is kept, and continued if it exists (None: it is not kept)
+    jobs     number of runs at once (None: one for each core)
+
+    Raises InputError for bad input, RunError when it is interrupted or too few samples are left.
     """
     sample, analyze = salib()
     if method not in METHODS:
@@ -215,7 +216,7 @@ def _all(
     jobs: int | None,
     kept: bool,
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """The observables of every sample, NaN where it failed, and how often for what reason."""
+    """The observables of every sample, NaN where it failed, and the number of failures for each reason."""
     result = run_sweep(design, folder, SweepOptions(jobs=jobs, rerun_failed=True), reporter)
     if result.left:
         way = (
@@ -229,19 +230,19 @@ def _all(
         raise error
     columns = open_sweep(folder).columns
     failed = Counter(_reason(result.statuses[i]["error"], design.told(i)) for i in result.failed)
-    nothing = np.full(len(design), np.nan)  # of an observable that no sample came to
+    nothing = np.full(len(design), np.nan)  # values of an observable that no sample has
     return np.stack([columns.get(name, nothing) for name in wanted], axis=1), dict(failed)
 
 
 def _reason(error: str, told: str) -> str:
-    """Without the sample and its numbers, to be counted."""
+    """An error without the sample and its numbers, so that equal errors can be counted."""
     return re.sub(r"\b\d[\d.,e+-]*", "…", re.split(r" \(|;", error.removeprefix(f"{told}: "))[0])
 
 
 def _effects(
     analyze: ModuleType, method: str, space: dict, x: np.ndarray, y: np.ndarray, seed: int
 ) -> list[tuple[float, float, float]]:
-    """(size, spread, confidence) of each parameter; 0 where the observable is the same in every sample."""
+    """(Size, spread, confidence) of each parameter; 0 if the observable is the same in every sample."""
     if np.ptp(y) == 0:
         return [(0.0, 0.0, 0.0)] * space["num_vars"]
     if method == "morris":

@@ -1,5 +1,4 @@
-"""What a run is replayed from: the steps it took, and what its parameters drive, with derivatives along each
-of them.
+"""The inputs of a replayed run: its steps, and the numbers that depend on parameters, with their derivatives.
 
 Plasma curves are no function of arrays: their derivatives, at the knots of the run's own, are central
 differences of the host's solver (models/bone/pharmacokinetics.py).
@@ -24,7 +23,7 @@ from ...simulation.bone_scenario import BoneScenario
 from ...simulation.time_loop import Simulation
 from ...timestepping.system import Forcing, System
 
-MORE = 2  # V-cycles of each group beyond the most that the run took
+MORE = 2  # V-cycles of each group in addition to the most that the run took
 CURVE_STEP = 1e-3  # relative: h² and the plasma solver's 1e-9/h are both below 1e-5
 
 
@@ -38,7 +37,7 @@ class Dual:
 
 
 Lift = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Makes of f(still, *moving) a compiled function of the same arguments."""
+"""A function that turns f(still, *moving) into a compiled function of the same arguments."""
 
 
 @cache
@@ -77,7 +76,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run that was done: its scenario, segments, times, and the series at them."""
+    """A completed run: its scenario, segments, times, and the series at them."""
 
     scenario: BoneScenario
     segments: tuple[Segment, ...]
@@ -90,9 +89,9 @@ class Recorded:
 
 
 def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -> Recorded:
-    """Do a run once, as it goes, and keep its steps. tell: share that is done.
+    """Do a run once with its own steps, and keep them. tell: a function that receives the completed share.
 
-    Must be used inside device.on().
+    This must be used inside device.on().
     """
     simulation = Simulation(problem)
     scenario = simulation.scenario
@@ -123,8 +122,8 @@ def _healthy(system: System, p: Any) -> Any:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What moves with the parameters: p right after each segment's begin, plasma curves (values, slopes), the
-    healthy p.
+    """The numbers that depend on parameters: p right after each segment's start, plasma curves (values,
+    slopes), and the healthy p.
     """
 
     p: tuple[Any, ...]
@@ -147,7 +146,7 @@ def _between(run: Recorded, scenario: BoneScenario) -> list[System]:
 
 
 def directions(run: Recorded, names: Sequence[str]) -> Inputs:
-    """The inputs as Duals, one direction a name: along ln p, or along p where it is 0 (`size`)."""
+    """The inputs as Duals, with one direction for each name: along ln p, or along p where p is 0 (`size`)."""
     values = run.scenario.problem.parameters
     base = values_of(run, values)
     seeds = {k: jnp.asarray([size(values[k]) if n == k else 0.0 for n in names]) for k in values}
@@ -167,15 +166,15 @@ def directions(run: Recorded, names: Sequence[str]) -> Inputs:
 
 
 def size(value: float) -> float:
-    """Length of a direction: the parameter's own value, so that derivatives are by its logarithm; 1 where it
-    is 0.
+    """The length of a direction: the parameter's own value, so that derivatives are with respect to its
+    logarithm; 1 where it is 0.
     """
     return value or 1.0
 
 
 def _curves_along(run: Recorded, name: str) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Derivative of the plasma curves at their knots, by central differences (from above where the parameter
-    is 0).
+    """The derivative of the plasma curves at their knots, by central differences (one-sided from above where
+    the parameter is 0).
     """
     problem = run.scenario.problem
     if not any(name.startswith(f"{drug}_") for drug in problem.drugs):

@@ -1,12 +1,13 @@
-"""Local sensitivity: what each parameter does to each observable of a run, to first order, by automatic
-differentiation.
+"""Local sensitivity: the effect of each parameter on each observable, to first order.
+
+The derivatives are computed by automatic differentiation.
 
     S = d ln O / d ln p = (p/O) dO/dp
 
-An observable is a series and what is taken of it: `ntx.min` (the nadir), `osteoclast_number.max` (the peak),
-`.end`, and `.mean` (over time). The run is replayed in float64 by TR-BDF2, see sensitivity_replay.py; the
-baseline is solved anew, so that θ0, j_ref and k_res move with the parameters. Times are frozen: of steps, and
-of treatments that a lesion has started.
+An observable is a series and a statistic of it: `ntx.min` (the nadir), `osteoclast_number.max` (the peak),
+`.end`, and `.mean` (over time). The run is replayed in float64 by TR-BDF2, see tangent.py; the baseline is
+solved anew, so that θ0, j_ref and k_res change with the parameters. The times of steps, and of treatments
+that a lesion has started, are fixed.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from ...simulation.bone_scenario import BoneScenario, model_of
 from .inputs import CURVE_STEP, Recorded, directions, recorded, size
 from .tangent import Replay
 
-TOLERANCE = 1e-4  # of the run that is replayed, or the config's where that is tighter
-CHUNK = 8  # parameters at once: their fields stay in the cache
+TOLERANCE = 1e-4  # tolerance of the run that is replayed, unless the config's is tighter
+CHUNK = 8  # number of parameters at once: their fields stay in the cache
 KINDS = ("end", "mean", "min", "max")
-COUNTED = ("lesion_area",)  # counts cells
+COUNTED = ("lesion_area",)  # series that count cells
 MAIN = (
     "ntx.min",
     "osteoclast_number.end",
@@ -42,7 +43,7 @@ MAIN = (
     "tumour_burden.end",
     "serum_calcium.max",
 )
-"""What is shown, of those that a run has; all are computed."""
+"""The observables that are shown, if a run has them; all are computed."""
 
 _TOLERANCES_ALONE = "sets what tolerances are relative to, and acts on nothing"
 NOT_DIFFERENTIATED = {
@@ -54,12 +55,12 @@ NOT_DIFFERENTIATED = {
 }
 
 Tell = Callable[[str, float, float], None]
-"""What is being done, the share of it that is done, seconds since it began."""
+"""A function that receives the present work, its completed share, and the seconds since it began."""
 
 
 @dataclass(frozen=True)
 class Observable:
-    """name: "<series>.<kind>"; value of the run, in unit."""
+    """An observable. name: "<series>.<kind>"; value: its value in the run, in unit."""
 
     name: str
     label: str
@@ -85,10 +86,12 @@ class Derivative:
 
 @dataclass(frozen=True)
 class Local:
-    """What a local analysis found.
+    """The result of a local analysis.
 
-    left_out  (parameter or series, why); notes: what a reader must know; settled: relative change of the
-              baseline's derivatives in the last Newton step; steps: of the run
+    left_out  (parameter or series, reason)
+    notes     what a reader must know
+    settled   relative change of the baseline's derivatives in the last Newton step
+    steps     number of steps of the run
     """
 
     derivatives: tuple[Derivative, ...]
@@ -102,13 +105,13 @@ class Local:
         return list({d.observable.name: d.observable for d in self.derivatives}.values())
 
     def of(self, observable: str) -> list[Derivative]:
-        """Those of one observable, the largest first; where there is no logarithm, behind the rest."""
+        """The derivatives of one observable, the largest first; those without a logarithm come last."""
         found = [d for d in self.derivatives if d.observable.name == observable]
         return sorted(found, key=lambda d: (d.logarithmic is None, -abs(d.logarithmic or 0), -abs(d.value)))
 
 
 def chosen(what: str, asked: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """Those asked for, or all. Raises InputError for one that is not known."""
+    """The names asked for, or all. Raises InputError for one that is not known."""
     for name in asked or ():
         if name not in known:
             raise InputError(f"{what} {name} is not known here. Allowed: {', '.join(known)}.")
@@ -116,13 +119,13 @@ def chosen(what: str, asked: Sequence[str] | None, known: Sequence[str]) -> list
 
 
 def observables_of(problem: Problem, series: Sequence[str]) -> list[str]:
-    """Names of the observables of these series, in the order of the model's."""
+    """The names of the observables of these series, in the order of the model's."""
     names = [s.name for s in model_of(problem).series]
     return [f"{name}.{kind}" for name in names if name in series for kind in KINDS]
 
 
 def described(problem: Problem, observable: str) -> tuple[str, str]:
-    """(label, unit) of an observable."""
+    """(Label, unit) of an observable."""
     name, kind = observable.rsplit(".", 1)
     said = {"end": "at the end", "mean": "mean over time", "min": "lowest", "max": "highest"}[kind]
     series = next(s for s in model_of(problem).series if s.name == name)
@@ -135,10 +138,10 @@ def local(
     observables: Sequence[str] | None = None,
     tell: Tell = lambda what, share, seconds: None,
 ) -> Local:
-    """Derivatives of the observables by the parameters (names; default: all).
+    """The derivatives of the observables with respect to the parameters (names; default: all).
 
-    Raises InputError for a name that is not known, and for a run that goes on from another: its start is not
-    made of parameters.
+    Raises InputError for a name that is not known, and for a run that continues from another, because its
+    start does not depend on parameters.
     """
     if problem.initial is not None:
         raise InputError(
@@ -186,7 +189,7 @@ def local(
 
 
 def notes_of(problem: Problem, run: Recorded) -> list[str]:
-    """What a reader of the derivatives must know."""
+    """Notes that a reader of the derivatives must know."""
     notes = [f"TR-BDF2, float64, {run.steps} steps replayed"]
     if problem.extension and callable(problem.extension.breaks):
         notes.append(
@@ -209,7 +212,7 @@ def _derivatives(
     run: Recorded, names: list[str], tell: Tell
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
     """Each series over the steps, (T,), its derivative along each direction over the parameter's size, (T,
-    P), and how the baseline settled.
+    P), and the convergence of the baseline.
     """
     began, columns, settled, values = time.perf_counter(), [], 0.0, {}
     starts = range(0, len(names), CHUNK)
@@ -246,8 +249,8 @@ def taken(
     """The end, mean, min or max of a series (T,), and its derivatives from those of the series, (T, P).
 
     An extremum is that of the parabola through the three steps around it: at a step itself the derivative
-    would hold what the parameter does to the moment too. At either end, and at an event, where series have
-    kinks, it is the step's.
+    would include the effect of the parameter on the time of the extremum. At either end, and at an event,
+    where series have kinks, it is the value of the step.
     """
     along = np.zeros((len(times), 0)) if slopes is None else slopes
     if kind == "mean":
@@ -269,13 +272,15 @@ def taken(
 def serum(
     run: Recorded, names: Sequence[str], values: dict[str, np.ndarray], slopes: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Serum calcium over the steps (T,) and its derivatives (T, P): of each step by central differences of
-    the host's own equation (models/bone/calcium.py), and from step to step by the chain rule.
+    """Serum calcium over the steps (T,) and its derivatives (T, P).
+
+    In each step they are central differences of the host's own equation (models/bone/calcium.py), and from
+    step to step they follow by the chain rule.
     """
     scenario, p = run.scenario, run.scenario.in_force(0.0)
     bone, pthrp = values["bone_volume_fraction"], values["mean_pthrp"]
     d_bone, d_pthrp = slopes["bone_volume_fraction"], slopes["mean_pthrp"]
-    # in a unit of BV/TV
+    # calcium in a unit of BV/TV
     mmol = p["skeleton_calcium"] * p["skeleton_share"] / scenario.problem.section.bone_volume_fraction
 
     series = [calcium.steady(0.0, 0.0, p)]
@@ -304,7 +309,9 @@ def serum(
 
 
 def _serum_after(scenario: BoneScenario, days: float, state: np.ndarray, p: Mapping[str, float]) -> float:
-    """state: serum calcium before, BV/TV lost in the step, PTHrP at its end."""
+    """The serum calcium after a step. state: serum calcium before, BV/TV lost in the step, PTHrP at its
+    end.
+    """
     before, lost, pthrp = (float(x) for x in state)
     host = scenario.hosts["tumour"]
     assert isinstance(host, SerumCalcium)
@@ -314,7 +321,9 @@ def _serum_after(scenario: BoneScenario, days: float, state: np.ndarray, p: Mapp
 def _by_parameters(
     f: Callable[[Mapping[str, float]], float], p: dict[str, float], names: Sequence[str]
 ) -> np.ndarray:
-    """Derivatives of f along the directions of `names`; those that serum calcium does not read are 0."""
+    """The derivatives of f along the directions of `names`; those of parameters that serum calcium does not
+    read are 0.
+    """
     out = np.zeros(len(names))
     for i, n in enumerate(names):
         if n.startswith(("calcium_", "skeleton_")) or n == "pthrp_half":

@@ -1,6 +1,4 @@
-"""What a global analysis samples: the uncertain parameters and their ranges, a coarse section, the parameters
-of a sample.
-"""
+"""The inputs of a global analysis: uncertain parameters, their ranges, a coarse section, samples."""
 
 from __future__ import annotations
 
@@ -16,13 +14,15 @@ from ...models.base import Parameter
 from ...problem import Problem
 from .local import NOT_DIFFERENTIATED, chosen
 
-ACROSS = 32  # cells along the longest axis of the section that is run
-ABOVE = 1.1  # kon over rankl_loss/K_eff at least, so that koff > 0
+ACROSS = 32  # number of cells along the longest axis of the section that is run
+ABOVE = 1.1  # least kon over rankl_loss/K_eff, so that koff > 0
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a parameter is sampled over: uniform between low and high, or uniform in the logarithm."""
+    """The range over which a parameter is sampled: uniform between low and high, or uniform in the
+    logarithm.
+    """
 
     parameter: Parameter
     low: float
@@ -30,7 +30,7 @@ class Range:
     logarithmic: bool
 
     def at(self, share: float, low: float | None = None) -> float:
-        """The value at a share of the range, in [0, 1]; low: instead of its own."""
+        """The value at a share of the range, in [0, 1]; low: a lower bound instead of its own."""
         least = self.low if low is None else low
         if self.logarithmic:
             found = exp(log(least) + share * (log(self.high) - log(least)))
@@ -39,11 +39,10 @@ class Range:
 
 
 def ranges(problem: Problem, asked: Sequence[str] | None) -> tuple[list[Range], list[tuple[str, str]]]:
-    """What is sampled, and what is left out and why.
+    """The ranges that are sampled, and the parameters that are left out with the reasons.
 
-    Default: all that is assumed or general knowledge (marks A, U).
-
-    Raises InputError for a name that is not known or cannot be sampled.
+    Default: all parameters that are assumed or general knowledge (marks A, U). Raises InputError for a name
+    that is not known or cannot be sampled.
     """
     rows = {row.name: row for row in problem.rows}
     names, left_out = chosen("--parameters", asked, list(rows)), []
@@ -62,7 +61,7 @@ def ranges(problem: Problem, asked: Sequence[str] | None) -> tuple[list[Range], 
 
 
 def _certain(row: Parameter, value: float) -> str | None:
-    """Why a parameter is not among the uncertain ones; None where it is."""
+    """The reason why a parameter is not among the uncertain ones; None if it is."""
     if not set(row.mark) & {"A", "U"}:
         return "is sourced"
     if row.source.startswith("definition"):
@@ -71,10 +70,11 @@ def _certain(row: Parameter, value: float) -> str | None:
 
 
 def _range(row: Parameter, value: float) -> Range:
-    """Its plausible range, and the run's own value; by the logarithm where it spans more than 10.
+    """The plausible range of a parameter, extended to the run's own value; logarithmic if it spans more than
+    a factor 10.
 
-    A range that begins at 0 and goes to ten times the value and more is taken as far down as up from the
-    value.
+    A range that begins at 0 and reaches ten times the value or more is extended as far down from the value as
+    up.
     """
     low, high = min(row.low, value), max(row.high, value)
     if low == 0 and 0 < 10 * value <= high:
@@ -83,14 +83,16 @@ def _range(row: Parameter, value: float) -> Range:
 
 
 def coarse(section: Section) -> int:
-    """How many cells along each axis are made one, so that about ACROSS lie along its longest axis."""
+    """The number of cells along each axis that are merged, so that about ACROSS lie along the longest
+    axis.
+    """
     return max(1, round(max(section.grid.shape) / ACROSS))
 
 
 def parameters_at(problem: Problem, found: Sequence[Range], x: np.ndarray) -> dict[str, float]:
     """A value for every parameter at a point of the unit cube.
 
-    A kon that is sampled stays above what keeps its koff positive.
+    A sampled kon stays above the value that keeps its koff positive.
     """
     values = dict(problem.parameters)
     for r, share in sorted(
@@ -106,16 +108,16 @@ def parameters_at(problem: Problem, found: Sequence[Range], x: np.ndarray) -> di
 
 
 def typical(p: Mapping[str, float]) -> dict[str, float]:
-    """The scales that go with other parameters: where the baseline search begins, and what tolerances are
-    relative to.
+    """The scales that follow from other parameters: they start the baseline search, and tolerances are
+    relative to them.
 
-    The steady state of a well-mixed surface, w = 1: L = S_L/(d_L (1 + O/K)), O = S_O/(d_O + d_L L/K), P =
-    s_P/(d_P + p0), C = p0 P/d_C; the defaults of the scales at the defaults of all else. From scales 100
-    times off Newton's step overshoots.
+    They are the steady state of a well-mixed surface, w = 1: L = S_L/(d_L (1 + O/K)), O = S_O/(d_O + d_L
+    L/K), P = s_P/(d_P + p0), C = p0 P/d_C; this gives the default scales if all other parameters have their
+    defaults. From scales that are wrong by a factor 100, Newton's step overshoots.
     """
     supply, bound = p["opg_production"], p["opg_K_eff"]
     rankl = opg = 0.0
-    for _ in range(100):  # alternates around the solution; halfway between converges
+    for _ in range(100):  # the iteration alternates around the solution, and its mean converges
         opg = supply / max(p["opg_loss"] + p["rankl_loss"] * rankl / bound, 1e-9)
         rankl = (rankl + p["rankl_production"] / p["rankl_loss"] / (1 + opg / bound)) / 2
     precursors = p["precursor_supply"] / (p["precursor_loss"] + p["differentiation"])

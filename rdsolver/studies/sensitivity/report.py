@@ -1,4 +1,4 @@
-"""What `rdsolver sensitivity` says: tables, rows for files, and the panels of the tornado figure."""
+"""The output of `rdsolver sensitivity`: tables, rows for files, and the panels of the tornado figure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ...problem import Problem
 from .global_ import Scan
 from .local import MAIN, Local, described
 
-MOST = 15  # rows of a table
-BARS, PANELS = 10, 4  # of the figure
+MOST = 15  # most rows of a table
+BARS, PANELS = 10, 4  # most bars of a panel, and most panels of the figure
 SIZES = {"morris": ("mu*", "sigma"), "sobol": ("ST", "S1")}
 MEASURES = {
     "morris": "mu*: mean change over the whole range, in the unit of each",
@@ -27,8 +27,8 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Report:
-    """tables for the terminal, rows for CSV, tree for JSON, notes in words, what is left out and why, and the
-    panels of the figure.
+    """The output of an analysis: tables for the terminal, rows for CSV, tree for JSON, notes in words, the
+    parameters left out with the reasons, and the panels of the figure.
     """
 
     tables: list[Table]
@@ -83,7 +83,7 @@ def _left_out(found: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def local_tables(found: Local, names: Sequence[str]) -> list[Table]:
-    """One an observable: its largest logarithmic derivatives."""
+    """One table for each observable: its largest logarithmic derivatives."""
     values = {o.name: o for o in found.observables}
     tables = []
     for name in names:
@@ -107,7 +107,7 @@ def local_tables(found: Local, names: Sequence[str]) -> list[Table]:
 
 
 def scan_tables(found: Scan, problem: Problem, names: Sequence[str]) -> list[Table]:
-    """One an observable: the parameters that act most."""
+    """One table for each observable: the parameters with the largest effects."""
     spans = {
         r.parameter.name: f"{r.low:.3g} to {r.high:.3g}{', log' if r.logarithmic else ''}"
         for r in found.ranges
@@ -154,7 +154,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def local_rows(found: Local) -> list[dict[str, Any]]:
-    """Everything, one object a pair of observable and parameter."""
+    """All derivatives, one object for each pair of observable and parameter."""
     return [
         {
             "observable": d.observable.name,
@@ -173,7 +173,7 @@ def local_rows(found: Local) -> list[dict[str, Any]]:
 
 
 def scan_rows(found: Scan) -> list[dict[str, Any]]:
-    """Everything, one object a pair of observable and parameter."""
+    """All effects, one object for each pair of observable and parameter."""
     size, spread = ("mu_star", "sigma") if found.method == "morris" else ("ST", "S1")
     spans = {r.parameter.name: r for r in found.ranges}
     return [
@@ -231,7 +231,7 @@ def scan_panels(found: Scan, problem: Problem, names: Sequence[str]) -> list[Pan
 
 
 def failures(found: Scan) -> list[str]:
-    """What became of the samples, in words."""
+    """The results of the samples, in words."""
     lines = [f"{found.samples} samples on {found.section}"]
     if found.failed:
         lines.append(

@@ -1,10 +1,9 @@
-"""A run done once more, step by step as it was, with its derivatives by the parameters carried along (forward
-mode).
+"""The replay of a run, step by step, with its derivatives by the parameters (forward mode).
 
-The steps of the run are kept, so that what is differentiated is one smooth map: baseline, doses, stages,
-observables. A stage is one Newton step with a fixed number of V-cycles, and its derivative is that of this
-very work; the V-cycles are MORE than the run's, so that it is also that of the equations. Where the model has
-a kink (max, min, the upwind side) the derivative is that of the side the run is on.
+The steps of the run are kept, so that the differentiated map is smooth: baseline, doses, stages, observables.
+A stage is one Newton step with a fixed number of V-cycles, and its derivative is that of this very work; the
+number of V-cycles is that of the run plus MORE, so that it is also the derivative of the equations. Where the
+model has a kink (max, min, the upwind side), the derivative is that of the side on which the run is.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from .inputs import Dual, Inputs, Lift, Recorded, lifted
 
 # change of the baseline's derivatives by ln p from one Newton step to the next, relative to the fields
 SETTLED = 1e-9
-MOST_STEPS = 60  # of Newton, for the derivatives of the baseline
-TOLERANCE = np.float64(1e-3)  # a stage measures its corrections with it; nothing here reads them
+MOST_STEPS = 60  # most Newton steps for the derivatives of the baseline
+TOLERANCE = np.float64(1e-3)  # a stage measures its corrections with it, but they are not used here
 
 
-# --- what a step is made of: f(still, *moving) --------------------------------------------------------------
+# --- the parts of a step: f(still, *moving) ----------------------------------------------------------------
 
 
 def _put(system: System, p: Any, reference: Any, curves: Any) -> System:
@@ -54,7 +53,7 @@ def _slope(sigma: Any, found: Any, psi: Any) -> Any:
 
 @jax.jit
 def _rates(still: Any, p: Any, reference: Any, curves: Any, p_before: Any, u: Any) -> Any:
-    """du/dt, with what follows the bone as it was before an event (integrators/base.py)."""
+    """du/dt, with the coefficients from the bone as they were before an event (timestepping/base.py)."""
     system, t = still
     return _put(system, p, reference, curves).rates(
         t, u, _put(system, p_before, reference, curves).update_coefficients(u)
@@ -87,10 +86,10 @@ def _balanced(system: System, p: Any, reference: Any, u: Any) -> Any:
 
 
 class Replay:
-    """The run again. lift: `lifted`, on Duals; or `plain`, on arrays (what finite differences are taken of).
+    """The replay of a run. lift: `lifted`, on Duals; or `plain`, on arrays (for finite differences).
 
-    steps_of_newton: of the baseline; None (with `lifted`): until its derivatives have settled. `changes`
-    keeps how they did.
+    steps_of_newton  number of Newton steps of the baseline; None (with `lifted`): until its derivatives have
+                     converged. `changes` keeps their changes
     """
 
     def __init__(self, run: Recorded, lift: Lift = lifted, steps_of_newton: int | None = None) -> None:
@@ -98,10 +97,10 @@ class Replay:
         self.changes: list[float] = []
 
     def baseline(self, x: Inputs) -> tuple[Any, Any]:
-        """State and reference at the start: Newton's step on the steady state repeated, from the state that
-        it has converged to.
+        """The state and the reference at the start: Newton's step on the steady state is repeated from the
+        converged state.
 
-        By the implicit function theorem the derivatives settle as the steps themselves converge.
+        By the implicit function theorem the derivatives converge as the steps themselves do.
         """
         scenario, lift = self.run.scenario, self.lift
         work = self.run.segments[0].system
@@ -125,15 +124,15 @@ class Replay:
         return lift(_planted)(planted, u), reference
 
     def _constant(self, value: Any, x: Inputs) -> Any:
-        """What does not move, as a Dual where Duals are asked for."""
+        """A constant value, as a Dual if Duals are used."""
         if not isinstance(x.healthy, Dual):
             return value
         n = len(next(iter(x.healthy.along.values())))
         return Dual(value, jax.tree.map(lambda v: jnp.zeros((n, *v.shape), v.dtype), value))
 
     def series(self, x: Inputs) -> Iterator[dict[str, Any]]:
-        """What is observed at each of the run's times; with their derivatives along each direction as Duals
-        hold them.
+        """The observables at each of the run's times, with their derivatives along each direction if Duals
+        are used.
         """
         lift = self.lift
         u, reference = self.baseline(x)
@@ -184,5 +183,5 @@ def _largest_change(before: Dual, after: Dual) -> jax.Array:
 
 
 def _change(before: Dual, after: Dual) -> float:
-    """Largest change of the derivative of a field, relative to the field's largest value."""
+    """The largest change of the derivative of a field, relative to the field's largest value."""
     return float(_largest_change(before, after))

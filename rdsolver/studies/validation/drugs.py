@@ -18,12 +18,12 @@ FITTED = ("fc_opg_K_eff", "activation_share", "formation_delay")
 
 
 def fc_opg(run_scene: SceneRunner, amount: float, changed: tuple[tuple[str, float], ...] = ()) -> SceneResult:
-    """Six weeks after one dose (mg/kg)."""
+    """The six weeks after one dose (mg/kg)."""
     return run_scene(Scene(42.0, doses=(Dose("fc_opg", amount, "sc", 0.0),), changed=changed))
 
 
 def nadir(run: SceneResult) -> float:
-    """Lowest NTX, % of change."""
+    """The lowest NTX, % of change."""
     return percent(float(run.series["ntx"].min()))
 
 
@@ -82,7 +82,9 @@ def t5(run_scene: SceneRunner) -> Iterator[Target]:
 
 
 FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))
-"""Supply and loss so fast that the pool is what they make of it, whatever osteoclasts take."""
+"""Supply and loss so fast that the precursor pool is at their balance, however many precursors become
+osteoclasts.
+"""
 
 
 def t10(run_scene: SceneRunner) -> Iterator[Target | Curve]:

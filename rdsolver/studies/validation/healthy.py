@@ -1,5 +1,6 @@
-"""Targets of a section without tumour or drug: the steady state, the RANKL/OPG ratio, RANKL given to mice, a
-front, Lemaire 2004.
+"""Targets of a section without tumour or drug.
+
+They are the steady state, the RANKL/OPG ratio, RANKL given to mice, a front, and Lemaire 2004.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .scenes import Scene, SceneRunner, Where
 from .target import Target, least_fall, percent
 
 YEAR = 365.0
-THICKNESS = {"human": 120.0, "mouse": 60.0}  # of trabeculae, um
+THICKNESS = {"human": 120.0, "mouse": 60.0}  # thickness of trabeculae, um
 
 
 def t0(run_scene: SceneRunner) -> Iterator[Target]:
@@ -43,7 +44,7 @@ def t1(run_scene: SceneRunner) -> Iterator[Target]:
 
 
 def m3(run_scene: SceneRunner) -> Iterator[Target]:
-    """Every preset without disease; a small block too in the full set."""
+    """The drift of every preset without disease; in the full set also in a small block."""
     places: tuple[Where, ...] = ("section",) if run_scene.quick else ("section", "block")
     for place in places:
         for preset, thickness in THICKNESS.items():
@@ -67,7 +68,7 @@ RATIO_DAYS = 180.0
 def ratio(
     run_scene: SceneRunner, preset: str, factor: float, changed: tuple[tuple[str, float], ...] = ()
 ) -> tuple[float, float]:
-    """BV/TV, and osteoclasts, after half a year of another RANKL/OPG ratio."""
+    """BV/TV, and the number of osteoclasts, after half a year of another RANKL/OPG ratio."""
     change = (Change("rankl_production", factor, 0.0),)
     run = run_scene(Scene(RATIO_DAYS, preset, thickness=THICKNESS[preset], changes=change, changed=changed))
     return run.end("bone_volume_fraction"), run.end("osteoclast_number")
@@ -116,7 +117,7 @@ def t12(run_scene: SceneRunner) -> Iterator[Target]:
 
 def t15(run_scene: SceneRunner) -> Iterator[Target]:
     def front(h: float) -> float:
-        """How far it goes from day 60 to 120, as a share of the box."""
+        """The distance that it advances from day 60 to 120, as a share of the box."""
         half, end = 60.0, 120.0
         nothing = Change("rankl_production", 1.0, half)  # so that a step ends there
         run = run_scene(

@@ -1,4 +1,4 @@
-"""What each mechanism does to a metastasis: switched off in turn, by a parameter, and what is left.
+"""The effect of each mechanism on a metastasis, found by switching it off with a parameter.
 
 python -m rdsolver.studies.validation.mechanisms > docs/mechanisms.md
 """
@@ -16,8 +16,11 @@ DAYS = 75.0
 
 @dataclass(frozen=True)
 class Switch:
-    """name; off: the parameters that turn it off; meaning: what is left then; membrane: RANKL on membranes,
-    which is off else.
+    """A mechanism that is switched off.
+
+    off       the parameters that switch it off
+    meaning   the behaviour that is left
+    membrane  True for RANKL on membranes, which is otherwise off
     """
 
     name: str
@@ -81,7 +84,7 @@ def figures(run: SceneResult) -> dict[str, float]:
 
 
 def table(run_scene: SceneRunner, days: float = DAYS) -> Iterator[tuple[Switch, dict[str, float]]]:
-    """The whole model, then every switch off."""
+    """The figures of the whole model, then with each mechanism switched off."""
     for switch in (Switch("none", "the whole model"), *SWITCHES):
         yield (
             switch,

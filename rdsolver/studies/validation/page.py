@@ -1,5 +1,6 @@
-"""The report of the targets as one page that needs no other file: figures, table, what was tuned, open
-conflicts.
+"""The report of the targets as one page: figures, table, tuned parameters, open conflicts.
+
+The page needs no other files.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ td:nth-child(5) { white-space: nowrap }
 
 
 def as_html(targets: Sequence[Target], curves: Sequence[Curve] = ()) -> str:
-    """One page. curves: a figure a panel, in it."""
+    """The report as one page. curves: curves for its figures, one figure for each panel."""
     judged = [t for t in targets if t.band != "report"]
     met = sum(t.passed for t in judged)
     head = (
@@ -80,10 +81,10 @@ def _figures(curves: Sequence[Curve]) -> list[str]:
 
 
 def _figure(panel: str, curves: Sequence[Curve]) -> str:
-    """One image of a page; a panel is called "target: x axis (x), what is drawn"."""
+    """One image of a page; a panel is named "target: x axis (x), contents"."""
     figure = Figure(figsize=(3.6, 2.4), layout="constrained")
     axes = figure.subplots()
-    series = any(len(c.x) > 10 for c in curves)  # over time, not over doses
+    series = any(len(c.x) > 10 for c in curves)  # the curves are over time, not over doses
     for c, colour in zip(curves, COLOURS, strict=False):
         axes.plot(
             c.x, c.y, color=colour, linewidth=1.2, marker=None if series else "o", markersize=3, label=c.label
@@ -105,7 +106,7 @@ def _figure(panel: str, curves: Sequence[Curve]) -> str:
 
 
 def _logarithmic(figure: Figure, curves: Sequence[Curve]) -> None:
-    """Doses and ratios by factors; 0 keeps a place at the left."""
+    """Set a logarithmic axis for doses and ratios; 0 keeps a place at the left."""
     x = np.concatenate([np.asarray(c.x, float) for c in curves])
     least = float(x[x > 0].min())
     axes = figure.axes[0]

@@ -1,4 +1,4 @@
-"""The report of the targets: every figure beside what was published, met or not."""
+"""The report of the targets: every figure beside the published one, whether met or not."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ STUDIES: Sequence[Study] = (
     *(t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15),
     *(m3, grids, affinities, rank_fc_constant),
 )
-AHEAD = 2  # studies at work for each run at once
-SEEDS = {True: (1,), False: (1, 2)}  # of quick
+AHEAD = 2  # number of studies in progress for each run at once
+SEEDS = {True: (1,), False: (1, 2)}  # by the value of quick
 CONFLICTS = (
     "Two conflicts in the literature are open. ODE models take RANK as the tighter receptor (29 pM against 1"
     " nM for OPG), while soluble-protein biochemistry finds OPG about 500 times tighter (Nelson 2012,"
@@ -53,13 +53,14 @@ def validate(
     jobs: int | None = None,
     working: Callable[[str, float, float], None] = lambda what, share, seconds: None,
 ) -> list[Target]:
-    """Run the targets; the figures are means over the seeds. quick: 64 x 64 at 20 um and one seed; else 128 x
-    128 at 10 um and two.
+    """Run the targets; the figures are means over the seeds. quick: 64 x 64 at 20 um and one seed; otherwise
+    128 x 128 at 10 um and two.
 
-    draw     gets the curves of the first seed
-    out      folder that keeps the runs, and goes on with those that are there (None: they are not kept)
-    jobs     runs at once (None: one a core)
-    working  told what is done, its share, and seconds since it began
+    draw     receives the curves of the first seed
+    out      folder that keeps the runs, and continues with existing ones (None: they are not kept)
+    jobs     number of runs at once (None: one for each core)
+    working  receives the present work, its completed share, and seconds since it began
+
     Raises InputError when the folder cannot be written, or is in use.
     """
     chosen, found, began = STUDIES if studies is None else studies, [], time.perf_counter()
@@ -77,10 +78,10 @@ def validate(
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory())) if out is None else at_home(out)
-        # of studies that wait for their runs
+        # threads of studies that wait for their runs
         pool = stack.enter_context(ThreadPoolExecutor(AHEAD * (jobs or len(available_cores()))))
         compute = stack.enter_context(on_demand(folder, jobs))
-        # interrupted: no further study begins, then runs are stopped
+        # after an interrupt no further study begins, and then runs are stopped
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         runners = [SceneRunner(quick, seed, run) for seed in SEEDS[quick]]
         waiting = [[pool.submit(_of, study, run_scene) for run_scene in runners] for study in chosen]
@@ -128,14 +129,14 @@ def as_json(target: Target) -> dict[str, Any]:
 
 
 def line(target: Target) -> str:
-    """Without the verdict."""
+    """The line of a target, without the verdict."""
     unit = "" if target.unit == "1" else f" {target.unit}"
     found = f"{target.ours:>9.4g}{unit:8} {target.band:>14}"
     return f"{target.name:6}{target.what:88} {found}  {target.kind:12} {target.published}"
 
 
 def tuning(targets: Sequence[Target]) -> list[str]:
-    """Which parameters were chosen by which target, a line a target."""
+    """The parameters that were chosen by each target, one line for each target."""
     found: dict[str, dict[str, None]] = {}
     for t in targets:
         if t.tuned:

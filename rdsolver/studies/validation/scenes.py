@@ -1,5 +1,6 @@
-"""The runs that the targets of the model look at: sections of bone, healthy or with a tumour, with and
-without drugs, each as a config.
+"""The runs that the targets of the model use, each as a config.
+
+They are sections of bone, healthy or with a tumour, with and without drugs.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from ...runs.run import simulate
 
 Where = Literal["section", "block", "slab", "front"]
 SIZE = 1280.0  # um
-FINEST = 5.0  # um; where grids are compared, the bone of this one is averaged down
-# um: a flat piece of bone at the low end of a box
+FINEST = 5.0  # um; to compare grids, the bone on this spacing is averaged down
+# flat pieces of bone at the low end of a box, um: their thickness, and the size of the box
 SLABS = {"slab": (300.0, (80.0, 1600.0)), "front": (400.0, (40.0, 640.0))}
-BLOCK, BLOCK_SPACING = 24, 25.0  # cells an edge, um
+BLOCK, BLOCK_SPACING = 24, 25.0  # cells along each edge, and um
 FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
 
 Tables = dict[str, Any]
@@ -30,12 +31,15 @@ Tables = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scene:
-    """One run, by what a target changes in it. Hashable, so that targets share runs.
+    """One run, given by the values that a target changes. It is hashable, so that targets share runs.
 
-    kind: of the tumour; changed: parameters; changes: of parameters in time; thickness: of the trabeculae, um
-    membrane: part of RANKL on membranes
-    place: trabeculae as a section or a block, or a flat slab; spacing: of the section made at FINEST and
-    averaged down, or of a slab, um (None: the runner's own)
+    kind       kind of the tumour
+    changed    parameters; changes: changes of parameters in time
+    thickness  thickness of the trabeculae, um
+    membrane   True to put part of RANKL on membranes
+    place      trabeculae as a section or a block, or a flat slab
+    spacing    spacing of the section made at FINEST and averaged down, or of a slab, um (None: the runner's
+               own)
     """
 
     end: float
@@ -53,7 +57,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneResult:
-    """Series over time, and the state at the end."""
+    """The series over time, and the state at the end."""
 
     series: Mapping[str, np.ndarray]
     state: Mapping[str, np.ndarray]
@@ -74,7 +78,7 @@ class SceneResult:
         return self.series[name] / self.series[name][0]
 
     def lost(self) -> float:
-        """Bone lost since the start, of all of it."""
+        """The share of the bone that was lost since the start."""
         return 1 - float(self.relative("bone_volume_fraction")[-1])
 
     def mean(self, name: str) -> float:
@@ -85,24 +89,24 @@ class SceneResult:
         )
 
     def near_tumour(self, name: str) -> float:
-        """Mean of a field where there is tumour, at the end."""
+        """The mean of a field at the end, weighted by the tumour."""
         weight = np.maximum(self.state["tumour"], 0)
         return float((weight * self.state[name]).sum() / max(weight.sum(), 1e-30))
 
 
 def here(tables: Tables) -> SceneResult:
-    """A config, run in this process."""
+    """Run a config in this process."""
     with simulate(config_from(tables, "scene")) as run:
         return SceneResult.of(run)
 
 
 class SceneRunner:
-    """Where scenes are run: the spacing of the section and its seed, and what runs a config."""
+    """A runner of scenes: the spacing of the section and its seed, and the function that runs a config."""
 
     def __init__(
         self, quick: bool, seed: int, run: Callable[[Tables], SceneResult] = here, size: float = SIZE
     ) -> None:
-        """quick: cells of 20 um, else 10; size: of a section, um."""
+        """quick: cells of 20 um, otherwise 10; size: size of a section, um."""
         self.quick, self.seed, self.run, self.size = quick, seed, run, size
         self.spacing = 20.0 if quick else 10.0
 
@@ -150,7 +154,7 @@ def _change(change: Change) -> Tables:
 
 
 def _tumour(nests: Nests, kind: str) -> Tables:
-    """Without what has no effect."""
+    """The tables of a tumour, without keys that have no effect."""
     found: Tables = {
         "kind": kind,
         "spread": nests.spread,

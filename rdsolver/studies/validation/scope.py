@@ -1,6 +1,4 @@
-"""How far the figures of other targets hold: on finer grids, with other affinities of RANKL, over the range
-of RANK-Fc's constant.
-"""
+"""The scope of the targets' figures: finer grids, other affinities, the range of RANK-Fc's constant."""
 
 from __future__ import annotations
 
@@ -16,8 +14,8 @@ from .target import Target, least_fall, percent
 from .tumour import NEST, myeloma
 
 SPREAD = replace(NEST, spread=1e-3)
-"""Tumour cells thin in all of the marrow too: the front of a nest alone is pulled by the solver's error in
-its tail.
+"""Tumour cells at a low density in all of the marrow too: the front of a nest alone is driven by the solver's
+error in its tail.
 """
 SPREAD_DAYS, NEST_DAYS = 70.0, 90.0
 
@@ -52,16 +50,16 @@ AFFINITIES: Mapping[str, Mapping[str, float]] = {
     "RANK tighter": {"opg_K_eff": 1.0, "opg_production": 80.0, "fc_opg_K_eff": 1.0, "rank_fc_K_eff": 0.03},
     "OPG tighter": {"rank_K": 15.0, "rank_fc_K_eff": 10.0},
 }
-"""nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.02, RANK-Fc 0.1.
+"""Sets of constants, nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.02, RANK-Fc 0.1.
 
-RANK tighter (Lemaire 2004, Pivonka 2008): OPG and Fc-OPG at 1, RANK-Fc as RANK; OPG production as many times
-up, so that O0/K_O stays 2. OPG tighter (Nelson 2012): RANK at 500 times OPG's constant, RANK-Fc at the end of
-its range. With O0/K_O kept the healthy free RANKL is the same in all three.
+RANK tighter (Lemaire 2004, Pivonka 2008): OPG and Fc-OPG at 1, RANK-Fc as RANK; OPG production is raised by
+the same factor, so that O0/K_O stays 2. OPG tighter (Nelson 2012): RANK at 500 times OPG's constant, RANK-Fc
+at the end of its range. As O0/K_O is kept, the healthy free RANKL is the same in all three.
 """
 
 
 def _of(affinity: Mapping[str, float], *agents: str) -> dict[str, float]:
-    """Without the constants of drugs that a run does not have."""
+    """The set without the constants of drugs that a run does not have."""
     others = {"fc_opg_K_eff", "rank_fc_K_eff"} - {f"{a}_K_eff" for a in agents}
     return {k: x for k, x in affinity.items() if k not in others}
 
@@ -99,7 +97,7 @@ CONSTANTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # nM
 
 
 def rank_fc_constant(run_scene: SceneRunner) -> Iterator[Target | Curve]:
-    """RANK-Fc's constant was never measured on cells: what a weak dose does over its range."""
+    """The effect of a weak dose over the range of RANK-Fc's constant, which was never measured on cells."""
     none, left = myeloma(run_scene, 0.0), []
     for constant in CONSTANTS:
         treated = myeloma(run_scene, 0.03, {"rank_fc_K_eff": constant})

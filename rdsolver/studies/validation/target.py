@@ -1,4 +1,4 @@
-"""What a target of the model is: what was published, what we get, and the band in which it counts as met."""
+"""A target of the model: the published figure, our figure, and the band in which it counts as met."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Kind = Literal["calibration", "prediction", "mechanism", "property", "verificati
 
 @dataclass(frozen=True)
 class Target:
-    """One figure against its band.
+    """One figure and its band.
 
-    published  with its citation
+    published  the published figure with its citation
     low, high  the band, in `unit` (None: open, both None: report)
     kind       calibration: parameters were chosen by it, and `tuned` names them; a missed target is reported
     """
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """ "ok", "MISS", or "report" where there is no band to be met."""
+        """The verdict: "ok", "MISS", or "report" if there is no band."""
         return "MISS" if not self.passed else "report" if self.band == "report" else "ok"
 
     @property

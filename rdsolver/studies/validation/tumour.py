@@ -1,6 +1,4 @@
-"""Targets of a tumour in bone: decoys, dose response, its own OPG and RANKL, serum calcium, and what
-treatment leaves.
-"""
+"""Targets of a tumour in bone: decoys, dose response, its own OPG and RANKL, calcium, treatment."""
 
 from __future__ import annotations
 
@@ -15,9 +13,9 @@ from .target import Target, largest_rise, percent
 
 NEST = Nests(count=1, radius=80.0, seed=1)
 MOUSE_DAYS, HUMAN_DAYS = 28.0, 75.0
-POOL = ("pthrp_precursors",)  # chosen so that lesions grow to several 100 um
+POOL = ("pthrp_precursors",)  # parameter chosen so that lesions grow to several 100 um
 
-# in the box of the slab, 1.1 mm from bone: no TGF-beta gets there
+# in the box of the slab, 1.1 mm from bone, where there is no TGF-beta
 FAR = Nests(at=((40.0, 1400.0),), radius=80.0)
 BESIDE = Nests(at=((40.0, SLABS["slab"][0] + 100.0),), radius=80.0)
 
@@ -78,7 +76,7 @@ MYELOMA_DAYS = 90.0
 
 
 def myeloma(run_scene: SceneRunner, amount: float, changed: Mapping[str, float] | None = None) -> SceneResult:
-    """Under RANK-Fc twice a week, mg/kg."""
+    """A myeloma under RANK-Fc twice a week, mg/kg."""
     doses = every("rank_fc", amount, 3.5, MYELOMA_DAYS) if amount else ()
     return run_scene(human(*doses, kind="myeloma", end=MYELOMA_DAYS, changed=changed))
 
@@ -103,9 +101,9 @@ def t7(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     yield Curve("T7: RANK-Fc, mg/kg twice a week (x), lesion after 90 d, mm2", "myeloma", DOSES, lesions)
 
 
-OPG = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of a tumour, times the host's
+OPG = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # OPG production of a tumour over the host's
 RYSER = {"tumour_rankl": 50.0, "pthrp_rankl": 30.0}
-"""A tumour with much RANKL of its own beside a host that answers strongly to its PTHrP: chosen so that T8 is
+"""A tumour with much RANKL of its own beside a host that responds strongly to its PTHrP: chosen so that T8 is
 seen.
 """
 
@@ -220,7 +218,7 @@ def t13(run_scene: SceneRunner) -> Iterator[Target]:
 
 
 def t14(run_scene: SceneRunner) -> Iterator[Target]:
-    # a lesion of some 0.18 mm2: of a smaller one the rim, which heals, is too large a part
+    # a lesion of some 0.18 mm2; in a smaller one the rim, which heals, is too large a part
     begin, end = 100.0, 210.0
     for days, often, low, high in (
         (3.5, "twice a week: it stays on", -10, 10),

@@ -19,7 +19,7 @@ SPACING = 20.0
 
 
 def oblique(cells: int) -> Section:
-    """A flat surface askew to the grid, for the smallest sections."""
+    """A flat surface oblique to the grid, for the smallest sections."""
     grid = Grid((cells, cells), (SPACING, SPACING), thickness=10.0)
     y, x = np.meshgrid(grid.centres(0), grid.centres(1), indexing="ij")
     bone = 1 / (1 + np.exp((x + 0.5 * y - 0.75 * cells * SPACING) / SPACING))
@@ -34,8 +34,9 @@ def section(cells: int, ndim: int = 2) -> Section:
 
 
 def small(quick: bool) -> Section:
-    """What an independent integrator with a dense Jacobian can follow; quick studies share it, and what is
-    compiled for it.
+    """A section small enough for an independent integrator with a dense Jacobian.
+
+    Quick studies share it, and its compiled programs.
     """
     return oblique(10) if quick else section(12)
 
@@ -53,7 +54,7 @@ def dosed(
     changed: Mapping[str, float] | None = None,
     borders: tuple[Border, ...] = (),
 ) -> Problem:
-    """3 mg/kg of each drug on day 0; surge: factor on RANKL production from day 0."""
+    """A problem with 3 mg/kg of each drug on day 0; surge: factor on RANKL production from day 0."""
     binders = tuple(map(drug, agents))
     values = {p.name: p.default("human") for p in parameters(binders)} | dict(changed or {})
     return Problem(

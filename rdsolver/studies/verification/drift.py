@@ -1,5 +1,6 @@
-"""The monotone flux: a density that drifts stays positive, and makes no new extrema where the flow is
-divergence-free.
+"""Tests of the monotone flux: a drifting density stays positive, and gets no new extrema.
+
+The second holds in divergence-free flow.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _interior(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def _step(x: np.ndarray, axis: int) -> np.ndarray:
-    """x minus its lower neighbour; 0 beyond the border."""
+    """The difference of x and its lower neighbour; 0 beyond the border."""
     return np.diff(x, axis=axis, prepend=0)
 
 
@@ -84,7 +85,7 @@ def _closed(v: np.ndarray, axis: int) -> np.ndarray:
 def _explicit(
     flow: tuple[jax.Array, ...], u: jax.Array, mobility: jax.Array, spacing: tuple[float, ...]
 ) -> jax.Array:
-    """One Euler step of the longest monotone dt."""
+    """One Euler step with the longest monotone dt."""
     wrap = (False,) * u.ndim
     v = tuple(lower(w, a, wrap) for a, w in enumerate(flow))
     c = fitted(face_diffusion(mobility, open_faces(jnp.ones_like(mobility), wrap), spacing, wrap), v)
@@ -103,8 +104,8 @@ def _around(u: np.ndarray, pick: Callable[..., np.ndarray]) -> np.ndarray:
 
 
 def fluxes(quick: bool) -> Iterator[Row | Curve]:
-    """Random densities (zeros among them), mobilities over six decades (zeros among them) and flows, one step
-    each.
+    """One step of random densities (zeros among them), mobilities over six decades (zeros among them) and
+    flows.
     """
     least, beyond = [], []
     for seed in range(8 if quick else 40):
@@ -121,8 +122,8 @@ def fluxes(quick: bool) -> Iterator[Row | Curve]:
 
 
 def integrators(quick: bool) -> Iterator[Row | Curve]:
-    """A block of density carried about by a divergence-free flow (Peclet number of a cell up to 20), whole
-    runs, tolerance 1e-4.
+    """A block of density in a divergence-free flow (Peclet number of a cell up to 20), in whole runs at
+    tolerance 1e-4.
     """
     grid, rng, tol = Grid((32, 32), (1.0, 1.0), thickness=1.0), np.random.default_rng(3), 1e-4
     y, x = np.meshgrid(np.arange(32), np.arange(32), indexing="ij")
@@ -131,7 +132,7 @@ def integrators(quick: bool) -> Iterator[Row | Curve]:
     block = ((abs(y - 10) < 5) & (abs(x - 16) < 5)).astype(float) * (0.5 + 0.5 * rng.random((32, 32)))
     for integrator in names():
         if INTEGRATORS[integrator].exponential:
-            continue  # they know no drift
+            continue  # they do not support drift
         p = ModelProblem(
             CARRIED,
             grid,
@@ -153,8 +154,8 @@ def integrators(quick: bool) -> Iterator[Row | Curve]:
 
 
 def osteoclasts(quick: bool) -> Iterator[Row | Curve]:
-    """The bone model's osteoclasts under a surge of RANKL, chemotaxis ten times its default: the lowest
-    density over its tolerance.
+    """The lowest density of the bone model's osteoclasts over its tolerance, under a surge of RANKL, with
+    chemotaxis ten times its default.
     """
     for integrator in ("tr-bdf2", "rkc2"):
         p = dosed(

@@ -1,6 +1,4 @@
-"""Cases whose answer is known: modes, decay lengths, equilibria, fronts, patterns, and a published cell
-model.
-"""
+"""Cases with known solutions: modes, decay lengths, equilibria, fronts, patterns, a published model."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from .results import Curve, Row, at_most, not_run, report, worst
 
 
 def cosine_modes(quick: bool) -> Iterator[Row | Curve]:
-    """Each cos(kx) cos(ly) decays at d + D (k² + l²); 2 x 1 um cells, no flux.
+    """The decay of cos(kx) cos(ly) at the rate d + D (k² + l²); 2 x 1 um cells, no flux.
 
     The grid's own rate is 4/h² sin²(kh/2) for k².
     """
@@ -52,7 +50,9 @@ def cosine_modes(quick: bool) -> Iterator[Row | Curve]:
 
 
 def decay_length(quick: bool) -> Iterator[Row | Curve]:
-    """Away from a plane source u decays as exp(-x/√(D/d)); √(D/d) = 8 cells, the box is 12 times that."""
+    """The decay of u away from a plane source as exp(-x/√(D/d)); √(D/d) = 8 cells, and the box is 12 times
+    that.
+    """
     grid, d, loss = Grid((48, 96), (2.0, 1.0), thickness=1.0), 6.4, 0.1
     source = np.zeros(grid.shape)
     source[:, 0] = 1.0
@@ -83,8 +83,9 @@ def decay_length(quick: bool) -> Iterator[Row | Curve]:
 
 
 def binding(quick: bool) -> Iterator[Row | Curve]:
-    """Well mixed and without losses, L + O <-> X ends at the root of X² - (L₀ + O₀ + K) X + L₀ O₀ = 0, K =
-    koff/kon.
+    """The equilibrium of L + O <-> X, well mixed and without losses.
+
+    It is the root of X² - (L₀ + O₀ + K) X + L₀ O₀ = 0, K = koff/kon.
     """
     grid, rankl, opg = Grid((8, 8), (10.0, 10.0), thickness=10.0), 1.0, 2.0
     values = DECOY_VALUES | {"rankl_loss": 0.0, "opg_loss": 0.0, "bound_loss": 0.0}
@@ -113,7 +114,7 @@ def binding(quick: bool) -> Iterator[Row | Curve]:
 
 
 def lattice_speed(h: float) -> float:
-    """Speed of Fisher's front on a grid, r = D = 1: min over λ of (2 (cosh λh - 1)/h² + 1)/λ."""
+    """The speed of Fisher's front on a grid, r = D = 1: min over λ of (2 (cosh λh - 1)/h² + 1)/λ."""
     slowest: Any = minimize_scalar(
         lambda q: (2 * (np.cosh(q * h) - 1) / h**2 + 1) / q, bounds=(0.5, 1.5), method="bounded"
     )
@@ -121,7 +122,7 @@ def lattice_speed(h: float) -> float:
 
 
 def fisher(quick: bool) -> Iterator[Row | Curve]:
-    """Front from a step, r = D = 1.
+    """The front of Fisher's equation from a step, r = D = 1.
 
     Speed 2 - 3/(2t) + 3√π/(2 t^1.5) (Ebert & van Saarloos 2000, Physica D 146:1).
     """
@@ -166,8 +167,8 @@ def fisher(quick: bool) -> Iterator[Row | Curve]:
 
 
 def gray_scott(quick: bool) -> Iterator[Row | Curve]:
-    """A pattern against the same grid's equations written apart, in NumPy, and solved by SciPy's DOP853 at
-    1e-10.
+    """A pattern compared with a separate implementation of the same grid's equations in NumPy, solved by
+    SciPy's DOP853 at 1e-10.
     """
     n, end, p = (
         32,
@@ -214,11 +215,15 @@ TREATMENT = (
     (80.0, {"rankl_infusion": 1e4}),
     (140.0, {"rankl_infusion": 1e4, "opg_infusion": 9e4}),
 )
-"""Until when, and which infusions: RANKL from day 20, OPG too from day 80 (Lemaire 2004)."""
+"""The ends of the treatments, d, and their infusions: RANKL from day 20, OPG too from day 80 (Lemaire
+2004).
+"""
 
 
 def lemaire_2004(quick: bool) -> Iterator[Row | Curve]:
-    """Target T0: the well-mixed limit is the published model, as PyPI's bone-models has it, within 0.1 %."""
+    """Target T0: the well-mixed limit agrees with the published model, as in PyPI's bone-models, within 0.1
+    %.
+    """
     name = "exact: Lemaire 2004 against bone-models (T0), largest relative difference"
     try:
         from bone_models.models.lemaire_model import Lemaire_Model  # pyright: ignore[reportMissingImports]
@@ -252,7 +257,7 @@ def lemaire_2004(quick: bool) -> Iterator[Row | Curve]:
     for end, infusions in TREATMENT:
         when = np.linspace(begin, end, 13)[1:]
         model = Infused(infusions)
-        # the class, not its own solver: that one keeps absolute errors of 1e-8 pM and steps over jumps
+        # the class is used without its own solver, which keeps absolute errors of 1e-8 pM and skips jumps
         solved = solve_ivp(
             lambda t, x, model=model: model.bone_cell_population_model(x, t),
             (begin, end),

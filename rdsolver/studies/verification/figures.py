@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ...figures.style import INK, POWERS, QUIET, SMALL, WIDTH, log_ticks, save
 from .results import Curve
 
-# Okabe & Ito, and two more
+# the colours of Okabe & Ito, and two more
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#000000", "#6a4c9c")
 MARKS = "osD^vP*X"
 
@@ -42,7 +42,7 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
 
 
 def draw(curves: Sequence[Curve], folder: Path) -> list[Path]:
-    """One PNG a figure that has curves."""
+    """Draw one PNG for each figure that has curves."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
     with matplotlib.rc_context(POWERS):
@@ -105,7 +105,7 @@ def _panel(axes: Axes, curves: Sequence[Curve], panel: Panel) -> None:
 
 
 def _guide(axes: Axes, curves: Sequence[Curve], slope: float) -> None:
-    """The expected slope, below all that was measured."""
+    """Draw the expected slope, below all measured points."""
     x = np.array([min(min(c.x) for c in curves), max(max(c.x) for c in curves)])
     lowest = min(e / q**slope for c in curves for q, e in zip(c.x, c.y, strict=True) if e > 0)
     text = f"slope {slope:g}" if slope == round(slope) else "slope 2/3"

@@ -1,6 +1,4 @@
-"""What no run may break: budgets, positivity, symmetry, the same bits however a run is cut, float32 close to
-float64.
-"""
+"""Invariants of every run: budgets, positivity, symmetry, reproducible bits, float32 close to float64."""
 
 from __future__ import annotations
 
@@ -34,9 +32,10 @@ RAMP = [0.002 * 1.5**i for i in range(12)]  # d; steps as they grow after a dose
 
 
 def imbalance(problem: Problem, cycles: int) -> float:
-    """The budgets after a ramp of steps: the largest |change - passed| over what passed.
+    """The imbalance of the budgets after a ramp of steps: the largest |change - passed| over the amount that
+    passed.
 
-    Scalar groups take two cycles always.
+    Scalar groups always take two cycles.
     """
     simulation = Simulation(problem)
     system = simulation.system_at_start()
@@ -53,7 +52,9 @@ def imbalance(problem: Problem, cycles: int) -> float:
 
 
 def budgets(quick: bool) -> Iterator[Row | Curve]:
-    """RANKL and each of its binders; two drugs, one to three V-cycles, closed and open borders."""
+    """The budgets of RANKL and each of its binders; two drugs, one to three V-cycles, closed and open
+    borders.
+    """
     agents = ("rank_fc",) if quick else ("rank_fc", "fc_opg")
     for cycles in (2,) if quick else (1, 2, 3):
         text = f"{cycles} V-cycle{'s' if cycles > 1 else ''} a solve"
@@ -72,8 +73,9 @@ def budgets(quick: bool) -> Iterator[Row | Curve]:
 
 
 def positivity(quick: bool) -> Iterator[Row | Curve]:
-    """A strong dose, then RANKL x 20: the lowest value of any density over its tolerance; a step below -1 is
-    not accepted.
+    """The lowest value of any density over its tolerance, under a strong dose, then with RANKL x 20.
+
+    A step below -1 is not accepted.
     """
     for name in ("tr-bdf2",) if quick else names()[:2]:
         for surge in (1.0, 20.0):
@@ -95,8 +97,8 @@ def positivity(quick: bool) -> Iterator[Row | Curve]:
 
 
 def symmetry(quick: bool) -> Iterator[Row | Curve]:
-    """A mirrored section and one with its axes exchanged give the mirrored and exchanged result; the same
-    steps.
+    """A mirrored section, and one with its axes exchanged, must give the mirrored and exchanged result with
+    the same steps.
     """
     place = small(quick)
     ways = {"mirrored": lambda b: b[:, ::-1], "axes exchanged": lambda b: b.T}
@@ -123,8 +125,9 @@ def symmetry(quick: bool) -> Iterator[Row | Curve]:
 
 
 def _odd_mirrored() -> Row:
-    """Odd sizes are padded at one end, so what the V-cycles leave is not mirrored: equal to the tolerance,
-    not to round-off.
+    """A mirrored section of odd size, which agrees to the tolerance, but not to round-off.
+
+    Odd sizes are padded at one end, so the error left by the V-cycles is not mirrored.
     """
     place = oblique(11)
     plain, turned = (
@@ -150,8 +153,8 @@ def _after(place: Section, name: str) -> dict[str, np.ndarray]:
 
 
 def pieces(quick: bool) -> Iterator[Row | Curve]:
-    """Cells that differ in any bit: after other saved times, after going on from what a step left behind,
-    with other pieces of a step.
+    """The number of cells that differ in any bit with other saved times, after continuing from the state that
+    a step left, or with other pieces of a step.
     """
     for name in ("tr-bdf2", "rkc2"):
         problem = dosed(small(quick), end=1.0, integrator=name)
@@ -183,7 +186,9 @@ def _differing(a: list[Chunk], b: list[Chunk]) -> float:
 
 
 def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
-    """The run's steps at once, and each from a copy on the host of what the one before left."""
+    """Do the run's steps at once, and each from a copy on the host of the state that the one before left.
+    Return the number of cells that differ.
+    """
     simulation, integrator = Simulation(problem), INTEGRATORS[problem.solver.integrator].load()
     system, tol = simulation.system_at_start(), problem.solver.tolerance
     attempts = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
@@ -214,8 +219,8 @@ def _stages_a_piece(stages: int) -> Iterator[None]:
 
 
 def precision(quick: bool) -> Iterator[Row | Curve]:
-    """The float64 run's own steps again in float32: the error norm of the difference, over a tenth of the
-    tolerance.
+    """The error norm of the difference when the float64 run's own steps are repeated in float32, over a tenth
+    of the tolerance.
     """
     if quick:
         yield _float32(small(quick), "tr-bdf2", 4.0)
@@ -242,7 +247,7 @@ def _float32(place: Section, name: str, end: float) -> Row:
 def _between(
     wide: Problem | ModelProblem, want: Mapping[str, jax.Array], steps: list[float], name: str
 ) -> float:
-    """Worst field's relative L2 distance of the float32 replay."""
+    """The worst field's relative L2 distance of the float32 replay."""
     narrow = Simulation(replace(wide, solver=replace(wide.solver, precision="float32")))
     got = replay(
         INTEGRATORS[name].load(), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance
@@ -251,7 +256,7 @@ def _between(
 
 
 def _many_stages() -> Row:
-    """Binding on cells of 2 um, without drift to bound the step: three steps of 1000 stages."""
+    """Binding on cells of 2 um, without drift that limits the step: three steps of 1000 stages."""
     grid = Grid((64, 64), (2.0, 2.0), thickness=10.0)
     wide = ModelProblem(
         DECOY, grid, DECOY_VALUES, {}, 1e5, arrays=decoy_sources(grid), solver=tight("rkc2", 1e-3)

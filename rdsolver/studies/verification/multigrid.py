@@ -1,5 +1,6 @@
-"""Contraction of the multigrid over the table of cases (multigrid_cases.py), and work that does not grow as
-the grid gets finer.
+"""Contraction of the multigrid in a table of cases, and independence of its work from the grid spacing.
+
+The cases are in multigrid_cases.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LENGTH = 640.0  # um
 
 
 def contraction(quick: bool) -> Iterator[Row | Curve]:
-    """The factor by which a V(2,2) reduces the residual, or Krylov iterations to 1e-6.
+    """The factor by which a V(2,2) reduces the residual, or the number of Krylov iterations to 1e-6.
 
     The quick cases have their own test.
     """
@@ -29,7 +30,7 @@ def contraction(quick: bool) -> Iterator[Row | Curve]:
 
 
 def work(spacing: float) -> tuple[int, int]:
-    """(stage solves, V-cycles of all groups in accepted steps) of 20 days after a dose on the bone model."""
+    """(Stage solves, V-cycles of all groups in accepted steps) of 20 days after a dose on the bone model."""
     cells = int(LENGTH / spacing)
     place = trabecular(Grid((cells, cells), (spacing, spacing), thickness=10.0), 0.3, 120.0, 1)
     simulation = Simulation(dosed(place, end=20.0))

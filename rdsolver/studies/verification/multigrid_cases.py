@@ -1,8 +1,8 @@
-"""How fast the solver of a stage converges: one table of cases, from easy to hard.
+"""Convergence of the solver of a stage in a table of cases, from easy to hard.
 
 A case gives the asymptotic factor by which the residual falls in a V-cycle, or the number of Krylov
 iterations to 1e-6 (float32: 1e-4). The medium is generated bone in which diffusivities fall by the contrast;
-coefficients are those of the bone model, σ and losses in 1/d.
+coefficients are those of the bone model, with σ and losses in 1/d.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from ...operators.blocks import Block, Dense, Local, Vector
 from ...operators.reductions import Pockets
 from ...operators.transport import face_diffusion, open_faces
 
-CYCLES, FIRST = 10, 4  # cycles run, and those not counted in the asymptotic factor
+CYCLES, FIRST = 10, 4  # number of cycles run, and of those not counted in the asymptotic factor
 ITERATIONS, GOAL = 20, {"float64": 1e-6, "float32": 1e-4}  # float32: the residual's round-off is near 1e-5
 RANKL, PROTEIN, COMPLEX = 1.1232e6, 7.776e5, 6.048e5  # diffusivities, um²/d
 
 
 @dataclass(frozen=True)
 class Case:
-    """group: one field lost at 0.01 /d; L, O and X of decoy binding by a dense block; or RANKL with so many
-    binders and complexes.
+    """One case.
 
-    held: where a value is given at a border.
+    group  one field lost at 0.01 /d; or L, O and X of decoy binding by a dense block; or RANKL with `binders`
+           binders and their complexes
+    held   where a value is given at a border
     """
 
     name: str
@@ -78,7 +79,7 @@ class Case:
         )
 
     def _beside(self, active: np.ndarray) -> np.ndarray:
-        """For every cell the sum of 2/h² over its faces on such a border, 1/um²."""
+        """The sum of 2/h² over the faces of every cell on such a border, 1/um²."""
         out = np.zeros(self.shape)
         if self.held == "sides":
             for side in (0, -1):
@@ -92,7 +93,7 @@ class Case:
         return out * active
 
     def build(self) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Shape, Vector]:
-        """Operator, levels, hierarchy and scales of the fields."""
+        """The operator, the levels, the hierarchy and the scales of the fields."""
         bone = self.bone()
         active, wrap = self.active(bone), (False,) * len(self.shape)
         mobility = jnp.asarray(1 - bone + bone / self.contrast, self.precision)
@@ -158,13 +159,13 @@ class Case:
         if self.krylov:
             left = list(accumulate(multigrid.contraction(op, levels, shape, ITERATIONS, scales, right), mul))
             return next((n for n, x in enumerate(left, 1) if x < GOAL[self.precision]), np.inf)
-        # float32: before it is at its round-off
+        # in float32, fewer cycles, before the residual is at its round-off
         first, cycles = (1, 4) if self.precision == "float32" else (FIRST, CYCLES)
         factors = multigrid.contraction(op, levels, shape, cycles, r=right)
         return float(np.prod(factors[first:]) ** (1 / (cycles - first)))
 
     def _sharp(self, active: jnp.ndarray, scales: Vector) -> Vector:
-        """A tumour three cells wide that secretes a thousand times what else there is."""
+        """A tumour three cells wide that secretes a thousand times the other sources."""
         middle = tuple(slice(n // 3, n // 3 + 3) for n in self.shape)
         return tuple(active.at[middle].multiply(1000.0) * s for s in scales)
 
@@ -233,7 +234,7 @@ CASES = (
 
 
 def cases(quick: bool) -> Iterator[tuple[str, float, float]]:
-    """(name, bound, observed) of every case, or of the quick ones. Needs 64-bit types (device.on)."""
+    """(Name, bound, observed) of every case, or of the quick ones. This needs 64-bit types (device.on)."""
     for case in CASES:
         if case.quick or not quick:
             yield case.name, case.bound, case.observe()

@@ -1,4 +1,4 @@
-"""How studies run problems: to saved times, by fixed steps, and from what a step left behind."""
+"""Runs of problems for studies: to saved times, by fixed steps, and from the state that a step left."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ State = dict[str, np.ndarray]
 
 
 def names(system: System | None = None) -> list[str]:
-    """The integrators there are; of those, with a system, the ones that can solve it (exponential ones need a
-    plain box).
+    """The names of the integrators; with a system, of those that can solve it (exponential ones need a plain
+    box).
     """
     return [
         name
@@ -48,7 +48,7 @@ def one_step(
 def replay(
     integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float
 ) -> list[StepAttempt]:
-    """These steps, one after another, whatever their error."""
+    """The attempts of these steps, one after another, whatever their error."""
     step_state, attempts = start(system, np.float64(t), u), []
     for dt in steps:
         attempts.append(one_step(integrator, system, t, u, step_state, dt, tol))
@@ -64,7 +64,7 @@ Values = Mapping[str, jax.Array | np.ndarray]
 
 
 def errors(got: Values, want: Values, scale: Mapping[str, float]) -> dict[str, float]:
-    """Relative L2 distance of each field, floored at 1e-2 of its scale."""
+    """The relative L2 distance of each field, floored at 1e-2 of its scale."""
 
     def off(k: str) -> float:
         w = np.asarray(want[k], float)

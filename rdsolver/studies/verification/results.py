@@ -1,4 +1,4 @@
-"""What a study says: rows of a table, and curves for the figures."""
+"""The results of a study: rows of a table, and curves for the figures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One expectation and what came out. expected: in words, e.g.
+    """One expectation and its result.
 
-    ">= 1.9"; "report": no bound is claimed. passed: None where it was not run, for want of something that is
-    optional.
+    expected  in words, e.g. ">= 1.9"; "report": no bound is claimed
+    passed    None if it was not run, because an optional package is missing
     """
 
     study: str
@@ -42,7 +42,7 @@ class Curve:
     style: str = "points"
 
 
-Study = Callable[[bool], Iterator[Row | Curve]]  # of quick
+Study = Callable[[bool], Iterator[Row | Curve]]  # the argument is `quick`
 
 
 def at_least(study: str, bound: float, observed: float) -> Row:
@@ -54,7 +54,7 @@ def at_most(study: str, bound: float, observed: float) -> Row:
 
 
 def report(study: str, observed: float, about: str = "") -> Row:
-    """A figure given as it is; it fails only where it is no number."""
+    """A reported figure without a bound; it fails only if it is no finite number."""
     return Row(study, f"report{about and f' ({about})'}", float(observed), isfinite(observed))
 
 
@@ -63,17 +63,17 @@ def not_run(study: str, why: str) -> Row:
 
 
 def order(steps: Sequence[float], errors: Sequence[float]) -> float:
-    """Slope of log error against log step, by least squares."""
+    """The slope of log error against log step, by least squares."""
     return float(np.polyfit(np.log(steps), np.log(np.maximum(errors, 1e-300)), 1)[0])
 
 
 def worst(values: Iterable[float]) -> float:
-    """The largest; NaN if there is one, which Python's max would pass over."""
+    """The largest value; NaN if there is one, which Python's max would ignore."""
     return float(np.max(list(values)))
 
 
 def lowest(values: Iterable[float]) -> float:
-    """The smallest; NaN if there is one."""
+    """The smallest value; NaN if there is one."""
     return float(np.min(list(values)))
 
 

@@ -1,4 +1,4 @@
-"""The verification studies, together: what runs, the table, the JSON."""
+"""The verification studies together: their list, the table, the JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verify(
     """Run the studies on the CPU in float64; rows go to `tell` in order. quick: the set that takes under a
     minute.
 
-    Two at a time: most of it is compilation, which takes one core.
+    Two run at a time: most of the work is compilation, which takes one core.
     """
     chosen, rows, curves = STUDIES if studies is None else studies, [], []
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -48,12 +48,12 @@ def verify(
 
 
 def _whole(study: Study, quick: bool) -> list[Row | Curve]:
-    """All that a study says. A run that stops is a miss of its study, not the end of all."""
+    """All results of a study. A run that stops is a miss of its study, and does not end the others."""
     found = []
-    with device.on("cpu"):  # types and device are a thread's own
+    with device.on("cpu"):  # each thread has its own types and device
         try:
             for each in study(quick):
-                found.append(each)  # what came before a stop counts
+                found.append(each)  # results before a stop count
         except RdsolverError as stopped:
             name = f"{study.__module__.rpartition('.')[2]}: {study.__name__} stopped: {stopped}"
             found.append(Row(name, "a run to its end", float("nan"), False))
@@ -61,7 +61,7 @@ def _whole(study: Study, quick: bool) -> list[Row | Curve]:
 
 
 class Table:
-    """Prints rows as they come: verdict, study, expected, observed."""
+    """A table that prints rows as they come: verdict, study, expected, observed."""
 
     WIDTH = 96
     VERDICTS = {True: "ok", False: "MISS", None: "-"}  # noqa: RUF012

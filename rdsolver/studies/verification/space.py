@@ -1,8 +1,8 @@
 """Order in space: manufactured solutions on boxes, with masks, and near a curved boundary.
 
-0 = div(m grad u) - u + s, with s from a given u and a given mobility m. The discrete steady state is solved
-by SciPy from the matrix of System.rates, so neither multigrid nor time steps stand between the operators and
-the verdict.
+0 = div(m grad u) - u + s, with s from a given u and a given mobility m. SciPy solves the discrete steady
+state from the matrix of System.rates, so the result depends on the operators alone, and on neither multigrid
+nor time steps.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .results import Curve, Row, at_least, lowest, order, report, rms
 ORDER = 1.9
 CONTRASTS = (1.0, 10.0, 1000.0)
 KINDS = ("no flux", "periodic", "value", "exchange", "flux", "value on a mask")
-EXCHANGE = 3.0  # of the Robin condition, length/time; D = 1 and lengths near 1
+EXCHANGE = 3.0  # exchange of the Robin condition, length/time; D = 1 and lengths near 1
 
 
 @dataclass(frozen=True)
 class Wave:
-    """Π cos(k_a x_a + φ_a): what solutions and mobilities are made of."""
+    """The wave Π cos(k_a x_a + φ_a), from which solutions and mobilities are made."""
 
     k: tuple[float, ...]
     phase: float
@@ -55,7 +55,7 @@ class Manufactured:
 
     kind: str
     ndim: int
-    stretch: tuple[float, ...]  # of the box along each axis
+    stretch: tuple[float, ...]  # length of the box along each axis
     contrast: float
 
     @property
@@ -74,7 +74,7 @@ class Manufactured:
         return np.exp(np.log(self.contrast) / 2 * self._waves[1](x))
 
     def source(self, x: Sequence[np.ndarray]) -> np.ndarray:
-        """u - div(m grad u) = u - m (lap u + grad ln m . grad u)."""
+        """The source u - div(m grad u) = u - m (lap u + grad ln m . grad u)."""
         wave, medium = self._waves
         steep = (
             sum(wave.slope(x, a) * medium.slope(x, a) for a in range(self.ndim)) * np.log(self.contrast) / 2
@@ -98,7 +98,7 @@ class Manufactured:
         )
 
     def problem(self, n: int) -> tuple[ModelProblem, np.ndarray, np.ndarray]:
-        """(problem, exact solution, solved cells); n divisible by 3 where there is a mask."""
+        """(Problem, exact solution, solved cells); n must be divisible by 3 if there is a mask."""
         spacing = tuple(s / n for s in self.stretch)
         ends = ("periodic",) * self.ndim if self.kind == "periodic" else ()
         grid = Grid((n,) * self.ndim, spacing, borders=ends, thickness=1.0 if self.ndim == 2 else None)
@@ -163,9 +163,9 @@ def _rates(system: System, v: jax.Array, linear: bool) -> jax.Array:
 
 
 def matrix(system: System, shape: tuple[int, ...]) -> sparse.csc_matrix:
-    """∂(rates)/∂u of one field, probed with every third cell at a time: neighbours stay apart.
+    """∂(rates)/∂u of one field, probed with every third cell at a time, so that neighbours stay apart.
 
-    Sizes divisible by 3.
+    Sizes must be divisible by 3.
     """
     index = np.indices(shape)
     cells = np.arange(index[0].size).reshape(shape)
@@ -199,7 +199,9 @@ def steady(problem: ModelProblem) -> np.ndarray:
 
 
 def borders(quick: bool) -> Iterator[Row | Curve]:
-    """Lowest order over the contrasts of D, per boundary condition, in 2D and 3D, cells 1 : 1 and 1 : 4."""
+    """The lowest order over the contrasts of D, per boundary condition, in 2D and 3D, cells 1 : 1 and 1 :
+    4.
+    """
     for ndim, stretch in ((2, (1.0, 1.0)), (2, (4.0, 1.0)), (3, (1.0,) * 3), (3, (4.0, 1.0, 1.0))):
         cells = "1 : 1" if max(stretch) == 1 else "1 : 4"
         sizes = ((24, 48, 96) if ndim == 2 else (12, 24, 36))[: 2 if quick else 3]
@@ -220,14 +222,14 @@ def borders(quick: bool) -> Iterator[Row | Curve]:
 
 
 def _in_quick(ndim: int, stretch: tuple[float, ...], kind: str) -> bool:
-    """All conditions in 2D on 1 : 4 cells; in 3D the one with most in it."""
+    """True for a case of the quick set: all conditions in 2D on 1 : 4 cells; in 3D the most complex one."""
     return (ndim == 2 and max(stretch) > 1) or (ndim == 3 and max(stretch) == 1 and kind == "exchange")
 
 
 def curved(quick: bool) -> Iterator[Row | Curve]:
     """A disc (ball) of voxels: 0 on its rim, or a closed rim.
 
-    The order is that of the staircase, given as it is.
+    The order is that of the staircase, and is reported without a bound.
     """
     for ndim, sizes in ((2, (24, 48, 72)),) if quick else ((2, (24, 36, 48, 72, 96)), (3, (12, 18, 24, 36))):
         for rim in ("value", "no flux"):
@@ -246,8 +248,10 @@ def curved(quick: bool) -> Iterator[Row | Curve]:
 
 
 def _disc(n: int, ndim: int, rim: str, offset: float) -> float:
-    """Error inside a disc of radius 0.41 around `offset` from the centre of a unit box, decay length 0.14; u
-    = 1 - (r/R)² with value 0, u = 2 + cos(π r²/R²) with a closed rim.
+    """The error inside a disc of radius 0.41 around `offset` from the centre of a unit box, decay length
+    0.14.
+
+    u = 1 - (r/R)² with value 0, u = 2 + cos(π r²/R²) with a closed rim.
     """
     grid = Grid((n,) * ndim, (1 / n,) * ndim, thickness=1.0 if ndim == 2 else None)
     x = np.meshgrid(*(grid.centres(a) - 0.5 - offset for a in range(ndim)), indexing="ij")

@@ -1,7 +1,7 @@
-"""Order in time, and error against tolerance, of every integrator: against a known solution and an
-independent integrator.
+"""Order in time, and error against tolerance, of every integrator.
 
-The references are SciPy's: BDF on System.rates of a small bone section, with JAX's Jacobian and a sparse LU.
+They are compared with a known solution and with independent integrators of SciPy: BDF on System.rates of a
+small bone section, with JAX's Jacobian and a sparse LU.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .bone_problems import dosed, small
 from .replay import State, arrays, distance, names, replay, saved, tight
 from .results import Curve, Row, at_least, at_most, order, report, worst
 
-ORDER = 0.95  # of the integrator's own, for steps as they are
-SLOPE = 0.8  # of p/(p+1), error against tolerance (issue of the numerics)
-EARLY = 0.1  # d: a dose on day 0 has just begun to act
+ORDER = 0.95  # least order over the integrator's own, with fixed steps
+SLOPE = 0.8  # least slope of error against tolerance, over p/(p+1)
+EARLY = 0.1  # d; a dose on day 0 has just begun to act
 
 
 def slope(name: str) -> float:
@@ -46,12 +46,12 @@ def _steps(end: float, n: int) -> list[float]:
 
 # --- a stiff problem with a known solution ------------------------------------------------------------------
 
-# relaxation rates, where a solution turns at 3 and diffusion across a cell at 800
+# relaxation rates; the solution changes at a rate of 3, and diffusion across a cell has a rate of 800
 STIFF_BY = {"diffusion": 1.0, "reaction": 1e4}
 
 
 def stiff_problem(integrator: str, tolerance: float, rate: float) -> tuple[ModelProblem, np.ndarray]:
-    """(problem, mode) of STIFF on 16 x 24 cells, to t = 1."""
+    """(Problem, mode) of STIFF on 16 x 24 cells, to t = 1."""
     grid, d = Grid((16, 24), (1.0, 1.0), thickness=1.0), 100.0
     y, x = np.meshgrid(grid.centres(0), grid.centres(1), indexing="ij")
     mode = np.cos(np.pi * y / 16) * np.cos(np.pi * x / 24)
@@ -74,16 +74,16 @@ def stiff_problem(integrator: str, tolerance: float, rate: float) -> tuple[Model
 
 
 def _off(u: Any, mode: np.ndarray) -> float:
-    """Largest error at t = 1."""
+    """The largest error at t = 1."""
     return float(np.abs(np.asarray(u) - (1 + 0.5 * np.cos(3.0) * mode)).max())
 
 
 def stiff_order(quick: bool) -> Iterator[Row | Curve]:
-    """Fixed steps that resolve neither diffusion nor relaxation.
+    """The order with fixed steps that resolve neither diffusion nor relaxation.
 
-    Exponential integrators take diffusion exactly, but not the reaction.
+    Exponential integrators solve diffusion exactly, but not the reaction.
     """
-    # wide: what is left of a relaxation in rkc2 changes sign with its number of stages
+    # a wide range of steps, because the remainder of a relaxation in rkc2 changes sign with the number of stages
     counts = (8, 16, 32, 64, 128, 256)
     for (by, rate), name in product(STIFF_BY.items(), names()):
         if by == "reaction" and INTEGRATORS[name].exponential:
@@ -104,7 +104,7 @@ def stiff_order(quick: bool) -> Iterator[Row | Curve]:
 
 
 def stiff_tolerance(quick: bool) -> Iterator[Row | Curve]:
-    """Four decades of tolerance; error at the end."""
+    """The error at the end over four decades of tolerance."""
     tolerances = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     for (by, rate), name in product(STIFF_BY.items(), names()):
         if by == "reaction" and INTEGRATORS[name].exponential:
@@ -126,12 +126,13 @@ SOURCES: dict[str, tuple[dict[str, float], float | None]] = {
     "a pulse of 1/100 of the run, longest_step a quarter of it": ({"pulse": 5.0, "undeclared": 1.0}, 0.15),
     "the plasma curve of a dose": ({"dose": 1.0}, None),
 }
-"""What drives, and the longest step that is asked for."""
+"""The driving terms, and the longest step that is asked for."""
 
 
 def driven_by_time(quick: bool) -> Iterator[Row | Curve]:
-    """du/dt = s(t) - d u over 60 d, at sixteen times between, with the default tolerance; against SciPy's
-    DOP853 from jump to jump.
+    """The error of du/dt = s(t) - d u over 60 d, at sixteen times, with the default tolerance.
+
+    It is compared with SciPy's DOP853 from jump to jump.
     """
     end, grid = 60.0, Grid((8, 8), (10.0, 10.0), thickness=10.0)
     times = tuple(np.linspace(0, end, 17)[1:] - 1.37)
@@ -150,7 +151,7 @@ def _driven(p: dict[str, float], times: Sequence[float]) -> dict[float, float]:
     """The solution at these times."""
     out, y, begin = {}, 0.0, 0.0
     for end in sorted({*times, p["on"], p["off"], p["given"]}):
-        inside = (begin + end) / 2  # a pulse is on or off all the way
+        inside = (begin + end) / 2  # the pulse is on or off over the whole interval
         pulse = p["pulse"] * (p["on"] < inside < p["off"])
 
         def rate(t: float, y: np.ndarray, pulse: float = pulse) -> np.ndarray:
@@ -185,7 +186,7 @@ def independent(system: System, t: float, u: Fields, times: Sequence[float], rto
         return csc_matrix(np.asarray(_jacobian(system, t, x, back)))
 
     atol = 1e-2 * rtol * np.asarray(scale)
-    # a step that it tries may leave the domain of a power; it then takes a shorter one
+    # an attempted step may leave the domain of a power; a shorter one is then taken
     with np.errstate(invalid="ignore"):
         found: Any = solve_ivp(
             rates, (t, times[-1]), np.asarray(flat), "BDF", times, rtol=rtol, atol=atol, jac=jacobian
@@ -194,7 +195,7 @@ def independent(system: System, t: float, u: Fields, times: Sequence[float], rto
 
 
 def bone(quick: bool) -> Iterator[Row | Curve]:
-    """A dose on day 0.
+    """The errors after a dose on day 0.
 
     Fixed steps from day 2 to day 4; error against tolerance inside the transient and after four days.
     """
