@@ -244,7 +244,7 @@ class RunWriter:
             for name, node in self._at_saved.items():
                 _extend(node, n, (watched or {})[name])
             _extend(self._offsets, n, n)
-            self.file.flush()  # the fields are written before the time, because a flush has no order of its own
+            self.file.flush()  # the fields are written before the time, as a flush has no order of its own
             _extend(self._time, n, t)
             self._steps.attrs.modify("NSteps", np.int64(n + 1))
 

@@ -83,7 +83,7 @@ def stiff_order(quick: bool) -> Iterator[Row | Curve]:
 
     Exponential integrators solve diffusion exactly, but not the reaction.
     """
-    # a wide range of steps, because the remainder of a relaxation in rkc2 changes sign with the number of stages
+    # a wide range, because the remainder of a relaxation in rkc2 changes sign with the number of stages
     counts = (8, 16, 32, 64, 128, 256)
     for (by, rate), name in product(STIFF_BY.items(), names()):
         if by == "reaction" and INTEGRATORS[name].exponential:
