@@ -1,4 +1,4 @@
-"""Several runs in one figure: one panel per observable, one colour per run."""
+"""Comparison of several runs in one figure: one panel per observable, one colour per run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from . import style
 from .timeseries import EDGE_HEIGHT, OBSERVABLES, Line, Panel, draw_panel, observable, share_axis
 
 PANEL_HEIGHT = 0.85  # inches
-TITLE_HEIGHT = 0.16  # inches: a run in the legend
+TITLE_HEIGHT = 0.16  # inches; height of one run in the legend
 MOST_PANELS = 8
-# Okabe and Ito's, darker
+# the colours of Okabe and Ito, darker
 COLOURS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#767676")
-"""Of the runs; from the fifth on with dashes, so that no two look alike."""
+"""The colours of the runs; from the fifth run on lines are dashed, so that no two look alike."""
 
 
 def compare(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
-    """Draw observables of several runs over each other; without names those of bone that all of them have,
-    and that move.
+    """Draw observables of several runs over each other.
 
-    Raises InputError for an unknown suffix, for fewer than two runs or more than eight, for a run that came
-    to no step, and when there is no observable that all runs have.
+    Without names, these are the observables of bone that all of the runs have and that change. Raises
+    InputError for an unknown suffix, for fewer than two runs or more than eight, for a run without a step,
+    and when there is no observable that all runs have.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -69,7 +69,9 @@ def compose(runs: Sequence[Run], names: Sequence[str] = ()) -> Figure:
 
 
 def titles(runs: Sequence[Run]) -> list[str]:
-    """Title of each run, with its folder if several share a title, and its status if it did not finish."""
+    """The title of each run, with its folder if several share a title, and its status if it did not
+    finish.
+    """
     plain = [run.title or Path(run.file.filename).parent.name for run in runs]
     found = []
     for run, title in zip(runs, plain, strict=True):

@@ -1,6 +1,4 @@
-"""What varies in a sweep and what is measured, as figures need it: numbers and groups, with printed units and
-names.
-"""
+"""The factors and measures of a sweep for figures: numbers and groups, with printed units and names."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from . import style
 from .timeseries import OBSERVABLES, Scale
 
 USUAL = ("ntx", "osteoclast_number", "bone_volume_fraction")
-SHOWN = ("min", "max", "end")  # of an observable that is asked for without more
+SHOWN = ("min", "max", "end")  # statistics of an observable that is asked for without one
 WORDS = {
     "end": "at the end",
     "min": "lowest",
@@ -26,13 +24,16 @@ WORDS = {
 }
 PER_CENT = ("bone_volume_fraction", "tumour_burden")
 MOST_GROUPS = 8
-LEAST_RATIO = 8  # of highest to lowest, for a logarithmic axis
+LEAST_RATIO = 8  # least ratio of highest to lowest for a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Factor:
-    """key of the sweep; label with unit; values, one a run; levels: the different ones, in order; ordered: as
-    they were given.
+    """A factor: a key of the sweep that varies.
+
+    label    name with unit
+    values   one for each run
+    levels   the distinct values, in order
     """
 
     key: str
@@ -46,13 +47,13 @@ class Factor:
 
     @property
     def levels(self) -> np.ndarray:
-        """Numbers by size, all else in the order of the sweep."""
+        """The distinct values: numbers by size, others in the order of the sweep."""
         levels, first = np.unique(self.values, return_index=True)
         return levels if self.is_number else levels[np.argsort(first)]
 
     @property
     def scale(self) -> str:
-        """log where the values are spread evenly over decades, symlog where 0 is among them, or linear."""
+        """log if the values are spread evenly over decades, symlog if 0 is among them, otherwise linear."""
         levels = self.levels
         above = levels[levels > 0]
         if np.any(levels < 0) or len(above) < 3 or above[-1] < LEAST_RATIO * above[0]:
@@ -65,7 +66,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of each run: an observable and what is taken of it, in the unit and on the scale of print."""
+    """A number of each run: a statistic of an observable, in the printed unit and on the printed scale."""
 
     label: str
     values: np.ndarray
@@ -73,8 +74,9 @@ class Measure:
 
 
 def factors(sweep: Sweep) -> list[Factor]:
-    """What varies, numbers first; of columns that move together one: the label where it names texts or seeds,
-    else a number.
+    """The factors, numbers first.
+
+    Of columns that vary together only one is kept: the label if it names texts or seeds, otherwise a number.
     """
     found: list[Factor] = []
     keys = list(sweep.varied)
@@ -92,7 +94,7 @@ def factors(sweep: Sweep) -> list[Factor]:
 
 
 def _telling(one: Factor, other: Factor) -> Factor:
-    """Which of two columns that vary together represents both."""
+    """The one of two columns that vary together that represents both."""
     if "label" in (one.key, other.key):
         column, label = (other, one) if one.key == "label" else (one, other)
         return column if column.is_number else label
@@ -101,8 +103,9 @@ def _telling(one: Factor, other: Factor) -> Factor:
 
 
 def _together(one: Factor, other: Factor) -> bool:
-    """Whether each level of one goes with one level of the other; of two numbers, rising or falling with it
-    (samples do neither).
+    """True if each level of one factor goes with one level of the other.
+
+    Of two numbers, one must also rise or fall with the other (samples do neither).
     """
     pairs = np.unique(
         np.column_stack([np.unique(f.values, return_inverse=True)[1] for f in (one, other)]), axis=0
@@ -142,8 +145,9 @@ def observables(sweep: Sweep, names: Sequence[str]) -> list[str]:
 
 
 def measures(sweep: Sweep, names: Sequence[str], each: Sequence[str] = SHOWN) -> list[Measure]:
-    """The measures that a name stands for: "ntx.min" is one, "ntx" all in `each`. Raises InputError for what
-    no run has.
+    """The measures that a name stands for: "ntx.min" is one, "ntx" all in `each`.
+
+    Raises InputError for a name that no run has.
     """
     asked = []
     for name in names or observables(sweep, ()):
@@ -168,7 +172,7 @@ def measure(sweep: Sweep, name: str, statistic: str) -> Measure:
 
 
 def label(sweep: Sweep, name: str) -> tuple[str, str, float]:
-    """Printed name, unit, and factor into that unit, of an observable."""
+    """The printed name, the unit, and the factor into that unit, of an observable."""
     text = OBSERVABLES[name][0].replace("\n", " ") if name in OBSERVABLES else sweep.labels.get(name, name)
     if name in PER_CENT:
         return text, "%", 100.0
@@ -178,7 +182,7 @@ def label(sweep: Sweep, name: str) -> tuple[str, str, float]:
 
 
 def telling(sweep: Sweep, name: str) -> str:
-    """Which of end, minimum and maximum differs most between the runs."""
+    """The one of end, minimum and maximum that differs most between the runs."""
     spread = {
         s: float(np.ptp(v[np.isfinite(v)]))
         for s in ("end", "min", "max")

@@ -1,5 +1,6 @@
-"""Maps: fields of a run at saved times with the outline of bone; a block as three orthogonal planes and its
-surface.
+"""Maps of a run: fields at saved times with the outline of bone.
+
+A block is shown as three orthogonal planes and its surface.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ from .planes import (
 )
 from .surface import SURFACE_HEIGHT, available, draw_surfaces
 
-MAP_HEIGHT = 2.1  # inches: the most that one map takes
-# inches: a map of a line of cells, or of a section nearly as narrow, is drawn wider than it is
+MAP_HEIGHT = 2.1  # inches; greatest height of one map
+# inches; a map of a line of cells, or of a section nearly as narrow, is drawn wider than to scale
 LEAST_WIDTH = 0.4
-# inches; a little less than there is room for, so that height, not width, bounds the maps: then captions fit
+# inches; a little less than the space, so that height, not width, limits the maps and captions fit
 ROW_GAP = 0.14
-BAR_WIDTH = 0.85  # inches: a colour bar with its numbers and label
-HEAD_HEIGHT = 0.24  # inches: captions above the maps, the scale bar under them
-# inches: of a line of cells along y on its own, so that what is said under it is not cut off
+BAR_WIDTH = 0.85  # inches; width of a colour bar with its numbers and label
+HEAD_HEIGHT = 0.24  # inches; height of the captions above the maps and the scale bar under them
+# inches; width of a single map of a line of cells along y, so that the caption under it is not cut off
 CAPTION_WIDTH = 1.6
-LINE_HEIGHT = 0.9  # inches: of a line of cells along x, so that its colour bar has room for its label
+LINE_HEIGHT = 0.9  # inches; height of a line of cells along x, so that the label of its colour bar fits
 LETTER_WIDTH = 9  # points
-MOST_COLUMNS, MOST_ROWS = 6, 8  # on a page
+MOST_COLUMNS, MOST_ROWS = 6, 8  # most columns and rows on a page
 
 Column = tuple[int, str]
-"""A saved time on a figure: its index, its caption."""
+"""A saved time in a figure: its index, and its caption."""
 
 
 def maps(run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...]) -> Path:
-    """Draw fields (rows) at saved times (columns); of a block three planes through a cell, and the surface of
-    its bone where scikit-image is installed.
+    """Draw fields (rows) at saved times (columns).
 
-    Raises InputError for an unknown suffix, or for more maps than fit on a page.
+    For a block these are three planes through a cell, and the surface of its bone if scikit-image is
+    installed. Raises InputError for an unknown suffix, or for more maps than fit on a page.
     """
     path = style.checked(path)
     if len(indices) > MOST_COLUMNS or len(names) > MOST_ROWS:
@@ -78,17 +79,17 @@ def compose(run: Run, names: Sequence[str], indices: Sequence[int], point: tuple
 
 
 def has_surface(run: Run) -> bool:
-    """Whether it is a block that saved bone and osteoclasts."""
+    """True for a block that saved bone and osteoclasts."""
     return len(run.shape) == 3 and run.of_bone and {"bone", "osteoclasts"} <= set(run)
 
 
 def height(slices: Sequence[Slice], columns: int, rows: int) -> float:
-    """Height in inches of so many maps."""
+    """The height in inches of this many maps."""
     return rows * (map_size(slices, columns)[1] + ROW_GAP) + HEAD_HEIGHT
 
 
 def map_size(slices: Sequence[Slice], columns: int) -> tuple[float, float]:
-    """Width and height of one map in inches."""
+    """The width and height of one map in inches."""
     width, height = _to_scale(slices, columns)
     least = LEAST_WIDTH if columns > 1 else CAPTION_WIDTH
     return width if width >= LEAST_WIDTH else least, height if height >= LEAST_WIDTH else LINE_HEIGHT
@@ -109,12 +110,14 @@ def draw_maps(
     slices: Sequence[Slice],
     looks: Mapping[str, Look] | None = None,
 ) -> None:
-    """One map for each field and time, with one scale a field: that of `looks`, or of what is shown."""
+    """Draw one map for each field and time, with one scale for each field: that of `looks`, or of the maps
+    shown.
+    """
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     stretched = min(_to_scale(slices, len(columns))) < LEAST_WIDTH
     bones = [read_bone(run, index, slices) for index, _ in columns]
     for row, name in zip(axes, rows, strict=True):
-        grey = run.of_bone and name == "bone"  # bone alone
+        grey = run.of_bone and name == "bone"  # the map shows only bone
         fields = [read(run[name], index, slices) for index, _ in columns]
         look = (
             looks[name]

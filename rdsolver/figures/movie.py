@@ -23,7 +23,7 @@ from .planes import Look, Slice, look_of, read, slices_through
 from .style import BONE, INK, MARROW, RC
 
 DPI = 300  # a map is 630 pixels high
-FIXED = ("white", INK, MARROW, BONE)  # colours that every palette has as they are
+FIXED = ("white", INK, MARROW, BONE)  # colours that every palette has exactly
 SUFFIXES = (".mp4", ".gif")
 
 
@@ -31,11 +31,10 @@ SUFFIXES = (".mp4", ".gif")
 def movie(
     run: Run, path: Path, names: Sequence[str], indices: Sequence[int], point: tuple[int, ...], fps: int = 8
 ) -> Path:
-    """Write a movie of fields, one under the other, one saved time a frame; of a block three planes through a
-    cell.
+    """Write a movie of fields, one under the other, with one frame for each saved time.
 
-    Raises InputError for an unknown suffix, when ffmpeg is missing for MP4, or when the file cannot be
-    written.
+    A block is shown as three planes through a cell. Raises InputError for an unknown suffix, when ffmpeg is
+    missing for MP4, or when the file cannot be written.
     """
     write = _writer(path, fps)
     with writing(path), matplotlib.rc_context(RC):
@@ -52,7 +51,7 @@ def frames(
 ) -> Iterator[Figure]:
     """Yield one figure, redrawn for each saved time, so that only the contents change between frames.
 
-    looks: of each field; those of this run and these times unless given.
+    looks: the look of each field; by default those of this run and these times.
     """
     slices = slices_through(run, point)
     looks = looks or {name: look_of(run, name, planes(run, name, indices, slices)) for name in names}
@@ -100,8 +99,9 @@ def _gif(path: Path, figures: Iterator[Figure], fps: int) -> None:
 
 
 def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
-    """Figures as pictures with one palette for all, in which every colour counts alike, however few pixels it
-    has.
+    """Convert figures to pictures with one palette for all.
+
+    Every colour counts equally for the palette, however few pixels have it.
     """
     drawn = []
     for figure in figures:

@@ -1,5 +1,6 @@
-"""One figure that answers "what happened?": maps of three moments of a run (profiles for a line of cells),
-and time series.
+"""The overview figure of a run: maps of three moments, and time series.
+
+For a line of cells there are profiles instead of maps.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from ..output.reader import Run
 from . import maps, profile, style, timeseries
 from .planes import EVENTLESS, slices_through
 
-MOST_ROWS = 4  # fields that are drawn of a model other than bone's
+MOST_ROWS = 4  # most fields that are drawn of a model other than bone's
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A saved time that is drawn as a map: its index in run.times, the time (d), and why it was chosen."""
+    """A saved time that is drawn as a map: its index in run.times, the time (d), and a caption with the
+    reason for its choice.
+    """
 
     index: int
     time: float
@@ -33,7 +36,7 @@ class Moment:
 def overview(run: Run, path: Path) -> Path:
     """Draw the overview figure of a run, from its file alone: PNG at 200 dpi, or PDF or SVG by the suffix.
 
-    Raises InputError for an unknown suffix, or when the run came neither to a saved time nor to a step.
+    Raises InputError for an unknown suffix, or when the run has neither a saved time nor a step.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -41,8 +44,10 @@ def overview(run: Run, path: Path) -> Path:
 
 
 def compose(run: Run) -> Figure:
-    """The overview as a figure: maps on top where a time was saved, profiles of a line of cells, and time
-    series under them where a step was made.
+    """The overview as a figure: maps on top if a time was saved, and time series under them if there is a
+    step.
+
+    For a line of cells there are profiles instead of maps.
     """
     shown = moments(run) if len(run) else []
     measured = len(run.series["time"]) > 0 and len(timeseries.panels(run)) > 0
@@ -80,9 +85,10 @@ def compose(run: Run) -> Figure:
 def moments(run: Run) -> list[Moment]:
     """The saved times that summarise the run: before the first dose, at the lowest NTX, at the end.
 
-    Without a dose: the start, the moment when NTX is farthest from where it began (of another model: when
-    half of what the series went through is done), the end. Where two of them are the same, or NTX moved less
-    than 1e-3, half-way stands in for the turn. Fewer than three saved times give as many moments.
+    Without a dose these are the start, the time when NTX is farthest from its start (for another model, when
+    half of the total change of the series is done), and the end. If two of them are the same, or NTX changed
+    by less than 1e-3, the middle of the run takes the place of the second. Fewer than three saved times give
+    as many moments.
     """
     times = run.times
     if not len(times):
@@ -106,17 +112,17 @@ def moments(run: Run) -> list[Moment]:
 
 
 def default_times(run: Run) -> list[int]:
-    """Indices of the moments that summarise the run. Raises InputError if no time was saved."""
+    """The indices of the moments that summarise the run. Raises InputError if no time was saved."""
     return [moment.index for moment in moments(run)] or selection.times(run, ())
 
 
 def _ended(run: Run) -> bool:
-    """Whether the last saved time is the intended end of the run."""
+    """True if the last saved time is the intended end of the run."""
     return run.status == "finished" and run.times[-1] >= run.series["time"].max(initial=0) - 1e-6
 
 
 def _turn(run: Run, start: float, dosed: bool) -> float | None:
-    """When NTX is lowest (after a dose) or farthest from its start, d; None when it hardly moves."""
+    """The time when NTX is lowest (after a dose) or farthest from its start, d; None if it hardly changes."""
     time = run.series["time"]
     after = time >= start
     if not run.of_bone:
@@ -130,8 +136,9 @@ def _turn(run: Run, start: float, dosed: bool) -> float | None:
 
 
 def _half(run: Run) -> float | None:
-    """When half of the way is behind that the series went, up and down, each relative to its range, d; None
-    when none moved.
+    """The time when half of the total change of the series is done, d; None if none changed.
+
+    The total counts all changes, up and down, each relative to the range of its series.
     """
     values = [
         v
@@ -149,7 +156,7 @@ def _nearest(times: np.ndarray, t: float) -> int:
 
 
 def telling(run: Run) -> list[str]:
-    """The fields that are drawn: those that tell a run of bone or another tissue, or any that was saved; of
+    """The fields that are drawn: the main fields of a run of bone or another tissue, or any saved one; of
     other models a few.
     """
     known = [name for name in ("tumour", "osteoclasts", "response", "rankl") if name in run]
@@ -159,8 +166,10 @@ def telling(run: Run) -> list[str]:
 
 
 def most_active(run: Run, indices: Sequence[int]) -> tuple[int, ...]:
-    """The cell with most osteoclasts (or most of what was saved instead) at the first of some saved times; of
-    another model the cell farthest from the mean where the field is first uneven.
+    """The cell with most osteoclasts (or most of the field that was saved instead) at the first of some saved
+    times.
+
+    For another model it is the cell farthest from the mean where the field is first uneven.
     """
     if run.of_bone:
         name = "osteoclasts" if "osteoclasts" in run else telling(run)[0]

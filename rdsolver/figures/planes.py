@@ -1,6 +1,4 @@
-"""Planes of a run: which cells a map shows, how they are read, their colours, and one plane with the outline
-of bone.
-"""
+"""Planes of a run: the cells that a map shows, their reading, their colours, and the outline of bone."""
 
 from __future__ import annotations
 
@@ -19,13 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from ..output.reader import FieldData, Run
 from . import style
 
-EVENTLESS = 1e-3  # what moves less than this, relative to its size, does not move
-LABEL_WIDTH = 24  # letters in a line of a label on its side
+EVENTLESS = 1e-3  # a smaller relative change counts as no change
+LABEL_WIDTH = 24  # characters in a line of a vertical label
 
 
 class Slice(NamedTuple):
-    """A plane of a run on a map: its cells, where it lies (um: left, right, foot, top), where two others
-    cross it (x, y), its axes.
+    """A plane of a run on a map.
+
+    It has its cells, its place (um: left, right, foot, top), the place where two others cross it (x, y), and
+    the names of its axes.
     """
 
     cells: tuple[int | slice, ...]
@@ -36,7 +36,9 @@ class Slice(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How a field is printed: factor to the printed unit, scale, colours, and the label of its colour bar."""
+    """The look of a printed field: factor to the printed unit, scale, colours, and the label of its colour
+    bar.
+    """
 
     factor: float
     norm: Normalize
@@ -45,8 +47,8 @@ class Look(NamedTuple):
 
 
 def slices_through(run: Run, point: tuple[int, ...]) -> list[Slice]:
-    """A section as it is; of a block the three planes through a point, unfolded: xy, to its right zy, under
-    it xz.
+    """A section itself; for a block the three planes through a point, unfolded: xy, to its right zy, under it
+    xz.
     """
     lengths = [n * h for n, h in zip(run.shape, run.spacing, strict=True)]
     everything = slice(None)
@@ -68,7 +70,7 @@ def slices_through(run: Run, point: tuple[int, ...]) -> list[Slice]:
 
 
 def bounds(slices: Sequence[Slice]) -> tuple[float, float, float, float]:
-    """Bounding box of all slices, um: left, right, bottom, top."""
+    """The bounding box of all slices, um: left, right, bottom, top."""
     left, right, foot, top = zip(*(s.extent for s in slices), strict=True)
     return min(left), max(right), min(foot), max(top)
 
@@ -80,17 +82,20 @@ def read(field: FieldData | np.ndarray, index: int, slices: Sequence[Slice]) -> 
 
 
 def read_bone(run: Run, index: int, slices: Sequence[Slice]) -> list[np.ndarray]:
-    """Bone at a saved time; the bone at the start if it was not saved or does not move; else no bone."""
+    """The bone at a saved time; the bone at the start if it was not saved or does not change; otherwise no
+    bone.
+    """
     if run.of_bone and "bone" in run:
         return read(run["bone"], index, slices)
     bone = run.saved_cells(run.reference["bone"]) if "bone" in run.reference else np.zeros(run.shape)
-    # it shows where a model does not live, too
+    # it also shows where a model is not solved
     return read(np.where(run.active | (bone > 0), bone, np.nan)[None], 0, slices)
 
 
 def look_of(run: Run, name: str, planes: Iterable[np.ndarray]) -> Look:
-    """One look for all planes of a field that are shown together; of another model than bone's linear, from
-    zero where it comes near.
+    """One look for all planes of a field that are shown together.
+
+    For a model other than bone's the scale is linear, and starts at zero if the values come near it.
     """
     spans = [
         (float(v.min()), float(v.max())) for v in (plane[np.isfinite(plane)] for plane in planes) if v.size
@@ -111,23 +116,23 @@ def look_of(run: Run, name: str, planes: Iterable[np.ndarray]) -> Look:
 
 
 def _norm(name: str, lo: float, hi: float) -> Normalize:
-    """The colour scale: from zero for cells and tumour, else the range, logarithmic if it spans decades."""
+    """The colour scale: from zero for cells and tumour, otherwise the range, logarithmic if it spans
+    decades.
+    """
     if name in ("osteoclasts", "tumour"):
         return Normalize(0, hi or 1)
     lo = max(min(lo, hi), 1e-5 * hi)
     if style.spans_decades(lo, hi):
         return LogNorm(lo, hi, clip=True)
-    return Normalize(min(lo, 0.9 * hi), hi or 1)  # never so close that round-off would show
+    return Normalize(min(lo, 0.9 * hi), hi or 1)  # never so narrow that round-off would be visible
 
 
 def draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool = True) -> None:
-    """Bone as a calm grey shape; its outline and the traces of other planes lie above whatever is drawn over
-    it.
-    """
+    """Draw bone in plain grey, with its outline and the traces of other planes above everything else."""
     left, right, foot, top = part.extent
     ax.imshow(bone, cmap=style.BONE_MAP, vmin=0, vmax=1, extent=part.extent, origin="lower")
     if outlined and np.any(bone < 0.5) and np.any(bone > 0.5):
-        # out to the borders of the outer cells
+        # the outline reaches the borders of the outer cells
         y, x = (np.r_[0, np.arange(n) + 0.5, n] / n for n in bone.shape)
         at = left + x * (right - left), foot + y * (top - foot)
         outline = ax.contour(*at, np.pad(bone, 1, "edge"), [0.5], colors=style.INK, linewidths=0.5)
@@ -138,7 +143,7 @@ def draw_bone(ax: Axes, part: Slice, bone: np.ndarray, outlined: bool = True) ->
 
 
 def draw_bar(figure: FigureBase, ax: Axes, look: Look, width: float) -> None:
-    """A colour bar beside a map of `width` inches, as high as the map."""
+    """Draw a colour bar beside a map of `width` inches, as high as the map."""
     colours = ScalarMappable(look.norm, look.colours)
     bar = figure.colorbar(colours, cax=ax.inset_axes((1 + 0.1 / width, 0, 0.09 / width, 1)))
     bar.set_label(fill(look.label, LABEL_WIDTH))
@@ -165,8 +170,8 @@ def name_plane(ax: Axes, part: Slice) -> None:
 
 
 def frame(ax: Axes, slices: Sequence[Slice], stretched: bool = False) -> None:
-    """Axes without ticks or frame, as large as the slices together. stretched: to the room there is, not to
-    scale.
+    """Set axes without ticks or frame, as large as the slices together. stretched: True to fill the space
+    instead of drawing to scale.
     """
     left, right, foot, top = bounds(slices)
     ax.set(

@@ -17,9 +17,9 @@ from ..output.reader import Run
 from . import style
 
 PANEL_HEIGHT, EDGE_HEIGHT = 1.25, 0.62  # inches
-LABEL_WIDTH = 20  # letters in a line of a label on its side
+LABEL_WIDTH = 20  # characters in a line of a vertical label
 MOST_TIMES = 12
-LEAST_CELLS = 3  # in a ring, whose mean says nothing with fewer
+LEAST_CELLS = 3  # in a ring; with fewer cells its mean has no meaning
 
 
 def profile(
@@ -30,10 +30,10 @@ def profile(
     centre: Sequence[float],
     along: str | None = None,
 ) -> Path:
-    """Draw the mean of fields over rings (shells) around a centre (um), or along an axis: one panel a field,
-    one line a saved time.
+    """Draw the mean of fields over rings (shells) around a centre (um), or along an axis.
 
-    Raises InputError for an unknown suffix or axis, or for more times than can be told apart.
+    There is one panel for each field, and one line for each saved time. Raises InputError for an unknown
+    suffix or axis, or for more times than can be told apart.
     """
     path = style.checked(path)
     if len(indices) > MOST_TIMES:
@@ -61,7 +61,7 @@ def compose(
 
 
 def height(panels: int) -> float:
-    """Height in inches of so many fields."""
+    """The height in inches of this many fields."""
     return PANEL_HEIGHT * panels + EDGE_HEIGHT
 
 
@@ -109,11 +109,10 @@ def draw_profiles(
 def radial(
     run: Run, name: str, index: int, centre: Sequence[float], width: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (um) and mean of a field in rings one cell (or `width` um) wide around a centre (um); NaN with
-    too few cells.
+    """The distance (um) and the mean of a field in rings around a centre (um), one cell (or `width` um) wide.
 
-    Cells outside the field of view do not count. Rings that reach beyond the saved cells are the part that
-    lies within.
+    The mean is NaN with too few cells. Cells outside the field of view do not count. Of rings that reach
+    beyond the saved cells, only the part inside counts.
     """
     width = max(run.spacing) if width is None else width
     squares = [(run.centres(axis) - p) ** 2 for axis, p in zip(run.axes, centre, strict=True)]
@@ -130,7 +129,7 @@ def radial(
 
 
 def axial(run: Run, name: str, index: int, along: str) -> tuple[np.ndarray, np.ndarray]:
-    """Position (um) along an axis and the mean of a field over the others, within the field of view."""
+    """The position (um) along an axis and the mean of a field over the others, within the field of view."""
     if along not in run.axes:
         raise InputError(f"--along {along} is not an axis of this run. Allowed: {', '.join(run.axes)}.")
     others = tuple(k for k, axis in enumerate(run.axes) if axis != along)

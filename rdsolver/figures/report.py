@@ -25,16 +25,16 @@ from .movie import frames, pictures, planes
 from .planes import look_of, slices_through
 from .timeseries import OBSERVABLES, courses
 
-LIMIT = 20_000_000  # bytes of a page
-MOST_FRAMES = 180  # of all runs and fields together; of more saved times an even choice is shown
-MOST_POINTS = 1200  # of a line
+LIMIT = 20_000_000  # most bytes of a page
+MOST_FRAMES = 180  # of all runs and fields together; of more saved times an even selection is shown
+MOST_POINTS = 1200  # most points of a line
 MAP_DPI, OVERVIEW_DPI = 170, 120
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 @homely
 def report(runs: Sequence[Run], path: Path, names: Sequence[str] = ()) -> Path:
-    """Write the page. names: fields on the slider (default: those that tell the run).
+    """Write the page. names: fields on the slider (default: the main fields of the run).
 
     Raises InputError for more runs than can be told apart, for another suffix than .html, when a field was
     not saved, when the page would be over 20 MB, or when it cannot be written.
@@ -156,7 +156,7 @@ def _observed(runs: Sequence[Run]) -> list[str]:
 
 
 def _observable(runs: Sequence[Run], name: str) -> dict[str, Any] | None:
-    """Lines of an observable, the range of its axis, and whether the axis is logarithmic; None if it has no
+    """The lines of an observable, the range of its axis, and True if the axis is logarithmic; None without
     values.
     """
     lines, spans = [], []
@@ -233,7 +233,7 @@ def _solver(run: Run) -> str:
 
 
 def _budgets(run: Run) -> str:
-    """Gains and losses of each substance, and the mass-balance error relative to its turnover."""
+    """The gains and losses of each substance, and the mass-balance error relative to its turnover."""
     budgets: dict[str, dict[str, float]] = run.summary.get("budgets", {})
     if not budgets:
         return "<p>none kept</p>"

@@ -17,10 +17,10 @@ from matplotlib.transforms import offset_copy
 from ..errors import InputError, writing
 from ..utils.home import at_home
 
-WIDTH = 7.2  # inches: two columns of a journal page
+WIDTH = 7.2  # inches; two columns of a journal page
 DPI = 200
 SUFFIXES = (".png", ".pdf", ".svg")
-SMALL = 6.5  # points: nothing is set smaller
+SMALL = 6.5  # points; no text is smaller
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -36,14 +36,14 @@ RC: dict[Any, Any] = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
     "text.usetex": False,
-    "text.parse_math": False,  # titles and labels are a user's: a $ is a $
+    "text.parse_math": False,  # titles and labels come from users, so a $ is printed as $
     "axes.formatter.use_mathtext": False,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
 
 POWERS: dict[Any, Any] = RC | {"text.parse_math": True}
-"""Of figures without a user's texts, whose axes show powers of ten."""
+"""The settings of figures without a user's texts, whose axes show powers of ten."""
 
 INK, QUIET, FAINT = "#222222", "#767676", "#d9d9d9"
 MARROW, BONE, OUTLINE = "#f8f6f2", "#bcb8b2", "#ffffff"
@@ -59,8 +59,8 @@ _FINER = {"nM": "pM"}
 
 
 def _veil(name: str) -> Colormap:
-    """Dark where there is much (perceptually uniform), transparent where there is nothing, so that bone shows
-    through.
+    """A colour map that is dark for high values (perceptually uniform), and transparent at zero, so that bone
+    shows through.
     """
     colours = matplotlib.colormaps[name](np.linspace(0.12, 0.88, 256))
     colours[:, 3] = np.clip(np.linspace(0, 2.5, 256), 0, 0.95)
@@ -89,7 +89,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def in_print(unit: str, largest: float) -> tuple[float, str]:
-    """Factor and unit in which values up to `largest` are easiest to read, e.g. 0.003 nM as 3 pM."""
+    """The factor and the unit in which values up to `largest` are easiest to read, e.g. 0.003 nM as 3 pM."""
     if unit in _FINER and 0 < largest < 0.1:
         return 1e3, _FINER[unit]
     return 1.0, _UNITS.get(unit, unit)
@@ -100,19 +100,19 @@ def with_unit(label: str, unit: str) -> str:
 
 
 def spans_decades(lo: float, hi: float) -> bool:
-    """Whether a linear axis from lo to hi would hide what happens at the low end."""
+    """True if a linear axis from lo to hi would hide the low values."""
     return lo > 0 and hi > 20 * lo
 
 
 def log_ticks(axis: Axis, lo: float, hi: float) -> None:
-    """Few ticks, in plain numbers, for a logarithmic axis from lo to hi."""
+    """Set few ticks, in plain numbers, for a logarithmic axis from lo to hi."""
     axis.set_major_locator(ticker.LogLocator(subs=(1.0,) if hi > 50 * lo else (1.0, 3.0), numticks=5))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(ticker.NullLocator())
 
 
 def scale_bar(axes: Axes, width: float) -> None:
-    """A bar of a round length, up to a third of a map `width` um wide, under its left corner."""
+    """Draw a bar of a round length, up to a third of a map `width` um wide, under its left corner."""
     power = 10 ** np.floor(np.log10(width / 3))
     length = max(k * power for k in (1, 2, 5) if k * power <= width / 3)
     under = offset_copy(axes.get_xaxis_transform(), axes.get_figure(root=True), y=-6, units="points")

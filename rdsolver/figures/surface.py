@@ -20,20 +20,21 @@ from . import style
 from .planes import Look, draw_bar, look_of
 
 SURFACE_HEIGHT = 2.4  # inches
-ELEVATION, AZIMUTH = 24.0, -52.0  # degrees: where it is seen from
+ELEVATION, AZIMUTH = 24.0, -52.0  # degrees; direction of view
 MISSING = f"The surface of bone needs scikit-image, which is not installed. {install('figures')}."
-REACH = 1.0  # cells: osteoclasts sit in marrow beside the surface, so the most within this distance counts
-LIT = 0.45  # of the brightness is shading, the rest shows the colour everywhere
+REACH = 1.0  # cells; osteoclasts are in marrow beside the surface, so the highest density this near counts
+LIT = 0.45  # share of the brightness that is shading; the rest shows the colour everywhere
 
 
 def available() -> bool:
-    """Whether scikit-image is installed."""
+    """True if scikit-image is installed."""
     return find_spec("skimage") is not None
 
 
 def draw_surfaces(figure: FigureBase, run: Run, columns: Sequence[tuple[int, str]]) -> None:
-    """Where the bone fraction is half, at each (index, caption); raises InputError when scikit-image is not
-    installed.
+    """Draw the surface where the bone fraction is one half, at each (index, caption).
+
+    Raises InputError when scikit-image is not installed.
     """
     look = look_of(run, "osteoclasts", (run["osteoclasts"][k] for k, _ in columns))
     opaque = ListedColormap([_over(c, style.BONE) for c in look.colours(np.linspace(0, 1, 256))])
@@ -47,8 +48,9 @@ def draw_surfaces(figure: FigureBase, run: Run, columns: Sequence[tuple[int, str
 
 
 def triangles(bone: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Marching cubes at half: corners (n, 3) in um, z y x from the centre of the first cell, and faces (m,
-    3).
+    """The triangles of marching cubes at one half.
+
+    Return the corners (n, 3) in um, z y x from the centre of the first cell, and the faces (m, 3).
     """
     try:
         from skimage.measure import marching_cubes

@@ -25,15 +25,17 @@ from .timeseries import OBSERVABLES
 
 KINDS = ("dose-response", "surface", "bands", "scatter")
 MOST_COLUMNS, MOST_INPUTS = 4, 6
-PANEL, EDGE = 1.55, 0.5  # inches: a row of panels, an axis
+PANEL, EDGE = 1.55, 0.5  # inches; heights of a row of panels and of an axis
 
 
 def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str] = ()) -> Path:
-    """Draw one figure of a sweep. kind: one of KINDS (default: by what varies); names: observables, as ntx or
-    ntx.min.
+    """Draw one figure of a sweep.
 
-    Raises InputError for an unknown suffix, kind or observable, when nothing finished, or when what varies
-    does not fit the kind.
+    kind   one of KINDS (default: by the keys that vary)
+    names  observables, as ntx or ntx.min
+
+    Raises InputError for an unknown suffix, kind or observable, when no run finished, or when the keys that
+    vary do not fit the kind.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -41,8 +43,9 @@ def draw(sweep: Sweep, path: Path, kind: str | None = None, names: Sequence[str]
 
 
 def default(sweep: Sweep) -> str:
-    """The kind by what varies: one number: dose-response; two on a grid: surface; more, or samples: scatter;
-    none: bands.
+    """The kind of figure by the keys that vary.
+
+    One number: dose-response; two on a grid: surface; more, or samples: scatter; none: bands.
     """
     numbers = [f for f in factors(sweep) if f.is_number]
     if len(numbers) == 2 and _on_grid(*numbers):
@@ -100,7 +103,7 @@ def _dose_response(sweep: Sweep, names: Sequence[str]) -> Figure:
         ]
         dress(ax, what, max(half))
         scale(ax.xaxis, x)
-    for ax in axes[len(shown) - columns : len(shown)]:  # the lowest of each column
+    for ax in axes[len(shown) - columns : len(shown)]:  # the lowest panel of each column
         ax.set_xlabel(x.label)
         ax.tick_params(labelbottom=True)
     for ax in axes[len(shown) :]:
@@ -130,7 +133,7 @@ def _respond(ax: Axes, x: Factor, what: Measure, group: Group, mark: str, aside:
     of_level = [(float(v), what.values[known & (x.values == v)]) for v in x.levels]
     of_level = [(v, of) for v, of in of_level if len(of)]
     if len(of_level) > 12 and all(len(of) == 1 for _, of in of_level):
-        return 0.0  # samples: points alone
+        return 0.0  # samples are drawn as points only
     at, mean = np.array([v for v, _ in of_level]), np.array([of.mean() for _, of in of_level])
     half = [
         stats.t.ppf(0.975, len(of) - 1) * of.std(ddof=1) / len(of) ** 0.5 if len(of) > 1 else np.nan
@@ -146,8 +149,9 @@ def _respond(ax: Axes, x: Factor, what: Measure, group: Group, mark: str, aside:
 
 
 def _surface(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Means over replicates, as cells of a grid or between scattered points; a row a level of what else
-    varies.
+    """Draw means over replicates, as cells of a grid or between scattered points.
+
+    There is one row for each level of a further factor.
     """
     numbers = _numbers(sweep, "surface", 2)
     x, y = sorted(numbers, key=lambda f: -len(f.levels))[:2]
@@ -188,7 +192,7 @@ def _chosen(sweep: Sweep, name: str) -> list[Measure]:
 
 
 def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, ends: dict[str, Any]) -> Any:
-    """Draw coloured cells if the values lie on a grid, else interpolate linearly between the points."""
+    """Draw coloured cells if the values lie on a grid, otherwise interpolate linearly between the points."""
     points = (
         {(a, b): what.values[known & (x.values == a) & (y.values == b)] for a in x.levels for b in y.levels}
         if _on_grid(x, y)
@@ -210,7 +214,7 @@ def _cells(ax: Axes, x: Factor, y: Factor, what: Measure, known: np.ndarray, end
 
 
 def _edges(factor: Factor) -> np.ndarray:
-    """Edges of the cells around the levels: half-way between them on the scale of the axis."""
+    """The edges of the cells around the levels: half-way between them on the scale of the axis."""
     log = factor.scale == "log"
     at = np.log(factor.levels) if log else factor.levels.astype(float)
     middle = (at[1:] + at[:-1]) / 2
@@ -271,8 +275,8 @@ def _band(ax: Axes, time: np.ndarray, curves: np.ndarray, colour: str) -> None:
 
 
 def _scatter(sweep: Sweep, names: Sequence[str]) -> Figure:
-    """Each measure against each number that varies, with Spearman's rank correlation over all points of a
-    panel.
+    """Draw each measure against each number that varies, with Spearman's rank correlation over all points of
+    a panel.
     """
     numbers = _numbers(sweep, "scatter", 1)
     shown = [m for name in names or observables(sweep, ()) for m in _chosen(sweep, name)]
@@ -315,7 +319,7 @@ def _rank(x: Factor, what: Measure) -> float:
 
 
 def shown_kinds(sweep: Sweep) -> Iterator[str]:
-    """The kinds of figure that suit a sweep, its default first: for a report."""
+    """The kinds of figure that suit a sweep, for a report; its default comes first."""
     first = default(sweep)
     yield first
     if first != "bands":

@@ -21,8 +21,8 @@ from .compare import COLOURS
 from .factors import MOST_GROUPS, Factor, Measure, factors, level_text
 
 MARKS = "osD^vP*X"
-LEGEND = 0.16  # inches: a line of the legend
-LABEL_WIDTH, LETTERS = 26, 130  # in a line of a label, and of the legend
+LEGEND = 0.16  # inches; height of a line of the legend
+LABEL_WIDTH, LETTERS = 26, 130  # characters in a line of a label, and of the legend
 
 
 class Group(NamedTuple):
@@ -56,7 +56,7 @@ def groups_of(sweep: Sweep, by: Factor | None) -> list[Group]:
 
 
 def _in_a_line(groups: Sequence[Group]) -> int:
-    """How many names of groups fit side by side."""
+    """The number of names of groups that fit side by side."""
     return max(1, min(len(groups), LETTERS // (8 + max(len(g.text) for g in groups))))
 
 
@@ -78,7 +78,7 @@ def legend(figure: Figure, groups: Sequence[Group], marks: str = "") -> None:
 def dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
     """Set the axis, label and scale of a measure.
 
-    beyond: what intervals need; no more than the span of the values is given to it, as those of two
+    beyond: space that intervals need; at most the span of the values is given to it, as intervals of two
     replicates are wide.
     """
     ax.spines[["top", "right"]].set_visible(False)
@@ -99,8 +99,9 @@ def dress(ax: Axes, what: Measure, beyond: float = 0.0) -> None:
 
 
 def scale(axis: XAxis | YAxis, factor: Factor, few: bool = False) -> None:
-    """The scale and the ends of a number's axis, with a tick at each level unless there is little room (few)
-    or there are many.
+    """Set the scale and the ends of a number's axis.
+
+    There is a tick at each level unless there is little room (few) or there are many levels.
     """
     levels, log, options = factor.levels, factor.scale == "log", {}
     ends = np.log(levels[[0, -1]]) if log else levels[[0, -1]].astype(float)

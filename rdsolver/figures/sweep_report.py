@@ -1,6 +1,4 @@
-"""The report of a sweep: what varied, how many runs finished, figures, the table, failures, and the shared
-parameters.
-"""
+"""The report of a sweep: the keys that varied, the runs, figures, failures, and the shared parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from .factors import factors, level_text, observables
 from .report import POLICY, _asset, _folded, _number, _parameters, _safe, _section, _table, checked, write
 from .sweep import compose, shown_kinds
 
-MOST_ROWS, MOST_LEVELS = 1000, 12  # in a table, in a line
+MOST_ROWS, MOST_LEVELS = 1000, 12  # most rows of a table, and most levels in a line
 DPI = 130
 
 

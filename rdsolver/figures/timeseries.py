@@ -21,12 +21,12 @@ from ..output.reader import Run
 from . import style
 
 PANEL_HEIGHT = 0.66  # inches
-EDGE_HEIGHT = 0.45  # inches: the time axis
-ROW_HEIGHT = 0.14  # inches: a line of text above the panels
-DRUG_DECADES = 4  # what is 10^4 times below the peak does nothing any more
+EDGE_HEIGHT = 0.45  # inches; height of the time axis
+ROW_HEIGHT = 0.14  # inches; height of a line of text above the panels
+DRUG_DECADES = 4  # a level 10^4 times below the peak has no effect any more
 _BACKED = {"facecolor": "white", "linewidth": 0, "pad": 0.6}
-MOST_PANELS, LABEL_WIDTH = 6, 18  # of another model than bone's; letters in a line
-QUIET_SPAN = 0.04  # of BV/TV: less is not blown up to the height of a panel
+MOST_PANELS, LABEL_WIDTH = 6, 18  # panels of a model other than bone's; characters in a line
+QUIET_SPAN = 0.04  # relative span of BV/TV; a smaller one is not scaled up to the height of a panel
 
 
 Scale = Literal["zero", "log", "auto", "close"]
@@ -41,7 +41,7 @@ OBSERVABLES: dict[str, tuple[str, str, Scale]] = {
     "lesion_area": ("lesion", style.RESORPTION, "zero"),
     "serum_calcium": ("serum calcium", style.CALCIUM, "close"),
 }
-"""Label, colour and scale of observables of bone, one a panel."""
+"""The label, colour and scale of each observable of bone, which has one panel."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines on one axis. scale: from zero, logarithmic, logarithmic where the lines span decades, or close
-    around the lines. marks: levels with a name.
+    """Lines on one axis.
+
+    scale  from zero, logarithmic, logarithmic if the lines span decades, or close around the lines
+    marks  named levels
     """
 
     label: str
@@ -76,7 +78,7 @@ class Panel:
 
 
 class Course(NamedTuple):
-    """Doses that differ only in time; the row of their label, and on which side of the first dose it is."""
+    """Doses that differ only in time; the row of their label, and its side of the first dose."""
 
     agent: str
     text: str
@@ -88,7 +90,7 @@ class Course(NamedTuple):
 def timeseries(run: Run, path: Path) -> Path:
     """Draw the time series of one run.
 
-    Raises InputError for an unknown suffix, or when the run came to no step.
+    Raises InputError for an unknown suffix, or when the run has no step.
     """
     path = style.checked(path)
     with matplotlib.rc_context(style.RC):
@@ -105,7 +107,7 @@ def compose(run: Run) -> Figure:
 
 
 def height(run: Run) -> float:
-    """Height in inches of the panels of a run."""
+    """The height in inches of the panels of a run."""
     rows = 2 + max((course.row for course in courses(run)), default=-1)
     return PANEL_HEIGHT * len(panels(run)) + EDGE_HEIGHT + ROW_HEIGHT * rows
 
@@ -135,7 +137,7 @@ def share_axis(figure: FigureBase, axes: Sequence[Axes], start: float, end: floa
 
 
 def panels(run: Run) -> list[Panel]:
-    """The panels for which a run has data; for other models than bone its drugs and its series, one panel
+    """The panels for which a run has data; for models other than bone its drugs and its series, one panel
     each.
     """
     series = run.series
@@ -179,14 +181,14 @@ def panels(run: Run) -> list[Panel]:
 
 
 def _others(run: Run) -> list[str]:
-    """Series of bone that have no panel of their own otherwise: those of components and of users."""
+    """The series of bone without a panel of their own: those of components and of users."""
     drawn = ("time", "mean_pthrp", "bisphosphonate", *OBSERVABLES)
     others = (n for n in run.series if n not in drawn and not n.startswith(("plasma_", "tissue_")))
     return list(others)[:MOST_PANELS]
 
 
 def _at_saved(run: Run) -> list[Panel]:
-    """What was watched at the saved times alone, a panel each."""
+    """The observables at the saved times only, one panel each."""
     data, found = run.at_saved, []
     for name in [n for n in data if n != "time" and len(data["time"])][:MOST_PANELS]:
         factor, unit = style.in_print(data.unit(name), float(np.nanmax(data[name], initial=0)))
@@ -293,7 +295,7 @@ def _set_scale(ax: Axes, panel: Panel) -> None:
 
 def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
     """Label each line at its right end; labels of lines that end close together are moved apart."""
-    gap = 0.17  # of the height of a panel: one line of text
+    gap = 0.17  # height of one line of text over that of a panel
     ends = ax.transAxes.inverted().transform(ax.transData.transform([(0, _end(ax, line)) for line in lines]))[
         :, 1
     ]
@@ -335,7 +337,7 @@ def _colours(run: Run) -> dict[str, str]:
 def courses(run: Run) -> list[Course]:
     """The doses within the time of the run, grouped into courses.
 
-    A text that would run into a later one goes a row up, so that no line of a dose crosses a text.
+    A text that would overlap a later one is moved up one row, so that no line of a dose crosses a text.
     """
     time = run.series["time"]
     labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
@@ -350,7 +352,7 @@ def courses(run: Run) -> list[Course]:
             f", {len(times)} times" if len(times) > 1 else ""
         )
         at = (times[0] - time[0]) / (time[-1] - time[0] or 1)
-        width = 0.013 * len(text)  # of the width of a panel, generously
+        width = 0.013 * len(text)  # an upper bound, over the width of a panel
         leftward = at + width > 1.1 and at > 0.5
         span = (at - width, at) if leftward else (at, at + width)
         row = next(
@@ -371,7 +373,7 @@ def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tupl
 
 
 def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
-    """A line through all panels at each dose; what it was stands above, beside the line of a course's first
+    """Draw a line through all panels at each dose; its label is above, beside the line of a course's first
     dose.
     """
     colours = _colours(run)
@@ -396,8 +398,8 @@ def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
 
 
 def _through(axes: Sequence[Axes], t: float, above: float = 0, **look: Any) -> ConnectionPatch:
-    """One line at time t from the top of the first panel (or so many points above) to the foot of the last,
-    behind them.
+    """One line at time t from the top of the first panel (or this many points above) to the foot of the last,
+    behind the panels.
     """
     top = offset_copy(axes[0].get_xaxis_transform(), axes[0].get_figure(root=True), y=above, units="points")
     foot = axes[-1].get_xaxis_transform()

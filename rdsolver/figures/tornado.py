@@ -16,15 +16,21 @@ from matplotlib.patches import Patch
 from . import style
 
 RAISES, LOWERS, EITHER = style.DRUGS[0], style.DRUGS[1], style.TUMOUR
-ROW, HEAD, FOOT = 0.155, 0.42, 0.55  # inches: a bar, a panel's title and axis, the legend
-LABELS = 0.56  # of the width: names and meanings on the left
-LONGEST = 66  # characters of a meaning
+ROW, HEAD, FOOT = (
+    0.155,
+    0.42,
+    0.55,
+)  # inches; heights of a bar, of a panel's title and axis, and of the legend
+LABELS = 0.56  # share of the width for names and meanings on the left
+LONGEST = 66  # most characters of a meaning
 
 
 @dataclass(frozen=True)
 class Bar:
-    """name and meaning of a parameter, its mark (V, C, A, U or two of them), how much it acts; spread: a
-    whisker (0: none).
+    """A bar: name and meaning of a parameter, its mark (V, C, A, U or two of them), and the size of its
+    effect.
+
+    spread: a whisker (0: none).
     """
 
     name: str
@@ -41,16 +47,18 @@ class Panel:
 
     @property
     def height(self) -> float:
-        """Of its bars, inches."""
+        """The height of its bars, inches."""
         return ROW * max(len(self.bars), 1)
 
 
 def tornado(panels: Sequence[Panel], path: Path, measure: str, title: str = "", signed: bool = True) -> Path:
-    """Draw the panels one under the other. measure: what a bar's length is; signed: colour says whether the
-    parameter raises or lowers.
+    """Draw the panels one under the other.
 
-    Bars of parameters that are assumed or general knowledge (A, U) are hollow: what they say rests on a
-    number nobody measured. Raises InputError for an unknown suffix.
+    measure  meaning of a bar's length
+    signed   True if the colour shows whether the parameter raises or lowers the observable
+
+    Bars of parameters that are assumed or general knowledge (A, U) are hollow, because nobody measured these
+    numbers. Raises InputError for an unknown suffix.
     """
     path = style.checked(path)
     heights = [p.height + HEAD for p in panels]
