@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all, whenever the process is killed or the power fails: written under
-another name, flushed to the disk, and then renamed.
+"""Files that are written as a whole or not at all, even if the process is killed or the power fails.
+
+They are written under another name, flushed to the disk, and then renamed.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from pathlib import Path
 
 
 def fresh_name(path: Path) -> Path:
-    """What a file is called while it is written."""
+    """The name of a file while it is written."""
     return path.with_name(f"{path.name}.new")
 
 
 @contextmanager
 def replacing(path: Path, *, fresh: Path | None = None, before: Path | None = None) -> Iterator[Path]:
-    """Gives the name to write to; once that is done, what was written takes the place of `path`. After an
-    error nothing is left of it, and `path` is as it was.
+    """Yield the name to write to; when it is written, the file takes the place of `path`.
 
-    fresh   the name to write to, where several processes may write at once (default: fresh_name)
-    before  where an earlier file at `path` goes (None: nowhere)
+    After an error nothing is left of it, and `path` is unchanged.
+
+    fresh   the name to write to, if several processes may write at once (default: fresh_name)
+    before  the new name of an earlier file at `path` (None: it is not kept)
 
     Raises OSError.
     """
@@ -45,7 +47,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _flush(path: Path) -> None:
-    """A file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

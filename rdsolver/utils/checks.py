@@ -1,8 +1,8 @@
-"""Checks of single values, with the messages that a config uses: each returns the value as it is used, or
-raises InputError.
+"""Checks of single values: each returns the value in the form in which it is used, or raises InputError.
 
-For what a Python caller hands over: plain numbers in internal units, NumPy's among them, and lists where
-tuples are meant. key: what a message calls the value, such as "grid.spacing".
+The messages are those of a config. The checks are for values that a Python caller gives: plain numbers in
+internal units, including NumPy's, and lists where tuples are meant. key: the name of the value in a message,
+such as "grid.spacing".
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from ..errors import InputError, shown, unknown
 
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
-"""Of a field, a parameter, a cell array: what an attribute of Python and a dataset of HDF5 can both be
-called.
+"""The name of a field, a parameter or a cell array, which can be both a Python attribute and an HDF5
+dataset.
 """
 
 
@@ -109,8 +109,9 @@ def _scalar(value: Any) -> Any:
 
 
 def several(key: str, values: Any, one: Callable[[str, Any], Any], what: str) -> tuple[Any, ...]:
-    """A list or tuple, each entry as `one` (a key and a value) gives it. what: an example of the whole, or
-    what it is.
+    """Check for a list or tuple; `one` (of a key and a value) checks each entry.
+
+    what: an example of the whole, or a description.
     """
     if isinstance(values, np.ndarray) and values.ndim:
         values = list(values)

@@ -1,4 +1,4 @@
-"""How to install optional dependencies, from the place that rdsolver itself came from.
+"""Instructions to install optional dependencies, from the place that rdsolver itself came from.
 
 The distribution is called rdsolver-bone: rdsolver on PyPI is another project.
 """
@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def install(extra: str, what: str = "it") -> str:
-    """A sentence: the command that installs an extra, in the folder of the checkout where rdsolver came from
+    """A sentence with the command that installs an extra, in the folder of the checkout if rdsolver came from
     one.
     """
     folder, mode = _checkout()

@@ -1,6 +1,6 @@
 """Paths as people type them: `~` is expanded to the home folder wherever a path enters.
 
-A shell expands it at the beginning of a word only (not in --out=~/run), and Python never does.
+A shell expands it only at the beginning of a word (not in --out=~/run), and Python never does.
 """
 
 from __future__ import annotations

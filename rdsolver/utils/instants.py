@@ -1,8 +1,8 @@
-"""When two times of a run count as the same: when they are within 1e-9 of its length.
+"""The times of a run that count as the same: those within 1e-9 of its length.
 
-Times come out of arithmetic: three times 8 h and 1 d, or 0.1 + 0.2 and 0.3, may differ in their last digit. A
-step from one to the other would be 1e-15 d long, and what is given at one would miss the other. So each time
-of a run is replaced, before the run begins, by the instant that it belongs to. From there on equal times are
+Times are results of arithmetic: three times 8 h and 1 d, or 0.1 + 0.2 and 0.3, may differ in their last
+digit. A step from one to the other would be 1e-15 d long, and an event at one would miss the other. So before
+the run begins, each of its times is replaced by the instant that it belongs to. From then on equal times are
 equal numbers.
 """
 
@@ -15,15 +15,15 @@ from itertools import pairwise
 from ..errors import InputError
 
 SIMULTANEOUS = 1e-9
-"""Of the length of a run."""
+"""The relative distance below which times count as the same, over the length of a run."""
 
 
 class Instants:
     """The distinct times of a run from 0 to `end`.
 
-    Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end where it is
-    among them, else the time with the fewest digits. Raises InputError where a whole row of such times is
-    longer than that: no step can tell them apart.
+    Times with no gap of more than 1e-9 of the run between them are one instant: 0 or the end if it is among
+    them, otherwise the time with the fewest digits. Raises InputError if a whole row of such times is longer
+    than that, because no step can tell them apart.
     """
 
     def __init__(self, end: float, times: Iterable[float] = ()) -> None:
@@ -53,5 +53,5 @@ class Instants:
         return min(near, key=lambda known: abs(t - known), default=t)
 
     def over(self, t: float) -> bool:
-        """Whether the run has ended at this time."""
+        """True if the run has ended at this time."""
         return self(t) >= self.end

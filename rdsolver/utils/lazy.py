@@ -1,4 +1,4 @@
-"""Modules that are loaded when they are first used, so that what stands beside them is read without."""
+"""Modules that are loaded only when they are first used."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class _Lazy(ModuleType):
 
 
 def lazy(name: str) -> Any:
-    """The module of this full name, not loaded before one of its attributes is asked for."""
+    """The module of this full name, loaded when one of its attributes is first asked for."""
     return _Lazy(name)

@@ -1,5 +1,6 @@
-"""File locks, which keep two processes from writing one file; on a file system without them a run continues
-with a warning.
+"""File locks, which keep two processes from writing one file.
+
+On a file system without locks a run continues with a warning.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import Any
 import h5py
 
 NONE_THERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system answers that has no locks, such as NFS without its lock daemon."""
+"""The errors of a file system without locks, such as NFS without its lock daemon."""
 
 
 def taken(descriptor: int) -> bool:
-    """Take the lock of an open file, if the file system has locks. False if another process has it."""
+    """Take the lock of an open file, if the file system has locks. Return False if another process has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
+    except OSError:  # the file system has no locks
         pass
     return True
 

@@ -1,4 +1,4 @@
-"""Memory: what a run needs, what is free, and the errors when it does not fit."""
+"""Memory: the need of a run, the free memory, and the errors when a run does not fit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from ..errors import InputError, RdsolverError, RunError
 
 ARRAYS_PER_FIELD, ARRAYS_MORE = 16, 60
-"""Whole-grid arrays alive in an implicit stage, per field and besides; measured as peak memory of whole runs
-(docs/numerics.md).
+"""The number of whole-grid arrays in memory in an implicit stage, per field and in addition; measured as peak
+memory of whole runs (docs/numerics.md).
 """
 
 
 def memory_needed(cells: int, fields: int, precision: str) -> int:
-    """Estimate of the peak memory of a run, bytes."""
+    """An estimate of the peak memory of a run, bytes."""
     return cells * (ARRAYS_PER_FIELD * fields + ARRAYS_MORE) * (8 if precision == "float64" else 4)
 
 
 EXHAUSTED = re.compile("RESOURCE_EXHAUSTED|out.of.memory|bad_alloc", re.IGNORECASE)
-"""How JAX says that there was no room; the kind of its error does not tell."""
+"""The texts of JAX's errors when there is no memory; the type of its error does not show it."""
 LESS = "Use a coarser section.spacing, a smaller section.size or crop, or float32."
 
 
@@ -36,7 +36,7 @@ def check_memory(cells: int, fields: int, precision: str, free: int | None) -> N
 
 @contextmanager
 def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
-    """Raise RunError if NumPy or JAX cannot allocate an array after all."""
+    """Raise RunError if NumPy or JAX cannot allocate an array."""
     try:
         yield
     except Exception as error:
@@ -53,7 +53,7 @@ def enough_memory(cells: int, fields: int, precision: str) -> Iterator[None]:
 
 
 def host_memory() -> int | None:
-    """Bytes free on this machine, or left to this process if it is limited; None if unknown."""
+    """The number of bytes free on this machine, or left to this process if it is limited; None if unknown."""
     try:
         with open("/proc/meminfo") as f:
             rows = dict(line.split(":", 1) for line in f)

@@ -1,7 +1,7 @@
-"""Recognise what a path is (config, sweep file, run, sweep folder, image) and name the command that takes it.
+"""The kinds of paths (config, sweep file, run, sweep folder, image), and the command that takes each.
 
-The one place that tells them apart. Readers ask it first, so that whoever gives a thing to a command that
-takes another is told both.
+Only this module tells them apart. Readers ask it first, so that a user who gives a path to the wrong command
+is told both its kind and the right command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .safe_toml import LONGEST, excess
 
 Kind = Literal["config", "sweep file", "run", "sweep", "image", "model", ""]
 
-RUN, DESIGN = "run.h5", "sweep.json"  # what lies in the folder of a run, and in that of a sweep
+RUN, DESIGN = "run.h5", "sweep.json"  # files in the folder of a run, and in that of a sweep
 RUN_MARK = "rdsolver_schema"  # attribute of a run file
 HDF5 = b"\x89HDF\r\n\x1a\n"
 IMAGES = (
@@ -47,7 +47,7 @@ NAMES: dict[Kind, str] = {
 
 
 def kind_of(path: Path) -> Kind:
-    """What a path is; empty if it is none of the known kinds, or does not exist."""
+    """The kind of a path; empty if it is none of the known kinds, or does not exist."""
     try:
         if path.is_dir():
             return _of_folder(path)
@@ -65,8 +65,9 @@ def kind_of(path: Path) -> Kind:
 
 
 def expect(path: Path, *wanted: Kind) -> None:
-    """Raises InputError for what is known to be something else than one of `wanted`; whoever reads it tells
-    all else.
+    """Raise InputError for a path that is known to be of another kind than `wanted`.
+
+    Its reader reports all other faults.
     """
     kind = kind_of(path)
     if kind and kind not in wanted:
@@ -79,7 +80,7 @@ def expect(path: Path, *wanted: Kind) -> None:
 def run_file(path: Path) -> Path:
     """The file of a run that was given by its file or its folder.
 
-    Raises InputError for what is known to be no run.
+    Raises InputError for a path that is known to be no run.
     """
     expect(path, "run")
     return path / RUN if path.is_dir() else path
@@ -101,7 +102,7 @@ def _is_run(path: Path) -> bool:
         with h5py.File(path, "r", locking=False) as file:
             return RUN_MARK in file.attrs
     except (OSError, RuntimeError):
-        return path.name == RUN  # damaged, or being written
+        return path.name == RUN  # the file is damaged, or being written
 
 
 def _of_text(text: bytes) -> Kind:

@@ -1,4 +1,7 @@
-"""Where a result comes from: versions, machine, commit and command. Imports none of the packages it names."""
+"""The provenance of a result: versions, machine, commit and command.
+
+This module imports none of the packages it names.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ PACKAGES = ("rdsolver", "jax", "jaxlib", "numpy", "scipy", "h5py")
 
 
 def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
-    """What the output notes of a run that starts now; no host or user name beyond what the command line says.
+    """The provenance of a run that starts now, without host or user name beyond those in the command line.
 
-    git_commit and git_dirty (tracked files changed) belong to rdsolver's own checkout, "unknown" and None
-    without one.
+    git_commit and git_dirty (tracked files changed) belong to rdsolver's own checkout, and are "unknown" and
+    None without one.
     """
     commit, dirty = git_state()
     return {
@@ -44,7 +47,7 @@ def collect(device: str, precision: str, seed: int | None) -> dict[str, Any]:
 
 @cache
 def cpu() -> str:
-    """The model of the processor, "unknown" if the system does not say."""
+    """The model of the processor, "unknown" if the system does not report it."""
     try:
         if sys.platform == "darwin":
             asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -61,7 +64,7 @@ def cpu() -> str:
 
 
 def threads() -> int:
-    """Number of processors that this process may use, and so of XLA's threads on a CPU."""
+    """The number of processors that this process may use, and so of XLA's threads on a CPU."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -77,10 +80,10 @@ def version(name: str) -> str:
 
 
 def git_state() -> tuple[str, bool | None]:
-    """(commit, dirty) of the checkout this package lies in; a package installed inside someone else's work
-    tree has none.
+    """(Commit, dirty) of the checkout that contains this package.
 
-    Asked once: what was imported is what runs.
+    A package that is installed inside another project's work tree has none. The state is read once, because
+    the imported code is the code that runs.
     """
     return _git_state(PACKAGE)
 

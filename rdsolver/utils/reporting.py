@@ -17,39 +17,41 @@ if TYPE_CHECKING:
 
 TOPIC_WIDTH = 10
 BAR_WIDTH = 10
-COLUMNS = ("{task.description}", "{task.percentage:.0f} %", "{task.fields[about]}")  # about the bar
+COLUMNS = ("{task.description}", "{task.percentage:.0f} %", "{task.fields[about]}")  # texts beside the bar
 
 LOGGER = logging.getLogger("rdsolver")
-LOGGER.addHandler(logging.NullHandler())  # who wants to hear it configures logging
+LOGGER.addHandler(logging.NullHandler())  # a user who wants these messages configures logging
 
 
 class Reporter(Protocol):
-    """Receives the messages, warnings and progress of a run. The silent one is `Silent`."""
+    """An object that receives the messages, warnings and progress of a run. The silent one is `Silent`."""
 
     def say(self, topic: str, text: str) -> None:
-        """One line, e.g. ("baseline", "found in 62 V-cycles"); an empty topic continues the line before."""
+        """Receive one line, e.g. ("baseline", "found in 62 V-cycles"); an empty topic continues the line
+        before.
+        """
         ...
 
     def warn(self, text: str) -> None:
-        """A warning; the run continues."""
+        """Receive a warning; the run continues."""
         ...
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
-        """Where the run stands: time reached and end (d), step (d), stage solves so far, wall seconds since
-        the first step.
+        """Receive the progress of the run: time reached and end (d), step (d), number of stage solves so far,
+        wall seconds since the first step.
         """
         ...
 
 
 class ProgressReporter(Protocol):
-    """Receives the messages and progress of work on many runs."""
+    """An object that receives the messages and progress of work on many runs."""
 
     def say(self, topic: str, text: str) -> None:
-        """One line."""
+        """Receive one line."""
         ...
 
     def working(self, what: str, share: float, seconds: float) -> None:
-        """What is being done, the share of it that is done, and wall seconds since it began."""
+        """Receive the present work, its completed share, and wall seconds since it began."""
         ...
 
 
@@ -95,8 +97,9 @@ class Tee:
 
 
 class LoggingReporter:
-    """A reporter that passes everything to the standard logging: messages and progress as INFO, warnings as
-    WARNING, of the logger `rdsolver`.
+    """A reporter that passes everything to the standard logging, to the logger `rdsolver`.
+
+    Messages and progress are INFO, warnings are WARNING.
     """
 
     def __init__(self) -> None:
@@ -114,8 +117,9 @@ class LoggingReporter:
 
 
 class TerminalReporter:
-    """Lines on a terminal, and below them a bar that shows the progress; on a pipe, lines alone, and few of
-    progress.
+    """A reporter that prints lines on a terminal, and below them a bar that shows the progress.
+
+    On a pipe it prints only lines, and few of progress.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -133,15 +137,15 @@ class TerminalReporter:
         self._print("warning", text, "yellow")
 
     def close(self) -> None:
-        """Leave the bar as it is, and end its line, so that whatever comes next has a line of its own."""
+        """Leave the bar unchanged and end its line, so that the next output starts on a line of its own."""
         self._end_bar(erase=False)
 
     def progress(self, t: float, end: float, dt: float, solves: int, seconds: float) -> None:
         self._show(reached(t, end), t / end, pace(dt, solves, seconds), seconds)
 
     def working(self, what: str, share: float, seconds: float) -> None:
-        """The progress of something other than a run: the share of it that is done, and wall seconds since
-        it began.
+        """Receive the progress of work other than a run: its completed share, and wall seconds since it
+        began.
         """
         self._show(what, share, "", seconds)
 
@@ -192,7 +196,7 @@ class TerminalReporter:
 
 
 class _LastingStream:
-    """A stream whose reader may go away (`rdsolver run ... | head`): that ends the output, not the run."""
+    """A stream whose reader may end (`rdsolver run ... | head`): that ends the output, not the run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._gone = stream, False
@@ -204,7 +208,7 @@ class _LastingStream:
                 self._stream.flush()
             except BrokenPipeError:
                 self._gone = True
-                # else Python complains when it flushes at its end
+                # otherwise Python reports an error when it flushes at its end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             except (OSError, ValueError):  # the terminal is gone, or the stream closed
                 self._gone = True
@@ -217,15 +221,15 @@ class _LastingStream:
 
 
 def on_terminal(quiet: bool = False, aside: bool = False) -> TerminalReporter | Quiet:
-    """The reporter of a command. aside: on stderr, if stdout is for something else."""
+    """The reporter of a command. aside: True to print on stderr, if stdout is for something else."""
     return Quiet() if quiet else TerminalReporter(sys.stderr if aside else None)
 
 
 class LogReporter:
-    """Plain lines with the time of day, into a file beside the run: once a new run.h5 is there, so that a run
-    that was refused leaves no log and touches none that belongs to an earlier run.
+    """A reporter that writes plain lines with the time of day to a file beside the run.
 
-    goes_on: the run that is there is resumed, and so is its log.
+    It writes once a new run.h5 exists, so that a run that was refused leaves no log and does not change the
+    log of an earlier run. goes_on: True if the existing run is resumed, so that its log continues.
     """
 
     def __init__(self, path: Path, goes_on: bool = False) -> None:
@@ -251,7 +255,7 @@ class LogReporter:
                 self._file.close()
 
     def _run(self) -> tuple[int, int] | None:
-        """What distinguishes one run.h5 from another."""
+        """The properties that distinguish one run.h5 from another."""
         try:
             found = self._path.with_name(RUN).stat()
         except OSError:
@@ -267,13 +271,15 @@ class LogReporter:
             if self._file is not None:
                 self._file.writelines(self._waiting)
                 self._waiting.clear()
-        except OSError:  # a full disk, or no file may be there: the run itself goes on, or says so
+        except OSError:  # the disk is full, or no file may be written; the run continues or reports it itself
             self._waiting.clear()
 
 
 class _Marks:
-    """When a reader who cannot be overwritten hears of progress: at every tenth of the run, and at least
-    every ten minutes of a long one, but never within ten seconds.
+    """The times at which progress is printed as a line.
+
+    They are every tenth of the run, and at least every ten minutes of a long one, but never less than ten
+    seconds apart.
     """
 
     SHORTEST, LONGEST = 10.0, 600.0  # s
@@ -290,7 +296,7 @@ class _Marks:
 
 
 def progress_line(t: float, end: float, dt: float, solves: int, seconds: float) -> str:
-    """ "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"."""
+    """A line such as "37.2 of 60 d  ======>----  62 %  step 1.3 d  80 solves/s  1 s left"."""
     return _line(reached(t, end), min(max(t / end, 0.0), 1.0), pace(dt, solves, seconds), seconds)
 
 
@@ -304,7 +310,7 @@ def pace(dt: float, solves: int, seconds: float) -> str:
 
 
 def _line(what: str, share: float, pace: str, seconds: float) -> str:
-    """Progress in one line of text."""
+    """The progress in one line of text."""
     done = round(share * BAR_WIDTH)
     bar = ("=" * done + ">" + "-" * (BAR_WIDTH - done))[: BAR_WIDTH + 1]
     return f"{what}  {bar}  {f'{share:.0%}'.replace('%', ' %')}{pace}{_left(share, seconds)}"

@@ -1,8 +1,8 @@
-"""Reading untrusted files: checks that every reader makes.
+"""Checks that every reader of untrusted files makes.
 
 A file may be damaged, or made to fill the memory or to read other files of this machine. So nothing is
-allocated before its size is compared with the memory that is there, an HDF5 file is refused when any of it
-lies in another file, and whatever a library raises becomes one InputError.
+allocated before its size is compared with the free memory, an HDF5 file is refused when any part of it lies
+in another file, and any error of a library becomes one InputError.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from . import locks
 from .memory import host_memory
 
 HEAP = b"GCOL\x01\0\0\0"
-"""Where HDF5 keeps what has no fixed length."""
-SMALL = 2**26  # bytes; less is not compared with the memory
-DEFLATE = 1032  # bytes that one byte can unpack to, at most
+"""The mark of the heaps in which HDF5 keeps data without a fixed length."""
+SMALL = 2**26  # bytes; a smaller size is not compared with the memory
+DEFLATE = 1032  # most bytes that one byte can unpack to
 FILTERS = {
     h5py.h5z.FILTER_DEFLATE,
     h5py.h5z.FILTER_SHUFFLE,
@@ -38,7 +38,7 @@ FILTERS = {
 
 
 class Damaged(InputError):
-    """An error about a file that is not what it should be."""
+    """An error about a file with wrong contents."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def reading(what: object) -> Iterator[None]:
         raise Damaged(f"{what} does not fit into memory.") from error
     except RecursionError as error:
         raise Damaged(f"{what} is damaged: it is nested too deep.") from error
-    except Exception as error:  # the libraries raise anything at all
+    except Exception as error:  # the libraries raise any kind of error
         raise Damaged(f"{what} is damaged: {reason(error)}.") from error
 
 
@@ -63,7 +63,7 @@ def reason(error: BaseException) -> str:
 
 
 def check_fits(size: int, what: str) -> None:
-    """Raise InputError if so many bytes are not free."""
+    """Raise InputError if this many bytes are not free."""
     free = host_memory() if size > SMALL else None
     if free is not None and size > free:
         raise Damaged(
@@ -91,7 +91,7 @@ def too_much(what: str, size: int) -> Damaged:
 def open_hdf5(path: str | Path, **how: Any) -> h5py.File:
     """Open an HDF5 file that is complete in itself, for reading.
 
-    Raises InputError when part of it is elsewhere, else what h5py raises.
+    Raises InputError when part of it is in another file, and otherwise what h5py raises.
     """
     file = locks.hdf5(path, "r", **how)
     try:
@@ -118,8 +118,10 @@ def _elsewhere(node: Any) -> bool:
 
 @lru_cache(maxsize=32)
 def _check_heaps(path: str, version: tuple[int, int]) -> None:
-    """Of a file whose texts and references have no fixed length: its heaps have no free piece of no size,
-    over which libhdf5 would walk for ever. version: of the file, so that it is looked through once.
+    """Check the heaps of a file whose texts and references have no fixed length.
+
+    They must have no free piece of size zero, over which libhdf5 would loop forever. version: the version of
+    the file, so that it is checked only once.
     """
     if not version[0]:
         return
@@ -183,8 +185,8 @@ def array(node: h5py.Dataset) -> np.ndarray:
 
 
 def check_array(node: h5py.Dataset, whole: bool = True) -> None:
-    """A dataset is plain numbers or text of fixed length, fits into memory (where the whole of it is read),
-    and is packed as it should be. Raises InputError.
+    """Check that a dataset is plain numbers or text of fixed length, fits into memory (if all of it is read),
+    and is compressed correctly. Raises InputError.
     """
     what = f"{node.file.filename}: {node.name}"
     if node.shape is None or node.dtype.kind not in "biufS":
@@ -197,7 +199,7 @@ def check_array(node: h5py.Dataset, whole: bool = True) -> None:
 def check_chunks(node: h5py.Dataset) -> None:
     """Check that the chunks of a dataset unpack to no more than their size.
 
-    Raises InputError, also for a compression that is not known.
+    Raises InputError, also for an unknown compression.
     """
     if not node.chunks:
         return

@@ -1,6 +1,4 @@
-"""SIGTERM and SIGINT: a run stops within seconds and keeps its last accepted state, whatever step is under
-way.
-"""
+"""SIGTERM and SIGINT: a run stops within seconds and keeps its last accepted state, even within a step."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ GRACE = 2.0
 
 @contextmanager
 def sigterm_unwinds() -> Iterator[None]:
-    """While inside, SIGTERM exits the main thread with 143, so that open files are closed on the way."""
+    """Inside, SIGTERM exits the main thread with 143, so that open files are closed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -33,8 +31,9 @@ def sigterm_unwinds() -> Iterator[None]:
 class Stop:
     """A source of requests to stop a run; this one never asks.
 
-    last_words  set by the run: what it leaves behind when it does not stop by itself in time, told who asks
-    begins      the command that begins the run anew, where there is one
+    last_words  set by the run: a function that saves its state if it does not stop by itself in time; its
+                argument names the request
+    begins      the command that starts the run again, if there is one
     """
 
     begins = ""
@@ -44,7 +43,7 @@ class Stop:
 
     @property
     def name(self) -> str:
-        """Name of the signal; empty before one has come."""
+        """The name of the signal; empty before one has come."""
         return ""
 
     @property
@@ -53,7 +52,7 @@ class Stop:
         return 1
 
     def acknowledge(self) -> None:
-        """The run acknowledges the request and stops by itself."""
+        """Record that the run received the request and stops by itself."""
 
 
 class SharedStop(Stop):
@@ -73,10 +72,10 @@ class SharedStop(Stop):
 
 
 class Signals(Stop):
-    """Listens for SIGTERM and SIGINT; a context manager for the main thread.
+    """A listener for SIGTERM and SIGINT; a context manager for the main thread.
 
-    received  the number of the signal, 0 before any
-    After GRACE, last_words are called in another thread, and the process ends with 128 + the signal.
+    received: the number of the signal, 0 before any. After GRACE, last_words are called in another thread,
+    and the process ends with 128 + the signal.
     """
 
     def __init__(self) -> None:
@@ -114,7 +113,9 @@ class Signals(Stop):
         self.received = self.received or number
 
     def _watch(self) -> None:
-        """Told by the C handler itself, so also while Python waits for a computation."""
+        """Wait for signals. The C handler itself reports them, so this also works while Python waits for a
+        computation.
+        """
         while data := os.read(self._read, 1):
             if data[0] not in (signal.SIGTERM, signal.SIGINT):
                 continue
