@@ -1,4 +1,4 @@
-"""What the commands share: an app that expands paths, and how they load a config and print."""
+"""Functions that the commands share: an app that expands paths, loading of a config, and printing."""
 
 from __future__ import annotations
 

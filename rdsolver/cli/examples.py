@@ -18,13 +18,13 @@ def folder() -> Path:
 
 
 def named() -> dict[str, Path]:
-    """Path of every example by name: configs, then sweeps."""
+    """The path of every example by name: configs, then sweeps."""
     configs = {path.stem: path for path in sorted(folder().glob("*.toml"))}
     return configs | {f"sweeps/{path.stem}": path for path in sorted(folder().glob("sweeps/*.toml"))}
 
 
 def find(name: str) -> Path:
-    """Path of a config, a sweep, or a Python file beside them. Raises InputError for an unknown name."""
+    """The path of a config, a sweep, or a Python file beside them. Raises InputError for an unknown name."""
     files = named() | {path.name: path for path in sorted(folder().glob("*.py"))}
     path = files.get(name.removesuffix(".toml"))
     if path is None:
@@ -37,7 +37,7 @@ def title(path: Path) -> str:
 
 
 def printed(path: Path) -> str:
-    """The text of an example; the base of a sweep is named as if it lay in the same folder."""
+    """The text of an example; the base of a sweep is named as if it were in the same folder."""
     return path.read_text(encoding="utf-8").replace('base = "../', 'base = "')
 
 
@@ -59,7 +59,7 @@ def copy(name: str, to: Path, force: bool = False) -> list[Path]:
 
 
 def _needed(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files of an example, laid out as in configs/, where names may repeat."""
+    """The names and contents of the files of an example, laid out as in configs/, where names may repeat."""
     place = path.parent.relative_to(folder())
     yield str(place / path.name), path.read_bytes()
     if path.suffix != ".toml":
@@ -83,8 +83,9 @@ def _file(reference: str) -> str:
 
 
 def _scan(axes: int) -> bytes:
-    """A synthetic scan as a TIFF, to be replaced by the user's own: blurred noise, a quarter of it bone, with
-    noise on the grey values.
+    """A synthetic scan as a TIFF, to be replaced by the user's own.
+
+    It is blurred noise, a quarter of it bone, with noise on the grey values.
     """
     import io
 

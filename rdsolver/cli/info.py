@@ -1,4 +1,4 @@
-"""The commands that show what there is: params, schema, example, and info of a run file."""
+"""The commands that show information: params, schema, example, and info of a run file."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ from .sweep import sweeps
 
 
 class Commands(TyperGroup):
-    """Prints rdsolver's own errors as a paragraph on stderr and exits with their status."""
+    """A group of commands that prints rdsolver's own errors as a paragraph on stderr and exits with their
+    status.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:

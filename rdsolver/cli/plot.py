@@ -223,7 +223,7 @@ def _draw(
 
 
 def _cell(run: Run, place: tuple[float, ...] | None) -> tuple[int, ...]:
-    """The cell through which a block is cut: at `place`, or where most happens, as in the overview."""
+    """The cell through which a block is cut: at `place`, or the most active one, as in the overview."""
     from ..figures.overview import default_times, most_active
     from ..output import selection
 

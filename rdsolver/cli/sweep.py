@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..sweep.design import Design
     from ..sweep.driver import SweepOptions, SweepResult
 
-MOST_SHOWN = 20  # failed runs
+MOST_SHOWN = 20  # most failed runs that are listed
 
 
 class Sweep(TyperGroup):
@@ -283,7 +283,7 @@ def _say_plan(design: Design, folder: Path, options: SweepOptions) -> None:
 
 
 def _say_outcome(result: SweepResult, design: Design, folder: Path, quiet: bool) -> None:
-    """Print the outcome of a sweep; the last line says what to type next."""
+    """Print the outcome of a sweep; the last line shows the next command."""
     done, failed = (
         len(result.statuses) - len(result.failed),
         [(design.names[i], result.statuses[i]["error"]) for i in result.failed],

@@ -53,7 +53,7 @@ def attended(
         reporter.say("stopped", f"by {name} before the first step")
         reporter.say("", told)
         with suppress(OSError):
-            folder.rmdir()  # made for it, where it is empty
+            folder.rmdir()  # the folder was made for the run; only an empty one is removed
 
     try:
         with Signals() as signals:
@@ -74,7 +74,7 @@ def attended(
 
                 try:
                     reporter.say("", str(overview(result, folder / "overview.png")))
-                except InputError as error:  # the run itself is whole
+                except InputError as error:  # the run itself is intact
                     reporter.warn(str(error))
     except RdsolverError as error:
         log.say("error", str(error))
@@ -97,16 +97,16 @@ def not_begun() -> Iterator[None]:
 CLOCK = re.compile(
     r"(?:(?P<d>\d+)-(?P<dh>\d+)(?::(?P<dm>\d\d)(?::(?P<ds>\d\d))?)?|(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d))"
 )
-"""Slurm's forms: days-hours[:minutes[:seconds]], [hours:]minutes:seconds."""
+"""The time formats of Slurm: days-hours[:minutes[:seconds]], [hours:]minutes:seconds."""
 UNIT = {"d": 86400, "dh": 3600, "dm": 60, "ds": 1, "h": 3600, "m": 60, "s": 1}  # s
-MOST = {"dh": 23, "dm": 59, "ds": 59, "s": 59}  # below a larger part
+MOST = {"dh": 23, "dm": 59, "ds": 59, "s": 59}  # the most where a larger part is given
 
 
 def seconds(text: str | None, option: str) -> Any:
-    """Seconds of a duration given as an option; None if the option is not given.
+    """The seconds of a duration given as an option; None if the option is not given.
 
     A duration is written as 8h, or as schedulers write it: 08:00:00, 2-12:00:00, 30:00. A number without a
-    unit is refused: to many who type it it means hours, to Slurm minutes, to others seconds.
+    unit is refused, because many users mean hours, Slurm means minutes, and others mean seconds.
     """
     if text is None:
         return None
