@@ -1,6 +1,6 @@
 """Import paths from before version 0.1: each still works, with a DeprecationWarning that names the new one.
 
-They go with version 0.2.
+They will be removed in version 0.2.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ MODULES = {
     "system": "timestepping.system",
     "trial": "simulation.check_rates",
 }
-"""Where what stood in an old module is now, from the package on: the first of these modules that has it."""
+"""The new modules of each old module, from the package on: a name is taken from the first of them that has
+it.
+"""
 
 NAMES = {
     "cli": {"app": "cli.main", "main": "cli.main"},
@@ -84,11 +86,13 @@ NAMES = {
     },
     "simulation": {"Chunk": "simulation.time_loop", "Simulation": "simulation.time_loop"},
 }
-"""The same of modules whose name is a package now: name by name, so that no import looks through modules."""
+"""The new modules of modules whose name is a package now, name by name, so that no import searches
+modules.
+"""
 
 
 def moved(package: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package that took a module's name."""
+    """The `__getattr__` of a package that has the name of an old module."""
     names = NAMES[package]
 
     def find(name: str) -> Any:
@@ -105,7 +109,7 @@ def install() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the old modules, where nothing else is found."""
+    """A finder of the old modules, used if nothing else is found."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -115,7 +119,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Makes an old module: empty but for its looking things up."""
+    """A loader that makes an old module, which is empty except that it looks up names."""
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__.removeprefix(f"{ROOT}.")

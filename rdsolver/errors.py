@@ -1,6 +1,6 @@
 """Errors that a user can meet, with their exit statuses.
 
-Also words that several messages share.
+The module also has phrases that several messages share.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 
 LONGEST = 2000  # characters of a message
 STDOUT = Path("-")
-"""A file that is no file: what would go into it is printed."""
+"""A path that stands for stdout: the contents are printed."""
 
 
 Fault = tuple[str, str]
-"""A key, and what is wrong with it: the message is "file: key text"."""
+"""A fault: a key, and what is wrong with it; the message is "file: key text"."""
 
 
 class RdsolverError(Exception):
-    """Anything rdsolver says in one paragraph instead of a traceback."""
+    """An error that rdsolver reports in one paragraph instead of a traceback."""
 
     exit_status = 3
 
@@ -39,14 +39,14 @@ class RdsolverError(Exception):
 
 
 def printable(text: str) -> str:
-    """Text as it can be shown: what would steer a terminal, and what no terminal can show, becomes a question
-    mark.
+    """The text with a question mark for every character that would steer a terminal, or that no terminal can
+    show.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 class InputError(RdsolverError):
-    """The input is at fault: found before anything is computed or written (exit status 2).
+    """A fault of the input, found before anything is computed or written (exit status 2).
 
     The message names the file, the key, what was found and what is allowed.
     """
@@ -56,7 +56,7 @@ class InputError(RdsolverError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What keeps a file from being written is an InputError; its folder is made first."""
+    """Turn an error of writing a file into an InputError; the folder of the file is made first."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -67,7 +67,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 class RunError(RdsolverError):
-    """The run had to stop; what it had computed is on disk (exit status 3)."""
+    """An error that stops the run; its results so far are on disk (exit status 3)."""
 
     exit_status = 3
 
@@ -86,7 +86,9 @@ def traced(error: BaseException, file: str) -> str:
 
 
 def file_of(function: Any) -> str:
-    """The file in which a function stands, or what a partial one or a callable object is made of."""
+    """The file in which a function is defined; for a partial one or a callable object, that of its
+    function.
+    """
     while isinstance(function, partial):
         function = function.func
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
@@ -97,7 +99,7 @@ def file_of(function: Any) -> str:
 
 
 def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
-    """`name` is not one of `allowed`: the nearest of them, and all."""
+    """The message that `name` is not one of `allowed`, with the nearest of them, and all."""
     allowed = list(allowed)
     close = get_close_matches(str(name)[:100], allowed, 1)
     nearest = f" Did you mean {close[0]}?" if close else ""
@@ -105,7 +107,7 @@ def unknown(kind: str, name: Any, allowed: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a TOML file, shortened; an array by its shape and type."""
+    """A value as in a TOML file, shortened; an array by its shape and type."""
     if hasattr(value, "dtype") and value.shape:
         return f"an array of shape {value.shape}, {value.dtype}"
     if isinstance(value, date | time):

@@ -65,14 +65,14 @@ _PLAIN = str.maketrans({"µ": "u", "μ": "u", "·": "*", "²": "^2", "³": "^3",
 
 
 class Exact(float):
-    """A number that remembers the ratio it was rounded from: 8 h are a third of a day, whatever floats make
-    of it.
+    """A number that remembers the ratio it was rounded from: 8 h are a third of a day, whatever the
+    round-off.
     """
 
     ratio: Fraction
 
     def __new__(cls, value: Fraction | float) -> Exact:
-        """value: a ratio, or a float, which stands for the decimal number that it is written as."""
+        """value: a ratio, or a float, which stands for the decimal number with which it is written."""
         if isinstance(value, Exact):
             return value
         made = super().__new__(cls, value)
@@ -81,9 +81,9 @@ class Exact(float):
 
 
 def quantity(value: Any, unit: str, key: str) -> float:
-    """The value in `unit`: of a number, which is in that unit already, or of text such as "8 h".
+    """The value in `unit`, from a number, which is in that unit already, or from text such as "8 h".
 
-    key: what a message calls it, e.g. "section.spacing". Raises InputError for text that is not a quantity or
+    key: its name in a message, e.g. "section.spacing". Raises InputError for text that is not a quantity or
     has another dimension.
     """
     try:
@@ -93,12 +93,12 @@ def quantity(value: Any, unit: str, key: str) -> float:
 
 
 def number(value: Any, unit: str) -> float:
-    """Like `quantity`, but raises a ValueError that leaves it to the caller to name the key."""
+    """The value in `unit`, as by `quantity`, but with a ValueError to which the caller adds the key."""
     return float(exact(value, unit))
 
 
 def exact(value: Any, unit: str) -> Exact:
-    """Like `number`, with the ratio that the number was rounded from."""
+    """The value in `unit`, as by `number`, with the ratio that the number was rounded from."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"= {value!r} is not a quantity. {way_out(unit)}")
     try:
@@ -110,7 +110,7 @@ def exact(value: Any, unit: str) -> Exact:
 def parted(value: Any) -> tuple[float, str]:
     """The number and the unit of a quantity as it is written; no unit: empty.
 
-    Raises ValueError for what is none.
+    Raises ValueError for a value that is no quantity.
     """
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.translate(_PLAIN)) if len(value) <= _LONGEST else None
@@ -123,10 +123,10 @@ def parted(value: Any) -> tuple[float, str]:
 
 
 def way_out(unit: str) -> str:
-    """What may stand there, with an example."""
+    """A sentence that says what to give instead, with an example."""
     if unit == "1":
         return 'Give a number without a unit, for example 0.05 (or "5 %").'
-    if _factor(unit) is None:  # of a model of one's own
+    if _factor(unit) is None:  # the unit is one of a user model
         return f"Give a bare number, taken in {unit}."
     return (
         f"Give a number with its unit, {unit} or one that converts to it, for example"
@@ -135,7 +135,7 @@ def way_out(unit: str) -> str:
 
 
 def bare(value: Any, unit: str) -> bool:
-    """Whether a value that was read stands without the unit that could stand there. 0 needs none."""
+    """True if a value lacks the unit that it could have. 0 needs none."""
     try:
         found = float(value)
     except (TypeError, ValueError):  # with a unit, or a word
@@ -144,11 +144,11 @@ def bare(value: Any, unit: str) -> bool:
 
 
 def _decimal(text: str) -> Fraction:
-    """The number that is written there. Raises OverflowError where no float holds it."""
+    """The number in a text. Raises OverflowError if no float can hold it."""
     rounded = float(text)
     if not math.isfinite(rounded):
         raise OverflowError(text)
-    return Fraction(text) if rounded else Fraction(0)  # 1e-99999999 would take for ever
+    return Fraction(text) if rounded else Fraction(0)  # the ratio of 1e-99999999 would take forever
 
 
 def _read(text: str, unit: str) -> Fraction:
@@ -159,7 +159,7 @@ def _read(text: str, unit: str) -> Fraction:
     if not match["unit"]:
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
-    if wanted is None:  # of a model of one's own
+    if wanted is None:  # the unit is one of a user model
         raise ValueError(
             f'= "{text}" has a unit, and {unit} is not a unit that is known here. Give a bare number, taken'
             " in"
@@ -179,16 +179,16 @@ def _read(text: str, unit: str) -> Fraction:
 
 @cache
 def _factor(unit: str) -> tuple[Fraction, Any] | None:
-    """Size of a unit in base units, a ratio, and its dimension. Cached; None where the text is no unit.
+    """The size of a unit in base units, a ratio, and its dimension. Cached; None if the text is no unit.
 
-    The text holds nothing but letters, brackets, `*`, `/` and exponents of one digit.
+    The text holds only letters, brackets, `*`, `/` and exponents of one digit.
     """
     text = re.sub(r"([A-Za-z])(-?\d)", r"\1^\2", unit.strip())
     if text.startswith("/"):
         text = "1" + text
     try:
         size = _registry().Quantity(Fraction(1), _registry().parse_units(text)).to_base_units()
-    except Exception:  # pint lets through whatever its tokenizer meets
+    except Exception:  # pint does not catch the errors of its tokenizer
         return None
     return Fraction(size.magnitude), size.dimensionality
 
