@@ -1,5 +1,6 @@
-"""W3: the bone model on a generated section, 60 days, one dose, as plain problem objects (no pydantic, no
-pint).
+"""W3: the bone model on a generated section, 60 days, one dose, as plain problem objects.
+
+These need neither pydantic nor pint.
 
 128^2 cells of 10 um are the demo's section; 256^2 the same at 5 um; 64^3 a block of 1280 um at 20 um.
 """
@@ -23,7 +24,7 @@ from rdsolver.problem import Problem, Solver
 from rdsolver.simulation.time_loop import Simulation
 from rdsolver.studies.verification.replay import errors
 
-SIZE = 1280.0  # um, of the box, on every axis
+SIZE = 1280.0  # um; edge of the box on every axis
 FRACTION, THICKNESS, SEED = 0.25, 120.0, 1
 DOSE = Dose("rank_fc", 3.0, "sc", 20.0)
 END = 60.0  # d
@@ -31,7 +32,9 @@ END = 60.0  # d
 
 @lru_cache(maxsize=8)
 def section(cells: int, ndim: int, seed: int = SEED) -> Section:
-    """The box of SIZE with so many cells along each axis; small ones get a smaller box of the same cells."""
+    """The box of SIZE with this many cells along each axis; small ones get a smaller box of the same
+    cells.
+    """
     spacing = max(SIZE / cells, 5.0) if cells >= 48 else 20.0
     thickness = min(THICKNESS, cells * spacing / 4)
     grid = Grid((cells,) * ndim, (spacing,) * ndim, thickness=10.0 if ndim == 2 else None)
@@ -50,7 +53,7 @@ def problem(cells: int, ndim: int, solver: Solver, end: float = END, seed: int =
 
 @dataclass
 class Found:
-    """times, ntx: of every accepted step; fields: at the end."""
+    """The result of a run. times, ntx: of every accepted step; fields: at the end."""
 
     times: np.ndarray
     ntx: np.ndarray
@@ -58,16 +61,20 @@ class Found:
     scales: dict[str, float]
 
     def errors(self, want: Found) -> dict[str, float | str]:
-        """Worst difference in NTX(t), worst field at the end (relative L2, floored), and its name."""
+        """The worst difference in NTX(t), the error of the worst field at the end (relative L2, floored), and
+        its name.
+        """
         each = errors(self.fields, want.fields, self.scales)
         worst = max(each, key=lambda k: each[k])
-        # linear would be off by 1e-4
+        # linear interpolation would have an error of 1e-4
         ntx = float(np.abs(PchipInterpolator(want.times, want.ntx)(self.times) - self.ntx).max())
         return {"error_ntx": ntx, "error_end": each[worst], "worst_field": worst}
 
 
 def run(p: Problem) -> tuple[Simulation, Found]:
-    """The simulation after its end, and what is compared. Inside device.on()."""
+    """The simulation after its end, and the values that are compared. It must be called inside
+    device.on().
+    """
     simulation = Simulation(p)
     rows = np.array([(c.t, c.observed["ntx"]) for c in simulation.chunks()])
     fields = {k: np.asarray(v, float) for k, v in simulation.u.items()}
@@ -75,7 +82,7 @@ def run(p: Problem) -> tuple[Simulation, Found]:
 
 
 def parse(name: str) -> tuple[int, int]:
-    """Cells and axes of w3-128 or w3-64-3d. Raises ValueError for any other form."""
+    """The cells and axes of w3-128 or w3-64-3d. Raises ValueError for any other form."""
     found = re.fullmatch(r"w3-(\d+)(-3d)?", name)
     if not found:
         raise ValueError(f'case "{name}" is not known: w3-N for N x N cells, w3-N-3d for N x N x N')

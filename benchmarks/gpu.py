@@ -1,6 +1,6 @@
-"""All that is measured on a GPU, in one process and under 9 minutes; gpu.sh starts it. See README.md.
+"""All measurements on a GPU, in one process and under 9 minutes; gpu.sh starts it. See README.md.
 
-Sections run in order until the time is spent; what was left out is said. `--cpu --small` tries the script
+Sections run in order until the time is spent; those left out are reported. `--cpu --small` tries the script
 anywhere.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
                         file=sys.stderr,
                         flush=True,
                     )
-            except Exception as e:  # what one section cannot do must not cost the others their lease
+            except Exception as e:  # a failure of one section must not stop the others
                 rows.append(
                     {
                         "section": section.__name__,
@@ -97,7 +97,9 @@ def _row(what: str, precision: str, figure: float, unit: str, more: str = "", **
 
 
 def checks(a: Namespace) -> Iterator[Row]:
-    """Against float64 on the CPU: W1 by SciPy's DCT, W2 and W3 by our own rkc2 and tr-bdf2 there."""
+    """Errors against float64 on the CPU: for W1 by SciPy's DCT, for W2 and W3 by our own rkc2 and tr-bdf2
+    there.
+    """
     n = 16 if a.small else 64
     for kind in ("w1", "w2"):
         of = Case(kind, (n, n))
@@ -161,8 +163,9 @@ def copies(a: Namespace) -> Iterator[Row]:
 
 
 def step(a: Namespace) -> Iterator[Row]:
-    """The bone model and a two-field model; the target is 60 % of copy for a sweep, 40 % for a stage (256^3,
-    float32).
+    """The speed of the bone model and a two-field model.
+
+    The target is 60 % of copy for a sweep, 40 % for a stage (256^3, float32).
     """
     options = Namespace(what=None, seconds=0.02 if a.small else 0.2, repeats=3)
     cases = (
@@ -204,7 +207,7 @@ def _biggest(grid: str, precision: str) -> tuple[System, dict[str, jax.Array]]:
 
 
 def refined(cells: int, solver: Solver, end: float) -> Any:
-    """W3 on cells^3 by repeating the cells of the 64^3 section: generating it anew at 256^3 would take
+    """W3 on cells^3, made by repeating the cells of the 64^3 section; generating it at 256^3 would take
     minutes.
     """
     coarse = min(cells, 64)
@@ -222,8 +225,9 @@ def refined(cells: int, solver: Solver, end: float) -> Any:
 
 
 def binding(a: Namespace) -> Iterator[Row]:
-    """W1 and W2, whole runs after one that compiles; W2's obstacles at 256^3 are those of 64^3, mirrored side
-    by side.
+    """W1 and W2, whole runs after one that compiles.
+
+    W2's obstacles at 256^3 are those of 64^3, mirrored side by side.
     """
     n, ndim = (16, 2) if a.small else (256, 3)
     for kind in ("w1", "w2"):
@@ -240,7 +244,7 @@ def binding(a: Namespace) -> Iterator[Row]:
 
 
 def bone_run(a: Namespace) -> Iterator[Row]:
-    """W3 on the biggest block that fits, as long as its share of the time allows; then the demo's 128^2."""
+    """W3 on the largest block that fits, as long as its share of the time allows; then the demo's 128^2."""
     for cells in (16,) if a.small else (256, 192, 128):
         try:
             yield _timed_bone(
@@ -260,7 +264,7 @@ def bone_run(a: Namespace) -> Iterator[Row]:
 
 
 def _timed_bone(problem: Any, name: str, limit: float) -> Row:
-    """Seconds after the first step, not extrapolated: a run that is cut short says how far it came."""
+    """The seconds after the first step, not extrapolated: a run that is cut short reports how far it came."""
     simulation, began, first = Simulation(problem), time.perf_counter(), 0.0
     for chunk in simulation.chunks():
         if chunk.dt and not first:
@@ -279,8 +283,8 @@ def _timed_bone(problem: Any, name: str, limit: float) -> Row:
 
 
 def launches(a: Namespace) -> Iterator[Row]:
-    """A coarsest level in several ways, with several settings of command buffers; V-cycles by size, in time a
-    fusion.
+    """A coarsest level in several ways, with several settings of command buffers; V-cycles by size, in time
+    per fusion.
     """
     for name, flags in list(BUFFERS.items())[: 1 if a.cpu else None]:
         environment = os.environ | {
@@ -336,7 +340,9 @@ def batch(a: Namespace) -> Iterator[Row]:
 
 
 def members(a: Namespace) -> Iterator[Row]:
-    """Whole runs a second, one after another and together, against the width; those of 256 are 512 runs."""
+    """Whole runs per second, one after another and together, against the width; those of width 256 are 512
+    runs.
+    """
     cells, widths, end = (16, (2,), 0.5) if a.small else (128, (1, 4, 16, 64, 256), 5.0)
     began, solver = time.perf_counter(), Solver("tr-bdf2", 1e-3, "float32", "cpu" if a.cpu else "gpu")
     problems = batches.problems(cells, 2 * max(widths), solver, end)

@@ -1,4 +1,4 @@
-"""What XLA made of a loop: fusions and copies in its body, from the optimised HLO."""
+"""Fusions and copies in the body of a loop that XLA compiled, from the optimised HLO."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _operation(line: str) -> str:
 
 
 def _reached(found: dict[str, list[str]], start: str) -> Iterator[str]:
-    """Lines executed from a computation on: calls and loops are followed, fusions are one operation."""
+    """The lines executed from a computation on: calls and loops are followed, fusions are one operation."""
     seen, todo = set(), [start]
     while todo:
         name = todo.pop()
@@ -47,10 +47,10 @@ def _reached(found: dict[str, list[str]], start: str) -> Iterator[str]:
 
 
 def counts(text: str) -> dict[str, int]:
-    """Fusions and copies as they stand in the program's loop bodies (in the whole program where there is no
+    """The numbers of fusions and copies in the program's loop bodies (in the whole program if there is no
     loop).
 
-    Each is counted where it stands: an inner loop's body once, whatever its trip count.
+    Each is counted where it is written: an inner loop's body once, whatever its trip count.
     """
     found, entry = computations(text)
     bodies = [

@@ -1,10 +1,11 @@
-"""What a GPU pays for small grids: a multigrid's coarsest level done in several ways, each the same smoothing
-of the same fields.
+"""The cost of small grids on a GPU: a multigrid's coarsest level done in several ways.
+
+Each way does the same smoothing of the same fields.
 
     python -m benchmarks.launches [--cells 16] [--fields 5]
 
-XLA reads its flags once a process, so each setting of command buffers is a process of its own: XLA_FLAGS is
-the caller's to set.
+XLA reads its flags once in a process, so each setting of command buffers is a process of its own: the caller
+must set XLA_FLAGS.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ def main() -> None:
 
 
 def _spread(u: jax.Array) -> jax.Array:
-    """Σ over axes of second differences in a no-flux box, on the last two axes."""
+    """The sum over axes of second differences in a no-flux box, on the last two axes."""
     wide = jnp.pad(u, [(0, 0)] * (u.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
     return wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1] + wide[..., 1:-1, :-2] + wide[..., 1:-1, 2:] - 4 * u
 
 
 def _smoothed(v: jax.Array, r: jax.Array) -> jax.Array:
-    """A Jacobi sweep of (1 - ∇²) v = r."""
+    """A Jacobi smoothing of (1 - ∇²) v = r."""
     return v + WEIGHT / 5 * (r - v + _spread(v))
 
 
 def rows(cells: int, fields: int, repeats: int) -> list[Row]:
-    """Microseconds of the 16 smoothings of all fields, each way, and the fusions in its loop; and of a loop
-    that does next to nothing.
+    """Microseconds of the 16 smoothings of all fields, each way, and the number of fusions in its loop; and
+    the same for a loop that does almost nothing.
     """
     r = jnp.asarray(np.random.default_rng(0).normal(size=(fields, cells, cells)), jnp.float32)
     apart = tuple(r)

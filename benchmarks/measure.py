@@ -1,4 +1,4 @@
-"""Timing, the machine, JSON and tables: what all modes share."""
+"""Timing, the machine, JSON and tables, for all modes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass
 class Timing:
-    """Seconds of repeated runs: median, lowest, highest; cpu: the processor time of all threads, median."""
+    """The seconds of repeated runs: median, lowest, highest; cpu: the processor time of all threads,
+    median.
+    """
 
     wall: list[float]
     cpu: list[float]
@@ -53,10 +55,11 @@ def timed(
     budget: float = float("inf"),
     own: Callable[[Any], float | None] = lambda _: None,
 ) -> tuple[Timing, Any]:
-    """Run `repeats` times (once at least, fewer when `budget` seconds are spent); the timing and the last
-    result.
+    """Run `repeats` times (at least once, fewer when `budget` seconds are spent). Return the timing and the
+    last result.
 
-    own: the seconds that a result itself counts, where the call does more than is to be timed.
+    own: a function that gives the seconds that a result itself reports, if the call does more than is to be
+    timed.
     """
     timing, result, began = Timing([], []), None, time.perf_counter()
     while len(timing.wall) < max(1, repeats) and (
@@ -72,8 +75,8 @@ def timed(
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores this process may use, versions, and how busy the machine is: a loaded one measures
-    little.
+    """The processor, cores this process may use, versions, and load of the machine: on a busy one timings
+    mean little.
     """
     try:
         rows = dict(
@@ -116,7 +119,7 @@ def device_name(asked: str) -> str:
 def write(
     mode: str, results: Sequence[Mapping[str, Any]], path: Path | None, device: str = "cpu", **more: Any
 ) -> Path:
-    """One JSON file for one run: under benchmarks/results/ unless a path is given."""
+    """Write one JSON file for one run: under benchmarks/results/ unless a path is given."""
     now = datetime.now(UTC)
     if path is None:
         path = RESULTS / f"{mode}-{re.sub(r'[^a-z0-9]+', '-', device.lower())}-{now:%Y%m%d-%H%M%S}.json"
@@ -133,7 +136,7 @@ def write(
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A plain table of some columns; numbers to three digits, what a row does not have as "-"."""
+    """Print a plain table of some columns, with numbers to three digits, and "-" for a missing value."""
     cells = [[_text(row.get(c)) for c in columns] for row in rows]
     widths = [max(len(c), *(len(r[i]) for r in cells), 0) if cells else len(c) for i, c in enumerate(columns)]
     print(f"\n{title}")

@@ -1,5 +1,6 @@
-"""W1 and W2, the problems that every peer solves: binding of a ligand to a decoy in a no-flux box, in plain
-NumPy.
+"""W1 and W2, the problems that every peer solves: binding of a ligand to a decoy in a no-flux box.
+
+They are defined in plain NumPy.
 
     dL/dt = 30 ∇²L + s_L - b - 2e-4 L        b = 1e-3 L O - 1e-4 X
     dO/dt = 25 ∇²O + s_O - b - 1e-4 O
@@ -7,7 +8,7 @@ NumPy.
 
 Cells of 10 um; s_L = 2e-3 within 0.2 box of the point at 0.35 box on every axis, s_O = 1e-3 within 0.25 box
 of 0.65 box; all fields start at 0. W2 is W1 with about 30 % of the box impermeable: generated trabeculae
-(seed 1), in which nothing lives and through whose faces nothing passes.
+(seed 1), in which there are no fields and through whose faces nothing passes.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ DIFFUSIVITY = (30.0, 25.0, 18.0)  # um2/s
 KON, KOFF = 1e-3, 1e-4  # 1/(nM s), 1/s
 LOSS = (2e-4, 1e-4, 1e-4)  # 1/s
 SPACING = 10.0  # um
-MARKS = (600.0, 21600.0)  # s: where errors are taken, the first inside the transient
-BALLS = ((2e-3, 0.2, 0.35), (1e-3, 0.25, 0.65))  # source nM/s, radius and centre over the box: of L, of O
-IMPERMEABLE, THICKNESS, SEED = 0.3, 120.0, 1  # of W2: share, trabecular thickness (um), seed
+MARKS = (600.0, 21600.0)  # s; times at which errors are computed, the first inside the transient
+BALLS = ((2e-3, 0.2, 0.35), (1e-3, 0.25, 0.65))  # for L and O: source nM/s, radius and centre over the box
+IMPERMEABLE, THICKNESS, SEED = 0.3, 120.0, 1  # for W2: share, trabecular thickness (um), seed
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Case:
 
     @cached_property
     def active(self) -> np.ndarray:
-        """True where the fields live."""
+        """True in the cells that have fields."""
         if self.kind == "w1":
             return np.ones(self.shape, bool)
         thickness = max(2 * SPACING, min(THICKNESS, SPACING * min(self.shape) / 5))
@@ -58,7 +59,7 @@ class Case:
 
     @cached_property
     def sources(self) -> np.ndarray:
-        """s of each field, nM/s, 0 in impermeable cells."""
+        """The source s of each field, nM/s, 0 in impermeable cells."""
         at = np.meshgrid(*((np.arange(n) + 0.5) / n for n in self.shape), indexing="ij")
         out = np.zeros((len(FIELDS), *self.shape))
         for i, (rate, radius, centre) in enumerate(BALLS):
@@ -66,9 +67,7 @@ class Case:
         return out
 
     def rates(self, u: np.ndarray) -> np.ndarray:
-        """du/dt: the definition in the plainest form, which the tests hold every peer's own right-hand side
-        against.
-        """
+        """du/dt in the simplest form, with which the tests compare every peer's own right-hand side."""
         binding = KON * u[0] * u[1] - KOFF * u[2]
         out = np.empty_like(u)
         for i, sign in enumerate((-1, -1, 1)):
@@ -91,7 +90,7 @@ class Case:
         return out
 
     def error(self, u: np.ndarray, want: np.ndarray) -> float:
-        """Relative L2 over all fields and active cells."""
+        """The relative L2 error over all fields and active cells."""
         return float(np.linalg.norm((u - want)[:, self.active]) / np.linalg.norm(want[:, self.active]))
 
 

@@ -1,8 +1,8 @@
-"""Tight solutions of W1 and W2 on their own grid, kept in a folder.
+"""Accurate solutions of W1 and W2 on their own grid, kept in a folder.
 
 W1: ETDRK4 in the DCT basis by equal steps of 25 s, 1e-9 from its own limit. W2: RKC2 at a tolerance of 3e-9,
-which by its ladder of tolerances is about 1e-7 from its limit. Both float64; neither has a line in common
-with rdsolver.
+which by its ladder of tolerances is about 1e-7 from its limit. Both are in float64; neither has a line in
+common with rdsolver.
 
     python -m benchmarks.reference w1-256 --cache FOLDER
 """
@@ -17,8 +17,8 @@ import numpy as np
 
 from .problems import Case, case
 
-STEP = 25.0  # s, of W1
-TOLERANCE = 3e-9  # of W2
+STEP = 25.0  # s; step for W1
+TOLERANCE = 3e-9  # tolerance for W2
 DEFAULT = Path(tempfile.gettempdir()) / "rdsolver-benchmarks"
 
 
@@ -27,7 +27,7 @@ def path(of: Case, cache: Path) -> Path:
 
 
 def reference(of: Case, cache: Path) -> np.ndarray:
-    """States at MARKS, (2, 3, ...): from the cache, else computed."""
+    """The states at MARKS, (2, 3, ...): from the cache, or computed."""
     kept = path(of, cache)
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)

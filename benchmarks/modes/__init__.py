@@ -1,1 +1,1 @@
-"""One module a mode: arguments(parser), main(arguments) -> rows."""
+"""One module for each mode: arguments(parser), main(arguments) -> rows."""

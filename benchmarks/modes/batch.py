@@ -1,8 +1,7 @@
-"""batch: many runs one after another, in processes side by side, and in batches of a fixed width: runs a
-second, and the padding waste.
+"""batch: runs per second of many runs: one after another, in parallel processes, and in batches.
 
-The runs (`members`) differ in parameters, doses and bone. `--check` of them, the first and the last included,
-are compared bit for bit with the same run alone in a batch of that width.
+The batches have a fixed width; their padding waste is measured too. The runs (`members`) differ in parameters, doses and bone. `--check` of them,
+including the first and the last, are compared bit for bit with the same run alone in a batch of that width.
 """
 
 from __future__ import annotations
@@ -65,12 +64,14 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def problems(cells: int, members: int, solver: Solver, end: float) -> list[Problem]:
-    """Seven sections, ten-fold in binding, three-fold in a diffusivity, other doses."""
+    """Seven sections, a ten-fold range of a binding constant, a three-fold range of a diffusivity, other
+    doses.
+    """
     return [_member(bone.problem(cells, 2, solver, end, seed=1 + i % 7), i) for i in range(members)]
 
 
 def serial(problems: Sequence[Problem]) -> float:
-    """Runs a second, one after another."""
+    """Runs per second, one after another."""
     simulate(problems[0]).close()  # compiles
     began = time.perf_counter()
     for p in problems:
@@ -79,7 +80,7 @@ def serial(problems: Sequence[Problem]) -> float:
 
 
 def side_by_side(problems: Sequence[Problem], device: str) -> tuple[int, float]:
-    """Number of processes and runs per second in a sweep without --batch, each run with its own file."""
+    """The number of processes and runs per second in a sweep without --batch, each run with its own file."""
     from rdsolver.sweep import worker_pool  # with pydantic, which the rest does without
     from rdsolver.sweep.on_demand import on_demand
 
@@ -123,7 +124,7 @@ def as_config(p: Problem) -> dict[str, Any]:
 
 
 def rate(problems: Sequence[Problem], width: int, found: list[Results] | None = None) -> tuple[float, Batch]:
-    """Runs a second, together; found: gets their results."""
+    """Runs per second, together; found: a list that receives their results."""
     together(problems[:1], width)  # compiles
     began = time.perf_counter()
     results, batch = together(problems, width)

@@ -13,7 +13,7 @@ from rdsolver.parallel import device
 
 from .. import measure
 
-SIZES = (1 << 20, 1 << 24, 1 << 28)  # bytes of the array: within a cache, at its edge, in memory
+SIZES = (1 << 20, 1 << 24, 1 << 28)  # bytes of the array: smaller than a cache, about its size, in memory
 SECONDS = 0.05  # a timing lasts at least this long
 
 
@@ -23,7 +23,7 @@ def _scaled(xs: tuple[jax.Array, ...], times: int) -> tuple[jax.Array, ...]:
 
 
 def copy_rate(shape: tuple[int, ...], arrays: int, dtype: Any, repeats: int = 7) -> dict[str, float]:
-    """Bytes per second read and written by a pass over so many arrays, each of this shape: median, lowest,
+    """Bytes per second read and written by a pass over this many arrays of this shape: median, lowest,
     highest.
     """
     xs = tuple(jnp.ones(shape, dtype) for _ in range(arrays))

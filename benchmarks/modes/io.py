@@ -1,5 +1,6 @@
-"""io: what the run file costs, with every field written at every accepted step: the share of the wall time
-that the solver waits.
+"""io: the cost of the run file, with every field written at every accepted step.
+
+The cost is the share of the wall time in which the solver waits.
 """
 
 from __future__ import annotations

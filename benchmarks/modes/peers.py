@@ -1,5 +1,6 @@
-"""peers: W1 and W2 by rdsolver, by the libraries people would use instead, and by two experts' hand-written
-floors.
+"""peers: W1 and W2 by rdsolver, by the libraries that people would use instead, and by hand-written floors.
+
+The floors are written by hand as two experts would.
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ COLUMNS = (
     "x ours",
     "note",
 )
-# of ours against the floors and py-pde: levels of error, most times the faster floor, least times faster than
-# py-pde
+# requirements for ours: levels of error, largest ratio to the faster floor, and least speed-up over py-pde
 BARS = {
     "w1-256": ((1e-3, 1e-5), 1.5, 50),
     "w1-64-3d": ((1e-3, 1e-5), 1.5, 25),
@@ -98,7 +98,7 @@ def main(a: argparse.Namespace) -> list[Row]:
 
 
 def _one(peer: Peer, of: Case, precision: str, a: argparse.Namespace) -> list[Row]:
-    """All tolerances of one peer, or one row that says why there is none."""
+    """All tolerances of one peer, or one row with the reason why there are none."""
     head: Row = {"peer": peer.name, "case": of.name, "precision": precision}
     if precision not in peer.precisions:
         return [head | {"note": f"has no {precision}"}] if a.precision else []
@@ -169,8 +169,9 @@ def curves(
 
 
 def time_at(error: float, curves: list[Curve]) -> float | None:
-    """The least time for at most this error: measured, or between two neighbours on one log-log curve; None
-    where nobody gets there.
+    """The least time for at most this error: measured, or between two neighbours on one log-log curve.
+
+    It is None if no curve reaches this error.
     """
     good = [s for points in curves for e, s in points if e <= error]
     for points in curves:
@@ -181,7 +182,7 @@ def time_at(error: float, curves: list[Curve]) -> float | None:
 
 
 def compare(rows: list[Row]) -> None:
-    """Add to each row how many times our fastest time at the same error it took."""
+    """Add to each row the ratio of its time to our fastest time at the same error."""
     ours = curves(rows, OURS)
     for row in rows:
         if "seconds" in row and math.isfinite(worst(row)):
@@ -190,11 +191,11 @@ def compare(rows: list[Row]) -> None:
 
 
 def bars(name: str, rows: list[Row]) -> list[Row]:
-    """What is asked of this case: ours against the faster floor at each level of error, and against py-pde at
-    its own error.
+    """The requirements for this case: ours against the faster floor at each level of error, and against
+    py-pde at its own error.
 
-    The ratio of processor times goes with that of wall times: it suffers less where others use the machine
-    too.
+    The ratio of processor times is given with that of wall times, because other users of the machine affect
+    it less.
     """
     if name not in BARS:
         return []

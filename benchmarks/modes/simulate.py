@@ -1,4 +1,4 @@
-"""simulate: a whole run of a config, from its baseline to its end, compilation apart."""
+"""simulate: a whole run of a config, from its baseline to its end, without compilation."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""step: effective throughput of a sweep, a V-cycle and an implicit stage, as a fraction of a copy in the same
-process.
+"""step: effective throughput of a sweep, a V-cycle and an implicit stage, as a fraction of a copy.
 
-T_eff = bytes that must move / time (DESIGN.md section 4), F evolving fields, S static arrays that the rates
-read: a forward Euler sweep moves 2F + S arrays; a V(2,2) on F fields with K coefficient arrays [5 (3F + K) +
-2F] x 4/3 (2D) or x 8/7 (3D); an implicit stage its V-cycles and 2F + S.
+The copy is in the same process. T_eff = bytes that must move / time (DESIGN.md section 4). With F evolving
+fields and S static arrays that the rates read, a forward Euler sweep moves 2F + S arrays; a V(2,2) on F
+fields with K coefficient arrays [5 (3F + K) + 2F] x 4/3 (2D) or x 8/7 (3D); an implicit stage its V-cycles
+and 2F + S.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COLUMNS = (
     "copies",
     "compile s",
 )
-LARGE = 1 << 28  # bytes: a copy that no cache holds
+LARGE = 1 << 28  # bytes; a copy that is larger than any cache
 SIGMA = 100.0  # per time unit: 1/(γ dt) of a step of 0.03
 GRAY_SCOTT_VALUES = {"u_diffusivity": 0.16, "v_diffusivity": 0.08, "feed": 0.035, "kill": 0.06}
 Row = dict[str, Any]
@@ -139,7 +139,7 @@ def repeats_for(run: Callable[..., Any], state: tuple[Any, ...], seconds: float)
 
 
 def static_arrays(system: System, u: dict[str, jax.Array]) -> int:
-    """Cell and face arrays that the rates read besides the fields, each once."""
+    """The number of cell and face arrays that the rates read besides the fields, each counted once."""
     aux = system.update_coefficients(u)
     leaves, tree = jax.tree_util.tree_flatten((system, aux))
 
@@ -156,7 +156,7 @@ def static_arrays(system: System, u: dict[str, jax.Array]) -> int:
 
 
 def sweep(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
-    """A forward Euler step with what follows the bone kept: 2F + S arrays."""
+    """A forward Euler step with the coefficients from the bone kept: 2F + S arrays."""
     aux = jax.block_until_ready(jax.jit(type(system).update_coefficients)(system, u))
 
     @jax.jit
@@ -188,8 +188,8 @@ def _coefficients(levels: Any) -> int:
 
 
 def v_cycle(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
-    """One V(2,2) of the first group of fields that move together, with its constant correction, as a stage
-    runs it.
+    """One V(2,2) of the first group of fields that move together, with its constant correction, as in a
+    stage.
     """
     group = next(g for g in system.model.groups if g.solve == "transport")
     equations: Any = _equations(system, u, group)

@@ -1,9 +1,9 @@
-"""workprecision: error against time over tolerances and integrators, for W1, W2, W3 and a config; for W3
-CVODE as well.
+"""workprecision: error against time over tolerances and integrators, for W1, W2, W3 and a config.
 
-W1 and W2: against the references of `peers`. W3 and configs: against rkc2 in float64 at a tight tolerance, or
-what --reference-by names; it is kept in the cache. Errors are the worst difference in NTX(t) and the worst
-field at the end (relative L2, floored at 1e-2 of its scale).
+For W3 CVODE is included. W1 and W2 are compared with the references of `peers`, W3 and configs with rkc2 in
+float64 at a tight tolerance, or with the integrator that --reference-by names; this reference is kept in the
+cache. Errors are the worst difference in NTX(t) and the worst field at the end (relative L2, floored at 1e-2
+of its scale).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COLUMNS = (
     "note",
 )
 EQUAL = (3e-4, 1e-3)  # levels of error at which W3 is compared
-WANTED = {"w3-128": 8.0, "w3-256": 12.0, "w3-64-3d": 8.0}  # least times faster than our own rkc2
+WANTED = {"w3-128": 8.0, "w3-256": 12.0, "w3-64-3d": 8.0}  # least speed-up over our own rkc2
 Row = dict[str, Any]
 Solve = Callable[[float], tuple[bone.Found, Row]]
 
@@ -160,7 +160,7 @@ def _by_cvode(problem: Callable[[Solver], Problem], which: str) -> Solve:
 
 
 def _by_us(problem: Callable[[Solver], Problem], integrator: str, precision: str) -> Solve:
-    """Seconds from the baseline to the end; compiled by a first run."""
+    """The seconds from the baseline to the end; a first run compiles."""
 
     def solve(tolerance: float) -> tuple[bone.Found, Row]:
         solver: Any = Solver(integrator, tolerance, precision)  # pyright: ignore[reportArgumentType]
@@ -178,7 +178,7 @@ def _by_us(problem: Callable[[Solver], Problem], integrator: str, precision: str
 
 
 def kept(cache: Path, name: str, compute: Callable[[], bone.Found]) -> bone.Found:
-    """From the cache, else computed and put there."""
+    """A result from the cache, or one that is computed and put there."""
     file = cache / f"bone-{hashlib.sha256(name.encode()).hexdigest()[:16]}.pickle"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def kept(cache: Path, name: str, compute: Callable[[], bone.Found]) -> bone.Foun
 
 
 def compared(name: str, rows: list[Row]) -> list[Row]:
-    """Every other integrator's time over that of tr-bdf2 at equal error: the worse of NTX and fields."""
+    """The time of every other integrator over that of tr-bdf2 at equal error: the worse of NTX and fields."""
     found, curves = [], {}
     for r in rows:
         if "seconds" in r:

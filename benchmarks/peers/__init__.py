@@ -1,8 +1,8 @@
-"""What W1 and W2 are solved with side by side: a table of peers, each built by its own module.
+"""The solvers of W1 and W2 that are compared: a table of peers, each built by its own module.
 
 A module has build(case, precision, **options) -> solve, with everything compiled and warm; solve(tolerance)
--> (states at MARKS, counts). Counts may hold "seconds": the solving alone, where a library compiles in the
-same call.
+-> (states at MARKS, counts). Counts may hold "seconds": the time of solving alone, if a library compiles in
+the same call.
 """
 
 from __future__ import annotations
@@ -40,9 +40,14 @@ def fits(integrator: Entry) -> Callable[[Case], str]:
 
 @dataclass(frozen=True)
 class Peer:
-    """module: below this package; imports: what must be installed; fits: "" or why a case is not for it;
-    adaptive: has a tolerance; chooses: its method by the tolerance, so that each tolerance is run once before
-    it is timed.
+    """A solver that is compared.
+
+    module    its module in this package
+    imports   packages that must be installed
+    fits      a function that gives "" or the reason why a case does not fit it
+    adaptive  True if it has a tolerance
+    chooses   True if it chooses its method by the tolerance, so that each tolerance is run once before it is
+              timed
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""SUNDIALS CVODE (BDF of order 1 to 5, Newton-GMRES) through scikit-sundae, on a right-hand side in numba.
+"""SUNDIALS CVODE (BDF of order 1 to 5, Newton-GMRES) through scikit-sundae, with a right-hand side in numba.
 
-Plain, or with I - γ (D ∇² - loss) as preconditioner, solved exactly in the DCT basis of the box (obstacles
-left out of it).
+It is used without a preconditioner, or with I - γ (D ∇² - loss), which is solved exactly in the DCT basis of
+the box (without its obstacles).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sksundae.cvode import CVODE, CVODEPrecond  # pyright: ignore[reportMissingI
 from ..problems import DIFFUSIVITY, LOSS, MARKS, SPACING, Case
 from .rkc2_numba import Sweeps
 
-SCALE = 0.1  # nM: absolute over relative tolerance
+SCALE = 0.1  # nM; absolute over relative tolerance
 WORKERS = 2
 KRYLOV = 20
 
@@ -24,8 +24,8 @@ KRYLOV = 20
 def dct_preconditioner(
     shape: tuple[int, ...], spacing: tuple[float, ...], diffusivity: np.ndarray, loss: np.ndarray
 ) -> CVODEPrecond:
-    """(I - γ (D ∇² - loss))^-1 of each field in a no-flux box; fields first, diffusivity and loss one number
-    a field.
+    """(I - γ (D ∇² - loss))^-1 of each field in a no-flux box; fields come first, and diffusivity and loss
+    are one number for each field.
     """
     waves = np.meshgrid(
         *((2 * np.cos(np.pi * np.arange(n) / n) - 2) / h**2 for n, h in zip(shape, spacing, strict=True)),
@@ -56,7 +56,7 @@ def dct_preconditioner(
 def build(
     case: Case, precision: str, preconditioner: str = "none"
 ) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts."""
+    """Return solve(tolerance) -> states at MARKS, counts."""
     sweeps = Sweeps(case, np.dtype(precision))
     shape = (len(DIFFUSIVITY), *case.shape)
     padded, out = np.zeros_like(sweeps.source), np.zeros_like(sweeps.source)

@@ -1,9 +1,8 @@
-"""SUNDIALS CVODE on rdsolver's own right-hand side of the bone model (System.rates, jitted): plain, or
-DCT-preconditioned.
+"""SUNDIALS CVODE on rdsolver's own right-hand side of the bone model (System.rates, jitted).
 
-The preconditioner takes each field's mean mobility and its mean loss (the diagonal of the pointwise Jacobian)
-for constants. Fields are counted in units of their scales, so that one tolerance serves all; the solver
-starts anew at each dose.
+It is used without a preconditioner, or with a DCT preconditioner, which takes each field's mean mobility and
+its mean loss (the diagonal of the pointwise Jacobian) as constants. Fields are in units of their scales, so
+that one tolerance serves all; the solver starts again at each dose.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _observe = jax.jit(System.observe)
 def _constants(
     system: System, t: Any, u: dict[str, jax.Array]
 ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-    """Mean diffusivity of every field that moves, mean loss of every field."""
+    """The mean diffusivity of every field that moves, and the mean loss of every field."""
     aux = system.update_coefficients(u)
     media = {
         k: sum(jnp.mean(c) * h**2 for c, h in zip(faces, system.place.spacing, strict=True)) / len(faces)
@@ -50,9 +49,7 @@ def _constants(
 def solve(problem: Problem, which: str, tolerance: float) -> tuple[Found, dict[str, Any]]:
     """Solve from the baseline to the end; which: "cvode" or "cvode-dct".
 
-    Counts hold the seconds without the baseline and compiling.
-
-    Raises RuntimeError when CVODE gives up.
+    Counts hold the seconds without the baseline and compiling. Raises RuntimeError when CVODE fails.
     """
     course = BoneScenario(problem)
     names, shape = [f.name for f in course.fields], problem.grid.shape

@@ -16,13 +16,14 @@ import optimistix  # pyright: ignore[reportMissingImports]
 
 from ..problems import DIFFUSIVITY, KOFF, KON, LOSS, MARKS, SPACING, Case
 
-SCALE = 0.1  # nM: absolute over relative tolerance
+SCALE = 0.1  # nM; absolute over relative tolerance
 SIGNS = (-1, -1, 1)
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts with the seconds of the solving alone: its tolerances are
-    compiled in.
+    """Return solve(tolerance) -> states at MARKS, counts with the seconds of solving alone.
+
+    Its tolerances are constants of the compiled program, so each is compiled separately.
     """
     jax.config.update("jax_enable_x64", precision == "float64")
     live, source = jnp.asarray(case.active, precision), jnp.asarray(case.sources, precision)

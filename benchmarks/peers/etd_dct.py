@@ -1,12 +1,12 @@
-"""ETDRK2 and ETDRK4 written by hand on SciPy's DCT for W1: what an expert would get in a box without
-obstacles.
+"""ETDRK2 and ETDRK4 written by hand on SciPy's DCT for W1, as an expert would in a box without obstacles.
 
     du/dt = L u + N(u)
     L = D ∇² - loss   diagonal in the DCT-II basis (eigenvalues of the 5- or 7-point Laplacian)
     N = s + (-b, -b, b)   with one forward transform, since all fields bind at the same rate b
 
-Adaptive, with steps on a ladder of factors √2, so that the coefficients of a step are kept. Error estimates:
-ETDRK2's correction of ETD1; for ETDRK4 its difference from the second-order step through the last stage.
+The methods are adaptive, with steps on a ladder of factors √2, so that the coefficients of a step are kept.
+Error estimates: ETDRK2's correction of ETD1; for ETDRK4 its difference from the second-order step through the
+last stage.
 
 Cox & Matthews 2002, J. Comput. Phys. 176:430, eqs 22 (ETDRK2) and 26 to 29 (ETDRK4).
 """
@@ -24,7 +24,7 @@ from scipy.fft import dctn, idctn
 from ..problems import DIFFUSIVITY, KOFF, KON, LOSS, MARKS, SPACING, Case
 
 WORKERS = 2
-SCALE = 0.1  # nM: an error counts relative to SCALE + the size of the field
+SCALE = 0.1  # nM; an error is relative to SCALE + the size of the field
 LADDER = sqrt(2)
 SIGNS = (-1, -1, 1)  # of b in each field
 Pair = tuple[np.ndarray, np.ndarray]  # new state in modes, error estimate in modes
@@ -48,7 +48,7 @@ def phi(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class _Box:
-    """Transforms, eigenvalues and coefficients of one case."""
+    """The transforms, eigenvalues and coefficients of one case."""
 
     def __init__(self, case: Case, dtype: np.dtype) -> None:
         self.case, self.dtype, self.axes = case, dtype, tuple(range(1, len(case.shape) + 1))
@@ -68,7 +68,7 @@ class _Box:
         return np.asarray(idctn(v, axes=self.axes, norm="ortho", workers=WORKERS))
 
     def rest(self, v: np.ndarray) -> np.ndarray:
-        """N in modes of a state in modes."""
+        """N in modes, for a state in modes."""
         u = self.cells(v)
         binding = self.modes((KON * u[0] * u[1] - KOFF * u[2])[None])
         return self.source + self.signs * binding
@@ -115,14 +115,14 @@ STEPS = {"etdrk2": (_Box.etdrk2, 2), "etdrk4": (_Box.etdrk4, 3)}
 def build(
     case: Case, precision: str, method: str
 ) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts."""
+    """Return solve(tolerance) -> states at MARKS, counts."""
     box = _Box(case, np.dtype(precision))
     take, order = STEPS[method]
 
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
         v, states, t, h, steps, rejected = np.zeros_like(box.source), [], 0.0, 10.0, 0, 0
         box.transforms = 0
-        box.two.cache_clear()  # every run pays for its own coefficients
+        box.two.cache_clear()  # the time of every run includes its coefficients
         box.four.cache_clear()
         for mark in MARKS:
             n = box.rest(v)
@@ -151,8 +151,8 @@ def build(
 
 
 def _norm(change: np.ndarray, v: np.ndarray, tolerance: float) -> float:
-    """Root mean square of the change over tolerance (SCALE + that of u), the worst field; both in modes
-    (Parseval).
+    """The root mean square of the change over tolerance (SCALE + that of u), for the worst field; both in
+    modes (Parseval).
     """
     cells = change[0].size
     e, u = (
@@ -162,7 +162,7 @@ def _norm(change: np.ndarray, v: np.ndarray, tolerance: float) -> float:
 
 
 def fixed(case: Case, method: str, step: float) -> list[np.ndarray]:
-    """States at MARKS by equal steps, each a whole fraction of the marks: for references."""
+    """The states at MARKS by equal steps, each a whole fraction of the marks: for references."""
     box = _Box(case, np.dtype(float))
     take, v, states, t = STEPS[method][0], np.zeros_like(box.source), [], 0.0
     for mark in MARKS:

@@ -15,7 +15,7 @@ from rdsolver.simulation.time_loop import Simulation
 
 from ..problems import MARKS, Case
 
-NAMES = ("rankl", "opg", "bound")  # of L, O, X
+NAMES = ("rankl", "opg", "bound")  # names of L, O, X
 
 
 def problem(case: Case, integrator: str, tolerance: float, precision: str) -> ModelProblem:
@@ -30,7 +30,7 @@ def problem(case: Case, integrator: str, tolerance: float, precision: str) -> Mo
 def build(
     case: Case, precision: str, integrator: str
 ) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts; compiled by a first run."""
+    """Return solve(tolerance) -> states at MARKS, counts; a first run compiles."""
 
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
         with device.on("gpu" if jax.default_backend() == "gpu" else "cpu"):

@@ -1,7 +1,7 @@
 """py-pde on W1 by explicit Euler steps close to the stability limit, with its JAX or numba backend.
 
-Its adaptive Runge-Kutta-Fehlberg meets the same limit with six right-hand sides a step, and was slower with
-both backends. It knows no obstacles, so W2 is not for it.
+Its adaptive Runge-Kutta-Fehlberg method has the same limit with six right-hand sides in each step, and was
+slower with both backends. It does not support obstacles, so it cannot solve W2.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import pde  # pyright: ignore[reportMissingImports]
 
 from ..problems import DIFFUSIVITY, FIELDS, KOFF, KON, LOSS, MARKS, SPACING, Case
 
-SHARE = 0.9  # of the largest stable step
+SHARE = 0.9  # step over the largest stable step
 
 
 def build(
     case: Case, precision: str, backend: str
 ) -> Callable[[float | None], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(None) -> states at MARKS, counts with the seconds of the steps alone: py-pde compiles in every
-    call.
+    """Return solve(None) -> states at MARKS, counts with the seconds of the steps alone.
+
+    py-pde compiles in every call.
     """
     jax.config.update("jax_enable_x64", precision == "float64")
     grid = pde.CartesianGrid([(0, n * SPACING) for n in case.shape], case.shape)

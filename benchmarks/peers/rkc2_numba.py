@@ -1,4 +1,4 @@
-"""RKC2 written by hand in numba for W1 and W2: what an expert would get from two cores without any library.
+"""RKC2 written by hand in numba for W1 and W2, as an expert would for two cores without any library.
 
 z = y - y(t) is carried through the stages, and the right-hand side as f(y₀) + G(z), which needs no sources
 and keeps float32's digits:
@@ -7,7 +7,8 @@ and keeps float32's digits:
     G(z) = D ∇²z - kon (z_L (O₀ + z_O) + L₀ z_O) + koff z_X - d z
 
 Arrays are padded by one cell of zeros, so that a closed face needs no branch: ∇²z = (Σ neighbours - count
-z)/h², with the number of open faces of each cell. One pass over memory a stage, rows vectorised, two threads.
+z)/h², with the number of open faces of each cell. A stage takes one pass over memory, with rows vectorised
+and two threads.
 
 Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315: coefficients 2.1 to 2.10, error estimate
 2.11.
@@ -30,14 +31,14 @@ numba.config.THREADING_LAYER = (  # pyright: ignore[reportAttributeAccessIssue, 
     "workqueue"
 )
 THREADS = min(2, numba.config.NUMBA_NUM_THREADS)  # pyright: ignore[reportAttributeAccessIssue, reportPrivateImportUsage]
-SCALE = 0.1  # nM: an error counts relative to SCALE + |u|
+SCALE = 0.1  # nM; an error is relative to SCALE + |u|
 EPSILON = 2 / 13  # damping
 FAST: Any = {"fastmath": True, "error_model": "numpy", "boundscheck": False}
 
 
 @njit(**FAST)
 def _binding(y, z, b, a, n, kon, koff):
-    """What binds more at y + z than at y, on the n cells from a."""
+    """The difference of the binding rate at y + z and at y, on the n cells from a."""
     ligand, decoy, dl, do, dx = (
         y[0, a : a + n],
         y[1, a : a + n],
@@ -51,8 +52,9 @@ def _binding(y, z, b, a, n, kon, koff):
 
 @njit(**FAST)
 def _field(z, w, f, b, out, count, inside, a, n, sy, sz, diffusion, sign, loss, c):
-    """One stage of one field on a row; sy, sz: distance to the next row and plane (sz 0: 2D); c: μ, ν, μ̃, μ̃
-    + γ̃.
+    """One stage of one field on a row.
+
+    sy, sz: distance to the next row and plane (sz 0: 2D); c: μ, ν, μ̃, μ̃ + γ̃.
     """
     mu, nu, weight, slope = c[0], c[1], c[2], c[3]
     here, west, east, north, south = (
@@ -94,8 +96,9 @@ def _field(z, w, f, b, out, count, inside, a, n, sy, sz, diffusion, sign, loss, 
 
 @njit(parallel=True, **FAST)
 def _stage(y, z, w, f, out, count, inside, rows, b, p, c):
-    """A stage on all rows; rows: (starts, length, sy, sz); p: D/h², sign of the binding and loss of each
-    field, then kon, koff.
+    """A stage on all rows.
+
+    rows: (starts, length, sy, sz); p: D/h², sign of the binding and loss of each field, then kon, koff.
     """
     starts, n, sy, sz = rows
     threads = b.shape[0]
@@ -188,7 +191,7 @@ class Sweeps:
         return out
 
     def radius(self, y: np.ndarray) -> float:
-        """Bound of the spectral radius: diffusion, and the largest row of the reaction."""
+        """A bound of the spectral radius: diffusion, and the largest row of the reaction."""
         return (
             4 * len(self.padded) * max(DIFFUSIVITY) / SPACING**2
             + 2 * KON * float(y[:2].max())
@@ -220,8 +223,8 @@ class _Stages:
 
 @njit(parallel=True, **FAST)
 def _judged(y, z, f, g, tol, scale, h):
-    """Sum of squares over cells and fields of the estimate 0.8 (y - y₁) + 0.4 h (f + f₁) over tol (scale +
-    |y₁|), the worst field's.
+    """The sum of squares over cells of the estimate 0.8 (y - y₁) + 0.4 h (f + f₁) over tol (scale + |y₁|),
+    for the worst field.
     """
     worst = np.zeros(3)
     for i in range(3):
@@ -234,9 +237,9 @@ def _judged(y, z, f, g, tol, scale, h):
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts; compiled by a first run.
+    """Return solve(tolerance) -> states at MARKS, counts; a first run compiles.
 
-    Adaptive, with the predictive step control of the paper.
+    It is adaptive, with the predictive step control of the paper.
     """
     numba.set_num_threads(THREADS)
     sweeps = Sweeps(case, np.dtype(precision))

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 from ..problems import DIFFUSIVITY, KOFF, KON, LOSS, MARKS, SPACING, Case
 
-SCALE = 0.1  # nM: absolute over relative tolerance
+SCALE = 0.1  # nM; absolute over relative tolerance
 
 
 def laplacian(case: Case) -> sparse.csr_array:
@@ -30,7 +30,7 @@ def laplacian(case: Case) -> sparse.csr_array:
 
 
 def build(case: Case, precision: str) -> Callable[[float], tuple[list[np.ndarray], dict[str, Any]]]:
-    """solve(tolerance) -> states at MARKS, counts."""
+    """Return solve(tolerance) -> states at MARKS, counts."""
     spread, live, shape = laplacian(case), case.active.ravel().astype(float), (3, *case.shape)
     linear = sparse.block_diag(
         [d * spread - sparse.diags_array(loss * live) for d, loss in zip(DIFFUSIVITY, LOSS, strict=True)],

@@ -1,8 +1,9 @@
-"""One peer on one case, in a process of its own, so that no thread pool stands in another's way: a JSON line
-a tolerance.
+"""One peer on one case, in a process of its own, with one line of JSON for each tolerance.
 
-python -m benchmarks.peers.worker "numba rkc2" w1-256 float64 --tolerances 1e-3 1e-4 --repeats 5 --cache
-FOLDER
+In its own process, no thread pool of another peer disturbs it.
+
+    python -m benchmarks.peers.worker "numba rkc2" w1-256 float64 --tolerances 1e-3 1e-4 --repeats 5
+        --cache FOLDER
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main() -> None:
     compile_seconds = time.perf_counter() - began
     for tolerance in a.tolerances if peer.adaptive else (None,):
         if peer.chooses:
-            solve(tolerance)  # what it chose may not be compiled yet
+            solve(tolerance)  # the chosen method may not be compiled yet
         timing, (states, counts) = timed(
             lambda tolerance=tolerance: solve(tolerance),
             a.repeats,
