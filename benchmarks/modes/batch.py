@@ -1,7 +1,8 @@
 """batch: runs per second of many runs: one after another, in parallel processes, and in batches.
 
-The batches have a fixed width; their padding waste is measured too. The runs (`members`) differ in parameters, doses and bone. `--check` of them,
-including the first and the last, are compared bit for bit with the same run alone in a batch of that width.
+The batches have a fixed width; their padding waste is measured too. The runs (`members`) differ in
+parameters, doses and bone. `--check` of them, including the first and the last, are compared bit for bit with
+the same run alone in a batch of that width.
 """
 
 from __future__ import annotations
