@@ -27,7 +27,7 @@ from rdsolver.studies.verification.replay import errors
 SIZE = 1280.0  # um; edge of the box on every axis
 FRACTION, THICKNESS, SEED = 0.25, 120.0, 1
 DOSE = Dose("rank_fc", 3.0, "sc", 20.0)
-END = 60.0  # d
+END = 60.0  # d; end of the run
 
 
 @lru_cache(maxsize=8)

@@ -138,7 +138,7 @@ def bare(value: Any, unit: str) -> bool:
     """True if a value lacks the unit that it could have. 0 needs none."""
     try:
         found = float(value)
-    except (TypeError, ValueError):  # with a unit, or a word
+    except (TypeError, ValueError):  # the value has a unit, or is a word
         return False
     return found != 0 and unit != "1" and _factor(unit) is not None
 
@@ -195,7 +195,7 @@ def _factor(unit: str) -> tuple[Fraction, Any] | None:
 
 @cache
 def _registry() -> pint.UnitRegistry:
-    import pint  # 0.3 s, and a config of plain numbers does without
+    import pint  # this takes 0.3 s, and a config of plain numbers does not need it
 
     registry = pint.UnitRegistry(None, non_int_type=Fraction)  # pyright: ignore[reportArgumentType] (None: an empty registry)
     for line in _DEFINITIONS.strip().splitlines():

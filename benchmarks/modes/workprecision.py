@@ -102,7 +102,7 @@ def _binding(name: str, a: argparse.Namespace) -> Iterator[Row]:
         for precision in a.precision or ("float64", "float32"):
             solve = ours.build(of, precision, integrator)
             for tolerance in a.tolerances:
-                solve(tolerance)  # what "auto" chose may not be compiled yet
+                solve(tolerance)  # the method that "auto" chose may not be compiled yet
                 timing, (states, counts) = measure.timed(
                     lambda t=tolerance, run=solve: run(t), a.repeats, a.budget
                 )

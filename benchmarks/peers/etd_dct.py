@@ -26,7 +26,7 @@ from ..problems import DIFFUSIVITY, KOFF, KON, LOSS, MARKS, SPACING, Case
 WORKERS = 2
 SCALE = 0.1  # nM; an error is relative to SCALE + the size of the field
 LADDER = sqrt(2)
-SIGNS = (-1, -1, 1)  # of b in each field
+SIGNS = (-1, -1, 1)  # signs of b in each field
 Pair = tuple[np.ndarray, np.ndarray]  # new state in modes, error estimate in modes
 
 
@@ -108,7 +108,7 @@ class _Box:
         return new, new - (start + one * n + two * (nc - n))
 
 
-# method and the order of its estimate's local error
+# the method, and the order of the local error of its estimate
 STEPS = {"etdrk2": (_Box.etdrk2, 2), "etdrk4": (_Box.etdrk4, 3)}
 
 

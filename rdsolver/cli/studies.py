@@ -34,7 +34,7 @@ def verify(
 
     say = speaker(quiet, json_file)
     if figures is not None:
-        with writing(figures / "exact.png"):  # before minutes are spent
+        with writing(figures / "exact.png"):  # checked before minutes are spent
             figures.mkdir(exist_ok=True)
     table = Table(say)
     rows, curves = studies(quick, table)

@@ -270,7 +270,7 @@ def _say_plan(design: Design, folder: Path, options: SweepOptions) -> None:
             " show it"
         )
     else:
-        # what has run tells its time beside others, an estimate that of a run alone
+        # a finished run has the time of a run beside others, an estimate that of a run alone
         at_once = width if statuses else processes
         told = f"about {reporting.duration(expected.seconds / (at_once or 1))}" + (
             "" if width else ", divided by the number of workers"

@@ -113,7 +113,7 @@ def pictures(figures: Iterable[Figure], dpi: int) -> list[Image.Image]:
     there = np.zeros(64**3, bool)
     for key in keys:
         there[key] = True
-    # every colour that occurs, once
+    # each colour that occurs
     kinds = np.stack(np.unravel_index(np.flatnonzero(there), (64, 64, 64)), -1) * 4 + 2
     chosen = Image.fromarray(kinds.astype("u1")[None]).quantize(256 - len(FIXED)).getpalette() or []
     palette = np.vstack(

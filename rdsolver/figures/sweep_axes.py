@@ -113,7 +113,7 @@ def scale(axis: XAxis | YAxis, factor: Factor, few: bool = False) -> None:
         options = {"linthresh": lowest, "linscale": 0.5}
         ends = np.array([-0.3 * lowest, levels[-1] * 1.3])
     which = "x" if isinstance(axis, XAxis) else "y"
-    getattr(axis.axes, f"set_{which}scale")(factor.scale, **options)  # of all axes that share it
+    getattr(axis.axes, f"set_{which}scale")(factor.scale, **options)  # this sets all axes that share it
     getattr(axis.axes, f"set_{which}lim")(*ends)
     if len(levels) <= MOST_GROUPS and not few:
         axis.set_major_locator(ticker.FixedLocator(levels.tolist()))

@@ -301,7 +301,9 @@ def _label_lines(ax: Axes, lines: Sequence[Line]) -> None:
     ]
     lowest = 0.0
     places = []
-    for k in np.lexsort((-np.arange(len(ends)), ends)):  # of two that end together the first comes on top
+    for k in np.lexsort(
+        (-np.arange(len(ends)), ends)
+    ):  # if two lines end together, the label of the first is on top
         lowest = max(float(np.clip(ends[k], 0, 1)), lowest)
         places.append([k, lowest])
         lowest += gap

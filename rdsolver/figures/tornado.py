@@ -129,7 +129,7 @@ def _draw(axes: Axes, panel: Panel, signed: bool) -> None:
         min((b.value - b.spread for b in panel.bars), default=0),
         max((b.value + b.spread for b in panel.bars), default=0),
     )
-    beside = 0.2 * max(most - min(least, 0), reach)  # for the numbers
+    beside = 0.2 * max(most - min(least, 0), reach)  # space for the numbers
     axes.set_xlim(min(least, 0) - beside if signed and least < 0 else 0, max(most, 0) + beside)
     axes.set_ylim(max(len(panel.bars), 1) - 0.4, -0.6)
     axes.axvline(0, color=style.INK, linewidth=0.6)

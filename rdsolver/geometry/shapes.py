@@ -8,7 +8,7 @@ import numpy as np
 
 from .grid import Grid
 
-Point = tuple[float, ...]  # um from the corner of the section, an axis each (z, y, x or y, x)
+Point = tuple[float, ...]  # um from the corner of the section, one for each axis (z, y, x or y, x)
 TRIES = 10_000  # random places that are tried
 
 

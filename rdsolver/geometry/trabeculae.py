@@ -32,10 +32,10 @@ PERFORATION = 0.2  # β
 WAVES = 128  # number of waves of each field
 BAND = 0.2  # wave numbers lie within (1 ± BAND) 2π/λ
 FIT = {2: (0.343, 0.70), 3: (0.322, 0.62)}  # c, q
-SAMPLES = {2: 8, 3: 4}  # along each edge of a cell, for the fraction of a cell that the surface cuts
+SAMPLES = {2: 8, 3: 4}  # samples along each edge of a cell, for its bone fraction where the surface cuts it
 LATTICE = {2: 32, 3: 8}  # points per trabecular thickness where the level is found ...
 LATTICE_MAX = {2: 2048, 3: 160}  # ... and at most along an axis
-BLOCK = 2**22  # samples evaluated at a time: bounds the memory
+BLOCK = 2**22  # samples evaluated at a time, which limits the memory
 
 BONE_FRACTIONS = (0.02, 0.8)
 BOX_MIN = 4  # least edge of the box, in thicknesses

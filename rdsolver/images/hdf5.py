@@ -148,7 +148,7 @@ def _scale(data: h5py.Dataset, where: str) -> Scale | None:
     names = [name for name in ("add_offset", "scale_factor") if name in data.attrs]
     if not names:
         return None
-    # netCDF keeps one number as an array of one
+    # netCDF stores one number as an array of length one
     kept = {name: np.ravel(attribute(data, name)) for name in names}
     said = {"add_offset": 0.0, "scale_factor": 1.0} | {
         name: x[0] if len(x) == 1 else x for name, x in kept.items()

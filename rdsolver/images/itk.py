@@ -80,7 +80,7 @@ def read_itk(path: Path, asked: Asked) -> Image:
     _check_direction(np.reshape(reader.GetDirection(), (dimensions, dimensions)), where)
     voxel = sitk.Image([1] * dimensions, reader.GetPixelID()).GetSizeOfPixelComponent()
     shape = (*reader.GetSize()[::-1], *([values] if values > 1 else []))
-    check_size(shape, 2 * voxel, where)  # once in SimpleITK, once in NumPy
+    check_size(shape, 2 * voxel, where)  # the image is held once in SimpleITK and once in NumPy
     axes, units = (
         [*said.axes, *[""] * dimensions][:dimensions],
         [*said.units, *[1e3] * dimensions][:dimensions],
@@ -300,7 +300,9 @@ def companions(path: Path) -> list[Path]:
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         end = re.search(ENDS[kind], content)
         header = content[: end.end() if end else len(content)]
-        searched = content if kind != ".nrrd" else header  # a comment may feign the end of a MetaImage header
+        searched = (
+            content if kind != ".nrrd" else header
+        )  # a comment may imitate the end of a MetaImage header
         named = {match.decode(errors="replace").strip() for match in re.findall(NAMED[kind], searched)}
         axes = re.findall(rb"(?im)^\s*(?:NDims|dimension)\s*[=:]([^\r\n]*)", searched)
     if any(n.strip() not in (b"2", b"3", b"4") for n in axes) or any(

@@ -134,7 +134,7 @@ def _imagej_scale(tif: tifffile.TiffFile, dtype: np.dtype, where: str) -> Scale 
     cf names the function; c0 and c1 are the coefficients of a straight line.
     """
     said = tif.imagej_metadata or {}
-    function = said.get("cf", 20)  # none
+    function = said.get("cf", 20)  # 20: no function
     if function == 20:
         return None
     if function != 0:

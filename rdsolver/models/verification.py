@@ -105,7 +105,7 @@ def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
 
 
 def _stiff(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
-    # on the grid, div(D grad mode) = -decay mode exactly, so that all error is error in time
+    # on the grid, div(D grad mode) = -decay mode exactly, so that the whole error is an error in time
     swing, turning = (
         jnp.cos(p["frequency"] * at["time"]),
         -p["frequency"] * jnp.sin(p["frequency"] * at["time"]),

@@ -71,7 +71,7 @@ def exchange(
     for e in edges:
         for contact, h in zip(e.contact, spacing, strict=True):
             if contact is not None:
-                # zero mobility makes the way infinitely long, and k zero
+                # zero mobility makes the resistance infinite, and k zero
                 k = contact / (h / (2 * diffusivity * mobility) + e.resistance)
                 loss, source = loss + k, source + k * e.value + contact * e.flux
     return loss, source

@@ -35,7 +35,10 @@ __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hier
 
 # weights of the two smoothings, by number of axes; tuned for the upper half of the spectrum
 WEIGHTS = {2: (0.562, 1.390), 3: (0.569, 1.690)}
-COARSEST_SWEEPS, COARSEST_BAND = 16, (0.02, 2.0)  # Chebyshev: the near-constant mode needs the low end
+COARSEST_SWEEPS, COARSEST_BAND = (
+    16,
+    (0.02, 2.0),
+)  # Chebyshev iteration; the near-constant mode needs the low end of the band
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["sigma", "diffusivity", "block"], meta_fields=[])

@@ -63,7 +63,12 @@ def open_run(path: str | Path, locking: bool | None = None, live: bool = False) 
     for _ in range(LIVE_TRIES if live else 0):
         try:
             return _opened(path, False)
-        except (OSError, RuntimeError, KeyError, Damaged):  # opened between two writes of one flush
+        except (
+            OSError,
+            RuntimeError,
+            KeyError,
+            Damaged,
+        ):  # the file was opened between two writes of one flush
             time.sleep(LIVE_PAUSE)
     try:
         return _opened(path, False if live else locking)

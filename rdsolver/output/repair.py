@@ -15,7 +15,7 @@ from pathlib import Path
 from ..utils import locks
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-VERSIONS = (2, 3)  # of superblocks that end in a checksum
+VERSIONS = (2, 3)  # versions of superblocks that end in a checksum
 END, CHECKED = 28, 44  # bytes: offset of the stated end of the file, and length that the checksum covers
 MASK = 0xFFFFFFFF
 

@@ -269,7 +269,7 @@ class RunWriter:
             for name, node in self._series.items():
                 if name not in times:
                     _extend(node, n, np.asarray(values[name], "f8"))
-            self.file.flush()  # the times last: readers trust their length
+            self.file.flush()  # the times are written last, because readers trust their length
             for node in times.values():
                 _extend(node, n, np.asarray(values["time"], "f8"))
 

@@ -107,7 +107,9 @@ def _found(kind: str) -> list[Any]:
     import jax
 
     if kind == "cpu" and "cpu" not in (jax.config.jax_platforms or "").split(","):  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_platforms", "cpu")  # else JAX would claim the memory of every GPU it finds
+        jax.config.update(
+            "jax_platforms", "cpu"
+        )  # otherwise JAX would claim the memory of every GPU it finds
     try:
         return jax.devices(kind)
     except (RuntimeError, AssertionError):  # JAX raises either if a platform in JAX_PLATFORMS does not exist
@@ -116,7 +118,7 @@ def _found(kind: str) -> list[Any]:
     jax.config.update("jax_platforms", "cpu")
     try:
         return jax.devices(kind)
-    except RuntimeError:  # JAX was started without it
+    except RuntimeError:  # JAX was started without this platform
         return []
 
 

@@ -20,8 +20,8 @@ class Solver:
     tolerance: float = 1e-3
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"  # cpu | gpu | gpu:N
-    max_steps: int | None = None  # accepted ones, before the run fails
-    longest_step: float | None = None  # d; None: what the error of a step allows
+    max_steps: int | None = None  # most accepted steps before the run fails
+    longest_step: float | None = None  # d; None: limited only by the error of a step
 
     def __post_init__(self) -> None:
         checks.word("solver.integrator", self.integrator, NAMES)

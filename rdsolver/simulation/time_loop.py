@@ -24,7 +24,7 @@ from .failure import culprit
 from .scenario import Scenario, scenario_of
 
 SHORTEST = 1e-11  # share of the run; a shorter step means that the equations cannot be solved
-MOST_REJECTIONS = 30  # in a row
+MOST_REJECTIONS = 30  # most rejections in a row
 # in the error norm: a smaller correction is near the round-off of float32, and its contraction means little
 NOTICEABLE = 0.1
 
@@ -61,7 +61,7 @@ class Totals:
     rejected: int = 0
     solves: int = 0
     seconds: float = 0.0
-    first: float = 0.0  # seconds until the first step was done: compilation, mostly
+    first: float = 0.0  # seconds until the end of the first step, mostly compilation
     contraction: float = 0.0
 
 
@@ -266,10 +266,12 @@ class Simulation:
                     self.system = better
                 continue
             if dt == landing - self.t:
-                attempt = replace(attempt, t=landing)  # not t + dt: landings are exact
+                attempt = replace(
+                    attempt, t=landing
+                )  # not t + dt, because a step must end exactly at its landing
             saved, early = self._saved_between(step_state, attempt)
             if early is not None:
-                landing = early  # the interpolant fell below zero there: land on it instead
+                landing = early  # the interpolant is below zero there, so the step must end there
                 continue
             # a step that was shortened to land is no reason against a longer next step
             self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt

@@ -22,7 +22,7 @@ from ..runs.run import simulate
 
 ROOT = Path(__file__).parents[2]
 CONFIGS, PAGE, FIGURES = ROOT / "configs", ROOT / "docs" / "gallery.md", ROOT / "docs" / "gallery"
-DPI, COLOURS = 110, 256  # on a page; `rdsolver plot` gives 200 and all colours
+DPI, COLOURS = 110, 256  # for the page; `rdsolver plot` gives 200 dpi and all colours
 
 CHAPTERS = {
     "Healthy bone": ("healthy_homeostasis", "healthy_mouse"),

@@ -196,7 +196,7 @@ def _rows(path: Path, file: SweepFile) -> Iterator[Row]:
     taken = dict.fromkeys(file.grid, "[grid]") | dict.fromkeys(file.together, "[together]")
     samples = list(_samples(path, file.sample, file.seed, taken)) if file.sample else [{}]
     count = prod(map(len, grid)) * len(together) * len(samples) * file.replicates
-    if count > MOST_RUNS:  # before they are made
+    if count > MOST_RUNS:  # checked before they are made
         raise InputError(
             f"{path}: it makes {count:,} runs, and at most {MOST_RUNS:,} can be. Vary less, or use [sample]"
             " instead of [grid]."
@@ -283,7 +283,7 @@ def _check(design: Design) -> tuple[tuple[int, ...], tuple[Cost, ...], dict[str,
     """
     # common part of messages -> the first of them, its run, and their number
     found: dict[str, tuple[str, int, int]] = {}
-    shapes: dict[str, int] = {}  # -> the first run that has it
+    shapes: dict[str, int] = {}  # shape of a config -> the first run that has it
     groups: list[int] = []
     bare: dict[str, str] = {}
     for i in range(len(design)):

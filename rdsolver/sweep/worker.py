@@ -35,7 +35,7 @@ def main(pipe: int, width: int, cores: str = "") -> None:
     cores  the cores that it may use, such as "0,1" (default: all)
     """
     if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, map(int, cores.split(",")))  # before JAX counts them
+        os.sched_setaffinity(0, map(int, cores.split(",")))  # set before JAX counts the cores
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     with os.fdopen(pipe, "wb") as answers:

@@ -88,7 +88,7 @@ def scheme(s: int) -> Scheme:
     table[2 : s + 1] = np.stack(
         [2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, -a[j - 1] * weight, c[j]], axis=1
     )
-    inner = ceil(s / 2), int(0.866 * s)  # c near 1/4 and 3/4: the smallest weights
+    inner = ceil(s / 2), int(0.866 * s)  # c near 1/4 and 3/4 gives the smallest weights
     cubic = b * w1**3 * d3T / 6
     at = [*inner, s]
     weights = np.linalg.solve(np.stack([c[at], c[at] ** 2, cubic[at]]), [0, 0, CAUTION * (1 / 6 - cubic[s])])

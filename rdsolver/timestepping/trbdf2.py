@@ -38,7 +38,7 @@ GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
 MIDDLE = 2 * GAMMA
 WEIGHTS = (A, A, GAMMA)
-# sweeps that a V-cycle of all fields costs; 22 to 24 were measured on three fields, some 10 on the bone model
+# cost of a V-cycle of all fields in sweeps: 22 to 24 on three fields, about 10 on the bone model (measured)
 CYCLE = 20
 ERROR_WEIGHTS = (A - (1 - A) / 3, A - (3 * A + 1) / 3, GAMMA - GAMMA / 3)
 

@@ -60,7 +60,7 @@ def host_memory() -> int | None:
         free = int(rows["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
-    import resource  # where there is /proc
+    import resource  # imported only on systems with /proc
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:

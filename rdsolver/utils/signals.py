@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# s in which the run itself should stop; a single stage of a big section, or a compilation, may take longer
+# s within which the run should stop by itself; a stage of a large section, or a compilation, may take longer
 GRACE = 2.0
 
 

@@ -92,7 +92,7 @@ class Extension(Component):
 
     @property
     def rows(self) -> tuple[Parameter, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Its parameters, including those of its binders and its own switch."""
+        """The parameters of the extension, including those of its binders and its own switch."""
         switch = Parameter(
             "extension",
             1.0,
@@ -183,7 +183,7 @@ class Extension(Component):
 
     @property
     def planted(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Its own fields; those of a healthy extension are in the baseline already."""
+        """The own fields of the extension; those of a healthy extension are in the baseline already."""
         return () if self.healthy else self.names
 
     def plant(self, section: Section, active: Array) -> Mapping[str, Array]:

@@ -219,7 +219,7 @@ def _derivatives(
     for start in starts:
         part = names[start : start + CHUNK]
         width = min(CHUNK, len(names))
-        padded = part + [part[-1]] * (width - len(part))  # one size, one compilation
+        padded = part + [part[-1]] * (width - len(part))  # one size, so that there is one compilation
         replay, seen = Replay(run), []
         for i, duals in enumerate(replay.series(directions(run, padded))):
             seen.append(duals)

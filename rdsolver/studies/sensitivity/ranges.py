@@ -34,7 +34,7 @@ class Range:
         least = self.low if low is None else low
         if self.logarithmic:
             found = exp(log(least) + share * (log(self.high) - log(least)))
-            return min(max(found, least), self.high)  # round-off leads out of no range
+            return min(max(found, least), self.high)  # round-off must not leave the range
         return least + share * (self.high - least)
 
 

@@ -135,7 +135,7 @@ def t8(run_scene: SceneRunner) -> Iterator[Target | Curve]:
         with_it = runs(place)
         found = [r.end("lesion_area") if place == "section" else r.lost() for r in with_it]
         yield from rises("lesion" if place == "section" else "bone lost", found, where)
-        if place == "section":  # a lesion is deep loss; all of it rises less
+        if place == "section":  # a lesion is where much bone was lost; the total loss rises less
             most = percent(max(r.lost() for r in with_it[1:-1]) / with_it[0].lost())
             what = f"bone lost with tumour OPG, highest over none, {where}"
             yield Target("T8", what, f"rises, then falls ({cited})", most, None, None, "%", "prediction")

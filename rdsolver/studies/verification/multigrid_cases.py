@@ -54,7 +54,9 @@ class Case:
     quick: bool = False
 
     def bone(self) -> np.ndarray:
-        if min(self.shape) * 9 < max(self.shape):  # too thin for a generated section: slabs across it
+        if min(self.shape) * 9 < max(
+            self.shape
+        ):  # the grid is too thin for a generated section, so it has slabs across it
             return np.broadcast_to((np.sin(np.arange(self.shape[-1]) / 3) > 0.5).astype(float), self.shape)
         grid = Grid(self.shape, self.spacing, thickness=10.0 if len(self.shape) == 2 else None)
         return trabecular(
@@ -123,7 +125,9 @@ class Case:
         rng = np.random.default_rng(0)
         if self.group == "scalar":
             return Dense(1), {"j_0_0": cells(0.01)}, (RANKL,), (1.0,)
-        if self.group == "decoy":  # d(L O) at L = 5, O = 2 nM; 1/s, as all of W1, in 1/d
+        if (
+            self.group == "decoy"
+        ):  # derivatives of L O at L = 5, O = 2 nM; the rates of W1 in 1/s are converted to 1/d
             day, on, off = 86400.0, (1e-3 * 5, 1e-3 * 2), 1e-4
             rows = {
                 "0_0": on[1] + 2e-4,

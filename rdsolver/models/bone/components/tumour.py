@@ -203,7 +203,7 @@ class Tumour(Component):
         return {"t_cell_rankl": jnp.zeros_like(p["t_cell_rankl"])}
 
     def plant(self, section: Section, active: Array) -> Mapping[str, np.ndarray]:
-        assert self.nests is not None  # a run knows where it begins
+        assert self.nests is not None  # the tumour of a run always has nests
         return {"tumour": self.nests.planted(section)}
 
     def host(self, section: Section, values: Mapping[str, float], before: Mapping[str, Any]) -> HostState:
@@ -228,7 +228,7 @@ class SerumCalcium:
     def __init__(self, healthy_bone: float, values: Mapping[str, float], before: float | None) -> None:
         self.healthy_bone = healthy_bone
         self.calcium = before or calcium.steady(0.0, 0.0, values)
-        self._bone: float | None = None  # BV/TV after the step before
+        self._bone: float | None = None  # BV/TV after the previous step
 
     def after(self, days: float, observed: Mapping[str, float], p: Mapping[str, float]) -> dict[str, float]:
         bone = observed["bone_volume_fraction"]
