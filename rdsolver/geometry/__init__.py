@@ -1,1 +1,1 @@
-"""The geometry of a section: grid, bone, boundary conditions, generated sections."""
+"""Sections: grid, bone, boundary conditions, generated geometry."""

@@ -1,1 +1,1 @@
-"""Operators in space: fluxes, boundary conditions, reductions, multigrid."""
+"""Operators in space: fluxes, boundaries, reductions, multigrid."""

@@ -1,4 +1,4 @@
-"""The problem of one run in plain data, between the input and the computation.
+"""One run in plain data, between the input and the computation.
 
 This package needs no JAX, pydantic or pint, so a run can be set up in Python on a machine that has none of
 them. All numbers are in internal units (um, d, nM, cells/mm3, mg/kg).

@@ -1,4 +1,4 @@
-"""The simulation of one run in memory: baseline, scenario, and the loop over steps."""
+"""One run in memory: baseline, scenario, loop over steps."""
 
 from typing import TYPE_CHECKING
 

@@ -1,1 +1,1 @@
-"""Studies of whether results can be trusted: verification, validation, sensitivity, gallery."""
+"""Tests of results: verification, validation, sensitivity, gallery."""

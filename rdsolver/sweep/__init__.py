@@ -1,1 +1,1 @@
-"""Many runs: the design of a sweep, the workers, one table of results."""
+"""Many runs: the design, the workers, one table of results."""

@@ -1,1 +1,1 @@
-"""Integration in time: one file for each integrator, a registry, step control."""
+"""Integration in time: integrators, their registry, step control."""
