@@ -128,7 +128,7 @@ class ReactionDiffusion:
     parameters  the parameters that a config may set: value, unit, meaning, source and range of each (none:
                 the caller gives the values)
     initial     for each field a number or an array on the cells, or a function that gives them from a
-                domain.where.Where (fields left out start at 0)
+                geometry.subdomain.Where (fields left out start at 0)
     lives       the cells in which it is solved: all, those with less than half bone, or the others; nothing
                 leaves them
     cycles      number of V-cycles for each stage
