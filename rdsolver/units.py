@@ -107,7 +107,7 @@ def exact(value: Any, unit: str) -> Exact:
         raise ValueError(f"= {value} is not finite. {way_out(unit)}") from None
 
 
-def parted(value: Any) -> tuple[float, str]:
+def split_unit(value: Any) -> tuple[float, str]:
     """The number and the unit of a quantity as it is written; no unit: empty.
 
     Raises ValueError for a value that is no quantity.

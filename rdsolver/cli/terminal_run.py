@@ -122,10 +122,10 @@ def seconds(text: str | None, option: str) -> Any:
             )
         found = float(sum(UNIT[name] * value for name, value in parts.items()))
     else:
-        from ..units import number, parted
+        from ..units import number, split_unit
 
         try:
-            bare = not parted(text)[1]
+            bare = not split_unit(text)[1]
             found = number(text, "s")
         except ValueError:
             raise InputError(

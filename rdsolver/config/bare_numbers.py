@@ -1,4 +1,4 @@
-"""Bare numbers where a quantity has a unit: taken in the internal one, and that is said, once a key."""
+"""Warnings for numbers without a unit where a quantity has one: they are read in the internal unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tree import Tree
 
 
 def bare_numbers(config: Tree, raw: dict[str, Any]) -> Iterator[Fault]:
-    """Of a config and the tables that it was read from: (key, what is to be said of it)."""
+    """Yield (key, warning) for a config and the tables that it was read from."""
     yield from bare_in(config, raw)
     by_row = [
         (f"model.parameters.{name}", value, config.rows[name].unit)
@@ -32,7 +32,7 @@ def bare_numbers(config: Tree, raw: dict[str, Any]) -> Iterator[Fault]:
 
 
 def bare_in(table: Table, raw: dict[str, Any]) -> Iterator[Fault]:
-    """Of the quantities whose unit the tables themselves know."""
+    """Yield (key, warning) for the quantities whose unit the tables themselves know."""
     for key, value, unit in _quantities(table, raw, ""):
         yield from _told(key, value, unit)
 
@@ -43,7 +43,7 @@ def _told(key: str, value: Any, unit: str) -> Iterator[Fault]:
 
 
 def _quantities(table: Table, raw: dict[str, Any], before: str) -> Iterator[tuple[str, Any, str]]:
-    """Key, value as it was written, and internal unit of every quantity in a table and in those below it."""
+    """Yield key, value as it was written, and internal unit of every quantity in a table and below."""
     for name, field in type(table).model_fields.items():
         written, key = raw.get(field.alias or name), f"{before}{field.alias or name}"
         below = getattr(table, name)
@@ -71,13 +71,13 @@ def _within(parts: tuple[Any, ...]) -> Iterator[Quantity]:
 
 
 def _all(value: Any) -> Iterator[Any]:
-    """Each of a value, of a list or of a list of lists."""
+    """Yield the value itself, or each one of a list or of a list of lists."""
     for each in value if isinstance(value, list) else (value,):
         yield from _all(each) if isinstance(each, list) else (each,)
 
 
 def _written(value: Any, unit: str) -> str:
-    """As it should stand, with the first few of a list."""
+    """The value as it should be written, with the first few of a list."""
     if isinstance(value, list):
         return f"[{', '.join(_written(v, unit) for v in value[:3])}{', ...' if len(value) > 3 else ''}]"
     return (

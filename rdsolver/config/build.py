@@ -1,5 +1,5 @@
-"""From the tables of a config to a Problem, in plain objects and internal units; and the config with every
-default filled in.
+"""Builds a Problem, in plain objects and internal units, from the tables of a config; and the config with
+every default filled in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..models.bone.pharmacokinetics import Dose, Treatment
 from ..problem import ModelProblem, Output, Problem, Solver
 from ..utils.memory import check_memory, host_memory
 from . import user_model
-from .sections import Box, Image, Place
+from .sections import Box, Image, SectionTable
 from .tables import listed
 from .tree import Tree
 
@@ -30,11 +30,11 @@ def problem(
     section: Section | np.ndarray | None = None,
     kept: Section | None = None,
 ) -> Problem | ModelProblem:
-    """The run in plain objects, in internal units.
+    """The run that a config describes, in plain objects and internal units.
 
-    file: what a message calls the config. section: instead of the config's, a Section or an array of bone
-    fractions on the config's spacing. kept: the config's, as a run has kept it. Raises InputError when the
-    section cannot be made.
+    file: the name of the config in messages. section: a Section, or an array of bone fractions on the
+    config's spacing, in place of the config's own. kept: the config's section as an earlier run has saved it.
+    Raises InputError when the section cannot be built.
     """
     try:
         if section is None and isinstance(config.section, Box):
@@ -98,15 +98,15 @@ def _bone_problem(config: Tree, place: Section, common: dict[str, Any]) -> Probl
 
 
 def _doses(config: Tree, lesion: float | None) -> tuple[Dose, ...]:
-    """The doses that wait for a lesion of this size; None: for none."""
+    """The doses that wait for a lesion of this size; with None those that wait for none."""
     return tuple(
         Dose(d.agent, d.amount, d.route, t) for d in config.dose if d.lesion == lesion for t in d.schedule()
     )
 
 
 def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
-    """The config with all defaults filled in, in internal units: itself a config, unless the section came
-    from Python.
+    """The config with all defaults filled in, in internal units. It is a valid config itself, unless the
+    section came from Python.
     """
     tables = config.model_dump(by_alias=True, exclude_none=True)
     tables["units"] = "internal"
@@ -130,8 +130,8 @@ def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
     return tables if config.whole is None else user_model.resolved(config, tables)
 
 
-def given_section(section: Section | np.ndarray, table: Place, bare: bool) -> Section:
-    """What a Python caller gives in place of the file's section. bare: it may hold no bone."""
+def given_section(section: Section | np.ndarray, table: SectionTable, bare: bool) -> Section:
+    """The section that a Python caller gives in place of the config's. bare: it may hold no bone."""
     if isinstance(section, Section):
         return section
     try:

@@ -22,7 +22,7 @@ from .tree import Tree
 
 
 class Config(Tree):
-    """The whole file. `load_config` makes one."""
+    """A config that has been read and checked. `load_config` makes one."""
 
     _file: str = PrivateAttr("config")
     _bare: tuple[Fault, ...] = PrivateAttr(())
@@ -31,33 +31,33 @@ class Config(Tree):
         yield from validation.faults(self)
 
     def read_from(self, file: str, bare: tuple[Fault, ...]) -> Config:
-        """This config, with the file that it was read from and its bare numbers; in place."""
+        """Note, in place, the file that this config was read from and its numbers without a unit."""
         self._file, self._bare = file, bare
         return self
 
     @property
     def bare(self) -> tuple[Fault, ...]:
-        """Keys of numbers that could have a unit, and stand without one; empty where `units` says which they
-        are in.
+        """The keys of numbers that could have a unit and are written without one. Empty where the key `units`
+        says which unit they have.
         """
         return self._bare
 
     @property
     def warnings(self) -> list[str]:
-        """What is unusual and yet allowed."""
+        """Warnings of all that is unusual and yet allowed."""
         return [f"{self._file}: {key} {text}" for key, text in (*self._bare, *validation.warnings(self))]
 
     def problem(
         self, section: Section | np.ndarray | None = None, kept: Section | None = None
     ) -> Problem | ModelProblem:
-        """The run in plain objects, in internal units.
+        """The run that this config describes, in plain objects and internal units.
 
-        section: instead of the file's, a Section or an array of bone fractions on the file's spacing, (z, y,
-        x) or (y, x). kept: the file's, as a run has kept it. Raises InputError when the section cannot be
-        made.
+        section: a Section, or an array of bone fractions on the config's spacing, (z, y, x) or (y, x), in
+        place of the config's own. kept: the config's section as an earlier run has saved it. Raises
+        InputError when the section cannot be built.
         """
         return build.problem(self, self._file, self.warnings, section, kept)
 
     def resolved(self) -> dict[str, Any]:
-        """The config with all defaults filled in, in internal units: itself a config."""
+        """The config with all defaults filled in, in internal units. It is a valid config itself."""
         return build.resolved(self)

@@ -1,5 +1,5 @@
-"""What may stand at a key: the keys that a table may have, and which of them are free text, so that what
-stands there without quotes (--set, a CSV file) is text whatever it looks like.
+"""The keys that a table may have, and which of them take free text. Such a value is text whatever it looks
+like, even where it is written without quotes (--set, a CSV file).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .tables import Table
 
 
 def keys_at(root: type[Table], loc: tuple[Any, ...], raw: dict[str, Any]) -> dict[str, str]:
-    """The keys of the table at `loc` below `root`, with their meanings; none where no table stands."""
+    """The keys of the table at `loc` below `root`, with their descriptions; empty where there is no table."""
     match loc:
         case ():
             table = root
@@ -26,7 +26,7 @@ def keys_at(root: type[Table], loc: tuple[Any, ...], raw: dict[str, Any]) -> dic
 
 
 def _table(kind: Any, written: Any) -> type[Table] | None:
-    """The table where a key has this type, or a list of it; where it has several, the one of the kind that is
+    """The table behind the type of a key. Where the type allows several tables, the one whose kind is
     written.
     """
     if isinstance(kind, type) and issubclass(kind, Table):
@@ -42,7 +42,7 @@ def _table(kind: Any, written: Any) -> type[Table] | None:
 
 
 def takes_text(table: type[BaseModel], key: str) -> bool:
-    """Whether nothing but text may stand at a dotted key, in every kind of table that it may lie in."""
+    """True if a dotted key takes nothing but text, in every kind of table that it may be part of."""
     kinds: list[Any] = [table]
     for part in key.split("."):
         kinds = [each for kind in kinds for each in _inside(kind, part)]
@@ -50,7 +50,7 @@ def takes_text(table: type[BaseModel], key: str) -> bool:
 
 
 def _inside(kind: Any, part: str) -> Iterator[Any]:
-    """What may stand at one part of a key."""
+    """The types that one part of a dotted key may have."""
     if get_origin(kind) is list and part.isdigit():
         yield from _kinds(get_args(kind)[0])
     elif isinstance(kind, type) and issubclass(kind, BaseModel):

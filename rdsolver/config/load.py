@@ -1,4 +1,4 @@
-"""From a file, from tables or from a run file to a Config that is checked."""
+"""Reads and checks a Config, from a file, from tables or from a run file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..utils.path_kinds import expect
 from . import keys, messages, toml
 from .bare_numbers import bare_numbers
 from .config import Config
-from .tree import SCHEMA
+from .tree import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
     from ..output.reader import Run
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: bool = False) -> Config:
-    """Read and check a config; nothing is computed.
+    """Read and check a config. Nothing is computed.
 
-    overrides: "key.path=value", e.g. "section.seed=2" or "dose.0.amount=1 mg/kg", applied before anything is
-    checked. allow_python: execute the Python file that the config's model comes from, if it does. Raises
-    InputError with one paragraph for each thing that is wrong.
+    overrides: changes "key.path=value", for example "section.seed=2" or "dose.0.amount=1 mg/kg", applied
+    before anything is checked. allow_python: permission to execute the Python file that the config names.
+    Raises InputError with one paragraph for each fault.
     """
     path = at_home(path)
     expect(path, "config")
@@ -38,12 +38,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), allow_python: b
 
 
 def takes_text(key: str) -> bool:
-    """Whether a dotted key of a config is free text, such as title or section.image."""
+    """True if a dotted key of a config takes free text, such as title or section.image."""
     return keys.takes_text(Config, key)
 
 
 def config_from(tables: dict[str, Any], source: str, allow_python: bool = False) -> Config:
-    """The config that tables make, with absolute paths; source: what a message calls them.
+    """The config that these tables make, with absolute paths. source: their name in messages.
 
     Raises InputError as load_config does.
     """
@@ -51,12 +51,12 @@ def config_from(tables: dict[str, Any], source: str, allow_python: bool = False)
 
 
 def config_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -> Config:
-    """The config that a run file holds, checked again; a user's model as the file kept it, not as it
-    may be now.
+    """The config that a run file holds, checked again. A user model is taken as the run file has saved it,
+    not as it may be now.
 
-    moved: "section.image=FILE", where a file that it names lies now. Raises InputError when the section came
-    from Python, for a key that names no file, for a file that is gone, and for another one than the run was
-    made with.
+    moved: "section.image=FILE", the present location of a file that the config names. Raises InputError when
+    the section came from Python, for a key that names no file, for a file that is gone, and for a file other
+    than the one that the run was made with.
     """
     tables, file = {"units": "internal"} | run.config, run.file.filename
     if tables.get("section", {}).get("kind", "given") in ("given", "array"):
@@ -69,11 +69,11 @@ def config_of(run: Run, allow_python: bool = False, moved: Sequence[str] = ()) -
 
 
 FILES = ("section.image", "section.field_of_view", "initial.from")
-"""Keys of what a run needs and may not keep."""
+"""Keys of the files that a run needs and may not have saved."""
 
 
 def _find(tables: dict[str, Any], run: Run, moved: Sequence[str]) -> None:
-    """The tables of a run with the files that they name where those lie now, in place."""
+    """Put, in place, the present location of each file into the tables of a run."""
     for said in moved:
         if toml.override_key(said) not in FILES:
             raise InputError(
@@ -112,10 +112,10 @@ def _checked(
     raw: dict[str, Any], file: str, overrides: Sequence[str], allow_python: bool, text: str | None = None
 ) -> Config:
     written = raw.get("schema")
-    if isinstance(written, int) and written > SCHEMA:
+    if isinstance(written, int) and written > CONFIG_SCHEMA:
         raise InputError(
-            f"{file}: schema = {written} is newer than this rdsolver reads, {SCHEMA}. Upgrade rdsolver to"
-            " use it."
+            f"{file}: schema = {written} is newer than this rdsolver reads, {CONFIG_SCHEMA}. Upgrade rdsolver"
+            " to use it."
         )
     user = _user_model(raw, file, allow_python, text)
     try:
@@ -127,11 +127,9 @@ def _checked(
 
 
 def _user_model(raw: dict[str, Any], file: str, allowed: bool, text: str | None) -> UserModel | None:
-    """What the Python file that a config names holds; None where it names none.
+    """The user model of a config; None where it names no Python file. Nothing is executed unless allowed.
 
-    Nothing of it is executed unless allowed.
-
-    text: of that file, where a run kept it.
+    text: the text of that file, where a run has saved it.
     """
     model = raw.get("model")
     reference = model.get("from") if isinstance(model, dict) else None

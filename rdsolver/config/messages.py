@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: file, key, what was found, what is allowed, and the way out."""
+"""Messages about a config: file, key, what was found, what is allowed, and the way out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..errors import shortened, shown, unknown
 from .toml import override_key
 
 MOST_TOLD = 12
-"""Faults in one message."""
+"""The most faults that one message tells."""
 
 KeysAt = Callable[[tuple[Any, ...]], dict[str, str]]
-"""The keys a table may have, with their meanings."""
+"""The keys that the table at a location may have, with their descriptions."""
 
 
 def message(file: str, faults: Iterable[Fault], overrides: Sequence[str]) -> str:
-    """One paragraph each, of the first few."""
+    """The message for these faults: a paragraph for each of the first few."""
     told = [
         f"{_where(file, key, overrides)}: {shortened(key)}{' ' if key else ''}{text}"
         for key, text in dict.fromkeys(faults)

@@ -1,6 +1,5 @@
-"""The kinds of [section] a config knows: generated, from a scan, a slab, an empty box.
-
-Each makes its Section.
+"""The kinds of [section] that a config may have: trabeculae that are generated, a scan, a slab, rings, an
+empty box. Each builds its Section.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ from .messages import Fault
 from .tables import Length, Lengths, OneOfSeveral, Quantity, Table
 
 MOST_CELLS = 1e9
-"""Along an axis."""
+"""The most cells along one axis."""
 
 
-class Made(Table):
-    """What a section of any kind has."""
+class AnySection(Table):
+    """The keys that a section of any kind has."""
 
     coarsen: Annotated[int, Field(ge=1, le=1000)] = 1
-    """So many cells along each axis are made one, by volume averages, once the section is there: for quick
-    runs on the same bone.
+    """The number of cells along each axis that are averaged into one (by volume) after the section is built,
+    for quick runs on the same bone.
     """
 
 
-class Box(Made):
-    """What a generated section of any kind has."""
+class Box(AnySection):
+    """The keys that every generated section has."""
 
     size: list[Length] = Field(min_length=2, max_length=3)
-    """Edges of the box, y and x (three make a block: z, y, x), for example size = ["1280 um", "1280 um"]."""
+    """The edges of the box: y and x, or z, y and x for a block. For example size = ["1280 um", "1280 um"]."""
     spacing: Length
-    """Edge of a cell, for example "10 um"."""
+    """The edge of a cell, for example "10 um"."""
     thickness: Length | None = None
-    """Of a 2D section, for example "10 um"; a block has none."""
+    """The thickness of a 2D section, for example "10 um". A block has none."""
     borders: Literal["no-flux", "periodic"] = "no-flux"
-    """What happens at the sides of the box."""
+    """The boundary condition at the sides of the box."""
 
     def faults(self) -> Iterator[Fault]:
         for i, length in enumerate(self.size):
@@ -90,11 +89,11 @@ class Trabecular(Box):
     kind: Literal["trabecular"]
     """Give trabecular, image, slab, rings or box."""
     bone_fraction: Annotated[float, Quantity("1")] = 0.25
-    """BV/TV."""
+    """The bone volume fraction, BV/TV."""
     trabecular_thickness: Length = 120.0
-    """Mean thickness of the trabeculae, for example "120 um"."""
+    """The mean thickness of the trabeculae, for example "120 um"."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of the generator: the same seed gives the same bone."""
+    """The seed of the generator: the same seed gives the same bone."""
 
     def build(self) -> Section:
         from ..geometry.trabeculae import trabecular
@@ -108,9 +107,9 @@ class Slab(Box):
     kind: Literal["slab"]
     """Give trabecular, image, slab, rings or box."""
     slab_thickness: Length | None = None
-    """Of the bone (default: half the box)."""
+    """The thickness of the bone (default: half the box)."""
     axis: Literal["z", "y", "x"] = "x"
-    """Across the slab."""
+    """The axis across the slab."""
 
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
@@ -122,18 +121,18 @@ class Slab(Box):
 
 
 class Rings(Box):
-    """Vessels or ducts cut across, or nodules, for tissue beyond bone."""
+    """Vessels or ducts in cross-section, or nodules, for tissue beyond bone."""
 
     kind: Literal["rings"]
     """Give trabecular, image, slab, rings or box."""
     radius: Length
-    """Outer radius of a ring, for example "500 um"."""
+    """The outer radius of a ring, for example "500 um"."""
     wall: Length
-    """Thickness of its wall, for example "150 um"; as large as the radius it makes a nodule."""
+    """The thickness of its wall, for example "150 um". A wall as thick as the radius makes a nodule."""
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """How many: one lies in the middle, several at random places."""
+    """The number of rings. A single one lies in the middle, several lie at random places."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of those places."""
+    """The seed of those places."""
 
     def faults(self) -> Iterator[Fault]:
         yield from super().faults()
@@ -151,7 +150,7 @@ class Rings(Box):
 
 
 class Empty(Box):
-    """A box without bone, for a model of one's own."""
+    """A box without bone, for a user model."""
 
     kind: Literal["box"]
     """Give trabecular, image, slab, rings or box."""
@@ -161,42 +160,43 @@ class Empty(Box):
         return Section(grid, np.zeros(grid.shape), np.ones(grid.shape, bool), {"kind": "box"}, bare=True)
 
 
-class Image(Made):
+class Image(AnySection):
     """A section from a scan."""
 
     kind: Literal["image"]
     """Give trabecular, image, slab, rings or box."""
     image: str
-    """Path of the image, from the config's folder, for example "slice.tif"."""
+    """The path of the image, relative to the folder of the config, for example "slice.tif"."""
     dataset: str | None = None
-    """Of an HDF5 file."""
+    """The path of the dataset inside an HDF5 file."""
     channel: OneOfSeveral = None
-    """Of a file that holds several: its number from 0, or its name; "slices" if what it calls channels are
-    the slices of a block.
+    """The channel to read from a file that holds several: its number from 0, or its name. "slices" if what
+    the file calls channels are the slices of a block.
     """
     frame: OneOfSeveral = None
-    """The time of a file that holds several, a number from 0; "slices" if what it calls times are the slices
-    of a block.
+    """The time to read from a file that holds several, a number from 0. "slices" if what the file calls times
+    are the slices of a block.
     """
     voxel: Lengths | None = None
-    """Edge of a voxel, or one per axis, for example "19.5 um"; needed when the file does not carry it."""
+    """The edge of a voxel, or one per axis, for example "19.5 um". Needed where the file does not give it."""
     threshold: Annotated[float | str, Quantity("1", words=("otsu", "binary", "fraction"))]
-    """What is bone: "otsu", a grey value (bone is brighter), "binary" or "fraction".
+    """How bone is told from marrow: "otsu", a grey value (bone is brighter), "binary" or "fraction".
 
-    It moves BV/TV by a fifth, so it has no default.
+    The choice moves BV/TV by a fifth, so there is no default.
     """
     field_of_view: str | None = None
-    """"circle", or the path of a mask."""
+    """The field of view: "circle", or the path of a mask (default: the whole image)."""
     crop: list[list[int]] | None = None
-    """One [start, stop] per axis, in voxels."""
+    """The part of the image to use: one [start, stop] per axis, in voxels."""
     denoise: Annotated[float | str | None, Quantity("um", above=0, words=("median",))] = None
-    """"median", or the standard deviation of a Gaussian, for example "20 um"."""
+    """A filter before the threshold: "median", or a Gaussian by its standard deviation, for example "20 um".
+    """
     spacing: Lengths | None = None
-    """Edge of a cell (default: the voxel), or one per axis."""
+    """The edge of a cell, or one per axis (default: the voxel)."""
     thickness: Length | None = None
-    """Of a 2D section, for example "19.5 um"."""
+    """The thickness of a 2D section, for example "19.5 um"."""
     borders: Literal["no-flux", "periodic"] = "no-flux"
-    """What happens at the sides."""
+    """The boundary condition at the sides."""
 
     def build(self) -> Section:
         from ..images.load import section_from_image
@@ -217,4 +217,4 @@ class Image(Made):
         return replace(section, grid=replace(section.grid, borders=(self.borders,) * section.grid.ndim))
 
 
-Place = Trabecular | Image | Slab | Rings | Empty
+SectionTable = Trabecular | Image | Slab | Rings | Empty

@@ -1,5 +1,5 @@
-"""The tables of a config file, one class each: every key is a field, with its meaning; every quantity is read
-where it enters.
+"""The tables of a config file, one class each. Every key is a field whose docstring is its description, and
+every quantity is converted to internal units here, where it enters.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ from ..utils.instants import SIMULTANEOUS, Instants
 from .messages import Fault
 
 LATEST = 1e9
-"""d."""
+"""The latest time that a config may name, d."""
 MOST_SAVED = 100_000
-"""Saved states; more is a slip in a unit."""
+"""The most states that a run may save; more is a slip in a unit."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Reads a number or text with a unit into `unit`.
+    """Reads a number, or text with a unit, into `unit`.
 
-    above (exclusive), least, most: bounds; many: a list may stand there too; words: and so may these.
+    The value must be greater than `above`, at least `least` and at most `most`. With `many` a list of values
+    is allowed too, and so are the `words`.
     """
 
     unit: str
@@ -89,7 +90,7 @@ def json_quantity(unit: str, many: bool = False) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Word:
-    """One of a few words that are listed elsewhere; Literal takes such as stand in the code alone."""
+    """One of a few words that are listed elsewhere. (Literal takes only words that stand in the code.)"""
 
     allowed: tuple[str, ...]
 
@@ -148,17 +149,17 @@ def listed(value: float | list[float] | None) -> list[float]:
 
 
 def repeated(first: Exact, interval: Exact, times: int) -> list[float]:
-    """So many times at this interval, each rounded once, so that no error builds up over thousands."""
+    """This many times at this interval, each rounded once, so that no error builds up over thousands."""
     return [float(first.ratio + i * interval.ratio) for i in range(times)]
 
 
 class Table(BaseModel):
-    """A table of the file: no key but its own, no text where a number belongs."""
+    """A table of the file. Unknown keys are refused, and so is text where a number belongs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
     def faults(self) -> Iterator[Fault]:
-        """What is wrong although each key by itself is right: (key, what)."""
+        """Yield (key, what is wrong) where keys that are right by themselves contradict each other."""
         yield from ()
 
     @model_validator(mode="after")
@@ -172,50 +173,53 @@ class Model(Table):
     name: Literal["bone", "artery", "lymph_node", "mammary"] = "bone"
     """The tissue.
 
-    Beyond bone: the same RANKL, OPG and drugs, with one stated response; presets that show a mechanism, no
-    predictions.
+    Beyond bone the RANKL, OPG and drugs are the same, with one stated response: such a preset shows a
+    mechanism and predicts nothing.
     """
     from_: str | None = Field(default=None, alias="from")
-    """A model or an addition to the bone model, from your own Python file: "FILE.py:NAME" (docs/extend.md).
+    """A model, or an addition to the bone model, from a Python file of yours: "FILE.py:NAME"
+    (docs/extend.md).
 
-    Or, instead of the table, model = "FILE.py:NAME".
+    The line model = "FILE.py:NAME" in place of this table does the same.
     """
     preset: Literal["human", "mouse"] = "human"
-    """Whose numbers are the defaults."""
+    """The species whose parameter values are the defaults."""
     membrane_rankl: bool = False
-    """Whether part of RANKL stays on the membranes of the cells that make it, until it is shed."""
+    """Whether part of the RANKL stays on the membranes of the cells that make it until it is shed."""
     components: list[str] = []
-    """More of the biology, by name, for example ["membrane_rankl"] (docs/model.md)."""
+    """Further components of the biology, by name, for example ["membrane_rankl"] (docs/model.md)."""
     parameters: dict[str, Any] = {}
-    """Any row of `rdsolver params`, for example rankl_loss = "10.13 /d"."""
+    """Values of parameters, any that `rdsolver params` lists, for example rankl_loss = "10.13 /d"."""
 
 
 class Agent(Table):
-    """A drug beyond the presets, or a preset that is carried without a dose."""
+    """A drug beyond the presets, or a preset that is part of the model although no dose is given."""
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$", max_length=40)
-    """Prefix of its fields and parameters, in lower case, for example "my_decoy"."""
+    """The prefix of its fields and parameters, in lower case, for example "my_decoy"."""
     like: str | None = None
-    """The preset its parameters start from (default: the preset of its own name)."""
+    """The preset whose parameter values are its defaults (default: the preset of its own name)."""
     label: str | None = None
-    """How figures call it."""
+    """Its name in figures."""
 
 
 class DoseTable(Table):
     agent: str
     """The drug, for example "rank_fc"."""
     amount: Annotated[float, Quantity("mg/kg", least=0)]
-    """Per kg of body weight, for example "3 mg/kg"."""
+    """The dose per kg of body weight, for example "3 mg/kg"."""
     route: Literal["sc", "iv"] = "sc"
-    """Under the skin or into the vein."""
+    """The route: "sc" under the skin, "iv" into the vein."""
     at: Times | None = None
-    """Time, or a list of times, for example "20 d"; with `every` the first one (default: 0)."""
+    """The time of the dose, or a list, for example "20 d". With `every`, the first one (default: 0)."""
     every: Duration | None = None
-    """Interval of a repeated dose, for example every = "28 d", times = 3."""
+    """The interval of a repeated dose, for example every = "28 d", times = 3."""
     times: int | None = Field(None, ge=1, le=10_000)
-    """How many doses, with `every`."""
+    """The number of doses, with `every`."""
     lesion: Annotated[float | None, Quantity("mm^2", above=0)] = None
-    """Wait until the lesion is so large, for example "0.05 mm^2": at and every then count from that day."""
+    """The size of the lesion that treatment waits for, for example "0.05 mm^2". `at` and `every` then count
+    from the day on which the lesion has this size.
+    """
 
     def faults(self) -> Iterator[Fault]:
         if self.at == []:
@@ -241,7 +245,7 @@ class DoseTable(Table):
             )
 
     def schedule(self) -> list[float]:
-        """When it is given, d; counted from the day of the lesion it waits for, if it does."""
+        """The times of the doses, d, counted from the day of the lesion where the dose waits for one."""
         if self.every is not None and self.times is not None:
             first = Exact(self.at if isinstance(self.at, float) else 0.0)
             return repeated(first, Exact(self.every), self.times)
@@ -250,13 +254,13 @@ class DoseTable(Table):
 
 class ChangeTable(Table):
     parameter: str
-    """Name of a parameter, for example "rankl_production"."""
+    """The parameter that changes, for example "rankl_production"."""
     factor: Annotated[float, Quantity("1", least=0)]
-    """What its value is multiplied by, for example 2."""
+    """The factor that its value is multiplied by, for example 2."""
     at: Time = 0.0
-    """From when, for example "10 d"."""
+    """The time at which the change begins, for example "10 d"."""
     until: Time | None = None
-    """Until when (default: to the end)."""
+    """The time at which it ends (default: the end of the run)."""
 
     def faults(self) -> Iterator[Fault]:
         if self.until is not None and self.until <= self.at:
@@ -271,17 +275,17 @@ class ChangeTable(Table):
 
 class BorderTable(Table):
     field: str
-    """What passes, for example "rankl"."""
+    """The field that passes this side, for example "rankl"."""
     side: Literal["x-low", "x-high", "y-low", "y-high", "z-low", "z-high"]
-    """Where: the low or the high end of an axis."""
+    """The side: the low or the high end of an axis."""
     value: float | str | None = None
-    """Held at that side, for example "0.01 nM"; with `exchange`, what lies beyond it."""
+    """The value held at that side, for example "0.01 nM". With `exchange`, the value beyond the side."""
     exchange: Annotated[float | None, Quantity("um/d", above=0)] = None
-    """Speed of the exchange with `value` beyond the side, for example "100 um/d" (default: none, the value
-    holds at the side).
+    """The speed of exchange with `value` beyond the side, for example "100 um/d" (default: none, the value is
+    held at the side).
     """
     flux: float | str | None = None
-    """What enters instead, for example "5 nM um/d"."""
+    """The flux that enters, in place of a value, for example "5 nM um/d"."""
 
     def faults(self) -> Iterator[Fault]:
         if (self.value is None) == (self.flux is None):
@@ -315,21 +319,21 @@ class BorderTable(Table):
 
 class TumourTable(Table):
     kind: Literal["metastasis", "myeloma"] = "metastasis"
-    """Whose numbers are the defaults."""
+    """The tumour whose parameter values are the defaults."""
     at: list[list[Length]] | None = None
-    """Centres of nests, y and x (z, y and x in a block) from the corner of the section, for example [["640
-    um", "640 um"]].
+    """The centres of nests, y and x (z, y and x in a block) from the corner of the section, for example
+    [["640 um", "640 um"]].
     """
     nests: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """How many more are planted at random places in marrow."""
+    """The number of further nests at random places in marrow."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Of those places: the same seed gives the same ones."""
+    """The seed of those places: the same seed gives the same places."""
     radius: Length = 60.0
-    """Of a nest, for example "60 um"."""
+    """The radius of a nest, for example "60 um"."""
     density: Annotated[float, Quantity("1", above=0, most=1)] = 0.5
-    """Share of the marrow that tumour cells take in a nest."""
+    """The share of the marrow that tumour cells take inside a nest."""
     spread: Annotated[float, Quantity("1", least=0, most=1)] = 0.0
-    """The same in marrow outside nests, for example 0.01."""
+    """The share of the marrow that they take outside nests, for example 0.01."""
 
     def faults(self) -> Iterator[Fault]:
         if not self.at and not self.nests and not self.spread:
@@ -349,7 +353,7 @@ class TumourTable(Table):
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """Keys without effect."""
+        """The keys that have no effect with these values."""
         return ("seed",) * (not self.nests) + ("radius", "density") * (not self.nests and not self.at)
 
     def nests_at_start(self) -> Nests:
@@ -359,9 +363,9 @@ class TumourTable(Table):
 
 class Initial(Table):
     from_: str | None = Field(default=None, alias="from")
-    """The run.h5 to go on from, for example "other/run.h5"."""
+    """The run file whose last state this run starts from, for example "other/run.h5"."""
     seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
-    """Of a random initial state of a model of one's own (default: 1)."""
+    """The seed of the random initial state of a user model (default: 1)."""
 
     def faults(self) -> Iterator[Fault]:
         if (self.from_ is None) == (self.seed is None):
@@ -381,9 +385,9 @@ class Initial(Table):
 
 class TimeTable(Table):
     end: Duration
-    """Length of the run, for example "60 d"."""
+    """The length of the run, for example "60 d"."""
     save: Annotated[float | list[float] | None, Quantity("d", least=0, many=True)] = None
-    """Interval of saved states, or a list of times, for example "1 d" (default: sixty intervals)."""
+    """The interval of saved states, or a list of times, for example "1 d" (default: sixty intervals)."""
 
     def faults(self) -> Iterator[Fault]:
         if isinstance(self.save, list):
@@ -417,7 +421,7 @@ class TimeTable(Table):
             )
 
     def saved(self) -> list[float]:
-        """Times of saved states, d, increasing; of an interval 0 and the end are among them."""
+        """The times of the saved states, d, increasing. An interval includes 0 and the end."""
         if isinstance(self.save, list):
             return sorted(set(self.save))
         end = Exact(self.end).ratio
@@ -431,23 +435,23 @@ class SolverTable(Table):
         default=registry.AUTO, description=registry.described()
     )
     tolerance: Annotated[float, Quantity("1", above=0, most=0.1)] = 1e-3
-    """Of each step, relative to the typical size of a field."""
+    """The tolerated error of a step, relative to the typical size of a field."""
     precision: Literal["float32", "float64"] = "float32"
-    """Of the arithmetic and of the file."""
+    """The precision of the arithmetic and of the run file."""
     max_steps: Annotated[int | None, Field(ge=1)] = None
-    """After how many accepted steps a run fails, its state kept, so that one that crawls holds up no sweep
-    (default: none).
+    """The number of accepted steps after which a run fails and keeps its state, so that a run that crawls
+    does not hold up a sweep (default: no limit).
     """
     longest_step: Duration | None = None
-    """No step is longer, for example "2 h", so that none leaps over what comes and goes in rates that follow
-    time (default: none).
+    """The longest step allowed, for example "2 h", for rates that depend on time: a longer step might miss a
+    change that comes and goes (default: no limit).
     """
 
 
 class OutputTable(Table):
     fields: Annotated[Literal["all"] | list[str], BeforeValidator(_names)] = "all"
-    """"all", or a list of names, for example ["rankl", "bone"]; [] keeps the series alone."""
+    """The fields to save: "all", or a list of names such as ["rankl", "bone"]. [] saves the series alone."""
     stride: Annotated[int, Field(ge=1)] = 1
-    """Every how many cells."""
+    """Save every n-th cell along each axis."""
     crop: list[list[int]] | None = None
-    """One [start, stop] per axis, in cells."""
+    """The part of the section to save: one [start, stop] per axis, in cells."""

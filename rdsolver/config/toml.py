@@ -1,6 +1,6 @@
-"""The text of a config: TOML, changed by `--set`, with its paths made absolute.
+"""Reads the text of a config: TOML, changed by `--set`, with its paths made absolute.
 
-What the keys mean is config.py's business.
+The meaning of the keys is not known here (see tables.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def read(
 ) -> dict[str, Any]:
     """The tables of a config file after the overrides ("key.path=value").
 
-    takes_text: whether a key is free text, which an override may leave without quotes whatever it looks like:
-    title=2024. Paths in the file count from its folder, paths in overrides from the current one. Raises
-    InputError for a file that is missing, unreadable or no TOML, and for an override that does not fit.
+    takes_text: says whether a key takes free text, which an override may leave without quotes whatever it
+    looks like: title=2024. Paths in the file are relative to its folder, paths in overrides to the current
+    one. Raises InputError for a file that is missing, unreadable or no TOML, and for an override that does
+    not fit.
     """
     raw = _spelled_out(parse(path))
     _resolve(raw, path.parent.absolute())
@@ -38,7 +39,7 @@ def read(
 def apply(
     raw: dict[str, Any], overrides: Sequence[str], takes_text: Callable[[str], bool] = lambda key: False
 ) -> None:
-    """Apply "key.path=value", in place; a relative path counts from the current folder."""
+    """Apply overrides "key.path=value" in place. Relative paths are relative to the current folder."""
     for each in overrides:
         _apply(raw, each, takes_text)
         _spelled_out(raw)
@@ -46,7 +47,7 @@ def apply(
 
 
 def override_key(override: str) -> str:
-    """ "section.seed=2" -> "section.seed"."""
+    """The key of an override: "section.seed" of "section.seed=2"."""
     return override.partition("=")[0].strip()
 
 
@@ -110,13 +111,13 @@ def _resolve(raw: dict[str, Any], folder: Path) -> None:
 
 
 def absolute(key: str, value: Any, folder: Path) -> Any:
-    """The value of a key, counted from a folder where it is a path."""
+    """The value of a key; where it is a path, made absolute from this folder."""
     a_path = tuple(key.split(".")) in PATHS and isinstance(value, str) and value and value not in NOT_A_PATH
     return str(folder / at_home(value)) if a_path else value
 
 
 def _apply(raw: dict[str, Any], override: str, takes_text: Callable[[str], bool]) -> None:
-    """An override, in place."""
+    """Apply one override in place."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.strip().split(".")):
         raise InputError(
@@ -128,8 +129,9 @@ def _apply(raw: dict[str, Any], override: str, takes_text: Callable[[str], bool]
 
 
 def put(raw: dict[str, Any], key: str, value: Any, said: str) -> None:
-    """Set one dotted key, in place; tables and list entries on the way are made where they are missing. said:
-    for a message.
+    """Set one dotted key in place. Tables and list entries on the way are made where they are missing.
+
+    said: where the key was given, for a message.
     """
     parts = key.split(".")
     place: Any = raw
@@ -140,7 +142,7 @@ def put(raw: dict[str, Any], key: str, value: Any, said: str) -> None:
 
 
 def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
-    """What `part` names in `place`, made of `fresh` where it is missing."""
+    """The entry `part` of a table or list; `fresh` is put there if it is missing."""
     if isinstance(place, dict):
         return place.setdefault(part, fresh)
     if not isinstance(place, list):
@@ -157,8 +159,9 @@ def _step(place: Any, part: str, fresh: Any, said: str) -> Any:
 
 
 def value_of(text: str, free: bool = False) -> Any:
-    """A TOML value, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg. free: text is wanted, and 2 is
-    text too.
+    """The TOML value that a text holds, or else the bare text: 2, true, ["1 d", "5 d"], 3 mg/kg.
+
+    free: the key takes text, so that 2 is text too.
     """
     try:
         # so that a comment is no value, and is not dropped

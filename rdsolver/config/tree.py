@@ -1,4 +1,4 @@
-"""The whole file as one tree of tables, and what follows from them: drugs, parameters and their values."""
+"""The whole config as one tree of tables, and what follows from it: drugs, components, parameters, values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..models.bone.parameters import parameters
 from ..problem.changes import Change
 from ..problem.fields import bone_diffusing, bone_fields, model_diffusing
 from ..units import number
-from .sections import Place, Rings, Trabecular
+from .sections import Rings, SectionTable, Trabecular
 from .tables import (
     Agent,
     BorderTable,
@@ -39,44 +39,46 @@ if TYPE_CHECKING:
     from ..problem import Source
     from .user_file import UserModel
 
-SCHEMA = 1
-"""Of a config: raised when a key changes its meaning, so that an older rdsolver would misread the file."""
+CONFIG_SCHEMA = 1
+"""The version of the keys. It is raised when a key changes its meaning, so that an older rdsolver would
+misread the file.
+"""
 
 
 class Tree(Table):
-    """The tables of a config, with what follows from them."""
+    """All tables of a config, and what follows from them."""
 
-    schema_: Annotated[int, Field(ge=1)] = Field(default=SCHEMA, alias="schema")
-    """Of this file: the version of its keys (default: the present one)."""
+    schema_: Annotated[int, Field(ge=1)] = Field(default=CONFIG_SCHEMA, alias="schema")
+    """The version of the keys of this file (default: the present one)."""
     units: Literal["internal"] | None = None
-    """Of bare numbers: "internal" says that they are in um, d, nM, cells per mm3 and mg/kg.
+    """The unit of numbers that are written without one: "internal" means um, d, nM, cells per mm3 and mg/kg.
 
-    Without it each that could have a unit earns a warning.
+    Where this key is missing, every such number gives a warning.
     """
     title: str = ""
-    """Of the run, for figures and for the file."""
-    section: Place = Field(discriminator="kind")
-    """[section]: the place."""
+    """The title of the run, in figures and in the run file."""
+    section: SectionTable = Field(discriminator="kind")
+    """[section]: the bone section."""
     model: Model = Model()
-    """[model]: the equations and their numbers."""
+    """[model]: the equations and the values of their parameters."""
     agent: list[Agent] = Field(default_factory=list)
     """[[agent]]: drugs beyond the presets."""
     dose: list[DoseTable] = Field(default_factory=list)
-    """[[dose]]: what is given, and when."""
+    """[[dose]]: the doses, and when they are given."""
     change: list[ChangeTable] = Field(default_factory=list)
     """[[change]]: parameters that change in time."""
     tumour: TumourTable | None = None
-    """[tumour]: where it begins, on day 0."""
+    """[tumour]: the tumour, as it is on day 0."""
     border: list[BorderTable] = Field(default_factory=list)
-    """[[border]]: sides that let something through."""
+    """[[border]]: boundary conditions other than no-flux."""
     initial: Initial | None = None
-    """[initial]: a run to go on from, or how a random start is seeded."""
+    """[initial]: the run whose end is the initial state, or the seed of a random one."""
     time: TimeTable
-    """[time]: with end = "60 d" and save = "1 d"."""
+    """[time]: the length of the run and the saved states, for example end = "60 d", save = "1 d"."""
     solver: SolverTable = SolverTable()
-    """[solver]: how it is solved."""
+    """[solver]: the integrator, its tolerance and precision."""
     output: OutputTable = OutputTable()
-    """[output]: what is kept."""
+    """[output]: the fields and cells to save."""
 
     _user: UserModel | None = PrivateAttr(None)  # what model.from names
 
@@ -85,22 +87,22 @@ class Tree(Table):
 
     @property
     def whole(self) -> ReactionDiffusion | None:
-        """The user's own model, instead of the bone model."""
+        """The user model that takes the place of the bone model; None where there is none."""
         return self._user.model if self._user else None
 
     @property
     def extension(self) -> Extension | None:
-        """What the user's file adds to the bone model."""
+        """The user's extension of the bone model; None where there is none."""
         return self._user.extension if self._user else None
 
     @property
     def source(self) -> Source | None:
-        """The file that either came from."""
+        """The Python file that either came from."""
         return self._user.source if self._user else None
 
     @cached_property
     def agents(self) -> tuple[Binder, ...]:
-        """The drugs of this run: those declared, then presets that are dosed."""
+        """The drugs of this run: those that [[agent]] declares, then presets that have a dose."""
         declared = {a.name: a for a in self.agent}
         names = dict.fromkeys([*declared, *(d.agent for d in self.dose if d.agent in LABELS)])
         binders = ((name, declared.get(name) or Agent(name=name)) for name in names)
@@ -110,13 +112,13 @@ class Tree(Table):
 
     @property
     def binders(self) -> tuple[Binder, ...]:
-        """The drugs, and what components make in the tissue."""
+        """The drugs that bind RANKL, and the binders that components make in the tissue."""
         return (*self.agents, *(b for part in self.components for b in part.binders))
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
-        """What this run has beside the core of the model: what its keys ask for, what brings a drug that is
-        given or declared, and the user's own.
+        """The components of this run: those that keys ask for, those that bring a drug with a dose or an
+        [[agent]], the tumour, and the user's extension.
         """
         drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
         asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
@@ -133,7 +135,7 @@ class Tree(Table):
 
     @cached_property
     def values(self) -> dict[str, float]:
-        """A value for every parameter, in its unit: the file's, or else the preset's."""
+        """The value of every parameter, in its unit: from the file, or else from the preset."""
         given, presets = (
             self.model.parameters,
             (self.model.preset, self.model.name, *((self.tumour.kind,) if self.tumour else ())),
@@ -145,7 +147,7 @@ class Tree(Table):
 
     @property
     def seeds(self) -> tuple[str, ...]:
-        """Keys of what is drawn at random."""
+        """The keys of the seeds of all that is drawn at random."""
         section = ("section.seed",) if isinstance(self.section, Trabecular | Rings) else ()
         tumour = ("tumour.seed",) if self.tumour and self.tumour.nests else ()
         start = (
@@ -159,7 +161,7 @@ class Tree(Table):
 
     @property
     def shape(self) -> str:
-        """What compiled programs depend on: runs of one shape share them."""
+        """All that compiled programs depend on, as text: runs of one shape share their programs."""
         place = self.section.model_dump()
         drawn = (
             {"seed", "bone_fraction", "trabecular_thickness"}
@@ -183,7 +185,7 @@ class Tree(Table):
 
     @property
     def field_names(self) -> tuple[str, ...]:
-        """The fields of this run, any of which may be saved."""
+        """The names of the fields of this run, any of which may be saved."""
         if self.whole is not None:
             return tuple(f.name for f in self.whole.unknowns)
         return bone_fields(self.model.name, self.binders, self.components)

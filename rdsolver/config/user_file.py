@@ -1,4 +1,4 @@
-"""A model of one's own: the Python file that a config names is executed here, and nowhere else.
+"""User models: the Python file that a config names is executed here, and nowhere else.
 
     model = "my_model.py:MY_MODEL"
 
@@ -25,27 +25,27 @@ KINDS = (ReactionDiffusion, Extension)
 
 @dataclass(frozen=True)
 class UserModel:
-    """What came out of a user's file, a whole model or an extension of the bone model, and the file."""
+    """The object from a user's file, a whole model or an extension of the bone model, and the file itself."""
 
     source: Source
     model: ReactionDiffusion | None = None
     extension: Extension | None = None
 
 
-def parted(reference: str) -> tuple[str, str]:
-    """ "folder/my_model.py:MY_MODEL" -> its file and the name in it; empty where one is missing."""
+def split_reference(reference: str) -> tuple[str, str]:
+    """The file and the name in "folder/my_model.py:MY_MODEL". The name is empty where it is missing."""
     file, colon, name = reference.rpartition(":")
     return (file, name) if colon and NAME.fullmatch(name) else (reference, "")
 
 
 def load(reference: str, text: str | None = None) -> UserModel:
-    """Execute a file and take the object that `reference` names, "FILE.py:NAME". text: of the file, as an
-    earlier run kept it.
+    """Execute a file and return the object that `reference` names, "FILE.py:NAME". text: the text of the file
+    as an earlier run has saved it.
 
     Raises InputError for a file that is missing or fails, naming its line, and for an object that is no model
     or is incomplete.
     """
-    file, name = parted(reference)
+    file, name = split_reference(reference)
     if not name:
         raise InputError(
             f"= {shown(reference)} names no object. Give the file and the name of the model in it:"
@@ -79,7 +79,7 @@ def _read(file: str) -> Source:
 
 
 def _executed(source: Source, name: str) -> Any:
-    """The object `name` of the file."""
+    """Execute the file and return its object `name`."""
     module = ModuleType(f"rdsolver_own_{source.hash[:12]}")
     module.__file__ = source.path
     sys.modules[module.__name__] = module  # dataclasses and pickles look there

@@ -1,6 +1,4 @@
-"""A config whose model comes from the user's own Python file: what such a run cannot have, and its
-translation.
-"""
+"""Configs with a user model: the keys that such a run cannot have, and the Problem that it makes."""
 
 from __future__ import annotations
 
@@ -21,16 +19,17 @@ TABLES = ("agent", "dose", "tumour")
 
 
 def faults(config: Tree) -> Iterator[Fault]:
-    """What belongs to the bone model."""
+    """Faults: keys that belong to the bone model."""
     why = f"belongs to the bone model, and this run's comes from {config.model.from_}. Leave it out."
     yield from ((f"model.{key}", why) for key in MODEL_KEYS if key in config.model.model_fields_set)
     yield from ((table, why) for table in TABLES if getattr(config, table))
 
 
 def problem(config: Tree, place: Section, common: dict[str, Any]) -> ModelProblem:
-    """The run in plain objects.
+    """The run that a config with a user model describes, in plain objects.
 
-    Raises InputError where the model has no place, its start fails, or its integrator does not fit.
+    Raises InputError where the section leaves the model no cells, its initial state fails, or its integrator
+    does not fit.
     """
     model, initial = config.whole, config.initial
     assert model is not None
@@ -57,7 +56,7 @@ def problem(config: Tree, place: Section, common: dict[str, Any]) -> ModelProble
 
 
 def resolved(config: Tree, tables: dict[str, Any]) -> dict[str, Any]:
-    """The same tables without those of bone, and with what random numbers started from."""
+    """The same tables without those of the bone model, and with the seed of the random initial state."""
     kept = {k: v for k, v in tables.items() if k not in TABLES}
     kept["model"] = {k: v for k, v in tables["model"].items() if k not in MODEL_KEYS}
     return {"initial": {"seed": START_SEED}} | kept

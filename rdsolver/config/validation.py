@@ -1,6 +1,4 @@
-"""What a config must satisfy as a whole, before anything is computed: agents, times, parameters and their
-changes.
-"""
+"""Checks of a config as a whole, before anything is computed: drugs, times, parameters and their changes."""
 
 from __future__ import annotations
 
@@ -30,28 +28,28 @@ from .tables import listed
 from .tree import Tree
 
 MOST_DOSES = 10_000
-"""In a run."""
+"""The most doses in a run."""
 
 
 def _switch(part: Component) -> str:
-    """What a config needs to have it."""
+    """The line of a config that a run needs to have this component."""
     return part.switch or f'Have it: model.components = ["{part.name}"].'
 
 
 COMPONENTS = every()
 DRUGS = {name: part.label for part in COMPONENTS for name in part.drugs}
-"""Those that bind no RANKL, and what they are."""
+"""The drugs that do not bind RANKL, and what they are."""
 _BONE, _BEYOND = ({p.name for p in parameters(tissue=tissue)} for tissue in ("bone", "artery"))
 PARTS = (
     *(({p.name for p in part.rows}, part.label, _switch(part)) for part in COMPONENTS),
     (_BEYOND - _BONE, "tissue beyond bone", 'Choose one: model.name = "artery".'),
     (_BONE - _BEYOND, "bone", 'Choose it: model.name = "bone".'),
 )
-"""Parameters that a run may lack: what they belong to, and how to have it."""
+"""Parameters that a run may lack: their names, what they belong to, and how a run has it."""
 
 
 def faults(config: Tree) -> Iterator[Fault]:
-    """All that is wrong, first what the rest builds on."""
+    """All faults, first those that the other checks build on."""
     first = [*(_bone(config) if config.whole is None else user_model.faults(config)), *_parameters(config)]
     yield from first
     yield from _borders(config)
@@ -117,7 +115,7 @@ def _borders(config: Tree) -> Iterator[Fault]:
 
 
 def _bone(config: Tree) -> Iterator[Fault]:
-    """What the bone model and other tissues ask for."""
+    """Faults of a run of the bone model or of another tissue."""
     yield from _components(config)
     yield from _agents(config)
     yield from _doses(config)
@@ -145,7 +143,7 @@ def _bone(config: Tree) -> Iterator[Fault]:
 
 
 def _beyond_bone(config: Tree) -> Iterator[Fault]:
-    """What another tissue has not."""
+    """Faults of a run of another tissue than bone: keys of what it does not have."""
     why = f'belongs to bone, and this run\'s tissue is "{config.model.name}". Leave it out.'
     if config.tumour:
         yield "tumour", why
@@ -219,7 +217,7 @@ def _agents(config: Tree) -> Iterator[Fault]:
 
 
 def _parameters(config: Tree) -> Iterator[Fault]:
-    """Names, units and physical bounds."""
+    """Faults in names, units and physical bounds of parameters."""
     for name, value in config.model.parameters.items():
         key = f"model.parameters.{name}"
         row = config.rows.get(name)
@@ -306,12 +304,12 @@ def changeable(config: Tree) -> list[str]:
 
 
 def fixed(config: Tree, name: str) -> str:
-    """Why a parameter cannot change in time; empty when it can."""
+    """The reason why a parameter cannot change in time; empty when it can."""
     return "" if config.whole is not None else checks.fixed(name, config.agents, config.components)
 
 
 def _in_force(config: Tree) -> Iterator[Fault]:
-    """Bounds, and koff > 0, at the start and after every change."""
+    """Faults of values at the start and after every change: physical bounds, and koff > 0."""
     binders = None if config.whole is not None else config.binders
     if binders is not None:
         yield from ((f"model.parameters.{b}_K_eff", text) for b, text in dissociation(binders, config.values))

@@ -44,7 +44,7 @@ from .udunits import READABLE, udunits
 if TYPE_CHECKING:
     from ..problem.output import Output
 
-SCHEMA = 2
+RUN_SCHEMA = 2
 """The version of the layout, raised when a reader of the older layout would misread the newer one.
 
 In layout 1 the series had a dimension `time`, units were in readable form only, and nothing was clipped.

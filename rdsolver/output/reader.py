@@ -131,9 +131,9 @@ class Run(Mapping[str, "FieldData"]):
         if layout.SCHEMA_KEY not in attrs:
             raise InputError(f"{self.path} is an HDF5 file, but not a run of rdsolver.")
         schema = attribute(file, layout.SCHEMA_KEY)
-        if schema > layout.SCHEMA:
+        if schema > layout.RUN_SCHEMA:
             raise InputError(
-                f"{self.path} has layout {schema}, this rdsolver reads up to {layout.SCHEMA}. Upgrade"
+                f"{self.path} has layout {schema}, this rdsolver reads up to {layout.RUN_SCHEMA}. Upgrade"
                 " rdsolver to read it."
             )
         self.title = as_text(attribute(file, "title"))

@@ -183,7 +183,7 @@ class RunWriter:
     ) -> None:
         file, window = self.file, self._window
         layout.set_text(file, Conventions="CF-1.10", title=title or "rdsolver run", axes="".join(window.axes))
-        file.attrs[layout.SCHEMA_KEY] = np.int64(layout.SCHEMA)
+        file.attrs[layout.SCHEMA_KEY] = np.int64(layout.RUN_SCHEMA)
         file.attrs["spacing"] = np.array(window.spacing)
         if grid.thickness is not None:
             file.attrs["thickness"] = grid.thickness

@@ -23,7 +23,7 @@ from ..config.tables import TimeTable
 from ..errors import InputError
 from ..output import layout
 from ..output.reader import SeriesData
-from ..units import number, parted, quantity
+from ..units import number, quantity, split_unit
 from ..utils import atomic, locks
 from ..utils.home import at_home
 from .reader import (
@@ -253,7 +253,7 @@ def _column(name: str, values: list[Any]) -> Column:
     if name in TEXTS:
         return [str(v) for v in values], ""
     try:
-        found = [(v, "") if type(v) is int else parted(v) for v in values]
+        found = [(v, "") if type(v) is int else split_unit(v) for v in values]
         units = list(dict.fromkeys(unit for _, unit in found))
         for plain in (layout.TIME_UNIT, "1"):
             if all(units) and _converts(values[0], plain):

@@ -13,7 +13,7 @@ from ..config.bare_numbers import bare_in
 from ..config.messages import Fault
 from ..config.tables import Quantity, Table
 from ..errors import InputError, shown
-from ..units import number, parted
+from ..units import number, split_unit
 
 MOST_RUNS = 1_000_000
 LABELS = ("label", "name")
@@ -64,7 +64,7 @@ class Between(Table):
         """(Lowest, highest, unit of both). Raises ValueError for a value that is no number, or for two
         dimensions.
         """
-        (low, unit), (high, other) = map(parted, self.between)
+        (low, unit), (high, other) = map(split_unit, self.between)
         if bool(unit) != bool(other):
             raise ValueError(f"= {shown(self.between)} has a unit in one place. Give it in both, or in none.")
         return low, number(self.between[1], unit) if unit else high, unit

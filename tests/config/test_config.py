@@ -11,7 +11,7 @@ import pytest
 from rdsolver import load_config
 from rdsolver.config.config import Config
 from rdsolver.config.json_schema import schema
-from rdsolver.config.tree import SCHEMA
+from rdsolver.config.tree import CONFIG_SCHEMA
 from rdsolver.errors import InputError
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.section import Section, coarsened, slab
@@ -440,7 +440,7 @@ def test_a_config_names_the_version_of_its_keys(config):
     assert (
         load_config(config).resolved()["schema"]
         == load_config(config, ["schema=1"]).resolved()["schema"]
-        == SCHEMA
+        == CONFIG_SCHEMA
         == 1
     )
     assert schema()["properties"]["schema"]["type"] == "integer"

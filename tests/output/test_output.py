@@ -624,7 +624,7 @@ def test_files_that_are_no_runs_are_refused_in_a_sentence(tmp_path):
         f["a"] = 1
     write(tmp_path / "newer.h5", GRIDS["2d"])
     with h5py.File(tmp_path / "newer.h5", "r+") as f:
-        f.attrs[layout.SCHEMA_KEY] = layout.SCHEMA + 1
+        f.attrs[layout.SCHEMA_KEY] = layout.RUN_SCHEMA + 1
     whole = (tmp_path / "newer.h5").read_bytes()
     (tmp_path / "short.h5").write_bytes(whole[: len(whole) // 2])
     expected = {

@@ -310,7 +310,7 @@ def test_a_model_of_ones_own_is_resumed_as_the_run_kept_it(tmp_path):
     same(tmp_path / "straight" / "run.h5", tmp_path / "stopped" / "run.h5")
 
 
-@pytest.mark.parametrize("schema", range(1, layout.SCHEMA + 1))
+@pytest.mark.parametrize("schema", range(1, layout.RUN_SCHEMA + 1))
 def test_a_file_of_every_layout_is_read(schema, tmp_path):
     """1 is of bone, the others of a hormone that decays, as stopped_1."""
     field, shape, last, series, first, parameter = {
