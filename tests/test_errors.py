@@ -77,7 +77,10 @@ def sites() -> list[tuple[str, str]]:
                     path.name == "units.py"
                 ):
                     pass
-                case ast.Yield(value=ast.Tuple([_, text])) if path.parent.name == "config" or path.name in (
+                case ast.Yield(value=ast.Tuple([_, text])) if path.parent.name in (
+                    "config",
+                    "components",
+                ) or path.name in (
                     "model_checks.py",
                     "spec.py",
                 ):

@@ -49,8 +49,8 @@ def problem(
             config.section.coarsen,
         )
         borders = tuple(b.border(config.diffusing[b.field]) for b in config.border)
-        if config.tumour:
-            config.tumour.nests_at_start().planted(place)  # raises for a nest that has no place
+        for part in config.components:
+            part.check_section(place)
         solver = Solver(**config.solver.model_dump())
         fields, crop = config.output.fields, config.output.crop
         window = None if crop is None else tuple((a, b) for a, b in crop)
@@ -123,8 +123,9 @@ def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
     tables["time"]["save"] = config.time.saved()
     if config.model.name != "bone":
         del tables["model"]["preset"]
-    for key in config.tumour.idle if config.tumour else ():
-        del tables["tumour"][key]
+    for name, table in config.component_tables.items():
+        for key in table.idle:
+            del tables[name][key]
     if section is not None:
         tables["section"] = {"kind": "given"} | section.record
     return tables if config.whole is None else user_model.resolved(config, tables)

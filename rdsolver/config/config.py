@@ -1,27 +1,37 @@
 """A config: the tables of a file, the file that they come from, what is to be said of them, and the way to a
 Problem.
 
-load.py makes it. toml.py reads the text, tables.py and sections.py hold the tables, tree.py all of them,
-validation.py says what a whole run must satisfy, build.py makes a Problem of it, and messages.py puts what is
-wrong into words.
+load.py makes it. toml.py reads the text, tables.py, sections.py and component_tables.py hold the tables,
+tree.py all of them, validation.py says what a whole run must satisfy, build.py makes a Problem of it, and
+messages.py puts what is wrong into words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr, create_model
 
 from ..geometry.section import Section
 from ..problem import ModelProblem, Problem
 from . import build, validation
+from .component_tables import TABLES
 from .messages import Fault
 from .tree import Tree
 
+if TYPE_CHECKING:
+    AllTables = Tree
+else:  # with a table for each component that declares one
+    AllTables = create_model(
+        "AllTables",
+        __base__=Tree,
+        **{n: (t | None, Field(None, description=t.__doc__)) for n, t in TABLES.items()},
+    )
 
-class Config(Tree):
+
+class Config(AllTables):
     """A config that has been read and checked. `load_config` makes one."""
 
     _file: str = PrivateAttr("config")

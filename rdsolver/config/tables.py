@@ -23,7 +23,6 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from ..errors import shown
 from ..geometry.boundary_conditions import Border
-from ..geometry.tumour_seeding import Nests
 from ..timestepping import registry
 from ..units import Exact, exact, number, way_out
 from ..utils.checks import bounds
@@ -315,50 +314,6 @@ class BorderTable(Table):
             exchange=self.exchange or 0.0,
             flux=0.0 if self.flux is None else number(self.flux, f"{unit} um/d"),
         )
-
-
-class TumourTable(Table):
-    kind: Literal["metastasis", "myeloma"] = "metastasis"
-    """The tumour whose parameter values are the defaults."""
-    at: list[list[Length]] | None = None
-    """The centres of nests, y and x (z, y and x in a block) from the corner of the section, for example
-    [["640 um", "640 um"]].
-    """
-    nests: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """The number of further nests at random places in marrow."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """The seed of those places: the same seed gives the same places."""
-    radius: Length = 60.0
-    """The radius of a nest, for example "60 um"."""
-    density: Annotated[float, Quantity("1", above=0, most=1)] = 0.5
-    """The share of the marrow that tumour cells take inside a nest."""
-    spread: Annotated[float, Quantity("1", least=0, most=1)] = 0.0
-    """The share of the marrow that they take outside nests, for example 0.01."""
-
-    def faults(self) -> Iterator[Fault]:
-        if not self.at and not self.nests and not self.spread:
-            yield (
-                "nests",
-                (
-                    'is missing: say where the tumour starts, by at = [["640 um", "640 um"]], nests = 3 or'
-                    " spread = 0.01."
-                ),
-            )
-        for key in self.idle:
-            if key in self.model_fields_set:
-                yield (
-                    key,
-                    ("has no effect: this tumour has no nests. Leave it out, or plant one by at or nests."),
-                )
-
-    @property
-    def idle(self) -> tuple[str, ...]:
-        """The keys that have no effect with these values."""
-        return ("seed",) * (not self.nests) + ("radius", "density") * (not self.nests and not self.at)
-
-    def nests_at_start(self) -> Nests:
-        at = tuple(tuple(centre) for centre in self.at or ())
-        return Nests(at, self.nests, self.radius, self.density, self.spread, self.seed)
 
 
 class Initial(Table):

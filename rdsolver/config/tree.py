@@ -12,12 +12,13 @@ from pydantic import Field, PrivateAttr
 from ..models.base import Parameter
 from ..models.bone.binders import LABELS, Binder
 from ..models.bone.component import Component
+from ..models.bone.component_table import ComponentTable
 from ..models.bone.components import NAMES, component
-from ..models.bone.components.tumour import Tumour
 from ..models.bone.parameters import parameters
 from ..problem.changes import Change
 from ..problem.fields import bone_diffusing, bone_fields, model_diffusing
 from ..units import number
+from .component_tables import TABLES
 from .sections import Rings, SectionTable, Trabecular
 from .tables import (
     Agent,
@@ -30,7 +31,6 @@ from .tables import (
     SolverTable,
     Table,
     TimeTable,
-    TumourTable,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ class Tree(Table):
     """[[dose]]: the doses, and when they are given."""
     change: list[ChangeTable] = Field(default_factory=list)
     """[[change]]: parameters that change in time."""
-    tumour: TumourTable | None = None
-    """[tumour]: the tumour, as it is on day 0."""
     border: list[BorderTable] = Field(default_factory=list)
     """[[border]]: boundary conditions other than no-flux."""
     initial: Initial | None = None
@@ -116,15 +114,21 @@ class Tree(Table):
         return (*self.agents, *(b for part in self.components for b in part.binders))
 
     @cached_property
+    def component_tables(self) -> dict[str, ComponentTable]:
+        """The tables of components that the config has, by the component's name."""
+        found = ((name, getattr(self, name, None)) for name in TABLES)
+        return {name: table.said for name, table in found if table is not None}
+
+    @cached_property
     def components(self) -> tuple[Component, ...]:
         """The components of this run: those that keys ask for, those that bring a drug with a dose or an
-        [[agent]], the tumour, and the user's extension.
+        [[agent]], those with a table, and the user's extension.
         """
         drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
         asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
         there = (component(n) for n in NAMES if n in asked or drugs & {*component(n).drugs})
-        tumour = [Tumour(self.tumour.nests_at_start())] if self.tumour else []
-        return (*(c() for c in there), *tumour, *([self.extension] if self.extension else []))
+        tables = (component(name).of_table(table) for name, table in self.component_tables.items())
+        return (*(c() for c in there), *tables, *([self.extension] if self.extension else []))
 
     @cached_property
     def rows(self) -> dict[str, Parameter]:
@@ -138,7 +142,11 @@ class Tree(Table):
         """The value of every parameter, in its unit: from the file, or else from the preset."""
         given, presets = (
             self.model.parameters,
-            (self.model.preset, self.model.name, *((self.tumour.kind,) if self.tumour else ())),
+            (
+                self.model.preset,
+                self.model.name,
+                *(p for t in self.component_tables.values() for p in t.presets),
+            ),
         )
         return {
             name: number(given[name], p.unit) if name in given else p.default(*presets)
@@ -149,7 +157,7 @@ class Tree(Table):
     def seeds(self) -> tuple[str, ...]:
         """The keys of the seeds of all that is drawn at random."""
         section = ("section.seed",) if isinstance(self.section, Trabecular | Rings) else ()
-        tumour = ("tumour.seed",) if self.tumour and self.tumour.nests else ()
+        tables = (f"{name}.{key}" for name, table in self.component_tables.items() for key in table.seeds)
         start = (
             ("initial.seed",)
             if self.whole is not None
@@ -157,7 +165,7 @@ class Tree(Table):
             and not (self.initial and self.initial.from_)
             else ()
         )
-        return (*section, *tumour, *start)
+        return (*section, *tables, *start)
 
     @property
     def shape(self) -> str:

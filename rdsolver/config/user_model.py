@@ -11,18 +11,19 @@ from ..geometry.section import Section
 from ..problem import ModelProblem
 from ..problem.model_problem import START_SEED
 from ..timestepping.registry import ANYWHERE, exponential
+from .component_tables import TABLES as COMPONENTS
 from .messages import Fault
 from .tree import Tree
 
 MODEL_KEYS = ("name", "preset", "membrane_rankl", "components")
-TABLES = ("agent", "dose", "tumour")
+TABLES = ("agent", "dose", *COMPONENTS)
 
 
 def faults(config: Tree) -> Iterator[Fault]:
     """Faults: keys that belong to the bone model."""
     why = f"belongs to the bone model, and this run's comes from {config.model.from_}. Leave it out."
     yield from ((f"model.{key}", why) for key in MODEL_KEYS if key in config.model.model_fields_set)
-    yield from ((table, why) for table in TABLES if getattr(config, table))
+    yield from ((table, why) for table in TABLES if getattr(config, table, None))
 
 
 def problem(config: Tree, place: Section, common: dict[str, Any]) -> ModelProblem:

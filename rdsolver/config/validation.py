@@ -23,6 +23,7 @@ from ..timestepping.registry import ANYWHERE, exponential
 from ..units import number
 from ..utils.instants import SIMULTANEOUS, Instants
 from . import user_model
+from .component_tables import TABLES
 from .messages import Fault
 from .tables import listed
 from .tree import Tree
@@ -145,8 +146,7 @@ def _bone(config: Tree) -> Iterator[Fault]:
 def _beyond_bone(config: Tree) -> Iterator[Fault]:
     """Faults of a run of another tissue than bone: keys of what it does not have."""
     why = f'belongs to bone, and this run\'s tissue is "{config.model.name}". Leave it out.'
-    if config.tumour:
-        yield "tumour", why
+    yield from ((name, why) for name in config.component_tables if not component(name).anywhere)
     if config.extension:
         yield "model.from", why
     for name in config.model.components:
@@ -164,7 +164,7 @@ def _beyond_bone(config: Tree) -> Iterator[Fault]:
 
 
 def _components(config: Tree) -> Iterator[Fault]:
-    free = [name for name in NAMES if name != "tumour"]
+    free = [name for name in NAMES if name not in TABLES]
     for name in config.model.components:
         if name not in free:
             table = f"has a table of its own. {_switch(component(name)())}" if name in NAMES else ""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..base import Breaks, Field, Group, Observer, Parameter, Series
 from .binders import Binder
+from .component_table import ComponentTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,6 +165,7 @@ class Component:
     anywhere   True if it can be present in a tissue that is not bone
     user       True if it comes from a user file
     switch     a sentence that says how a config includes it (empty: model.components names it)
+    table      the class of its table in a config, [name] (None: it has no keys of its own)
     planted    fields that begin on day 0, on the healthy baseline
     moving     fields that diffuse, so that they may cross a border
     budgets    by the name of a budget, the fields of the component that belong to it
@@ -189,9 +191,15 @@ class Component:
     anywhere: bool = False
     user: bool = False
     switch: str = ""
+    table: type[ComponentTable] | None = None
     planted: tuple[str, ...] = ()
     budgets: Mapping[str, tuple[str, ...]] = {}
     breaks: Breaks = ()
+
+    @classmethod
+    def of_table(cls, table: Any) -> Component:
+        """The component that its table in a config asks for; table: one of the class `table`."""
+        return cls()
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -263,6 +271,9 @@ class Component:
     def at_baseline(self, p: Numbers) -> Numbers:
         """The parameters that have other values in the healthy section."""
         return {}
+
+    def check_section(self, section: Section) -> None:
+        """Raises InputError when the fields that are planted have no place in the section of a config."""
 
     def plant(self, section: Section, active: Array) -> Mapping[str, Array | np.ndarray]:
         """The values on day 0 of the planted fields. section: the section with its bone on that day.

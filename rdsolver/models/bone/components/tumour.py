@@ -12,13 +12,14 @@ Rates: Bishop et al. 2024, Nat Commun 15:2458. The vicious cycle: Mundy; Boyce &
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from ....errors import Fault
 from ....geometry.section import Section
 from ....geometry.tumour_seeding import Nests
 from ....utils.lazy import lazy
@@ -26,6 +27,7 @@ from ...base import Field, Group, Observer, Parameter, Series
 from .. import calcium
 from ..binders import UM2_S
 from ..component import Component, Conditions, Effect, Effects, HostState
+from ..component_table import ComponentTable, Key
 from ..observers import mean
 
 if TYPE_CHECKING:
@@ -97,6 +99,66 @@ ROOM = 0.01  # added to the marrow, so that T divided by the room has a meaning 
 
 
 @dataclass(frozen=True)
+class TumourTable(ComponentTable):
+    """[tumour]: the tumour, as it is on day 0."""
+
+    kind: Annotated[
+        Literal["metastasis", "myeloma"], Key("The tumour whose parameter values are the defaults.")
+    ] = "metastasis"
+    at: Annotated[
+        list[list[float]] | None,
+        Key(
+            "The centres of nests, y and x (z, y and x in a block) from the corner of the section, for example"
+            ' [["640 um", "640 um"]].',
+            "um",
+            above=0,
+            most=1e12,
+        ),
+    ] = None
+    nests: Annotated[
+        int, Key("The number of further nests at random places in marrow.", least=0, most=10_000)
+    ] = 0
+    seed: Annotated[
+        int, Key("The seed of those places: the same seed gives the same places.", least=0, most=2**63 - 1)
+    ] = 1
+    radius: Annotated[float, Key('The radius of a nest, for example "60 um".', "um", above=0, most=1e12)] = (
+        60.0
+    )
+    density: Annotated[
+        float, Key("The share of the marrow that tumour cells take inside a nest.", above=0, most=1)
+    ] = 0.5
+    spread: Annotated[
+        float, Key("The share of the marrow that they take outside nests, for example 0.01.", least=0, most=1)
+    ] = 0.0
+
+    def faults(self, given: Collection[str]) -> Iterator[Fault]:
+        if not self.at and not self.nests and not self.spread:
+            yield (
+                "nests",
+                'is missing: say where the tumour starts, by at = [["640 um", "640 um"]], nests = 3 or'
+                " spread = 0.01.",
+            )
+        for key in self.idle:
+            if key in given:
+                yield (
+                    key,
+                    "has no effect: this tumour has no nests. Leave it out, or plant one by at or nests.",
+                )
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        return ("seed",) * (not self.nests) + ("radius", "density") * (not self.nests and not self.at)
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        return ("seed",) if self.nests else ()
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        return (self.kind,)
+
+
+@dataclass(frozen=True)
 class Tumour(Component):
     """The component of the tumour.
 
@@ -108,6 +170,7 @@ class Tumour(Component):
     name = "tumour"
     label = "a tumour"
     switch = "Plant one: [tumour] with nests = 1."
+    table = TumourTable
     rows = ROWS
     unknowns = (
         Field("tumour", "1", 0.01, "tumour, fraction of the volume"),
@@ -128,6 +191,11 @@ class Tumour(Component):
     downstream = (Group("tgf_beta", ("tgf_beta",), "transport", 1, "marrow"),)
     planted = ("tumour",)
     moving = tuple(name for name, _, _ in DIFFUSES)
+
+    @classmethod
+    def of_table(cls, table: TumourTable) -> Tumour:
+        at = tuple(tuple(centre) for centre in table.at or ())
+        return cls(Nests(at, table.nests, table.radius, table.density, table.spread, table.seed))
 
     @property
     def effects(self) -> Effects:
@@ -201,6 +269,10 @@ class Tumour(Component):
     def at_baseline(self, p: Numbers) -> Numbers:
         """Set the RANKL of T cells to 0, because T cells make RANKL in the disease only."""
         return {"t_cell_rankl": jnp.zeros_like(p["t_cell_rankl"])}
+
+    def check_section(self, section: Section) -> None:
+        assert self.nests is not None
+        self.nests.planted(section)
 
     def plant(self, section: Section, active: Array) -> Mapping[str, np.ndarray]:
         assert self.nests is not None  # the tumour of a run always has nests
