@@ -1,6 +1,6 @@
 """step: effective throughput of a sweep, a V-cycle and an implicit stage, as a fraction of a copy.
 
-The copy is in the same process. T_eff = bytes that must move / time (DESIGN.md section 4). With F evolving
+The copy is in the same process. T_eff = bytes that must move / time (benchmarks/README.md). With F evolving
 fields and S static arrays that the rates read, a forward Euler sweep moves 2F + S arrays; a V(2,2) on F
 fields with K coefficient arrays [5 (3F + K) + 2F] x 4/3 (2D) or x 8/7 (3D); an implicit stage its V-cycles
 and 2F + S.
