@@ -1,4 +1,4 @@
-"""A table that a component declares in plain Python is read as strictly as the tables of the config itself."""
+"""A table that a component declares in plain Python is read as strictly as tables of the config itself."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
