@@ -92,6 +92,12 @@ def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
     return {k: x if k in signed else jnp.where(x < 0, 0, x) for k, x in u.items()}
 
 
+@partial(jax.jit, static_argnums=(2, 3))
+def _faces(active: Array, mobility: Array, spacing: tuple[float, ...], wrap: Wrap) -> Faces:
+    """The face coefficients of a mobility; nothing passes where a cell is not active."""
+    return face_diffusion(mobility, open_faces(active, wrap), spacing, wrap)
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["active", "media", "mobility", "arrays"],
@@ -172,10 +178,13 @@ class ReactionDiffusion:
         self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]
     ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
-        mobility = active if medium is None else jnp.asarray(medium, active.dtype) * active
-        media = {"cells": face_diffusion(mobility, open_faces(active, wrap), grid.spacing, wrap)}
-        given = {k: jnp.broadcast_to(jnp.asarray(v, active.dtype), grid.shape) for k, v in arrays.items()}
-        uniform = medium is None and bool(np.all(active))
+        inside = np.asarray(active)
+        mobility = active if medium is None else jnp.asarray(np.asarray(medium, active.dtype) * inside)
+        media = {"cells": _faces(active, mobility, grid.spacing, wrap)}
+        given = {
+            k: jnp.asarray(np.broadcast_to(np.asarray(v, active.dtype), grid.shape)) for k, v in arrays.items()
+        }
+        uniform = medium is None and bool(inside.all())
         return StaticFields(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
 
     def update_coefficients(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:

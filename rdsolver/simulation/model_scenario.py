@@ -47,8 +47,8 @@ class ModelScenario:
         self.dtype = dtype = np.dtype(p.solver.precision)
         self.problem, self.model = p, p.model
         self.fields = p.fields
-        here = jnp.asarray(p.mask, dtype)
-        place = p.model.prepare(grid, here, p.medium, p.arrays)
+        inside = p.mask.astype(dtype)
+        place = p.model.prepare(grid, jnp.asarray(inside), p.medium, p.arrays)
         edges = tuple(boundary_fluxes.edge(b, grid, p.mask, dtype) for b in p.borders)
         self.system = System(
             p.model,
@@ -65,7 +65,7 @@ class ModelScenario:
         start = p.initial if initial is None else initial
         assert not isinstance(start, Path)  # if the problem names a run, its fields are given in `initial`
         self.u = {
-            f.name: jnp.broadcast_to(jnp.asarray(start.get(f.name, 0.0), dtype), grid.shape) * here
+            f.name: jnp.asarray(np.broadcast_to(np.asarray(start.get(f.name, 0.0), dtype), grid.shape) * inside)
             for f in self.fields
         }
 

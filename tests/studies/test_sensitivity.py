@@ -41,7 +41,7 @@ from tests.support.problems import Dose, problem, replace, square
 pytestmark = pytest.mark.long
 
 STEP = 1e-4  # of finite differences, relative
-TOLERANCE = 1e-3  # of the run: what is compared is the same steps, however long they are
+TOLERANCE = 1e-2  # of the run: what is compared is the same steps, however long they are
 # of every part: molecules, cells, bone, tumour, serum calcium, plasma; one that [[change]] multiplies, one
 # that is 0
 NAMES = (
@@ -134,12 +134,12 @@ def test_derivatives_are_those_of_finite_differences(found):
 
 
 def test_the_replay_is_the_run(found):
-    """More V-cycles than the run took change it by less than its tolerance."""
+    """More V-cycles than the run took change it by less than a third of its tolerance."""
     _, run = found
     with device.on("cpu"):
         again = Differences(run).series(run.scenario.problem.parameters)
     for name, values in again.items():
-        np.testing.assert_allclose(values, run.series[name], rtol=3 * TOLERANCE, atol=1e-9)
+        np.testing.assert_allclose(values, run.series[name], rtol=TOLERANCE / 3, atol=1e-9)
 
 
 def test_the_baseline_moves_with_the_parameters_and_has_settled(found):

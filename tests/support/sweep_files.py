@@ -59,7 +59,7 @@ end = "8 d"
 save = "2 d"
 [solver]
 integrator = "tr-bdf2"
-tolerance = 1e-6
+tolerance = 1e-4
 precision = "float64"
 """
 

@@ -22,7 +22,6 @@ from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from ...errors import InputError
 from ...utils import checks
@@ -127,6 +126,8 @@ class Plasma:
 
         at: the times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
         """
+        from scipy.integrate import solve_ivp  # here, as it takes a third of a second to load
+
         kinetics = self.kinetics
         to_nm = 1 / (kinetics.central_volume * kinetics.molar_mass)
         if not self.amounts.any():
