@@ -47,7 +47,7 @@ DECOY = Extension(
 )
 
 
-def extended(added, n=24, end=10.0, **changed):
+def extended(added, n=16, end=10.0, **changed):
     return problem(square(n), end=end, tolerance=1e-4, extension=added, changed=changed)
 
 
@@ -57,7 +57,7 @@ def seen(p, name):
 
 
 def test_cells_of_their_own_grow_move_and_make_rankl():
-    plain = seen(problem(square(24)), "mean_free_rankl")
+    plain = seen(problem(square()), "mean_free_rankl")
     simulation, chunks = run(extended(T_CELLS))
     rankl = series(chunks)["mean_free_rankl"]
     assert rankl[0] == pytest.approx(plain[0], rel=1e-6)  # the same baseline
@@ -71,7 +71,7 @@ def test_cells_of_their_own_grow_move_and_make_rankl():
 def test_the_switch_turns_it_off():
     simulation, chunks = run(extended(T_CELLS, extension=0.0))
     assert series(chunks)["osteoclast_number"][-1] == pytest.approx(
-        seen(problem(square(24)), "osteoclast_number")[-1], rel=1e-6
+        seen(problem(square()), "osteoclast_number")[-1], rel=1e-6
     )
     assert np.abs(state(simulation)["t_cells"]).max() < 0.1
 
@@ -111,7 +111,7 @@ def test_second_order_with_what_it_adds():
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 SHED, CELLS, JOINT = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[-3:]
 DRUG_TOML, CELLS_TOML, JOINT_TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[3:]
-SMALL = ('section.size=["480 um", "480 um"]', "time.end=12 d")
+SMALL = ('section.size=["480 um", "480 um"]', "section.spacing=30 um", "time.end=12 d")
 BARE = CELLS_TOML[CELLS_TOML.index("[section]") :].replace(
     '[[dose]]\nagent = "fc_opg"\namount = "1 mg/kg"\nat = "10 d"\n', ""
 )

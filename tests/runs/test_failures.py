@@ -29,7 +29,7 @@ pytestmark = pytest.mark.long
 
 
 def small(**rest):
-    return problem(square(24), end=3.0, save=(0.0, 3.0), **rest)
+    return problem(square(), end=3.0, save=(0.0, 3.0), **rest)
 
 
 def ends_like_one_left_alone(folder):
@@ -94,7 +94,7 @@ def test_memory_that_runs_out_ends_the_run_with_its_state_kept(tmp_path, monkeyp
     broken(monkeypatch, error)
     with pytest.raises(
         RunError,
-        match=r"memory ran out: 576 cells with .* float64 need about .* Use a coarser section\.spacing",
+        match=r"memory ran out: 256 cells with .* float64 need about .* Use a coarser section\.spacing",
     ):
         simulate(small(), out=tmp_path / "a")
     with open_run(tmp_path / "a" / "run.h5") as run:

@@ -21,7 +21,7 @@ def test_bone_markers_after_one_dose_of_fc_opg():
     Calibration (K_eff, e, tau).
     """
     dose = Dose("fc_opg", 3.0, "sc", 0.0)
-    _, chunks = run(problem(square(48), agents=("fc_opg",), doses=(dose,), end=42.0, precision="float32"))
+    _, chunks = run(problem(square(24, 20.0), agents=("fc_opg",), doses=(dose,), end=42.0, precision="float32"))
     s = series(chunks)
 
     def change(name: str, day: float) -> float:
@@ -40,7 +40,7 @@ def test_bone_markers_after_one_dose_of_fc_opg():
 def test_ntx_nadir_falls_with_the_dose_of_fc_opg(amount, low, high):
     """T4: Fc-OPG, NTX nadir in % (Zierhut 2008, Body 2003). Calibration."""
     dose = Dose("fc_opg", amount, "sc", 0.0)
-    _, chunks = run(problem(square(48), agents=("fc_opg",), doses=(dose,), end=14.0, precision="float32"))
+    _, chunks = run(problem(square(24, 20.0), agents=("fc_opg",), doses=(dose,), end=14.0, precision="float32"))
     assert low < 100 * (series(chunks)["ntx"].min() - 1) < high
 
 

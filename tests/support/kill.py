@@ -50,7 +50,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal
 CONFIG = """
 [section]
 {place}
-spacing = "20 um"
+spacing = "30 um"
 [[dose]]
 agent = "fc_opg"
 amount = "3 mg/kg"

@@ -20,15 +20,15 @@ from rdsolver.parallel import device
 from rdsolver.problem import Problem, Solver
 from rdsolver.studies.verification import replay
 
-SPACING = 20.0
-NEST = Nests(at=((400.0, 300.0),), radius=80.0)
+SPACING = 30.0  # um
+NEST = Nests(at=((240.0, 200.0),), radius=80.0)
 
 
 def values(agents: tuple[Binder, ...] = (), preset: str = "human", **changed: float) -> dict[str, float]:
     return {p.name: p.default(preset) for p in parameters(agents)} | changed
 
 
-def square(n: int = 32, h: float = SPACING, ndim: int = 2) -> Grid:
+def square(n: int = 16, h: float = SPACING, ndim: int = 2) -> Grid:
     return Grid((n,) * ndim, (h,) * ndim, thickness=10.0 if ndim == 2 else None)
 
 
@@ -71,8 +71,8 @@ def problem(
 
 
 def ill(end: float = 40.0, **rest) -> Problem:
-    """A section of 32 x 32 cells with a tumour."""
-    return problem(square(32), tumour=NEST, end=end, **rest)
+    """A section with a tumour."""
+    return problem(square(), tumour=NEST, end=end, **rest)
 
 
 def run(p: Problem):
@@ -90,7 +90,7 @@ def under_a_drug():
     from rdsolver.simulation.time_loop import Simulation
 
     doses = (Dose("fc_opg", 1.0, "sc", 0.0),)
-    simulation = Simulation(problem(square(24), agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
+    simulation = Simulation(problem(square(), agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
     for _ in simulation.chunks():
         pass
     return simulation
