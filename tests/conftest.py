@@ -38,7 +38,6 @@ def pytest_collection_modifyitems(items):
 def compilation_cache():
     """Tests of one section share what they compile, also between workers."""
     device.use_cache()
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(autouse=True, scope="module")
