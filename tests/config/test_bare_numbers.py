@@ -49,9 +49,9 @@ SAID = {
     "section.thickness": '= "10" has no unit, and is taken in um. Write: "10 um"',
     "dose.0.amount": '= 1 has no unit, and is taken in mg/kg. Write: "1 mg/kg"',
     "dose.0.at": '= [0, 1] has no unit, and is taken in d. Write: [0, "1 d"]',
-    "tumour.at": '= [[160.0, 260.0]] has no unit, and is taken in um. Write: [["160.0 um", "260.0 um"]]',
     "time.end": '= 2 has no unit, and is taken in d. Write: "2 d"',
     "time.save": '= ["1 d", 2] has no unit, and is taken in d. Write: ["1 d", "2 d"]',
+    "tumour.at": '= [[160.0, 260.0]] has no unit, and is taken in um. Write: [["160.0 um", "260.0 um"]]',
     "model.parameters.rankl_loss": '= 5 has no unit, and is taken in 1/d. Write: "5 /d"',
     "border.0.value": '= 0.01 has no unit, and is taken in nM. Write: "0.01 nM"',
 }
