@@ -23,7 +23,7 @@ QUICKLY = (
 )
 os.environ.setdefault("XLA_FLAGS", QUICKLY)  # also for the processes that tests start
 
-MOST = 2.5e9  # bytes
+MOST = 4e9  # bytes
 
 settings.register_profile("rdsolver", deadline=None)  # a first call compiles
 settings.load_profile("rdsolver")
@@ -42,9 +42,7 @@ def compilation_cache():
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_programs():
-    """Kept from file to file, until there are too many: JAX keeps them for ever, and a worker would grow to
-    5 GB.
-    """
+    """Kept from file to file, until there are too many: JAX keeps them for ever."""
     yield
     if resident() > MOST:
         jax.clear_caches()

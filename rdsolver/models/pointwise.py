@@ -182,7 +182,8 @@ class ReactionDiffusion:
         mobility = active if medium is None else jnp.asarray(np.asarray(medium, active.dtype) * inside)
         media = {"cells": _faces(active, mobility, grid.spacing, wrap)}
         given = {
-            k: jnp.asarray(np.broadcast_to(np.asarray(v, active.dtype), grid.shape)) for k, v in arrays.items()
+            k: jnp.asarray(np.broadcast_to(np.asarray(v, active.dtype), grid.shape))
+            for k, v in arrays.items()
         }
         uniform = medium is None and bool(inside.all())
         return StaticFields(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)

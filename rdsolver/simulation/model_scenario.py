@@ -65,7 +65,9 @@ class ModelScenario:
         start = p.initial if initial is None else initial
         assert not isinstance(start, Path)  # if the problem names a run, its fields are given in `initial`
         self.u = {
-            f.name: jnp.asarray(np.broadcast_to(np.asarray(start.get(f.name, 0.0), dtype), grid.shape) * inside)
+            f.name: jnp.asarray(
+                np.broadcast_to(np.asarray(start.get(f.name, 0.0), dtype), grid.shape) * inside
+            )
             for f in self.fields
         }
 

@@ -58,9 +58,9 @@ ZERO = "tumour_opg"
 NEST = Nests(at=((240.0, 200.0),), radius=80.0)
 
 
-def ill(end=4.0, **rest):
-    """16 x 16 cells, a tumour, a dose on day 1, RANKL raised from day 2 to 3."""
-    changes = (Change("rankl_production", 1.5, 2.0, 3.0),)
+def ill(end=3.0, **rest):
+    """16 x 16 cells, a tumour, a dose on day 1, RANKL raised from day 1 to 2."""
+    changes = (Change("rankl_production", 1.5, 1.0, 2.0),)
     return problem(
         square(16, 30.0),
         agents=("rank_fc",),
