@@ -181,10 +181,8 @@ class ReactionDiffusion:
         inside = np.asarray(active)
         mobility = active if medium is None else jnp.asarray(np.asarray(medium, active.dtype) * inside)
         media = {"cells": _faces(active, mobility, grid.spacing, wrap)}
-        given = {
-            k: jnp.asarray(np.broadcast_to(np.asarray(v, active.dtype), grid.shape))
-            for k, v in arrays.items()
-        }
+        at = {k: np.asarray(v, active.dtype) for k, v in arrays.items()}
+        given = {k: jnp.asarray(np.broadcast_to(v, grid.shape)) for k, v in at.items()}
         uniform = medium is None and bool(inside.all())
         return StaticFields(active, media, {"cells": mobility}, given, grid.spacing, wrap, uniform)
 

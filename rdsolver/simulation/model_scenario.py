@@ -64,12 +64,8 @@ class ModelScenario:
         )
         start = p.initial if initial is None else initial
         assert not isinstance(start, Path)  # if the problem names a run, its fields are given in `initial`
-        self.u = {
-            f.name: jnp.asarray(
-                np.broadcast_to(np.asarray(start.get(f.name, 0.0), dtype), grid.shape) * inside
-            )
-            for f in self.fields
-        }
+        fields = {f.name: np.asarray(start.get(f.name, 0.0), dtype) for f in self.fields}
+        self.u = {name: jnp.asarray(np.broadcast_to(x, grid.shape) * inside) for name, x in fields.items()}
 
     def check_rates(self) -> None:
         """Try the model's rates once. Raises InputError when they cannot be used."""

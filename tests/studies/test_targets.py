@@ -15,15 +15,18 @@ from tests.support.problems import Dose, problem, run, series, square, values
 pytestmark = pytest.mark.long
 
 
+def dosed(amount, end):
+    """24 x 24 cells and one dose of Fc-OPG, mg/kg, on day 0."""
+    doses = (Dose("fc_opg", amount, "sc", 0.0),)
+    return problem(square(24, 20.0), agents=("fc_opg",), doses=doses, end=end, precision="float32")
+
+
 def test_bone_markers_after_one_dose_of_fc_opg():
     """T3: 3 mg/kg s.c. in women, change of NTX and BSAP in % (Bekker 2001, 10.1359/jbmr.2001.16.2.348).
 
     Calibration (K_eff, e, tau).
     """
-    dose = Dose("fc_opg", 3.0, "sc", 0.0)
-    _, chunks = run(
-        problem(square(24, 20.0), agents=("fc_opg",), doses=(dose,), end=42.0, precision="float32")
-    )
+    _, chunks = run(dosed(3.0, 42.0))
     s = series(chunks)
 
     def change(name: str, day: float) -> float:
@@ -41,10 +44,7 @@ def test_bone_markers_after_one_dose_of_fc_opg():
 )
 def test_ntx_nadir_falls_with_the_dose_of_fc_opg(amount, low, high):
     """T4: Fc-OPG, NTX nadir in % (Zierhut 2008, Body 2003). Calibration."""
-    dose = Dose("fc_opg", amount, "sc", 0.0)
-    _, chunks = run(
-        problem(square(24, 20.0), agents=("fc_opg",), doses=(dose,), end=14.0, precision="float32")
-    )
+    _, chunks = run(dosed(amount, 14.0))
     assert low < 100 * (series(chunks)["ntx"].min() - 1) < high
 
 
