@@ -22,6 +22,7 @@ from rdsolver.runs import checkpoint_file
 from rdsolver.runs.run import resume
 from rdsolver.utils import safe_files
 from tests.fuzz import campaign, seeds
+from tests.fuzz.images import packed_tiff
 from tests.support.places import ROOT
 
 GREY = np.arange(720, dtype="u1").reshape(24, 30)
@@ -142,15 +143,7 @@ def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path):
 def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     packed = zlib.compress(bytes(2**22))
     monkeypatch.setattr(safe_files, "SMALL", 2**20)
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        iter([packed]),
-        shape=(24, 30),
-        dtype="u1",
-        compression="zlib",
-        rowsperstrip=24,
-        metadata=None,
-    )
+    packed_tiff(tmp_path / "a.tif", packed)
     refused(tmp_path / "a.tif", "unpacks to more than the 720 bytes")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         node = file.create_dataset("scan", (24, 30), "u1", chunks=(24, 30), compression="gzip")

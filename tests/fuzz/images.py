@@ -28,19 +28,24 @@ def image(folder: Path, rng: Random) -> Path:
     return path
 
 
+def packed_tiff(path: Path, packed: bytes) -> None:
+    """A TIFF of 24 x 30 pixels whose only strip is these bytes, deflated already."""
+    tifffile.imwrite(
+        path,
+        iter([packed]),
+        shape=(24, 30),
+        dtype="u1",
+        compression="zlib",
+        rowsperstrip=24,
+        metadata=None,
+    )
+
+
 def tiff(path: Path, rng: Random) -> None:
     """Entries of the first directory (classic, little-endian), and a bomb in a strip."""
     if rng.random() < 0.1:
         packed = (path.parent.parent / "bomb.zlib").read_bytes()
-        tifffile.imwrite(
-            path,
-            iter([packed]),
-            shape=(24, 30),
-            dtype="u1",
-            compression="zlib",
-            rowsperstrip=24,
-            metadata=None,
-        )
+        packed_tiff(path, packed)
         return
     if rng.random() < 0.1:
         parts = "".join(

@@ -44,28 +44,13 @@ def t6(run_scene: SceneRunner) -> Iterator[Target]:
     for agent in ("fc_opg", "rank_fc"):
         doses, label = every(agent, 10.0, 2.0, MOUSE_DAYS), drug(agent).label
         run = run_scene(mouse(*doses))
-        cells = percent(run.near_tumour("osteoclasts") / alone.near_tumour("osteoclasts"))
-        yield Target(
-            "T6",
-            f"osteoclasts at the tumour under {label}, mouse",
-            f"-90 % or more ({cited})",
-            cells,
-            None,
-            -85,
-            "%",
-            "mechanism",
-        )
-        burden = percent(run.end("tumour_burden") / alone.end("tumour_burden"))
-        yield Target(
-            "T6",
-            f"tumour in bone under {label}, mouse",
-            f"-75 % or more ({cited})",
-            burden,
-            None,
-            -60,
-            "%",
-            "mechanism",
-        )
+        for what, figure, fall, most in (
+            ("osteoclasts at the tumour", lambda r: r.near_tumour("osteoclasts"), 90, -85),
+            ("tumour in bone", lambda r: r.end("tumour_burden"), 75, -60),
+        ):
+            text, expected = f"{what} under {label}, mouse", f"-{fall} % or more ({cited})"
+            change = percent(figure(run) / figure(alone))
+            yield Target("T6", text, expected, change, None, most, "%", "mechanism")
         growth = percent(run_scene(far(*doses)).end("tumour_burden") / outside.end("tumour_burden"))
         what = f"the same tumour 1.1 mm from bone under {label}"
         yield Target("T6", what, f"growth outside bone unchanged ({cited})", growth, -1, 1, "%", "mechanism")
