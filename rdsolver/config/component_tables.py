@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import reduce
+from math import isfinite
 from operator import or_
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
@@ -19,28 +20,28 @@ from .messages import Fault
 from .tables import Quantity, Table
 
 
-class Declared(Table):
+class DeclaredTable(Table):
     """The table of a component."""
 
     declaration: ClassVar[type[ComponentTable]]
 
     @property
-    def said(self) -> ComponentTable:
-        """What it says, as the component declares it."""
+    def declared(self) -> ComponentTable:
+        """The values of its keys, in the class that the component declares."""
         return self.declaration(**{f.name: getattr(self, f.name) for f in fields(self.declaration)})  # pyright: ignore[reportArgumentType]
 
     def faults(self) -> Iterator[Fault]:
-        yield from self.said.faults(self.model_fields_set)
+        yield from self.declared.faults(self.model_fields_set)
 
 
-def read_as(declaration: type[ComponentTable]) -> type[Declared]:
+def read_as(declaration: type[ComponentTable]) -> type[DeclaredTable]:
     """The table that reads what a component declares."""
     keys: dict[str, Any] = {}
     hints = get_type_hints(declaration, include_extras=True)
     for f in fields(declaration):  # pyright: ignore[reportArgumentType]
         kind, key = get_args(hints[f.name])
         keys[f.name] = _bounded(kind, key), Field(default=f.default, description=key.description)
-    table = create_model(declaration.__name__, __base__=Declared, __doc__=declaration.__doc__, **keys)
+    table = create_model(declaration.__name__, __base__=DeclaredTable, __doc__=declaration.__doc__, **keys)
     table.declaration = declaration
     return table
 
@@ -50,7 +51,8 @@ def _bounded(kind: Any, key: Key) -> Any:
     if kind is float:
         return Annotated[float, Quantity(key.unit, key.above, key.least, key.most)]
     if kind is int:
-        return Annotated[int, Field(ge=int(key.least), le=int(key.most))]
+        bounds = {"gt": key.above, "ge": key.least, "le": key.most}
+        return Annotated[int, Field(**{k: int(x) for k, x in bounds.items() if isfinite(x)})]
     if get_origin(kind) is list:
         return list[_bounded(get_args(kind)[0], key)]
     if get_origin(kind) in (Union, UnionType):

@@ -117,7 +117,7 @@ class Tree(Table):
     def component_tables(self) -> dict[str, ComponentTable]:
         """The tables of components that the config has, by the component's name."""
         found = ((name, getattr(self, name, None)) for name in TABLES)
-        return {name: table.said for name, table in found if table is not None}
+        return {name: table.declared for name, table in found if table is not None}
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
@@ -126,7 +126,8 @@ class Tree(Table):
         """
         drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
         asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
-        there = (component(n) for n in NAMES if n in asked or drugs & {*component(n).drugs})
+        named = (n for n in NAMES if n in asked or drugs & {*component(n).drugs})
+        there = (component(n) for n in named if n not in self.component_tables)
         tables = (component(name).of_table(table) for name, table in self.component_tables.items())
         return (*(c() for c in there), *tables, *([self.extension] if self.extension else []))
 

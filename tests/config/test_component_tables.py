@@ -23,6 +23,7 @@ class Nerves(ComponentTable):
     share: Annotated[float, Key("The share of the marrow.", least=0, most=1)] = 0.1
     at: Annotated[list[list[float]] | None, Key("Where they enter.", "um", least=0)] = None
     count: Annotated[int, Key("The number of fibres.", least=0, most=10)] = 0
+    seed: Annotated[int, Key("Any whole number.")] = 1
 
     def faults(self, given: Collection[str]):
         if "count" in given and self.at:
@@ -40,9 +41,9 @@ def faults(**given) -> str:
 
 
 def test_quantities_are_read_into_the_unit_of_their_key_in_lists_too():
-    said = TABLE(reach="0.2 mm", at=[["10 um", 2], ["1 mm", "0.5 mm"]], share="20 %").said
-    assert said == Nerves(reach=200.0, at=[[10.0, 2.0], [1000.0, 500.0]], share=0.2)
-    assert TABLE().said == Nerves()
+    found = TABLE(reach="0.2 mm", at=[["10 um", 2], ["1 mm", "0.5 mm"]], share="20 %", seed=-7).declared
+    assert found == Nerves(reach=200.0, at=[[10.0, 2.0], [1000.0, 500.0]], share=0.2, seed=-7)
+    assert TABLE().declared == Nerves()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_quantities_are_read_into_the_unit_of_their_key_in_lists_too():
         ({"at": [[1.0, -2.0]]}, "at.0.1 = -2.0 must be"),
         ({"share": 1.5}, "share = 1.5 must be"),
         ({"count": 11}, "count = 11: input should be less than or equal to 10"),
+        ({"seed": "one"}, "seed = 'one': input should be a valid integer"),
         ({"count": 1.5}, "count = 1.5: input should be a valid integer"),
         ({"kind": "motor"}, "kind = 'motor' is not known. Allowed: 'sensory' or 'sympathetic'"),
         ({"colour": 1}, "colour"),
@@ -79,5 +81,5 @@ def test_descriptions_reach_editors():
 def test_every_component_that_declares_a_table_has_it_in_the_config():
     assert {"tumour"} == set(TABLES) == {name for name in NAMES if component(name).table}
     for name in TABLES:
-        made = component(name).of_table(TABLES[name](nests=1).said)
+        made = component(name).of_table(TABLES[name](nests=1).declared)
         assert isinstance(made, component(name))
