@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 from jax import Array
 
 if TYPE_CHECKING:
+    Bool = Annotated
     Float = Annotated
+    Int = Annotated
 else:
     try:
-        from jaxtyping import Float
+        from jaxtyping import Bool, Float, Int
     except ModuleNotFoundError:
-        Float = Annotated
+        Bool = Float = Int = Annotated
 
 Number = Float[Array, ""]
 """One number."""
+Count = Int[Array, ""]
+"""One whole number."""
+Truth = Bool[Array, ""]
+"""One truth value."""
 Cells = Float[Array, "*cells"]
 """One number for each cell of the grid, (z, y, x) or (y, x)."""
+Pointwise = Float[Array, "..."]
+"""One number for each cell, or one for all cells."""
+Surroundings = dict[str, Pointwise]
+"""By name, what rates see beside fields and parameters."""
+Labels = Int[Array, "*cells"]
+"""One whole number for each cell."""
 FaceValues = Float[Array, "..."]
 """One number for each face between cells along one axis: n - 1 of them along it, or n where it wraps
 (faces.py).
@@ -33,6 +45,8 @@ CoarserVector = tuple[Coarser, ...]
 Several = Float[Array, "several *cells"]
 Vectors = tuple[Several, ...]
 """Several vectors, along the first axis of each field."""
+Each = Float[Array, "several"]
+"""One number for each of several vectors."""
 Matrices = Float[Array, "n n *cells"]
 """A small matrix in each cell."""
 Sums = Float[Array, "..."]

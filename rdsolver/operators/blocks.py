@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 
-from .array_types import Cells, Matrices, Numbers, Vector
+from .array_types import Cells, Count, Matrices, Numbers, Vector
 
 Local = dict[str, Cells]  # cell-wise coefficients
 
@@ -79,7 +79,7 @@ def inverse(m: Matrices) -> Matrices:
     n = m.shape[0]
     at = jnp.arange(n).reshape(n, *(1,) * (m.ndim - 2))
 
-    def eliminate(k: Array, m: Array) -> Array:
+    def eliminate(k: Count, m: Matrices) -> Matrices:
         here = at == k
         row = jnp.where(here, 1, m[k]) / m[k, k]
         column = jnp.where(here, 0, m[:, k])

@@ -16,7 +16,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ..geometry.boundary_conditions import Border
 from ..geometry.grid import Grid
@@ -39,10 +38,10 @@ class Edge:
     """
 
     field: str
-    contact: tuple[Array | None, ...]  # None: the condition has no face across that axis
-    value: Array
-    resistance: Array
-    flux: Array
+    contact: tuple[Cells | None, ...]  # None: the condition has no face across that axis
+    value: Number
+    resistance: Number
+    flux: Number
 
 
 def edge(border: Border, grid: Grid, active: np.ndarray, dtype: np.dtype) -> Edge:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from .array_types import Cells, Coarser, FaceValues
 from .blocks import Local, Vector
 from .faces import Wrap, lower, part, surrounded, upper, widened, with_ends
 from .no_fusion import no_fusion
@@ -112,12 +113,12 @@ def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
     return tuple(with_ends(f, a, wrap) for a, f in enumerate(faces))
 
 
-def _between(faces: Array, axis: int, wrap: Wrap) -> Array:
+def _between(faces: FaceValues, axis: int, wrap: Wrap) -> FaceValues:
     """Convert n + 1 faces back to the faces between cells."""
     return part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
 
 
-def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
+def around(u: Cells, wrap: Wrap) -> tuple[tuple[Cells, Cells], ...]:
     """The neighbours of every cell, below and above, for each axis; 0 beyond a closed end.
 
     The array is padded once for all axes, which takes a third to a half of the time of one pad for each axis
@@ -125,14 +126,14 @@ def around(u: Array, wrap: Wrap) -> tuple[tuple[Array, Array], ...]:
     """
     wide = surrounded(u, wrap)
 
-    def shifted(axis: int, by: int) -> Array:
+    def shifted(axis: int, by: int) -> Cells:
         start = [1 + by if a == axis else 1 for a in range(u.ndim)]
         return lax.slice(wide, start, [s + n for s, n in zip(start, u.shape, strict=True)])
 
     return tuple((shifted(a, -1), shifted(a, 1)) for a in range(u.ndim))
 
 
-def sides(faces: Array, axis: int) -> tuple[Array, Array]:
+def sides(faces: FaceValues, axis: int) -> tuple[Cells, Cells]:
     """The values on the lower and on the upper face of every cell."""
     n = faces.shape[axis] - 1
     return part(faces, axis, 0, n), part(faces, axis, 1, n + 1)
@@ -142,7 +143,7 @@ def _alternate(u: Array, axis: int, start: int) -> Array:
     return lax.slice_in_dim(u, start, u.shape[axis], stride=2, axis=axis)
 
 
-def children_mean(u: Array, halved: tuple[bool, ...]) -> Array:
+def children_mean(u: Cells, halved: tuple[bool, ...]) -> Coarser:
     for a, half in enumerate(halved):
         if half:
             u = widened(u, a, 0, u.shape[a] % 2)
@@ -194,7 +195,7 @@ def hierarchy(finest: Level, shape: Shape) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def interpolate(u: Array, cells: tuple[int, ...], halved: tuple[bool, ...], wrap: Wrap) -> Array:
+def interpolate(u: Coarser, cells: tuple[int, ...], halved: tuple[bool, ...], wrap: Wrap) -> Cells:
     """Linear interpolation between coarse centres (weights 3/4, 1/4); constant beyond the last centre.
 
     The contiguous axis is interpolated first, while the array is small, because interleaving that axis is

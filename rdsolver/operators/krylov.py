@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .array_types import Number, Numbers, Vector, Vectors
+from .array_types import Count, Each, Number, Numbers, Vector, Vectors
 
 KEPT = 12  # directions kept; with 4, a slow mode of each of many pockets remains (docs/numerics.md)
 GAINED = 0.05  # an iteration that removes a smaller share of the squared residual has stalled
@@ -47,7 +47,7 @@ class Progress:
     next: Vector
     directions: Vectors
     images: Vectors
-    taken: Array
+    taken: Count
 
 
 def begin(r: Vector) -> Progress:
@@ -56,7 +56,7 @@ def begin(r: Vector) -> Progress:
     return Progress(tuple(jnp.zeros_like(x) for x in r), r, r, none, none, jnp.zeros((), jnp.int32))
 
 
-def product(a: tuple[Array, ...], b: Vector, scales: Numbers) -> Array:
+def product(a: tuple[Array, ...], b: Vector, scales: Numbers) -> Number | Each:
     """The sum over fields and cells of a b / scale², float64; a may hold several vectors along its first
     axis.
     """
@@ -110,7 +110,7 @@ def _times(factor: Number, v: Vector) -> Vector:
     return tuple(factor.astype(x.dtype) * x for x in v)
 
 
-def _less(v: Vector, along: Array, kept: Vectors) -> Vector:
+def _less(v: Vector, along: Each, kept: Vectors) -> Vector:
     return tuple(
         x - jnp.tensordot(along.astype(x.dtype), d, 1, precision="highest")
         for x, d in zip(v, kept, strict=True)

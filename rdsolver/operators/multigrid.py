@@ -21,10 +21,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 
 from . import krylov
-from .array_types import CoarserVector, Numbers
+from .array_types import Cells, CoarserVector, Count, Number, Numbers, Sums
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
@@ -46,7 +46,7 @@ COARSEST_SWEEPS, COARSEST_BAND = (
 class Operator:
     """The part of the operator that is the same on every level."""
 
-    sigma: Array
+    sigma: Number
     diffusivity: Numbers
     block: Block
 
@@ -71,7 +71,7 @@ def _diagonal(op: Operator, lv: Level) -> Vector:
     return tuple(base + d * own + h for d, h in zip(op.diffusivity, held, strict=True))
 
 
-def _moved(lv: Level, d: Array, x: Array, wrap: Wrap, own: bool) -> Array:
+def _moved(lv: Level, d: Number, x: Cells, wrap: Wrap, own: bool) -> Cells:
     """The net transport into each cell; own = False: only the inflow from its neighbours."""
     out = jnp.zeros((), x.dtype)
     for a, (below, above) in enumerate(around(x, wrap)):
@@ -116,17 +116,17 @@ def _brought(op: Operator, lv: Level, v: Vector, r: Vector, wrap: Wrap) -> Vecto
 
 
 @no_fusion()
-def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Array) -> Vector:
+def _relaxed(op: Operator, lv: Level, v: Vector, right: Vector, weight: Number) -> Vector:
     return tuple(x + weight * (z - x) for x, z in zip(v, op.block.solve(lv.factors, right), strict=True))
 
 
-def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Array, wrap: Wrap) -> Vector:
+def _smoothed(op: Operator, lv: Level, v: Vector, r: Vector, weight: Number, wrap: Wrap) -> Vector:
     """One block Jacobi smoothing: solve every cell with its neighbours held fixed."""
     return _relaxed(op, lv, v, _brought(op, lv, v, r, wrap), weight)
 
 
 @no_fusion()
-def _begun(op: Operator, lv: Level, r: Vector, weight: Array) -> Vector:
+def _begun(op: Operator, lv: Level, r: Vector, weight: Number) -> Vector:
     """The first smoothing, from zero."""
     return tuple(weight * x for x in op.block.solve(lv.factors, r))
 
@@ -143,7 +143,7 @@ def _up(v: Vector, below: CoarserVector, wrap: Wrap, halved: tuple[bool, ...]) -
     return tuple(x + interpolate(b, x.shape, halved, wrap) for x, b in zip(v, below, strict=True))
 
 
-def _add(v: Vector, weight: float | Array, x: Vector) -> Vector:
+def _add(v: Vector, weight: float | Number, x: Vector) -> Vector:
     return tuple(a + weight * b for a, b in zip(v, x, strict=True))
 
 
@@ -166,7 +166,7 @@ def _chebyshev(sweeps: int, band: tuple[float, float]) -> np.ndarray:
 def _coarsest(op: Operator, lv: Level, r: Vector, wrap: Wrap) -> Vector:
     table = jnp.asarray(_chebyshev(COARSEST_SWEEPS, COARSEST_BAND), r[0].dtype)
 
-    def sweep(k: Array, state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
+    def sweep(k: Count, state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
         v, step = state
         solved = op.block.solve(lv.factors, _brought(op, lv, v, r, wrap))
         step = tuple(table[k, 0] * p + table[k, 1] * (z - x) for p, z, x in zip(step, solved, v, strict=True))
@@ -201,7 +201,7 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
     return v
 
 
-def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
+def _whole(op: Operator, lv: Level) -> tuple[Sums, Any]:
     """The number of active cells, and the factored system of the summed equations, in float64.
 
     The unknowns of that system are one constant for each field and pocket.
@@ -216,7 +216,7 @@ def _whole(op: Operator, lv: Level) -> tuple[Array, Any]:
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
 
-def _closed(op: Operator, lv: Level, whole: tuple[Array, Any], v: Vector, r_sums: Numbers) -> Vector:
+def _closed(op: Operator, lv: Level, whole: tuple[Sums, Any], v: Vector, r_sums: Numbers) -> Vector:
     """v plus a constant for each field and pocket, with which the equations summed over the pocket hold
     exactly.
 
@@ -241,7 +241,7 @@ class _Solver:
     op: Operator
     levels: tuple[Level, ...]
     shape: Shape
-    whole: tuple[Array, Any]
+    whole: tuple[Sums, Any]
 
     @staticmethod
     def of(op: Operator, levels: tuple[Level, ...], shape: Shape) -> _Solver:
@@ -274,10 +274,10 @@ def solve(
     r: Vector,
     r_sums: Numbers,
     shape: Shape,
-    cycles: int | np.int32 | Array,
-    size: Callable[[Vector], Array],
+    cycles: int | np.int32 | Count,
+    size: Callable[[Vector], Number],
     scales: Numbers | None = None,
-) -> tuple[Vector, Array, Array]:
+) -> tuple[Vector, Number, Number]:
     """Run `cycles` V-cycles, each followed by the constant correction.
 
     The work depends on `cycles` alone, and only one cycle is traced.
@@ -293,11 +293,11 @@ def solve(
     """
     solver = _Solver.of(op, levels, shape)
 
-    def watched(before: Vector, after: Vector, last: Array) -> tuple[Array, Array]:
+    def watched(before: Vector, after: Vector, last: Number) -> tuple[Number, Number]:
         now = size(tuple(b - a for a, b in zip(before, after, strict=True)))
         return now, now / last
 
-    def cycle(_: Array, state: tuple[Vector, Array, Array]) -> tuple[Vector, Array, Array]:
+    def cycle(_: Count, state: tuple[Vector, Number, Number]) -> tuple[Vector, Number, Number]:
         v, last = state[:2]
         better = solver.improved(v, r, r_sums)
         return better, *watched(v, better, last)
@@ -307,8 +307,8 @@ def solve(
         return lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), nan, nan))
 
     def iteration(
-        _: Array, state: tuple[krylov.Progress, Array, Array]
-    ) -> tuple[krylov.Progress, Array, Array]:
+        _: Count, state: tuple[krylov.Progress, Number, Number]
+    ) -> tuple[krylov.Progress, Number, Number]:
         now, last = state[:2]
         after = solver.iterated(now, scales)
         return after, *watched(now.v, after.v, last)
@@ -340,7 +340,9 @@ def contraction(
     )
 
     @jax.jit
-    def cycle(op: Operator, levels: tuple[Level, ...], now: krylov.Progress) -> tuple[krylov.Progress, Array]:
+    def cycle(
+        op: Operator, levels: tuple[Level, ...], now: krylov.Progress
+    ) -> tuple[krylov.Progress, Number]:
         solver = _Solver.of(op, levels, shape)
         if scales is None:
             now = replace(

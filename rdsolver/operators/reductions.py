@@ -8,12 +8,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .array_types import Cells, Number, Sums
+from .array_types import Cells, Labels, Number, Sums
 from .faces import Wrap
 
 _STEP = 2.0**20
@@ -30,7 +29,7 @@ def total(u: Cells) -> Number:
 class Pockets:
     """Connected regions: the number of each cell's region, from 0; `count` in cells that are not active."""
 
-    label: Array
+    label: Labels
     count: int
 
     @staticmethod

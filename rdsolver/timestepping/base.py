@@ -37,7 +37,7 @@ class StepState:
     f: Fields
     flows: Sums
     middle: Fields
-    middle_age: float | Array
+    middle_age: float | Number
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ import numpy as np
 from jax import Array
 
 from ..errors import RunError
-from ..operators.array_types import Number
+from ..operators.array_types import Count, Float, Int, Number
 from ..parallel.batching import batched_call, unstack, width
-from .base import Span, StepAttempt, StepState, explicit, verdict
-from .system import Fields, System
+from .base import Span, StepAttempt, StepState, Verdict, explicit, verdict
+from .system import Fields, Numbers, System
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s are computed in pairs
@@ -41,6 +41,12 @@ ROWS = MOST_STAGES + 1
 COURANT = 0.8
 BESIDE = 2  # work of a step beside its stages, in pairs of stages
 CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
+
+Table = Float[Array, f"{ROWS} 5"]
+"""The table of a Scheme."""
+Weights = Float[Array, "3"]
+Stops = Int[Array, "3"]
+Bounds = Float[Array, "2"]
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def longest_step(radius: float, leaving: float) -> float:
 
 
 @jax.jit
-def bounds(system: System, t: Number, u: Fields) -> Array:
+def bounds(system: System, t: Number, u: Fields) -> Bounds:
     """(Spectral radius, largest rate of leaving a cell by drift), per unit of time."""
     return jnp.stack(system.bounds(u, t))
 
@@ -150,10 +156,10 @@ def _advance(
     z: Fields,
     older: Fields,
     dt: Number,
-    table: Array,
-    start: Array,
-    pairs: Array,
-    trips: Array | None = None,
+    table: Table,
+    start: Count,
+    pairs: Count,
+    trips: Count | None = None,
 ) -> tuple[Fields, Fields]:
     """Do 2 `pairs` stages from stage `start` on. Return z of the last stage and of the one before.
 
@@ -163,7 +169,7 @@ def _advance(
     dtype = system.place.active.dtype
     aux, f0, turn = kept
 
-    def stage(i: Array, now: Fields, before: Fields) -> Fields:
+    def stage(i: Count, now: Fields, before: Fields) -> Fields:
         row, c = table[i], table[i - 1, 4]
         mu, nu, weight, beginning, turned = (
             x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt, row[2] * dt * c)
@@ -172,7 +178,7 @@ def _advance(
         z = {k: mu * now[k] + nu * before[k] + weight * f[k] + beginning * f0[k] for k in u}
         return z if turn is None else {k: z[k] + turned * turn[k] for k in u}
 
-    def pair(n: Array, state: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
+    def pair(n: Count, state: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
         now, before = state
         i = start + 2 * n
         then = stage(i, now, before)
@@ -188,8 +194,8 @@ def _advance(
 
 @jax.jit
 def _finish(
-    system: System, t: Number, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Array, tol: Number
-):
+    system: System, t: Number, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Weights, tol: Number
+) -> tuple[Fields, Fields, Verdict, Numbers]:
     """The end of the step, its slope (the first of the next step), the verdict, and the observables."""
     first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
     end = {k: u[k] + seen[2][k] for k in u}
@@ -203,11 +209,11 @@ def _whole(
     u: Fields,
     f0: Fields,
     dt: Number,
-    stops: Array,
-    table: Array,
-    weights: Array,
+    stops: Stops,
+    table: Table,
+    weights: Weights,
     tol: Number,
-    *trips: Array,
+    *trips: Count,
 ) -> Any:
     """The whole step in one program, for runs that step together: u and the slope at its end, the verdict,
     and the observables.

@@ -16,7 +16,7 @@ from jax import Array
 
 from ..models.base import Coefficients, Group, Model, StaticFields
 from ..operators import array_types, multigrid
-from ..operators.array_types import Cells, Float, Number
+from ..operators.array_types import Cells, Count, Float, Number, Truth
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
 from ..operators.no_fusion import no_fusion
@@ -116,7 +116,7 @@ class System:
     p: Numbers
     forcing: Forcing
     scale: Numbers
-    cycles: Mapping[str, np.int32 | Array]  # arrays inside a program
+    cycles: Mapping[str, np.int32 | Count]  # arrays inside a program
     edges: tuple[Edge, ...] = ()
     signed: tuple[str, ...] = ()
     pockets: Pockets | None = None
@@ -218,7 +218,7 @@ class System:
         squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
         return jnp.sqrt(jnp.max(jnp.stack(squares)))
 
-    def valid(self, u: Fields, tol: Number) -> tuple[Array, Number]:
+    def valid(self, u: Fields, tol: Number) -> tuple[Truth, Number]:
         """(True if all values are finite, lowest value over the tolerance of its field; below -1, a density
         is negative).
         """
@@ -280,8 +280,8 @@ class System:
 
     def _transport(
         self, group: Group, t: Number, u: Fields, psi: Fields, sigma: Number, tol: Number, aux: Coefficients
-    ) -> tuple[Fields, Array, Array]:
-        def size(change: multigrid.Vector) -> Array:
+    ) -> tuple[Fields, Number, Number]:
+        def size(change: multigrid.Vector) -> Number:
             return self.norm(dict(zip(group.fields, change, strict=True)), u, tol)
 
         problem = self._linear(group, t, u, psi, sigma, aux)

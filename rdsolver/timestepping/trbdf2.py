@@ -33,6 +33,7 @@ Row = Float[Array, "6"]
 Rows = Float[Array, "2 6"]
 """The rows of the two stages."""
 Times = Float[Array, "2"]
+Weights = Float[Array, "parts"]
 
 GAMMA = 1 - 1 / sqrt(2)
 A = sqrt(2) / 4
@@ -43,7 +44,7 @@ CYCLE = 20
 ERROR_WEIGHTS = (A - (1 - A) / 3, A - (3 * A + 1) / 3, GAMMA - GAMMA / 3)
 
 
-def _sum(weights: Array, parts: tuple[Fields, ...]) -> Fields:
+def _sum(weights: Weights, parts: tuple[Fields, ...]) -> Fields:
     w = [weights[i].astype(next(iter(parts[0].values())).dtype) for i in range(len(parts))]
     return {
         k: sum((c * p[k] for c, p in zip(w[1:], parts[1:], strict=True)), w[0] * parts[0][k])
@@ -102,7 +103,7 @@ def _whole(
     Return u, slope, middle and flows at its end, and the data by which the attempt is judged.
     """
 
-    def stage(last: Fields, at: tuple[Array, Array]) -> tuple[Fields, Any]:
+    def stage(last: Fields, at: tuple[Number, Row]) -> tuple[Fields, Any]:
         predicted, psi = ahead(u, (middle, f, last), at[1])
         new, passing, report = system.stage(at[0], predicted, psi, sigma, tol)
         last = slope_of(new, psi, sigma)
