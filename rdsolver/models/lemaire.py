@@ -14,6 +14,7 @@ Lemaire, Tobin, Greller, Cho & Suva 2004, J. Theor. Biol. 229:293, doi 10.1016/j
 
 from __future__ import annotations
 
+from ..operators.array_types import Surroundings
 from .base import Field, Parameter
 from .pointwise import Fields, Numbers, ReactionDiffusion
 
@@ -60,7 +61,7 @@ def values() -> dict[str, float]:
     return {p.name: p.value for p in PARAMETERS} | dict.fromkeys(INFUSIONS, 0.0) | {"motility": 100.0}
 
 
-def _rates(u: Fields, p: Numbers, at: Fields) -> Fields:
+def _rates(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     responding, active, osteoclasts = u["responding_osteoblasts"], u["active_osteoblasts"], u["osteoclasts"]
     tgf = (osteoclasts + p["tgf_floor"] * p["tgf_half"]) / (osteoclasts + p["tgf_half"])
     infused = p["pth_infusion"] / p["pth_loss"]

@@ -32,20 +32,20 @@ from jax import Array
 
 from ..geometry.grid import Grid
 from ..geometry.subdomain import Lives, Where
-from ..operators.blocks import Dense
+from ..operators.array_types import Cells, Number, Surroundings
+from ..operators.blocks import Block, Dense, Local
 from ..operators.faces import Wrap
-from ..operators.multigrid import Block
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces
 from .base import Breaks, Field, Group, Observer, Parameter, Series
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
-Rates = Callable[[Fields, Numbers, dict[str, Array]], Fields]
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
+Rates = Callable[[Fields, Numbers, Surroundings], Fields]
 Initial = Mapping[str, float | np.ndarray]
 
 
-def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Array]]:
+def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, list[Cells]]:
     """For each rate R, the derivatives ∂R/∂u_k in every cell, for all fields u_k in order.
 
     Rates are pointwise, so one shift of a whole field gives one column of the Jacobian in all cells.
@@ -59,8 +59,8 @@ def cell_jacobian(rates: Callable[[Fields], Fields], u: Fields) -> dict[str, lis
 
 
 def cell_block(
-    jacobian: Mapping[str, list[Array]], names: Sequence[str], active: Array
-) -> tuple[Dense, Fields]:
+    jacobian: Mapping[str, list[Cells]], names: Sequence[str], active: Cells
+) -> tuple[Dense, Local]:
     """The block of each cell in an implicit stage, from the Jacobian of its rates, whose columns are in the
     order of `names`.
     """
@@ -68,7 +68,7 @@ def cell_block(
     return Dense(len(names)), entries | {"active": active}
 
 
-def cell_bound(jacobian: Mapping[str, list[Array]], scale: Mapping[str, float]) -> Array:
+def cell_bound(jacobian: Mapping[str, list[Cells]], scale: Mapping[str, float | Number]) -> Number:
     """The Gershgorin bound: the largest row sum of |J|, each field in units of its scale.
 
     scale: the scales by field, in the order of the columns.
@@ -93,7 +93,7 @@ def densities(u: Fields, unknowns: Iterable[Field]) -> Fields:
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _faces(active: Array, mobility: Array, spacing: tuple[float, ...], wrap: Wrap) -> Faces:
+def _faces(active: Cells, mobility: Cells, spacing: tuple[float, ...], wrap: Wrap) -> Faces:
     """The face coefficients of a mobility; nothing passes where a cell is not active."""
     return face_diffusion(mobility, open_faces(active, wrap), spacing, wrap)
 
@@ -113,10 +113,10 @@ class StaticFields:
     uniform          True if the section is a box of constant mobility without mask
     """
 
-    active: Array
+    active: Cells
     media: dict[str, Faces]
-    mobility: dict[str, Array]
-    arrays: dict[str, Array]
+    mobility: dict[str, Cells]
+    arrays: dict[str, Cells]
     spacing: tuple[float, ...]
     wrap: Wrap
     uniform: bool
@@ -175,7 +175,7 @@ class ReactionDiffusion:
         return (Group("fields", tuple(f.name for f in self.unknowns), "transport", self.cycles, "cells"),)
 
     def prepare(
-        self, grid: Grid, active: Array, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]
+        self, grid: Grid, active: Cells, medium: np.ndarray | None, arrays: Mapping[str, np.ndarray]
     ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
         inside = np.asarray(active)
@@ -200,7 +200,7 @@ class ReactionDiffusion:
         # 0 outside the active cells, whatever the rates give there, also NaN
         return {name: jnp.where(place.active > 0, found[name], 0) for name in u}
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         return {name: (p[parameter], "cells") for name, parameter in self.moves.items()}
 
     def drift(self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields) -> dict[str, Faces]:
@@ -208,7 +208,7 @@ class ReactionDiffusion:
 
     def _jacobian(
         self, u: Fields, p: Numbers, place: StaticFields, inputs: Numbers
-    ) -> dict[str, list[Array]]:
+    ) -> dict[str, list[Cells]]:
         """The Jacobian with its columns in the order of the unknowns; a dictionary from a compiled function
         is in alphabetical order.
         """
@@ -219,7 +219,7 @@ class ReactionDiffusion:
 
     def linearise(
         self, group: str, u: Fields, p: Numbers, place: StaticFields, aux: Any, inputs: Numbers
-    ) -> tuple[Block, dict[str, Array]]:
+    ) -> tuple[Block, Local]:
         return cell_block(self._jacobian(u, p, place, inputs), [f.name for f in self.unknowns], place.active)
 
     def pointwise(
@@ -227,7 +227,7 @@ class ReactionDiffusion:
         group: str,
         u: Fields,
         psi: Fields,
-        sigma: Array,
+        sigma: Number,
         p: Numbers,
         place: StaticFields,
         aux: Any,
@@ -237,7 +237,7 @@ class ReactionDiffusion:
 
     def reaction_bound(
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
-    ) -> Array:
+    ) -> Number:
         return cell_bound(self._jacobian(u, p, place, inputs), {f.name: f.scale for f in self.unknowns})
 
     def observe(
@@ -250,5 +250,5 @@ class ReactionDiffusion:
 
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
-    ) -> dict[str, tuple[Array, Array]]:
+    ) -> dict[str, tuple[Number, Number]]:
         return {}

@@ -7,16 +7,16 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from ..geometry.grid import Grid
+from ..operators.array_types import Surroundings
 from ..operators.faces import lower
 from ..operators.transport import Faces
 from .base import Field
 from .pointwise import Fields, Numbers, ReactionDiffusion, StaticFields
 
 
-def _decay(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _decay(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     return {"u": at["source"] - p["loss"] * u["u"]}
 
 
@@ -29,7 +29,7 @@ Array: source.
 """
 
 
-def _fisher(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _fisher(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     return {"u": p["growth"] * u["u"] * (1 - u["u"])}
 
 
@@ -37,7 +37,7 @@ FISHER = ReactionDiffusion("Fisher", (Field("u", "1", 1.0, "density"),), _fisher
 """du/dt = D lap u + r u (1 - u): fronts advance at 2 √(r D) (Fisher 1937, Ann. Eugen. 7:355, eq. 8)."""
 
 
-def _gray_scott(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _gray_scott(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     made = u["u"] * u["v"] ** 2
     return {"u": p["feed"] * (1 - u["u"]) - made, "v": made - (p["feed"] + p["kill"]) * u["v"]}
 
@@ -54,7 +54,7 @@ Source: Pearson 1993, Science 261:189.
 """
 
 
-def _decoy(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _decoy(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     net = p["kon"] * u["rankl"] * u["opg"] - p["koff"] * u["bound"]
     return {
         "rankl": at["rankl_source"] - net - p["rankl_loss"] * u["rankl"],
@@ -104,7 +104,7 @@ def decoy_sources(grid: Grid) -> dict[str, np.ndarray]:
     return {"rankl_source": 2e-3 * ball(0.35, 0.2), "opg_source": 1e-3 * ball(0.65, 0.25)}
 
 
-def _stiff(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _stiff(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     # on the grid, div(D grad mode) = -decay mode exactly, so that the whole error is an error in time
     swing, turning = (
         jnp.cos(p["frequency"] * at["time"]),
@@ -143,7 +143,7 @@ class Carried(ReactionDiffusion):
         }
 
 
-def _still(u: Fields, p: Numbers, at: dict[str, Array]) -> Fields:
+def _still(u: Fields, p: Numbers, at: Surroundings) -> Fields:
     return {k: 0 * x for k, x in u.items()}
 
 

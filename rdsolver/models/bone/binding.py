@@ -9,20 +9,22 @@ For binder i with free concentration A and complex Q, and free RANKL L (equation
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
+from ...operators import array_types
+from ...operators.array_types import Cells, Number
 from ...operators.blocks import Local, Vector
 from .binders import Binder
 
-Numbers = dict[str, Array]
+Numbers = dict[str, Number]
 
 
-def koff(p: Numbers, binder: Binder) -> Array:
+def koff(p: Numbers, binder: Binder) -> Number:
     """The dissociation rate koff = kon K_eff - d_L, 1/d.
 
     Complexes are cleared at d_L, so the constant that acts is K_eff = K + d_L/kon.
@@ -30,7 +32,7 @@ def koff(p: Numbers, binder: Binder) -> Array:
     return p[f"{binder.name}_kon"] * p[f"{binder.name}_K_eff"] - p["rankl_loss"]
 
 
-def binding_rate(p: Numbers, binder: Binder, rankl: Array, free: Array, bound: Array) -> Array:
+def binding_rate(p: Numbers, binder: Binder, rankl: Cells, free: Cells, bound: Cells) -> Cells:
     """The net binding rate kon L A - koff Q, nM/d."""
     return p[f"{binder.name}_kon"] * rankl * free - koff(p, binder) * bound
 
@@ -51,13 +53,13 @@ class Binding:
     which the reaction is linearised.
     """
 
-    loss: Array
-    kon: tuple[Array, ...]
-    koff: tuple[Array, ...]
-    free_loss: tuple[Array, ...]
-    exchange: tuple[Array, ...]
+    loss: Number
+    kon: tuple[Number, ...]
+    koff: tuple[Number, ...]
+    free_loss: tuple[Number, ...]
+    exchange: tuple[Number, ...]
 
-    def _arms(self, local: Local):
+    def _arms(self, local: Local) -> Iterator[tuple[Cells, Cells, Cells]]:
         """For each binder: the association rate of RANKL (kon A), that of the binder (kon L), and the loss of
         the free binder.
         """
@@ -82,10 +84,10 @@ class Binding:
             *(lost * y - b for y, b in zip(bound, net, strict=True)),
         )
 
-    def _koff(self, local: Local) -> list[Array]:
+    def _koff(self, local: Local) -> list[Cells]:
         return [k * local["active"] for k in self.koff]
 
-    def factor(self, local: Local, diagonal: Vector) -> tuple[Vector, ...]:
+    def factor(self, local: Local, diagonal: array_types.Numbers) -> tuple[Vector, ...]:
         """Eliminate the arms, then RANKL.
 
         The elimination uses the net binding of each arm, s = kon L A - koff Q + kon A L (perturbations). With
@@ -122,15 +124,15 @@ class Loss:
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
         return (local["loss"] * v[0],)
 
-    def factor(self, local: Local, diagonal: Vector) -> Array:
+    def factor(self, local: Local, diagonal: array_types.Numbers) -> Cells:
         return 1 / (diagonal[0] + local["loss"])
 
-    def solve(self, factors: Array, r: Vector) -> Vector:
+    def solve(self, factors: Cells, r: Vector) -> Vector:
         return (factors * r[0],)
 
 
 def binding(p: Numbers, binders: tuple[Binder, ...]) -> Binding:
-    def each(key: str) -> tuple[Array, ...]:
+    def each(key: str) -> tuple[Number, ...]:
         return tuple(p[f"{b.name}_{key}"] for b in binders)
 
     zero = jnp.zeros_like(p["rankl_loss"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
 
-Numbers = dict[str, Array]
+from ...operators.array_types import Cells, FaceValues, Number
+
+Numbers = dict[str, Number]
 
 
-def hill(u: Array, exponent: Array) -> Array:
+def hill(u: Cells, exponent: Number) -> Cells:
     """The power max(u, 0)^exponent; the power of a negative number from round-off would be NaN.
 
     It is computed with exp and log, which takes a quarter of the time of XLA's power.
@@ -16,19 +17,19 @@ def hill(u: Array, exponent: Array) -> Array:
     return jnp.where(u > 0, jnp.exp(exponent * jnp.log(jnp.where(u > 0, u, 1))), 0)
 
 
-def occupancy(p: Numbers, rankl: Array) -> Array:
+def occupancy(p: Numbers, rankl: Cells) -> Cells:
     """RANK occupancy θ = L / (K_R + L): the fraction of RANK receptors that RANKL occupies."""
     free = jnp.maximum(rankl, 0)
     return free / (p["rank_K"] + free)
 
 
-def differentiation(p: Numbers, u: Array) -> Array:
+def differentiation(p: Numbers, u: Cells) -> Cells:
     """Rate of differentiation p(u) = 2 p0 uⁿ / (1 + uⁿ), 1/d, with u = θ/θ0, so that p(1) = p0."""
     h = hill(u, p["differentiation_exponent"])
     return 2 * p["differentiation"] * h / (1 + h)
 
 
-def death(p: Numbers, u: Array) -> Array:
+def death(p: Numbers, u: Cells) -> Cells:
     """Death rate of osteoclasts d_C σ(u), 1/d.
 
     σ(u) = E0 - (E0 - Em) u^g / (u^g + u50^g), with u50 from σ(1) = 1 (Peterson & Riggs 2010). With u50^g = (1
@@ -41,20 +42,20 @@ def death(p: Numbers, u: Array) -> Array:
     return p["osteoclast_death"] * (1 + more * less * (1 - h) / jnp.where(below > 0, below, 1))
 
 
-def activation(p: Numbers, u: Array) -> Array:
+def activation(p: Numbers, u: Cells) -> Cells:
     """Activation a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
     e = p["activation_share"]
     return (1 - e) + e * jnp.minimum(u, 3)
 
 
-def room(p: Numbers, osteoclasts: Array) -> Array:
+def room(p: Numbers, osteoclasts: Cells) -> Cells:
     """The room left for osteoclasts, (1 - C/Cmax)+. The same factor limits the loss of precursors by fusion
     and the gain of osteoclasts.
     """
     return jnp.maximum(1 - osteoclasts / p["osteoclast_limit"], 0)
 
 
-def drift_speed(p: Numbers, gradient: Array) -> Array:
+def drift_speed(p: Numbers, gradient: FaceValues) -> FaceValues:
     """Drift speed v0 / (1 + |v0|/vmax) along one axis, um/d, with v0 = chi grad u."""
     v0 = p["chemotaxis"] * gradient
     return v0 / (1 + jnp.abs(v0) / p["drift_limit"])

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from ..base import Breaks, Field, Group, Observer, Parameter, Series
 from .binders import Binder
@@ -23,16 +23,16 @@ from .component_table import ComponentTable
 
 if TYPE_CHECKING:
     import numpy as np
-    from jax import Array
 
     from ...geometry.section import Section
-    from ...operators.multigrid import Block
+    from ...operators.array_types import Cells, Number, Pointwise, Surroundings
+    from ...operators.blocks import Block, Local
     from ...operators.transport import Faces
     from .pharmacokinetics import Kinetics
     from .static_fields import BoneGeometry, StaticFields
 
-    Fields = dict[str, Array]
-    Numbers = dict[str, Array]
+    Fields = dict[str, Cells]
+    Numbers = dict[str, Number]
 
 PROCESSES = {
     "rankl_production": "RANKL made by the surface lineage and others, nM/d",
@@ -52,10 +52,11 @@ PROCESSES = {
 class Effect(NamedTuple):
     """The effect of a component on a process: its base is multiplied by `times`, and `plus` is added."""
 
-    times: Array | float = 1.0
-    plus: Array | float = 0.0
+    times: Pointwise | float = 1.0
+    plus: Pointwise | float = 0.0
 
 
+@runtime_checkable
 class Composed(Protocol):
     """The model that components belong to, as they see it."""
 
@@ -65,10 +66,10 @@ class Composed(Protocol):
     def budgets(self) -> Mapping[str, tuple[str, ...]]: ...
 
     def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]: ...
-    def process(self, name: str, base: Array, c: Conditions, /) -> Array: ...
-    def relative_occupancy(self, c: Conditions, /) -> Array: ...
-    def rankl_production(self, c: Conditions, /) -> Array: ...
-    def resorption(self, c: Conditions, /) -> Array: ...
+    def process(self, name: str, base: Pointwise, c: Conditions, /) -> Pointwise: ...
+    def relative_occupancy(self, c: Conditions, /) -> Cells: ...
+    def rankl_production(self, c: Conditions, /) -> Cells: ...
+    def resorption(self, c: Conditions, /) -> Cells: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,27 +90,27 @@ class Conditions:
     geometry: Any
     inputs: Numbers
 
-    def process(self, name: str, base: Array) -> Array:
+    def process(self, name: str, base: Pointwise) -> Pointwise:
         """The value of a process with the effects of all components on it."""
         return self.model.process(name, base, self)
 
     @cached_property
-    def relative_occupancy(self) -> Array:
+    def relative_occupancy(self) -> Cells:
         """Relative occupancy u = θ/θ0: RANK occupancy relative to the healthy baseline."""
         return self.model.relative_occupancy(self)
 
     @cached_property
-    def rankl_production(self) -> Array:
+    def rankl_production(self) -> Cells:
         """The total production of RANKL, nM/d."""
         return self.model.rankl_production(self)
 
     @cached_property
-    def resorption(self) -> Array:
+    def resorption(self) -> Cells:
         """Resorption j = a(u) C/(w + 1), 1/mm³; defined in the bone model only."""
         return self.model.resorption(self)
 
     @property
-    def surroundings(self) -> Numbers:
+    def surroundings(self) -> Surroundings:
         """The values, by name, for effects that users write: surface (w), marrow (1 - b), active, and the
         inputs.
         """
@@ -117,11 +118,12 @@ class Conditions:
         return here | self.inputs
 
     @cached_property
-    def at(self) -> Numbers:
+    def at(self) -> Surroundings:
         """The values for rates that users write: the surroundings and the occupancy (θ/θ0)."""
         return self.surroundings | {"occupancy": self.relative_occupancy}
 
 
+@runtime_checkable
 class HostState(Protocol):
     """A state that a component follows on the host from step to step, such as serum calcium.
 
@@ -240,7 +242,7 @@ class Component:
         """
         return geometry
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         """The diffusivity (um²/d) of each field that diffuses, and the medium that it moves in."""
         return {}
 
@@ -248,21 +250,21 @@ class Component:
         """The drift of each field that drifts: velocity at the faces divided by the spacing, 1/d."""
         return {}
 
-    def linearise(self, group: str, c: Conditions) -> tuple[Block, dict[str, Array]]:
+    def linearise(self, group: str, c: Conditions) -> tuple[Block, Local]:
         """The pointwise Jacobian of one of its transport groups."""
         raise NotImplementedError(f"{self.name} has no transport group")
 
-    def pointwise(self, group: str, psi: Fields, sigma: Array, c: Conditions) -> Fields:
+    def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
         """The solution of one of its pointwise groups in closed form: σ (u - ψ) = rates."""
         raise NotImplementedError(f"{self.name} has no group in closed form")
 
-    def bound(self, rest: Array, c: Conditions) -> Array:
+    def bound(self, rest: Number, c: Conditions) -> Number:
         """An upper bound of the spectral radius of the reaction's Jacobian with this component, 1/d; rest:
         the bound without it.
         """
         return rest
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
+    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
         """The terms that it adds to the source and the loss of each budget, summed over cells, per day."""
         return {}
 
@@ -275,7 +277,7 @@ class Component:
     def check_section(self, section: Section) -> None:
         """Raises InputError when the fields that are planted have no place in the section of a config."""
 
-    def plant(self, section: Section, active: Array) -> Mapping[str, Array | np.ndarray]:
+    def plant(self, section: Section, active: Cells) -> Mapping[str, Cells | np.ndarray]:
         """The values on day 0 of the planted fields. section: the section with its bone on that day.
 
         Raises InputError when they cannot be placed.

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...geometry.grid import Grid
-from ...operators.multigrid import Block
+from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.blocks import Block, Local
 from ...operators.reductions import total
 from ...operators.transport import Faces
 from ..base import Field, Group, Observer, Series
@@ -26,11 +26,11 @@ from .component import Component, Conditions
 from .observers import mean_in_marrow
 from .static_fields import StaticFields, prepared
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
 
 
-def _input(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def _input(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     return at[name]
 
 
@@ -142,7 +142,12 @@ class Cytokines:
         return (*device, *(s for part in self.components for s in part.followed))
 
     def prepare(
-        self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+        self,
+        grid: Grid,
+        active: Cells,
+        bone: Cells,
+        values: Mapping[str, float],
+        reference: dict[str, Pointwise],
     ) -> StaticFields:
         return prepared(grid, active, bone, values, reference)
 
@@ -154,7 +159,7 @@ class Cytokines:
 
     # --- rates ----------------------------------------------------------------------------------------------
 
-    def process(self, name: str, base: Array, c: Conditions) -> Array:
+    def process(self, name: str, base: Pointwise, c: Conditions) -> Pointwise:
         """The process base · Π times + Σ plus, over the components that act on it (component.PROCESSES)."""
         effects = [part.effects[name](c) for part in self.components if name in part.effects]
         for effect in effects:
@@ -183,18 +188,18 @@ class Cytokines:
             out = out | {k: out[k] + x if k in out else x for k, x in part.reaction(c).items()}
         return out
 
-    def rankl_production(self, c: Conditions) -> Array:
+    def rankl_production(self, c: Conditions) -> Cells:
         """Production of RANKL: S_L = S_L0 r_L w, with the effects of components."""
         base = c.p["rankl_production"] * c.p["rankl_production_factor"] * c.geometry.w
         return c.process("rankl_production", base)
 
-    def opg_production(self, c: Conditions) -> Array:
+    def opg_production(self, c: Conditions) -> Cells:
         """Production of OPG: S_OPG = S_O0 r_O [f_s w + 1 - f_s], with the effects of components."""
         p, share = c.p, c.p["opg_surface_share"]
         where = share * c.geometry.w + (1 - share) * c.place.active
         return c.process("opg_production", p["opg_production"] * p["opg_production_factor"] * where)
 
-    def _supply(self, b: Binder, c: Conditions) -> Array:
+    def _supply(self, b: Binder, c: Conditions) -> Cells:
         """The source of a binder: S_OPG for OPG, kv (1-b) (φ A_plasma - A) for a drug.
 
         The source of any other binder that is made in the tissue is in a component.
@@ -204,18 +209,18 @@ class Cytokines:
         plasma = c.p["tissue_plasma_ratio"] * c.inputs[f"plasma_{b.name}"]
         return c.p["vessel_exchange"] * c.geometry.marrow * (plasma - c.u[b.name])
 
-    def occupancy(self, c: Conditions) -> Array:
+    def occupancy(self, c: Conditions) -> Cells:
         """The occupancy θ from the RANKL that RANK sees: free RANKL, and RANKL that components add."""
         return occupancy(c.p, c.process("rankl_seen", c.u["rankl"]))
 
-    def relative_occupancy(self, c: Conditions) -> Array:
+    def relative_occupancy(self, c: Conditions) -> Cells:
         """The relative occupancy u = θ/θ0."""
         return self.occupancy(c) / c.place.reference["theta0"]
 
-    def resorption(self, c: Conditions) -> Array:
+    def resorption(self, c: Conditions) -> Cells:
         raise NotImplementedError("there is no bone to resorb in this tissue")
 
-    def signalling_bound(self, u: Fields, p: Numbers) -> Array:
+    def signalling_bound(self, u: Fields, p: Numbers) -> Number:
         """A bound on the eigenvalues of binding and loss, 1/d: the largest row sum of |J|."""
         rankl = jnp.maximum(u["rankl"], 0)
         bound = p["rankl_loss"] + p["vessel_exchange"]
@@ -228,14 +233,14 @@ class Cytokines:
             )
         return 2 * jnp.max(bound)
 
-    def bound_with_components(self, rest: Array, c: Conditions) -> Array:
+    def bound_with_components(self, rest: Number, c: Conditions) -> Number:
         for part in self.components:
             rest = part.bound(rest, c)
         return rest
 
     # --- transport and the implicit groups ------------------------------------------------------------------
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         """The diffusivity (um²/d) of each moving field, and the medium that it moves in."""
         free = {
             name: (p[f"{name}_diffusivity"], "marrow") for name in ("rankl", *(b.name for b in self.binders))
@@ -249,7 +254,7 @@ class Cytokines:
         """The drift of those fields of components that drift."""
         return {name: v for part in self.components for name, v in part.drift(c).items()}
 
-    def linearised_binding(self, c: Conditions) -> tuple[Block, dict[str, Array]]:
+    def linearised_binding(self, c: Conditions) -> tuple[Block, Local]:
         """The pointwise Jacobian of the molecules at u, with concentrations clipped at 0 so that it stays an
         M-matrix.
         """
@@ -296,7 +301,7 @@ class Cytokines:
 
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers
-    ) -> dict[str, tuple[Array, Array]]:
+    ) -> dict[str, tuple[Number, Number]]:
         """The source and the loss of each budget, nM/d summed over cells. A drug enters from plasma and
         returns to it.
         """

@@ -23,10 +23,10 @@ from functools import partial
 from typing import Literal
 
 import jax.numpy as jnp
-from jax import Array
 
 from ...geometry.section import Section
-from ...operators.blocks import Dense
+from ...operators.array_types import Cells, Number, Pointwise, Surroundings
+from ...operators.blocks import Dense, Local
 from ...operators.reductions import total
 from ..base import Breaks, Field, Group, Observer, Parameter
 from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
@@ -34,9 +34,8 @@ from .binders import Binder, binder_parameters
 from .component import Component, Conditions, Effect, Effects
 from .observers import mean
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
-Number = Array | float
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ class Extension(Component):
     """
 
     name: str
-    rates: Callable[[Fields, Numbers, Numbers], Fields] = lambda u, p, at: {}
+    rates: Callable[[Fields, Numbers, Surroundings], Fields] = lambda u, p, at: {}
     unknowns: tuple[Field, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     moves: Mapping[str, str] = field(default_factory=dict)
@@ -79,9 +78,9 @@ class Extension(Component):
     healthy: bool = False
     breaks: Breaks = ()
     observers: tuple[Observer, ...] = ()
-    acts_on: Mapping[str, Callable[[Fields, Numbers, Numbers], tuple[Number, Number]]] = field(
-        default_factory=dict
-    )
+    acts_on: Mapping[
+        str, Callable[[Fields, Numbers, Surroundings], tuple[Pointwise | float, Pointwise | float]]
+    ] = field(default_factory=dict)
 
     user = True
 
@@ -123,15 +122,15 @@ class Extension(Component):
         )
         return (*means, *self.observers)
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         return {name: (p[parameter], self.medium) for name, parameter in self.moves.items()}
 
     # --- rates ----------------------------------------------------------------------------------------------
 
-    def _share(self, p: Numbers) -> Array | float:
+    def _share(self, p: Numbers) -> Number | float:
         return 1.0 if self.healthy else p["extension"]
 
-    def _added(self, u: Fields, p: Numbers, at: Numbers) -> Fields:
+    def _added(self, u: Fields, p: Numbers, at: Surroundings) -> Fields:
         """The rates of its own fields and the terms added to the model's, 0 outside the field of view.
 
         Where the extension does not act at all, its own fields decay.
@@ -152,7 +151,7 @@ class Extension(Component):
         times, plus = self.acts_on[name](densities(c.u, self.unknowns), c.p, c.surroundings)
         return Effect(1 + share * (times - 1), share * plus * c.place.active)
 
-    def linearise(self, group: str, c: Conditions) -> tuple[Dense, Fields]:
+    def linearise(self, group: str, c: Conditions) -> tuple[Dense, Local]:
         """The pointwise Jacobian of its own fields."""
         own = {name: c.u[name] for name in self.names}
         rows = cell_jacobian(
@@ -160,7 +159,7 @@ class Extension(Component):
         )
         return cell_block(rows, self.names, c.place.active)
 
-    def bound(self, rest: Array, c: Conditions) -> Array:
+    def bound(self, rest: Number, c: Conditions) -> Number:
         """The bound with the largest row sum of |J| of all terms it adds, each field in units of its
         scale.
         """
@@ -168,7 +167,7 @@ class Extension(Component):
         scale = {f.name: f.scale for f in c.model.fields(c.p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
         return rest + cell_bound(rows, {k: scale[k] for k in c.u}) if rows else rest
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
+    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
         """The net rate that it adds to the fields of a budget, as a source."""
         added, none = self.reaction(c), jnp.zeros(())
         return {
@@ -186,6 +185,6 @@ class Extension(Component):
         """The own fields of the extension; those of a healthy extension are in the baseline already."""
         return () if self.healthy else self.names
 
-    def plant(self, section: Section, active: Array) -> Mapping[str, Array]:
+    def plant(self, section: Section, active: Cells) -> Mapping[str, Cells]:
         marrow = (1 - jnp.asarray(section.bone, active.dtype)) * active
         return {name: self.start.get(name, 0.0) * marrow for name in self.planted}

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
 
+from ...operators.array_types import Cells, Number, Pointwise
 from .cells import hill
 
-Numbers = dict[str, Array]
+Numbers = dict[str, Number]
 EDGE = 0.05  # bone fraction below which resorption, or room below which formation, fades out
 
 
-def surface_measure(p: Numbers, gradient: Array) -> Array:
+def surface_measure(p: Numbers, gradient: Cells) -> Cells:
     """Surface measure w = max(|grad b_s|/S_ref - cutoff, 0): 1 on average at a bone surface of 3 mm2 per
     mm3.
     """
     return jnp.maximum(gradient / p["surface_reference"] - p["surface_cutoff"], 0)
 
 
-def formation(p: Numbers, signal: Array, j_ref: Array, jbar: Array) -> Array:
+def formation(p: Numbers, signal: Cells, j_ref: Cells, jbar: Number) -> Cells:
     """Formation B^m j_ref^(1-m).
 
     It is computed as j_ref (B/j_ref)^m, so that B = j_ref gives j_ref exactly. B is floored at 1e-6 jbar,
@@ -28,7 +28,7 @@ def formation(p: Numbers, signal: Array, j_ref: Array, jbar: Array) -> Array:
     return j_ref * hill(b / j_ref, p["coupling_exponent"])
 
 
-def edge_factor(net: Array, bone: Array, taken: Array | float = 0.0) -> Array:
+def edge_factor(net: Cells, bone: Cells, taken: Pointwise | float = 0.0) -> Cells:
     """The factor min(1, b/0.05) where bone is lost, and min(1, (1-b-T)+/0.05) where it grows: b stays in [0,
     1].
 
@@ -38,7 +38,7 @@ def edge_factor(net: Array, bone: Array, taken: Array | float = 0.0) -> Array:
     return jnp.clip(left / EDGE, 0, 1)
 
 
-def moved_bone(net: Array, start: Array, step: Array, taken: Array | float = 0.0) -> Array:
+def moved_bone(net: Cells, start: Cells, step: Number, taken: Pointwise | float = 0.0) -> Cells:
     """The solution b of b = start + step net edge_factor(net, b), in closed form.
 
     step: 1/σ, d. The amount lost or gained is k min(1, x/0.05), with k = step |net| and x the bone (or the

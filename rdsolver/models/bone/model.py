@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
+from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.blocks import Block, Local
 from ...operators.faces import difference
-from ...operators.multigrid import Block
 from ...operators.reductions import total
 from ...operators.transport import Faces, between, face_diffusion
 from ..base import Field, Group, Observer
@@ -28,8 +28,8 @@ from .matrix import edge_factor, formation, moved_bone, surface_measure
 from .observers import OBSERVERS
 from .static_fields import BoneGeometry, StaticFields
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class BoneModel(Cytokines):
             geometry = part.coefficients(u, p, place, geometry)
         return geometry
 
-    def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
+    def initial(self, bone: Cells, active: Cells, values: Mapping[str, float]) -> Fields:
         """A first guess for the search for the baseline: typical concentrations everywhere, and no drug."""
         typical = {
             "rankl": "rankl_scale",
@@ -127,38 +127,38 @@ class BoneModel(Cytokines):
         out["bone"] = balance * edge_factor(balance, u["bone"], self._room_taken(c))
         return self.with_components(out, c)
 
-    def _room_taken(self, c: Conditions) -> Array:
+    def _room_taken(self, c: Conditions) -> Pointwise:
         """The share of the volume that is closed to new bone."""
         return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
 
-    def _precursor_supply(self, c: Conditions) -> Array:
+    def _precursor_supply(self, c: Conditions) -> Cells:
         """Supply of precursors s_P w."""
         return c.process("precursor_supply", c.p["precursor_supply"] * c.geometry.w)
 
-    def _differentiation(self, c: Conditions) -> Array:
+    def _differentiation(self, c: Conditions) -> Cells:
         return c.process("differentiation", differentiation(c.p, c.relative_occupancy))
 
-    def _death(self, c: Conditions) -> Array:
+    def _death(self, c: Conditions) -> Cells:
         return c.process("osteoclast_death", death(c.p, c.relative_occupancy))
 
-    def resorption(self, c: Conditions) -> Array:
+    def resorption(self, c: Conditions) -> Cells:
         """Resorption j = a(u) C / (w + 1): resorptive activity per unit of surface."""
         active = activation(c.p, c.relative_occupancy) * c.u["osteoclasts"] / (c.geometry.w + 1)
         return c.process("resorption", active)
 
-    def _formation(self, c: Conditions) -> Array:
+    def _formation(self, c: Conditions) -> Cells:
         """Formation B^m j_ref^(1-m)."""
         reference = c.place.reference
         formed = formation(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
         return c.process("formation", formed)
 
-    def _balance(self, c: Conditions) -> Array:
+    def _balance(self, c: Conditions) -> Cells:
         """Balance N = k_res w (formation - j), 1/d."""
         return c.place.reference["k_res"] * c.geometry.w * (self._formation(c) - c.resorption)
 
     def reaction_bound(
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
-    ) -> Array:
+    ) -> Number:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
         fastest = jnp.maximum(1 / p["formation_delay"], p["osteoclast_death"] * p["survival_most"])
         own = jnp.maximum(
@@ -168,7 +168,7 @@ class BoneModel(Cytokines):
 
     # --- transport and the implicit groups ------------------------------------------------------------------
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         """The diffusivity (um²/d) of each moving field, and the medium that it moves in."""
         return super().diffusivity(p) | {
             "precursors": (p["precursor_motility"], "cells"),
@@ -189,7 +189,7 @@ class BoneModel(Cytokines):
 
     def linearise(
         self, group: str, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
-    ) -> tuple[Block, dict[str, Array]]:
+    ) -> tuple[Block, Local]:
         """The pointwise Jacobian of a transport group at u."""
         c = self.conditions(u, p, place, s, inputs)
         if group == "molecules":
@@ -207,7 +207,7 @@ class BoneModel(Cytokines):
         group: str,
         u: Fields,
         psi: Fields,
-        sigma: Array,
+        sigma: Number,
         p: Numbers,
         place: StaticFields,
         s: BoneGeometry,
@@ -230,7 +230,7 @@ class BoneModel(Cytokines):
 
     # --- the healthy baseline -------------------------------------------------------------------------------
 
-    def blank_reference(self, bone: Array) -> dict[str, Array]:
+    def blank_reference(self, bone: Cells) -> dict[str, Pointwise]:
         one = jnp.ones((), bone.dtype)
         return {
             "theta0": one,
@@ -242,7 +242,7 @@ class BoneModel(Cytokines):
             "formation": one,
         }
 
-    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Pointwise]:
         """The reference values from the steady state at frozen bone.
 
         θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w = 0), k_res = V0 S_ref/jbar.

@@ -17,46 +17,45 @@ from ...utils.lazy import lazy
 from ..base import Observer
 
 if TYPE_CHECKING:
-    from jax import Array
-
     from ...operators import reductions
+    from ...operators.array_types import Cells, Number
 
-    Fields = dict[str, Array]
-    Numbers = dict[str, Array]
+    Fields = dict[str, Cells]
+    Numbers = dict[str, Number]
 else:
     reductions = lazy("rdsolver.operators.reductions")
 
 LESION = 0.5  # loss of bone fraction that makes a cell part of a lesion
 
 
-def mean(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def mean(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """The mean of a field over the field of view."""
     return reductions.total(u[name]) / reductions.total(at["active"])
 
 
-def mean_in_marrow(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def mean_in_marrow(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """The mean of a field over marrow, 1 - b."""
     return reductions.total(at["marrow"] * u[name]) / reductions.total(at["marrow"])
 
 
-def ntx(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def ntx(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """NTX, a marker of resorption: f_bg + (1 - f_bg) Σ w j / Σ w j of the healthy baseline."""
     background = p["ntx_background"]
     resorbed = reductions.total(at["surface"] * at["resorption"])
     return background + (1 - background) * resorbed / at["reference"]["resorption"]
 
 
-def bsap(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def bsap(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """BSAP, a marker of formation: Σ w formation, relative to the healthy baseline."""
     return reductions.total(at["surface"] * at["formation"]) / at["reference"]["formation"]
 
 
-def occupancy_at_surface(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def occupancy_at_surface(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """RANK occupancy at the surface, Σ w θ / Σ w."""
     return reductions.total(at["surface"] * at["rank_occupied"]) / reductions.total(at["surface"])
 
 
-def lesion_area(u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def lesion_area(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """The area of the cells whose bone fraction fell by more than LESION since the start, mm²."""
     lost = (u["bone"] < at["bone_at_start"] - LESION).astype(at["active"].dtype)
     return reductions.total(lost) * at["cell_area"]

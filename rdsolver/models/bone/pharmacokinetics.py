@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class Treatment:
             )
 
 
+@runtime_checkable
 class Kinetics(Protocol):
     """The kinetics of one drug, advanced from event to event; a dataclass.
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from ...geometry.grid import Grid
+from ...operators.array_types import Cells, Pointwise
 from ...operators.faces import Wrap
 from ...operators.transport import Faces, Taps, gaussian_taps, length, open_faces, smooth, smooth_slopes
 from .. import base
@@ -39,12 +39,12 @@ class StaticFields:
     reference  values of the healthy baseline, as the model defines them: numbers such as theta0, and fields
     """
 
-    active: Array
+    active: Cells
     openings: Faces
-    norm: Array
-    edge: tuple[Array, ...]
-    bone: Array
-    reference: dict[str, Array]
+    norm: Cells
+    edge: tuple[Cells, ...]
+    bone: Cells
+    reference: dict[str, Pointwise]
     spacing: tuple[float, ...]
     wrap: Wrap
     taps: Taps
@@ -54,11 +54,11 @@ class StaticFields:
         """False: the solid part hinders diffusion, so the section is no box of constant diffusion."""
         return False
 
-    def smoothed(self, x: Array) -> Array:
+    def smoothed(self, x: Cells) -> Cells:
         """G * x, a mean over the field of view."""
         return smooth(x, self.taps, self.wrap) * self.norm
 
-    def steepness(self, x: Array, smoothed: Array) -> Array:
+    def steepness(self, x: Cells, smoothed: Cells) -> Cells:
         """The steepness |grad (G * x)|, 1/um: by the quotient rule, the slope of a mean over the field of
         view alone.
         """
@@ -91,17 +91,17 @@ class BoneGeometry:
     extra    data that components need, by names of their own
     """
 
-    w: Array
-    kap: Array
-    marrow: Array
+    w: Cells
+    kap: Cells
+    marrow: Cells
     media: dict[str, Faces]
-    mobility: dict[str, Array]
+    mobility: dict[str, Cells]
     carrier: Faces
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[Array, ...]]:
+def _fixed(active: Cells, taps: Taps, wrap: Wrap) -> tuple[Faces, Cells, tuple[Cells, ...]]:
     """openings, norm and edge of a StaticFields."""
     covered = smooth(active, taps, wrap)
     norm = jnp.where(active > 0, 1 / jnp.where(active > 0, covered, 1), 0)
@@ -109,7 +109,7 @@ def _fixed(active: Array, taps: Taps, wrap: Wrap) -> tuple[Faces, Array, tuple[A
 
 
 def prepared(
-    grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+    grid: Grid, active: Cells, bone: Cells, values: Mapping[str, float], reference: dict[str, Pointwise]
 ) -> StaticFields:
     wrap = tuple(b == "periodic" for b in grid.borders)
     taps = gaussian_taps(values["smoothing_length"], grid.spacing)

@@ -18,10 +18,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 from ...geometry.grid import Grid
-from ...operators.multigrid import Block
+from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.blocks import Block, Local
 from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, open_faces
 from ..base import Field, Group, Observer
@@ -32,8 +32,8 @@ from .observers import mean_in_marrow, occupancy_at_surface
 from .parameters import TISSUES
 from .static_fields import StaticFields
 
-Fields = dict[str, Array]
-Numbers = dict[str, Array]
+Fields = dict[str, Cells]
+Numbers = dict[str, Number]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
@@ -46,13 +46,13 @@ class Medium:
     media, mobility  coefficients of the medium "marrow"
     """
 
-    w: Array
-    marrow: Array
+    w: Cells
+    marrow: Cells
     media: dict[str, Faces]
-    mobility: dict[str, Array]
+    mobility: dict[str, Cells]
 
 
-def _mean_in_target(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Array:
+def _mean_in_target(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
     """The mean of a field over target tissue."""
     return total(at["surface"] * u[name]) / total(at["surface"])
 
@@ -81,7 +81,12 @@ class TissueModel(Cytokines):
         return (*self.signals, *self.downstream, Group("response", ("response",), "pointwise"))
 
     def prepare(
-        self, grid: Grid, active: Array, bone: Array, values: Mapping[str, float], reference: dict[str, Array]
+        self,
+        grid: Grid,
+        active: Cells,
+        bone: Cells,
+        values: Mapping[str, float],
+        reference: dict[str, Pointwise],
     ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
         return StaticFields(
@@ -93,12 +98,12 @@ class TissueModel(Cytokines):
         media = {"marrow": face_diffusion(place.active, place.openings, place.spacing, place.wrap)}
         return Medium(place.bone, place.active, media, {"marrow": place.active})
 
-    def initial(self, bone: Array, active: Array, values: Mapping[str, float]) -> Fields:
+    def initial(self, bone: Cells, active: Cells, values: Mapping[str, float]) -> Fields:
         """A first guess for the search for the baseline."""
         start = {f.name: jnp.zeros_like(bone) for f in self.fields(values)}
         return start | {"rankl": values["rankl_scale"] * active, "opg": values["opg_scale"] * active}
 
-    def _driven(self, c: Conditions) -> Array:
+    def _driven(self, c: Conditions) -> Cells:
         """The driven response k_c W θ⁴/(θ50⁴ + θ⁴), 1/d."""
         h = hill(c.relative_occupancy / c.p["response_half"], c.p["response_exponent"])
         return c.p["response_rate"] * c.place.bone * h / (1 + h)
@@ -110,7 +115,9 @@ class TissueModel(Cytokines):
         out["response"] = driven * (1 - u["response"]) - p["response_loss"] * u["response"]
         return self.with_components(out, c)
 
-    def reaction_bound(self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers) -> Array:
+    def reaction_bound(
+        self, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers
+    ) -> Number:
         """A bound on the eigenvalues of the reaction, 1/d."""
         own = jnp.maximum(self.signalling_bound(u, p), 2 * (p["response_rate"] + p["response_loss"]))
         return self.bound_with_components(own, self.conditions(u, p, place, s, inputs))
@@ -120,7 +127,7 @@ class TissueModel(Cytokines):
 
     def linearise(
         self, group: str, u: Fields, p: Numbers, place: StaticFields, s: Medium, inputs: Numbers
-    ) -> tuple[Block, dict[str, Array]]:
+    ) -> tuple[Block, Local]:
         c, owner = self.conditions(u, p, place, s, inputs), self.owner(group)
         return self.linearised_binding(c) if owner is None else owner.linearise(group, c)
 
@@ -129,7 +136,7 @@ class TissueModel(Cytokines):
         group: str,
         u: Fields,
         psi: Fields,
-        sigma: Array,
+        sigma: Number,
         p: Numbers,
         place: StaticFields,
         s: Medium,
@@ -145,10 +152,10 @@ class TissueModel(Cytokines):
         moved = (sigma * psi["response"] + driven) / jnp.where(sigma > 0, rate + driven, 1)
         return {"response": jnp.where(sigma > 0, moved, psi["response"])}
 
-    def blank_reference(self, bone: Array) -> dict[str, Array]:
+    def blank_reference(self, bone: Cells) -> dict[str, Pointwise]:
         return {"theta0": jnp.ones((), bone.dtype)}
 
-    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Array]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Pointwise]:
         """The reference value from the steady state: θ0 = Σ W θ/Σ W."""
         theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}

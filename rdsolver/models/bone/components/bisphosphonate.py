@@ -20,8 +20,8 @@ from ..component import Component, Conditions, Effect, Effects
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
-    from jax import Array
 
+    from ....operators.array_types import Number
     from ..pharmacokinetics import Dose, Kinetics
 else:
     jnp = lazy("jax.numpy")
@@ -58,7 +58,7 @@ class Bisphosphonate(Component):
         bound = c.inputs[NAME]
         return Effect(times=1 + c.p["bisphosphonate_effect"] * bound / (1 + bound))
 
-    def bound(self, rest: Array, c: Conditions) -> Array:
+    def bound(self, rest: Number, c: Conditions) -> Number:
         p = c.p
         dying = p["osteoclast_death"] * p["survival_most"] * (1 + p["bisphosphonate_effect"])
         return jnp.maximum(rest, 2 * (dying + 2 * p["differentiation"] + p["precursor_loss"]))

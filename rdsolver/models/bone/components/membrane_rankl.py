@@ -18,9 +18,9 @@ from ..component import Component, Conditions, Effect, Effects
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
-    from jax import Array
 
     from ....operators import reductions
+    from ....operators.array_types import Cells, Number
 else:
     jnp, reductions = lazy("jax.numpy"), lazy("rdsolver.operators.reductions")
 
@@ -55,7 +55,7 @@ class MembraneRankl(Component):
     def effects(self) -> Effects:
         return {"rankl_secretion": self._shed, "rankl_seen": self._seen}
 
-    def _kept(self, c: Conditions) -> Array:
+    def _kept(self, c: Conditions) -> Cells:
         return c.p["membrane_share"] * c.rankl_production
 
     def _shed(self, c: Conditions) -> Effect:
@@ -65,15 +65,15 @@ class MembraneRankl(Component):
         covered = sum(jnp.maximum(c.u[b.name], 0) / c.p[f"{b.name}_K_eff"] for b in c.model.binders)
         return Effect(plus=c.p["membrane_access"] * jnp.maximum(c.u["rankl_membrane"], 0) / (1 + covered))
 
-    def reaction(self, c: Conditions) -> dict[str, Array]:
+    def reaction(self, c: Conditions) -> dict[str, Cells]:
         gone = c.p["membrane_shedding"] * c.u["rankl_membrane"] + c.p["membrane_loss"] * c.u["rankl_membrane"]
         return {"rankl_membrane": self._kept(c) - gone}
 
-    def pointwise(self, group: str, psi: dict[str, Array], sigma: Array, c: Conditions) -> dict[str, Array]:
+    def pointwise(self, group: str, psi: dict[str, Cells], sigma: Number, c: Conditions) -> dict[str, Cells]:
         loss = sigma + c.p["membrane_shedding"] + c.p["membrane_loss"]
         return {"rankl_membrane": (sigma * psi["rankl_membrane"] + self._kept(c)) / loss}
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Array, Array]]:
+    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
         lost = c.p["membrane_loss"] * reductions.total(c.u["rankl_membrane"])
         return {"rankl": (jnp.zeros_like(lost), lost)}
 

@@ -32,17 +32,17 @@ from ..observers import mean
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
-    from jax import Array
 
     from ....operators import faces, reductions, transport
+    from ....operators.array_types import Cells, Number
+    from ....operators.blocks import Block, Local
     from ....operators.faces import Wrap
-    from ....operators.multigrid import Block
     from ....operators.transport import Faces
     from .. import binding
     from ..static_fields import BoneGeometry, StaticFields
 
-    Fields = dict[str, Array]
-    Numbers = dict[str, Array]
+    Fields = dict[str, Cells]
+    Numbers = dict[str, Number]
 else:
     jnp = lazy("jax.numpy")
     faces, reductions, transport = (
@@ -251,17 +251,17 @@ class Tumour(Component):
             "tgf_beta": p["tgf_beta_turnover"] * (release - u["tgf_beta"]),
         }
 
-    def diffusivity(self, p: Numbers) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers) -> dict[str, tuple[Number, str]]:
         return {name: (p[f"{name}_{key}"], medium) for name, key, medium in DIFFUSES}
 
     def drift(self, c: Conditions) -> dict[str, Faces]:
         return {"tumour": tuple(c.p["tumour_motility"] * v for v in c.geometry.extra["push"])}
 
-    def linearise(self, group: str, c: Conditions) -> tuple[Block, dict[str, Array]]:
+    def linearise(self, group: str, c: Conditions) -> tuple[Block, Local]:
         active = c.place.active
         return binding.Loss(), {"active": active, "loss": loss(group, c.p, c.u) * active}
 
-    def bound(self, rest: Array, c: Conditions) -> Array:
+    def bound(self, rest: Number, c: Conditions) -> Number:
         p = c.p
         turnover = jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"])
         return jnp.maximum(rest, 2 * jnp.maximum(p["tumour_growth"] + p["tumour_death"], turnover))
@@ -274,7 +274,7 @@ class Tumour(Component):
         assert self.nests is not None
         self.nests.planted(section)
 
-    def plant(self, section: Section, active: Array) -> Mapping[str, np.ndarray]:
+    def plant(self, section: Section, active: Cells) -> Mapping[str, np.ndarray]:
         assert self.nests is not None  # the tumour of a run always has nests
         return {"tumour": self.nests.planted(section)}
 
@@ -324,14 +324,14 @@ class SerumCalcium:
         return {"serum_calcium": self.calcium}
 
 
-def density(u: Fields) -> Array:
+def density(u: Fields) -> Cells:
     """T with negative values set to 0: values that the solver left below zero, within its tolerance, would
     grow.
     """
     return jnp.maximum(u["tumour"], 0)
 
 
-def growth(p: Numbers, u: Fields) -> Array:
+def growth(p: Numbers, u: Fields) -> Cells:
     """Growth rate g_T [f_0 + (1-f_0) G/(K_G+G)] T²/(T_1²+T²), 1/d, where there is room; T_1: less than a
     cell.
     """
@@ -341,13 +341,13 @@ def growth(p: Numbers, u: Fields) -> Array:
     return p["tumour_growth"] * (basal + (1 - basal) * g / (p["tgf_beta_half"] + g)) * whole
 
 
-def net_growth(p: Numbers, u: Fields) -> Array:
+def net_growth(p: Numbers, u: Fields) -> Cells:
     """The pointwise part of dT/dt, 1/d."""
     t = density(u)
     return growth(p, u) * jnp.maximum(1 - t - u["bone"], 0) * t - p["tumour_death"] * u["tumour"]
 
 
-def loss(name: str, p: Numbers, u: Fields) -> Array:
+def loss(name: str, p: Numbers, u: Fields) -> Cells:
     """The loss rate of one of the fields, 1/d: minus the slope of its rate where that is a loss.
 
     Growth itself is taken from the predictor, so the matrix is an M-matrix, and the order stays two. The loss
@@ -360,20 +360,20 @@ def loss(name: str, p: Numbers, u: Fields) -> Array:
     return jnp.maximum(p["tumour_death"] - slope, 1e-6)
 
 
-def signal(p: Numbers, u: Fields) -> Array:
+def signal(p: Numbers, u: Fields) -> Cells:
     """The signal h = H/(K_H + H): the fraction of PTHrP's full effect."""
     h = jnp.maximum(u["pthrp"], 0)
     return h / (p["pthrp_half"] + h)
 
 
-def suppression(p: Numbers, smoothed: Array) -> Array:
+def suppression(p: Numbers, smoothed: Cells) -> Cells:
     """Suppression eta = 1 - psi min(1, T_s/0.3): relative formation beside the tumour, with T_s smoothed like
     bone.
     """
     return 1 - p["formation_suppression"] * jnp.clip(smoothed / CROWDED, 0, 1)
 
 
-def released(k_res: Array, w: Array, j: Array) -> Array:
+def released(k_res: Number, w: Cells, j: Cells) -> Cells:
     """Release rel = k_res w j, 1/d: resorption, and the growth factors that it sets free.
 
     All of it counts, as in NTX. If only release inside bone counted, the cells that the surface cuts would
@@ -383,7 +383,7 @@ def released(k_res: Array, w: Array, j: Array) -> Array:
     return k_res * w * j
 
 
-def invasion(marrow: Array, active: Array, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
+def invasion(marrow: Cells, active: Cells, c: Faces, wrap: Wrap) -> tuple[Faces, Faces]:
     """The invasion div((1-b) grad[T/m]), m = 1-b+0.01, as diffusion with upwind drift.
 
     Return (face coefficients, drift over D_T), both 1/um². c: the face coefficients of (1-b). With a = c/m of
