@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from jax import Array
+    from ..operators.array_types import Cells, Faces, Number
+    from ..operators.blocks import Block, Local
 
-    from ..operators.multigrid import Block
-    from ..operators.transport import Faces
+    Fields = dict[str, Cells]
+    Numbers = dict[str, Number]
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
 """The mark of a parameter, its provenance: V, read in a published source or its code; C, computed from V; A,
@@ -139,7 +140,7 @@ class StaticFields(Protocol):
     """
 
     @property
-    def active(self) -> Array: ...
+    def active(self) -> Cells: ...
     @property
     def spacing(self) -> tuple[float, ...]: ...
     @property
@@ -159,16 +160,20 @@ class Coefficients(Protocol):
     @property
     def media(self) -> dict[str, Faces]: ...
     @property
-    def mobility(self) -> dict[str, Array]: ...
+    def mobility(self) -> dict[str, Cells]: ...
+
+
+Place = TypeVar("Place", bound=StaticFields, contravariant=True)
+Aux = TypeVar("Aux", bound=Coefficients)
 
 
 @runtime_checkable
-class Model(Protocol):
+class Model(Protocol[Place, Aux]):
     """The interface of a model, as a system uses it.
 
     Arrays are on the cells of the grid. `p` holds the parameters as numbers, `place` the data that are fixed
     in a run (the model's own StaticFields), and `aux` the data that are computed from slow fields (its own
-    Coefficients).
+    Coefficients). A system holds a `Model` of any such types.
 
     name         short name, for messages
     time_unit    unit of time of all its rates
@@ -209,68 +214,62 @@ class Model(Protocol):
         """The unknowns; their scales may depend on the parameters."""
         ...
 
-    def update_coefficients(self, u: dict[str, Array], p: dict[str, Array], place: Any, /) -> Any:
+    def update_coefficients(self, u: Fields, p: Numbers, place: Place, /) -> Aux:
         """The coefficients `aux`: media (the face coefficients of each medium), mobility (the mobility of
         each cell), and everything else that depends on slow fields.
         """
         ...
 
-    def reaction(
-        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
-    ) -> dict[str, Array]:
+    def reaction(self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /) -> Fields:
         """The pointwise part of du/dt for all fields."""
         ...
 
-    def diffusivity(self, p: dict[str, Array], /) -> dict[str, tuple[Array, str]]:
+    def diffusivity(self, p: Numbers, /) -> dict[str, tuple[Number, str]]:
         """The diffusivity of each field that diffuses, and the medium that it moves in."""
         ...
 
-    def drift(self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, /) -> dict[str, Faces]:
+    def drift(self, u: Fields, p: Numbers, place: Place, aux: Aux, /) -> dict[str, Faces]:
         """The drift of each field that drifts: velocity at the faces divided by the spacing, 1/time."""
         ...
 
     def linearise(
         self,
         group: str,
-        u: dict[str, Array],
-        p: dict[str, Array],
-        place: Any,
-        aux: Any,
-        inputs: dict[str, Array],
+        u: Fields,
+        p: Numbers,
+        place: Place,
+        aux: Aux,
+        inputs: Numbers,
         /,
-    ) -> tuple[Block, dict[str, Array]]:
+    ) -> tuple[Block, Local]:
         """The pointwise Jacobian of a transport group at u: a block, and its coefficients in each cell."""
         ...
 
     def pointwise(
         self,
         group: str,
-        u: dict[str, Array],
-        psi: dict[str, Array],
-        sigma: Array,
-        p: dict[str, Array],
-        place: Any,
-        aux: Any,
-        inputs: dict[str, Array],
+        u: Fields,
+        psi: Fields,
+        sigma: Number,
+        p: Numbers,
+        place: Place,
+        aux: Aux,
+        inputs: Numbers,
         /,
-    ) -> dict[str, Array]:
+    ) -> Fields:
         """The solution of a pointwise group of a stage in closed form: σ (u - ψ) = reaction."""
         ...
 
-    def reaction_bound(
-        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
-    ) -> Array:
+    def reaction_bound(self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /) -> Number:
         """An upper bound of the spectral radius of the reaction's Jacobian, 1/time."""
         ...
 
-    def observe(
-        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
-    ) -> dict[str, Array]:
+    def observe(self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /) -> Numbers:
         """The values of the series that are computed on the device."""
         ...
 
     def flows(
-        self, u: dict[str, Array], p: dict[str, Array], place: Any, aux: Any, inputs: dict[str, Array], /
-    ) -> dict[str, tuple[Array, Array]]:
+        self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /
+    ) -> dict[str, tuple[Number, Number]]:
         """The source and the loss of each budget, summed over cells, per time."""
         ...
