@@ -52,7 +52,8 @@ def _bounded(kind: Any, key: Key) -> Any:
         return Annotated[float, Quantity(key.unit, key.above, key.least, key.most)]
     if kind is int:
         bounds = {"gt": key.above, "ge": key.least, "le": key.most}
-        return Annotated[int, Field(**{k: int(x) for k, x in bounds.items() if isfinite(x)})]
+        finite: dict[str, Any] = {k: int(x) for k, x in bounds.items() if isfinite(x)}
+        return Annotated[int, Field(**finite)]
     if get_origin(kind) is list:
         return list[_bounded(get_args(kind)[0], key)]
     if get_origin(kind) in (Union, UnionType):
