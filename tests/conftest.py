@@ -36,12 +36,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def compilation_cache():
-    """Tests of one section share what they compile, also between workers.
-
-    Small programs are left out: most are of one test, and to write one takes longer than to compile it.
-    """
+    """Tests of one section share what they compile, also between workers."""
     device.use_cache()
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture(autouse=True, scope="module")

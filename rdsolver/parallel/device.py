@@ -128,7 +128,7 @@ def use_cache() -> None:
 
     if jax.config.jax_compilation_cache_dir is None and (folder := cache_folder()):  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def check_address_space() -> None:
