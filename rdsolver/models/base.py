@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from ..operators.array_types import Cells, Faces, Number
+    from ..operators.array_types import Cells, Faces, Fields, Number, Numbers
     from ..operators.blocks import Block, Local
 
-    Fields = dict[str, Cells]
-    Numbers = dict[str, Number]
 
 Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
 """The mark of a parameter, its provenance: V, read in a published source or its code; C, computed from V; A,

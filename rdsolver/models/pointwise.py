@@ -32,15 +32,13 @@ from jax import Array
 
 from ..geometry.grid import Grid
 from ..geometry.subdomain import Lives, Where
-from ..operators.array_types import Cells, Number, Surroundings
+from ..operators.array_types import Cells, Fields, Number, Numbers, Surroundings
 from ..operators.blocks import Block, Dense, Local
 from ..operators.faces import Wrap
 from ..operators.reductions import total
 from ..operators.transport import Faces, face_diffusion, open_faces
 from .base import Breaks, Field, Group, Observer, Parameter, Series
 
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
 Rates = Callable[[Fields, Numbers, Surroundings], Fields]
 Initial = Mapping[str, float | np.ndarray]
 

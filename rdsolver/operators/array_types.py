@@ -27,6 +27,10 @@ Cells = Float[Array, "*cells"]
 """One number for each cell of the grid, (z, y, x) or (y, x)."""
 Pointwise = Float[Array, "..."]
 """One number for each cell, or one for all cells."""
+Fields = dict[str, Cells]
+"""By name, the fields of a model."""
+Numbers = dict[str, Number]
+"""By name, parameters, inputs or observables."""
 Surroundings = dict[str, Pointwise]
 """By name, what rates see beside fields and parameters."""
 Labels = Int[Array, "*cells"]
@@ -51,5 +55,5 @@ Matrices = Float[Array, "n n *cells"]
 """A small matrix in each cell."""
 Sums = Float[Array, "..."]
 """One sum over all cells, or one for each pocket."""
-Numbers = tuple[Sums, ...]
+PerField = tuple[Sums, ...]
 """For each field of a group one number, one for each pocket, or one for each cell."""

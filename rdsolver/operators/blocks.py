@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .array_types import Cells, Count, Matrices, Numbers, Vector
+from .array_types import Cells, Count, Matrices, PerField, Vector
 
 Local = dict[str, Cells]  # cell-wise coefficients
 
@@ -27,7 +27,7 @@ class Block(Protocol):
         """The product -J v in each cell."""
         ...
 
-    def factor(self, local: Local, diagonal: Numbers) -> Any:
+    def factor(self, local: Local, diagonal: PerField) -> Any:
         """Compute, once per level and stage, the factors with which `solve` needs no divisions for diagonal -
         J.
         """
@@ -55,7 +55,7 @@ class Dense:
 
         return tuple(row(i) for i in range(self.n))
 
-    def factor(self, local: Local, diagonal: Numbers) -> Matrices:
+    def factor(self, local: Local, diagonal: PerField) -> Matrices:
         """The inverse in each cell, (n, n, *cells)."""
         zero = jnp.zeros_like(diagonal[0])
         rows = [

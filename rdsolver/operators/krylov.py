@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from .array_types import Count, Each, Number, Numbers, Vector, Vectors
+from .array_types import Count, Each, Number, PerField, Vector, Vectors
 
 KEPT = 12  # directions kept; with 4, a slow mode of each of many pockets remains (docs/numerics.md)
 GAINED = 0.05  # an iteration that removes a smaller share of the squared residual has stalled
@@ -56,7 +56,7 @@ def begin(r: Vector) -> Progress:
     return Progress(tuple(jnp.zeros_like(x) for x in r), r, r, none, none, jnp.zeros((), jnp.int32))
 
 
-def product(a: tuple[Array, ...], b: Vector, scales: Numbers) -> Number | Each:
+def product(a: tuple[Array, ...], b: Vector, scales: PerField) -> Number | Each:
     """The sum over fields and cells of a b / scale², float64; a may hold several vectors along its first
     axis.
     """
@@ -72,7 +72,7 @@ def step(
     now: Progress,
     system: Callable[[Vector], Vector],
     precondition: Callable[[Vector], Vector],
-    scales: Numbers,
+    scales: PerField,
 ) -> Progress:
     """Do one iteration. scales: the typical size of each equation, with which its residual is compared."""
     direction = precondition(now.next)

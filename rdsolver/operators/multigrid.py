@@ -24,7 +24,7 @@ import numpy as np
 from jax import lax
 
 from . import krylov
-from .array_types import Cells, CoarserVector, Count, Number, Numbers, Sums
+from .array_types import Cells, CoarserVector, Count, Number, PerField, Sums
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
@@ -47,7 +47,7 @@ class Operator:
     """The part of the operator that is the same on every level."""
 
     sigma: Number
-    diffusivity: Numbers
+    diffusivity: PerField
     block: Block
 
 
@@ -216,7 +216,7 @@ def _whole(op: Operator, lv: Level) -> tuple[Sums, Any]:
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
 
-def _closed(op: Operator, lv: Level, whole: tuple[Sums, Any], v: Vector, r_sums: Numbers) -> Vector:
+def _closed(op: Operator, lv: Level, whole: tuple[Sums, Any], v: Vector, r_sums: PerField) -> Vector:
     """v plus a constant for each field and pocket, with which the equations summed over the pocket hold
     exactly.
 
@@ -249,16 +249,16 @@ class _Solver:
             op, tuple(replace(lv, factors=_factors(op, lv)) for lv in levels), shape, _whole(op, levels[0])
         )
 
-    def improved(self, v: Vector | None, r: Vector, r_sums: Numbers) -> Vector:
+    def improved(self, v: Vector | None, r: Vector, r_sums: PerField) -> Vector:
         """One V-cycle and the constant correction."""
         found = v_cycle(self.op, self.levels, v, r, self.shape)
         inside = tuple(jnp.where(self.levels[0].local["active"] == 0, 0, x) for x in found)
         return self.closed(inside, r_sums)
 
-    def closed(self, v: Vector, r_sums: Numbers) -> Vector:
+    def closed(self, v: Vector, r_sums: PerField) -> Vector:
         return _closed(self.op, self.levels[0], self.whole, v, r_sums)
 
-    def iterated(self, now: krylov.Progress, scales: Numbers) -> krylov.Progress:
+    def iterated(self, now: krylov.Progress, scales: PerField) -> krylov.Progress:
         """One iteration of conjugate residuals, preconditioned by `improved`."""
         return krylov.step(
             now,
@@ -272,11 +272,11 @@ def solve(
     op: Operator,
     levels: tuple[Level, ...],
     r: Vector,
-    r_sums: Numbers,
+    r_sums: PerField,
     shape: Shape,
     cycles: int | np.int32 | Count,
     size: Callable[[Vector], Number],
-    scales: Numbers | None = None,
+    scales: PerField | None = None,
 ) -> tuple[Vector, Number, Number]:
     """Run `cycles` V-cycles, each followed by the constant correction.
 
@@ -322,7 +322,7 @@ def contraction(
     levels: tuple[Level, ...],
     shape: Shape,
     cycles: int,
-    scales: Numbers | None = None,
+    scales: PerField | None = None,
     r: Vector | None = None,
 ) -> list[float]:
     """Factors by which the residual falls in each of `cycles` V-cycles.

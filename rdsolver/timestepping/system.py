@@ -15,16 +15,14 @@ import numpy as np
 from jax import Array
 
 from ..models.base import Coefficients, Group, Model, StaticFields
-from ..operators import array_types, multigrid
-from ..operators.array_types import Cells, Count, Float, Number, Truth
+from ..operators import multigrid
+from ..operators.array_types import Cells, Count, Fields, Float, Number, Numbers, PerField, Truth
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
 from ..operators.no_fusion import no_fusion
 from ..operators.reductions import Pockets, mean_square, sums, total
 from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
 Sums = dict[str, Number]  # for each budget "<name>.source" and "<name>.loss", summed over cells, float64
 
 
@@ -293,7 +291,7 @@ class System:
 
     def _linear(
         self, group: Group, t: Number, u: Fields, psi: Fields, sigma: Number, aux: Coefficients
-    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, array_types.Numbers]:
+    ) -> tuple[multigrid.Operator, tuple[multigrid.Level, ...], multigrid.Vector, PerField]:
         """Newton's equations of a group at u: operator, levels, residual, and the residual summed without
         fluxes.
         """

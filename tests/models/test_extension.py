@@ -57,7 +57,7 @@ def seen(p, name):
 
 
 def test_cells_of_their_own_grow_move_and_make_rankl():
-    plain = seen(problem(square()), "mean_free_rankl")
+    plain = seen(problem(), "mean_free_rankl")
     simulation, chunks = run(extended(T_CELLS))
     rankl = series(chunks)["mean_free_rankl"]
     assert rankl[0] == pytest.approx(plain[0], rel=1e-6)  # the same baseline
@@ -71,7 +71,7 @@ def test_cells_of_their_own_grow_move_and_make_rankl():
 def test_the_switch_turns_it_off():
     simulation, chunks = run(extended(T_CELLS, extension=0.0))
     assert series(chunks)["osteoclast_number"][-1] == pytest.approx(
-        seen(problem(square()), "osteoclast_number")[-1], rel=1e-6
+        seen(problem(), "osteoclast_number")[-1], rel=1e-6
     )
     assert np.abs(state(simulation)["t_cells"]).max() < 0.1
 

@@ -18,7 +18,7 @@ from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output.describe import describe
 from rdsolver.problem import ModelProblem
 from tests.support.places import ROOT
-from tests.support.problems import problem, square
+from tests.support.problems import problem
 
 
 def thickest(u, p, at):
@@ -33,7 +33,7 @@ WATCHING = Extension("watching", observers=(MOST, DEPTH), healthy=True)
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    p = problem(square(), end=2.0, save=(0.0, 0.5, 2.0), extension=WATCHING)
+    p = problem(end=2.0, save=(0.0, 0.5, 2.0), extension=WATCHING)
     out = tmp_path_factory.mktemp("watched") / "run"
     with simulate(p, out=out):
         return out
@@ -138,7 +138,7 @@ def test_what_is_no_observer_is_refused(case, tmp_path):
 def test_a_name_of_bone_is_taken_too():
     part = replace(WATCHING, observers=(replace(MOST, name="ntx"),))
     with pytest.raises(InputError, match=r"observer ntx of extension watching has a name that is taken"):
-        simulate(problem(square(), extension=part))
+        simulate(problem(extension=part))
 
 
 def test_one_that_fails_on_the_way_ends_the_run_and_keeps_what_it_had(tmp_path):

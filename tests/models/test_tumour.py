@@ -47,7 +47,7 @@ def untreated():
 
 
 def test_nests_fill_marrow_alone_and_are_the_same_at_any_spacing():
-    p = problem(square(), tumour=NEST)
+    p = problem(tumour=NEST)
     planted = NEST.planted(p.section)
     assert planted.max() <= 0.5
     assert np.all(planted + p.section.bone <= 1 + 1e-12)
@@ -60,7 +60,7 @@ def test_nests_fill_marrow_alone_and_are_the_same_at_any_spacing():
 
 
 def test_random_nests_lie_in_marrow_apart_and_repeat():
-    section = problem(square()).section
+    section = problem().section
     nests = Nests(count=3, radius=40.0, seed=4)
     first, again = nests.planted(section), nests.planted(section)
     assert np.array_equal(first, again)
@@ -77,7 +77,7 @@ def test_random_nests_lie_in_marrow_apart_and_repeat():
 )
 def test_nests_that_do_not_fit_are_refused(nests, said):
     with pytest.raises(InputError, match=said):
-        nests.planted(problem(square()).section)
+        nests.planted(problem().section)
 
 
 # --- what it does -------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_nests_that_do_not_fit_are_refused(nests, said):
 
 def test_without_the_cycle_it_is_the_healthy_section(untreated):
     """The baseline does not know of the tumour."""
-    healthy, _ = run(problem(square(), end=1.0))
+    healthy, _ = run(problem(end=1.0))
     with device.on("cpu"):
         ours = Simulation(ill())
     for name in ("rankl", "opg", "osteoclasts", "precursors"):
@@ -228,7 +228,6 @@ def test_doses_that_wait_for_a_lesion_are_given_from_then_on(delay):
 
 def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
     p = problem(
-        square(),
         end=60.0,
         components=("bisphosphonate",),
         doses=(Dose("bisphosphonate", 4 / 70, "iv", 0.0),),
@@ -244,7 +243,7 @@ def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
 
 
 def test_rankl_on_membranes_keeps_the_balance_and_the_budgets():
-    simulation, chunks = run(problem(square(), components=("membrane_rankl",), end=200.0))
+    simulation, chunks = run(problem(components=("membrane_rankl",), end=200.0))
     s = series(chunks)
     assert np.abs(s["bone_volume_fraction"] / s["bone_volume_fraction"][0] - 1).max() < 5e-4
     assert max(abs(b["imbalance"]) for b in simulation.budgets().values()) < 1e-11
@@ -253,9 +252,7 @@ def test_rankl_on_membranes_keeps_the_balance_and_the_budgets():
 
 def test_a_decoy_covers_rankl_on_membranes_too():
     dose = (Dose("fc_opg", 3.0, "sc", 0.0),)
-    s = series(
-        run(problem(square(), components=("membrane_rankl",), agents=("fc_opg",), doses=dose, end=10.0))[1]
-    )
+    s = series(run(problem(components=("membrane_rankl",), agents=("fc_opg",), doses=dose, end=10.0))[1])
     assert s["ntx"].min() < 0.4
 
 

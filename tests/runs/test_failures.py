@@ -23,13 +23,13 @@ from rdsolver.runs.run import resume, simulate
 from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.support import kill
 from tests.support.kill import same
-from tests.support.problems import problem, square
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.long
 
 
 def small(**rest):
-    return problem(square(), end=3.0, save=(0.0, 3.0), **rest)
+    return problem(end=3.0, save=(0.0, 3.0), **rest)
 
 
 def ends_like_one_left_alone(folder):

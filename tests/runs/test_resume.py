@@ -33,7 +33,7 @@ from rdsolver.utils.signals import Stop
 from tests.support import kill
 from tests.support.kill import same
 from tests.support.places import CONFIGS, DATA, ROOT
-from tests.support.problems import Dose, ill, problem, square
+from tests.support.problems import Dose, ill, problem
 
 pytestmark = pytest.mark.long
 
@@ -56,7 +56,7 @@ def treated(end=5.0, save=(0.0, 0.7, 2.0, 5.0), **rest):
     doses = (Dose("fc_opg", 3.0, "sc", 0.0), Dose("fc_opg", 3.0, "sc", 2.0), Dose("fc_opg", 1.0, "iv", 3.5))
     changes = (Change("rankl_production", 2.0, 1.0, 3.0),)
     doses = tuple(d for d in doses if d.time < end)
-    return problem(square(), agents=("fc_opg",), doses=doses, changes=changes, end=end, save=save, **rest)
+    return problem(agents=("fc_opg",), doses=doses, changes=changes, end=end, save=save, **rest)
 
 
 def waiting():
@@ -215,7 +215,7 @@ def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
 
 
 def small(**rest):
-    return problem(square(), end=3.0, save=(0.0, 3.0), **rest)
+    return problem(end=3.0, save=(0.0, 3.0), **rest)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_a_pulse_of_rankl_is_overcome():
     """RANKL production doubled for 10 days: osteoclasts are back within 2 % after a year, and lost bone is
     partly refilled.
     """
-    _, chunks = run(problem(square(), end=365.0, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
+    _, chunks = run(problem(end=365.0, changes=(Change("rankl_production", 2.0, 10.0, 20.0),)))
     s = series(chunks)
     oc, bv = (
         s["osteoclast_number"] / s["osteoclast_number"][0],
@@ -147,7 +147,7 @@ def test_one_wrong_sign_in_the_binding_breaks_the_budgets(monkeypatch):
     monkeypatch.setattr(bone_model.BoneModel, "reaction", wrong)
     jax.clear_caches()
     try:
-        simulation, _ = run(problem(square(), end=1.0, changes=(Change("rankl_production", 2.0, 0.2),)))
+        simulation, _ = run(problem(end=1.0, changes=(Change("rankl_production", 2.0, 0.2),)))
         assert abs(simulation.budgets()["opg"]["imbalance"]) > 1e-3
     finally:
         jax.clear_caches()
@@ -166,7 +166,6 @@ def test_the_two_integrators_agree_within_tolerance(dosed, tight):
 
 def test_a_dose_is_given_once_however_often_the_course_is_asked():
     p = problem(
-        square(),
         agents=("fc_opg",),
         doses=(Dose("fc_opg", 1.0, "iv", 0.0), Dose("fc_opg", 1.0, "sc", 2.0)),
         end=4.0,
@@ -311,18 +310,18 @@ def test_a_run_goes_on_from_another(tmp_path):
     with pytest.raises(InputError, match="another section"):
         simulate(elsewhere)
     with pytest.raises(InputError, match=r"fc_opg.*\[\[agent\]\]"):
-        simulate(replace(problem(square(), end=1.0), initial=second.initial))
+        simulate(replace(problem(end=1.0), initial=second.initial))
 
 
 def test_the_wall_time_stops_a_run_and_keeps_it(tmp_path):
-    with simulate(problem(square(), end=400.0), out=tmp_path, walltime=1e-3) as result:
+    with simulate(problem(end=400.0), out=tmp_path, walltime=1e-3) as result:
         assert result.status == "stopped"
         assert "walltime" in result.message
         assert result.state["time"] == result.series["time"][-1]
 
 
 def test_the_file_and_memory_hold_the_same(tmp_path):
-    p = problem(square(), end=2.0, save=(0.0, 1.0, 2.0))
+    p = problem(end=2.0, save=(0.0, 1.0, 2.0))
     with simulate(p, out=tmp_path) as file, simulate(p) as memory:
         assert np.array_equal(file["rankl"][:], memory["rankl"][:])
         assert np.array_equal(file.series["ntx"], memory.series["ntx"])
@@ -336,12 +335,12 @@ def test_a_gpu_that_is_not_there_is_named_before_anything_is_written(tmp_path):
     if any(d.platform == "gpu" for d in jax.devices()):
         pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="gpu"):
-        simulate(problem(square()), out=tmp_path / "new", device="gpu")
+        simulate(problem(), out=tmp_path / "new", device="gpu")
     assert not (tmp_path / "new").exists()
 
 
 def test_x64_is_as_the_caller_left_it():
-    simulate(problem(square(), end=0.5)).close()
+    simulate(problem(end=0.5)).close()
     assert jnp.zeros(1).dtype == jnp.float32
 
 
@@ -354,14 +353,13 @@ def test_open_borders_are_in_the_baseline_and_in_the_budgets():
         Border("opg", "exchange", "y", "high", value=0.0, exchange=200.0),
     )
     dose = (Dose("fc_opg", 1.0, "sc", 1.0),)
-    quiet, chunks = run(problem(square(), borders=borders, agents=("fc_opg",), end=2.0))
+    quiet, chunks = run(problem(borders=borders, agents=("fc_opg",), end=2.0))
     assert np.allclose(series(chunks)["ntx"], 1, atol=1e-6)
     assert state(quiet)["rankl"][:, 0].min() > 5 * np.median(state(quiet)["rankl"][:, -1])
-    treated, _ = run(problem(square(), borders=borders, agents=("fc_opg",), doses=dose, end=3.0))
+    treated, _ = run(problem(borders=borders, agents=("fc_opg",), doses=dose, end=3.0))
     assert {abs(b["imbalance"]) < 1e-12 for b in treated.budgets().values()} == {True}
     explicit, _ = run(
         problem(
-            square(),
             borders=borders,
             agents=("fc_opg",),
             doses=dose,
@@ -376,7 +374,7 @@ def test_open_borders_are_in_the_baseline_and_in_the_budgets():
 def test_a_border_on_a_drug_waits_for_the_run():
     """The healthy section has no drug, whatever a side lets in; then it comes in through that side."""
     entry = (Border("fc_opg", "exchange", "y", "high", value=10.0, exchange=1e4),)
-    simulation, chunks = run(problem(square(), agents=("fc_opg",), borders=entry, end=0.5))
+    simulation, chunks = run(problem(agents=("fc_opg",), borders=entry, end=0.5))
     assert series(chunks)["tissue_fc_opg"][0] == 0
     drug = state(simulation)["fc_opg"]
     assert drug[-1].mean() > 2 * drug[0].mean() > 0

@@ -72,7 +72,7 @@ def problem(
 
 def ill(end: float = 40.0, **rest) -> Problem:
     """A section with a tumour."""
-    return problem(square(), tumour=NEST, end=end, **rest)
+    return problem(tumour=NEST, end=end, **rest)
 
 
 def run(p: Problem):
@@ -90,7 +90,7 @@ def under_a_drug():
     from rdsolver.simulation.time_loop import Simulation
 
     doses = (Dose("fc_opg", 1.0, "sc", 0.0),)
-    simulation = Simulation(problem(square(), agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
+    simulation = Simulation(problem(agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
     for _ in simulation.chunks():
         pass
     return simulation

@@ -134,7 +134,7 @@ def test_error_against_tolerance_of_a_dose():
     """Log-log slope in NTX and in the worst field over four decades."""
 
     def result(tolerance):
-        simulation, chunks = run(problem(square(), **DOSED, end=4.0, tolerance=tolerance))
+        simulation, chunks = run(problem(**DOSED, end=4.0, tolerance=tolerance))
         return simulation, series(chunks)
 
     reference, want = result(1e-7)
@@ -155,7 +155,7 @@ def test_error_against_tolerance_of_a_dose():
 def test_float32_takes_no_more_sweeps(tolerance):
     for make in (
         lambda precision: decoy(h=2.5, end=21600.0, tolerance=tolerance, precision=precision),
-        lambda precision: problem(square(), **DOSED, end=3.0, tolerance=tolerance, precision=precision),
+        lambda precision: problem(**DOSED, end=3.0, tolerance=tolerance, precision=precision),
     ):
         (double, _), (single, _) = (run(make(p)) for p in ("float64", "float32"))
         assert single.totals.solves <= 1.05 * double.totals.solves

@@ -16,12 +16,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ...operators import array_types
-from ...operators.array_types import Cells, Number
+from ...operators.array_types import Cells, Number, Numbers, PerField
 from ...operators.blocks import Local, Vector
 from .binders import Binder
-
-Numbers = dict[str, Number]
 
 
 def koff(p: Numbers, binder: Binder) -> Number:
@@ -87,7 +84,7 @@ class Binding:
     def _koff(self, local: Local) -> list[Cells]:
         return [k * local["active"] for k in self.koff]
 
-    def factor(self, local: Local, diagonal: array_types.Numbers) -> tuple[Vector, ...]:
+    def factor(self, local: Local, diagonal: PerField) -> tuple[Vector, ...]:
         """Eliminate the arms, then RANKL.
 
         The elimination uses the net binding of each arm, s = kon L A - koff Q + kon A L (perturbations). With
@@ -124,7 +121,7 @@ class Loss:
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:
         return (local["loss"] * v[0],)
 
-    def factor(self, local: Local, diagonal: array_types.Numbers) -> Cells:
+    def factor(self, local: Local, diagonal: PerField) -> Cells:
         return 1 / (diagonal[0] + local["loss"])
 
     def solve(self, factors: Cells, r: Vector) -> Vector:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from ...operators.array_types import Cells, FaceValues, Number
-
-Numbers = dict[str, Number]
+from ...operators.array_types import Cells, FaceValues, Number, Numbers
 
 
 def hill(u: Cells, exponent: Number) -> Cells:

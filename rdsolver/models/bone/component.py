@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...geometry.section import Section
-    from ...operators.array_types import Cells, Number, Pointwise, Surroundings
+    from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise, Surroundings
     from ...operators.blocks import Block, Local
     from ...operators.transport import Faces
     from .pharmacokinetics import Kinetics
     from .static_fields import BoneGeometry, StaticFields
 
-    Fields = dict[str, Cells]
-    Numbers = dict[str, Number]
 
 PROCESSES = {
     "rankl_production": "RANKL made by the surface lineage and others, nM/d",

@@ -16,9 +16,9 @@ from ...errors import Fault
 class Key:
     """One key of a table.
 
-    description  for editors and messages unit         of every number with a decimal point in its value ("1":
-    none); text with a unit is read into it above, least, most: bounds of every number in its value, `above`
-    exclusive
+    description         its description, for editors and messages
+    unit                the unit of every float in its value ("1": none); text with a unit is read into it
+    above, least, most  bounds of every number in its value, `above` exclusive
     """
 
     description: str
@@ -29,7 +29,7 @@ class Key:
 
 
 class ComponentTable:
-    """What a component's table says. A subclass is a frozen dataclass; each field is
+    """The values of a component's table. A subclass is a frozen dataclass; each field is
     `Annotated[type, Key(...)]` and has a default, and its docstring describes the table.
     """
 

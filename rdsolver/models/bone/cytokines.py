@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ...geometry.grid import Grid
-from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise
 from ...operators.blocks import Block, Local
 from ...operators.reductions import total
 from ...operators.transport import Faces
@@ -24,10 +24,7 @@ from .binding import binding, binding_rate, koff
 from .cells import occupancy
 from .component import Component, Conditions
 from .observers import mean_in_marrow
-from .static_fields import StaticFields, prepared
-
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
+from .static_fields import Reference, StaticFields, prepared
 
 
 def _input(name: str, u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
@@ -142,12 +139,7 @@ class Cytokines:
         return (*device, *(s for part in self.components for s in part.followed))
 
     def prepare(
-        self,
-        grid: Grid,
-        active: Cells,
-        bone: Cells,
-        values: Mapping[str, float],
-        reference: dict[str, Pointwise],
+        self, grid: Grid, active: Cells, bone: Cells, values: Mapping[str, float], reference: Reference
     ) -> StaticFields:
         return prepared(grid, active, bone, values, reference)
 

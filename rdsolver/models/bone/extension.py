@@ -25,7 +25,7 @@ from typing import Literal
 import jax.numpy as jnp
 
 from ...geometry.section import Section
-from ...operators.array_types import Cells, Number, Pointwise, Surroundings
+from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise, Surroundings
 from ...operators.blocks import Dense, Local
 from ...operators.reductions import total
 from ..base import Breaks, Field, Group, Observer, Parameter
@@ -33,9 +33,6 @@ from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
 from .component import Component, Conditions, Effect, Effects
 from .observers import mean
-
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
 
 
 @dataclass(frozen=True, eq=False)

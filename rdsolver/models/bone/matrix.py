@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.array_types import Cells, Number, Numbers, Pointwise
 from .cells import hill
 
-Numbers = dict[str, Number]
 EDGE = 0.05  # bone fraction below which resorption, or room below which formation, fades out
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise
 from ...operators.blocks import Block, Local
 from ...operators.faces import difference
 from ...operators.reductions import total
@@ -26,10 +26,7 @@ from .component import Conditions
 from .cytokines import Cytokines
 from .matrix import edge_factor, formation, moved_bone, surface_measure
 from .observers import OBSERVERS
-from .static_fields import BoneGeometry, StaticFields
-
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
+from .static_fields import BoneGeometry, Reference, StaticFields
 
 
 @dataclass(frozen=True)
@@ -230,7 +227,7 @@ class BoneModel(Cytokines):
 
     # --- the healthy baseline -------------------------------------------------------------------------------
 
-    def blank_reference(self, bone: Cells) -> dict[str, Pointwise]:
+    def blank_reference(self, bone: Cells) -> Reference:
         one = jnp.ones((), bone.dtype)
         return {
             "theta0": one,
@@ -242,7 +239,7 @@ class BoneModel(Cytokines):
             "formation": one,
         }
 
-    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Pointwise]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> Reference:
         """The reference values from the steady state at frozen bone.
 
         θ0 = Σ w θ/Σ w, jbar = Σ w j/Σ w, j_ref = j (jbar where w = 0), k_res = V0 S_ref/jbar.

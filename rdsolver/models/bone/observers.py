@@ -18,10 +18,8 @@ from ..base import Observer
 
 if TYPE_CHECKING:
     from ...operators import reductions
-    from ...operators.array_types import Cells, Number
+    from ...operators.array_types import Fields, Number, Numbers
 
-    Fields = dict[str, Cells]
-    Numbers = dict[str, Number]
 else:
     reductions = lazy("rdsolver.operators.reductions")
 

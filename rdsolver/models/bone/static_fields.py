@@ -19,6 +19,9 @@ from ...operators.faces import Wrap
 from ...operators.transport import Faces, Taps, gaussian_taps, length, open_faces, smooth, smooth_slopes
 from .. import base
 
+Reference = dict[str, Pointwise]
+"""By name, values of the healthy baseline: numbers such as theta0, and fields."""
+
 
 @partial(
     jax.tree_util.register_dataclass,
@@ -44,7 +47,7 @@ class StaticFields:
     norm: Cells
     edge: tuple[Cells, ...]
     bone: Cells
-    reference: dict[str, Pointwise]
+    reference: Reference
     spacing: tuple[float, ...]
     wrap: Wrap
     taps: Taps
@@ -109,7 +112,7 @@ def _fixed(active: Cells, taps: Taps, wrap: Wrap) -> tuple[Faces, Cells, tuple[C
 
 
 def prepared(
-    grid: Grid, active: Cells, bone: Cells, values: Mapping[str, float], reference: dict[str, Pointwise]
+    grid: Grid, active: Cells, bone: Cells, values: Mapping[str, float], reference: Reference
 ) -> StaticFields:
     wrap = tuple(b == "periodic" for b in grid.borders)
     taps = gaussian_taps(values["smoothing_length"], grid.spacing)

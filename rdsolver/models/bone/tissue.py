@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from ...geometry.grid import Grid
-from ...operators.array_types import Cells, Number, Pointwise
+from ...operators.array_types import Cells, Fields, Number, Numbers
 from ...operators.blocks import Block, Local
 from ...operators.reductions import total
 from ...operators.transport import Faces, face_diffusion, open_faces
@@ -30,10 +30,7 @@ from .component import Conditions
 from .cytokines import Cytokines
 from .observers import mean_in_marrow, occupancy_at_surface
 from .parameters import TISSUES
-from .static_fields import StaticFields
-
-Fields = dict[str, Cells]
-Numbers = dict[str, Number]
+from .static_fields import Reference, StaticFields
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
@@ -81,12 +78,7 @@ class TissueModel(Cytokines):
         return (*self.signals, *self.downstream, Group("response", ("response",), "pointwise"))
 
     def prepare(
-        self,
-        grid: Grid,
-        active: Cells,
-        bone: Cells,
-        values: Mapping[str, float],
-        reference: dict[str, Pointwise],
+        self, grid: Grid, active: Cells, bone: Cells, values: Mapping[str, float], reference: Reference
     ) -> StaticFields:
         wrap = tuple(b == "periodic" for b in grid.borders)
         return StaticFields(
@@ -152,10 +144,10 @@ class TissueModel(Cytokines):
         moved = (sigma * psi["response"] + driven) / jnp.where(sigma > 0, rate + driven, 1)
         return {"response": jnp.where(sigma > 0, moved, psi["response"])}
 
-    def blank_reference(self, bone: Cells) -> dict[str, Pointwise]:
+    def blank_reference(self, bone: Cells) -> Reference:
         return {"theta0": jnp.ones((), bone.dtype)}
 
-    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> dict[str, Pointwise]:
+    def reference(self, u: Fields, p: Numbers, place: StaticFields) -> Reference:
         """The reference value from the steady state: θ0 = Σ W θ/Σ W."""
         theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}

@@ -34,15 +34,13 @@ if TYPE_CHECKING:
     import jax.numpy as jnp
 
     from ....operators import faces, reductions, transport
-    from ....operators.array_types import Cells, Number
+    from ....operators.array_types import Cells, Fields, Number, Numbers
     from ....operators.blocks import Block, Local
     from ....operators.faces import Wrap
     from ....operators.transport import Faces
     from .. import binding
     from ..static_fields import BoneGeometry, StaticFields
 
-    Fields = dict[str, Cells]
-    Numbers = dict[str, Number]
 else:
     jnp = lazy("jax.numpy")
     faces, reductions, transport = (
