@@ -44,6 +44,8 @@ percent = 0.01
 cell = [] = _ = cells
 """
 
+# The units that numbers are kept in, with an example for a message. Text in one of them is read without pint,
+# which takes longer to load than a config.
 _EXAMPLES = {
     "um": "120 um",
     "d": "20 d",
@@ -114,7 +116,7 @@ def split_unit(value: Any) -> tuple[float, str]:
     """
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.translate(_PLAIN)) if len(value) <= _LONGEST else None
-        if match and (not match["unit"] or _factor(match["unit"])):
+        if match and (not match["unit"] or _known(match["unit"])):
             return number(match["number"], "1"), match["unit"].strip()
         raise ValueError(
             f'= {value!r} is not a quantity. Give a number, or text with a unit, for example "3 mg/kg".'
@@ -126,7 +128,7 @@ def way_out(unit: str) -> str:
     """A sentence that says what to give instead, with an example."""
     if unit == "1":
         return 'Give a number without a unit, for example 0.05 (or "5 %").'
-    if _factor(unit) is None:  # the unit is one of a user model
+    if not _known(unit):  # the unit is one of a user model
         return f"Give a bare number, taken in {unit}."
     return (
         f"Give a number with its unit, {unit} or one that converts to it, for example"
@@ -140,7 +142,7 @@ def bare(value: Any, unit: str) -> bool:
         found = float(value)
     except (TypeError, ValueError):  # the value has a unit, or is a word
         return False
-    return found != 0 and unit != "1" and _factor(unit) is not None
+    return found != 0 and unit != "1" and _known(unit)
 
 
 def _decimal(text: str) -> Fraction:
@@ -156,7 +158,7 @@ def _read(text: str, unit: str) -> Fraction:
     if match is None or not _UNIT.fullmatch(match["unit"]):
         raise ValueError(f'= "{text[:_LONGEST]}" is not a quantity. {way_out(unit)}')
     value = _decimal(match["number"])
-    if not match["unit"]:
+    if not match["unit"] or (match["unit"] == unit and unit in _EXAMPLES):
         return value
     found, wanted = _factor(match["unit"]), _factor(unit)
     if wanted is None:  # the unit is one of a user model
@@ -177,6 +179,10 @@ def _read(text: str, unit: str) -> Fraction:
     return value * (found[0] / wanted[0])
 
 
+def _known(unit: str) -> bool:
+    return unit in _EXAMPLES or _factor(unit) is not None
+
+
 @cache
 def _factor(unit: str) -> tuple[Fraction, Any] | None:
     """The size of a unit in base units, a ratio, and its dimension. Cached; None if the text is no unit.
@@ -195,7 +201,7 @@ def _factor(unit: str) -> tuple[Fraction, Any] | None:
 
 @cache
 def _registry() -> pint.UnitRegistry:
-    import pint  # this takes 0.3 s, and a config of plain numbers does not need it
+    import pint  # this takes 0.3 s, and a config in the units that numbers are kept in does not need it
 
     registry = pint.UnitRegistry(None, non_int_type=Fraction)  # pyright: ignore[reportArgumentType] (None: an empty registry)
     for line in _DEFINITIONS.strip().splitlines():

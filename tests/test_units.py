@@ -7,9 +7,17 @@ from hypothesis import strategies as st
 from rdsolver.errors import InputError
 from rdsolver.models.bone.binders import LABELS, drug
 from rdsolver.models.bone.parameters import parameters
-from rdsolver.units import quantity
+from rdsolver.units import _EXAMPLES, _factor, quantity
 
 ROWS = parameters(tuple(map(drug, LABELS)))
+
+
+@pytest.mark.parametrize("unit", _EXAMPLES)
+def test_text_in_the_unit_it_is_kept_in_is_what_pint_makes_of_it(unit):
+    """Between brackets it is read by pint."""
+    size, _ = _factor(unit)
+    assert size > 0
+    assert quantity(f"3 {unit}", unit, "key") == quantity(f"3 ({unit})", unit, "key") == 3.0
 
 
 @pytest.mark.parametrize(
