@@ -40,7 +40,7 @@ def try_rates(
     """
     name = f"the rates of {what}"
     try:
-        found: Any = jax.jit(lambda u, p, at: rates(u, p, at))(u, p, at)
+        found: Any = jax.jit(rates)(u, p, at)
     except KeyError as error:
         there = {"u": u, "p": p, "at": at}
         known = "; ".join(f"{k} holds {', '.join(v) or 'nothing'}" for k, v in there.items())
