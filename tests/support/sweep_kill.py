@@ -124,7 +124,7 @@ def disturbed(
 
 def children_of(parent: int) -> list[int]:
     rows = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     words = (row.split(None, 2) for row in rows)
     return [int(pid) for pid, ppid, args in words if int(ppid) == parent and "rdsolver.sweep.worker" in args]
