@@ -145,13 +145,9 @@ def test_one_wrong_sign_in_the_binding_breaks_the_budgets(monkeypatch):
         return out | {"opg": out["opg"] + 2 * net}
 
     monkeypatch.setattr(bone_model.BoneModel, "reaction", wrong)
-    simulation, _ = run(
-        problem(
-            square(15, 32.0),  # a shape of its own: what is compiled from the wrong rates serves no other test
-            end=1.0,
-            changes=(Change("rankl_production", 2.0, 0.2),),
-        )
-    )
+    own = square(15, 32.0)  # what is compiled from the wrong rates serves no other test
+    changes = (Change("rankl_production", 2.0, 0.2),)
+    simulation, _ = run(problem(own, end=1.0, changes=changes))
     assert abs(simulation.budgets()["opg"]["imbalance"]) > 1e-3
 
 
