@@ -128,3 +128,11 @@ def test_largest_repeated_doses_keep_plasma_finite_and_falling_after_the_last():
     assert np.all(np.isfinite(found))
     assert found.min() >= 0
     assert np.all(np.diff(found[t > 100]) < 0)
+
+
+@pytest.mark.parametrize("left", [[-2e-9, -9e-12, -2e-12, -4e-10], [5e-324, 0, 0, 0]])
+def test_what_round_off_leaves_of_a_drug_that_is_gone_is_advanced_too(left):
+    plasma = Plasma("rank_fc", values((drug("rank_fc"),)), np.array(left))
+    _, concentration, slopes = plasma.advance(364.0, 365.0)
+    assert np.abs(concentration).max() < 1e-12
+    assert np.abs(slopes).max() < 1e-12

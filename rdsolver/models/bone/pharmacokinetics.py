@@ -134,7 +134,8 @@ class Plasma:
         if not self.amounts.any():
             times = np.array([start, end]) if at is None else at
             return times, np.zeros(len(times)), np.zeros(len(times))
-        floor = 1e-12 * self.amounts.max()
+        # round-off may leave amounts below zero when a drug is gone, or too small for a product
+        floor = max(1e-12 * np.abs(self.amounts).max(), np.finfo(float).tiny)
         found = solve_ivp(
             lambda _, y: kinetics.rates(y),
             (start, end),
