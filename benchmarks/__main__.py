@@ -1,4 +1,4 @@
-"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io, batch.
+"""python -m benchmarks MODE [options]: copy, step, simulate, workprecision, peers, io, batch, gpu-programs.
 
 README.md says how to read them.
 """
@@ -6,8 +6,12 @@ README.md says how to read them.
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from rdsolver.errors import InputError
 
 from . import measure
 from .reference import DEFAULT
@@ -23,7 +27,12 @@ MODES = {
     "peers": "W1 and W2 side by side with other solvers and with hand-written floors",
     "io": "what the run file costs the solver",
     "batch": "many runs one after another, and together on one device at a fixed width",
+    "gpu-programs": "what XLA compiles for a GPU that need not be there: launches, waits, bytes",
 }
+
+
+def _module(mode: str) -> Any:
+    return import_module(f".modes.{mode.replace('-', '_')}", __package__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     modes = top.add_subparsers(dest="mode", required=True, metavar="MODE")
     for name, text in MODES.items():
         one = modes.add_parser(name, help=text, description=text)
-        import_module(f".modes.{name}", __package__).arguments(one)
+        _module(name).arguments(one)
         one.add_argument(
             "--json", type=Path, metavar="FILE", help="where the figures go (default: benchmarks/results/)"
         )
@@ -43,8 +52,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     a = parser().parse_args(argv)
-    results = import_module(f".modes.{a.mode}", __package__).main(a)
-    device = measure.device_name(getattr(a, "device", None) or "cpu")
+    try:
+        results = _module(a.mode).main(a)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    device = (
+        a.target if a.mode == "gpu-programs" else measure.device_name(getattr(a, "device", None) or "cpu")
+    )
     print(f"\nwritten to {measure.write(a.mode, results, a.json, device)}")
 
 

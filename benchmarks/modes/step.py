@@ -170,7 +170,8 @@ def sweep(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[An
     return 2 * len(u) + static_arrays(system, u), loop, (system, aux, u)
 
 
-def _cycle_arrays(fields: int, coefficients: int, ndim: int) -> float:
+def cycle_arrays(fields: int, coefficients: int, ndim: int) -> float:
+    """The arrays that a V(2,2) moves at least."""
     return (5 * (3 * fields + coefficients) + 2 * fields) * (4 / 3 if ndim == 2 else 8 / 7)
 
 
@@ -181,7 +182,8 @@ def _equations(system: System, u: dict[str, jax.Array], group: Group) -> Any:
     return system._linear(group, jnp.zeros(()), u, u, sigma, system.update_coefficients(u))
 
 
-def _coefficients(levels: Any) -> int:
+def coefficients_of(levels: Any) -> int:
+    """The number of coefficient arrays of the finest level."""
     finest = levels[0]
     least = finest.local["active"].size / 2
     return len({id(x) for x in jax.tree_util.tree_leaves(finest) if np.size(x) > least})
@@ -202,7 +204,7 @@ def v_cycle(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[
             op, levels, r, sums, shape, times, lambda e: jnp.max(jnp.abs(e[0])).astype(jnp.float64)
         )[0]
 
-    return _cycle_arrays(len(group.fields), _coefficients(levels), r[0].ndim), loop, (equations,)
+    return cycle_arrays(len(group.fields), coefficients_of(levels), r[0].ndim), loop, (equations,)
 
 
 def stage(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[Any, ...]]:
@@ -211,8 +213,8 @@ def stage(system: System, u: dict[str, jax.Array]) -> tuple[float, Any, tuple[An
     for group in system.model.groups:
         if group.solve == "transport":
             levels: Any = _equations(system, u, group)[1]
-            arrays += int(system.cycles.get(group.name, group.cycles)) * _cycle_arrays(
-                len(group.fields), _coefficients(levels), next(iter(u.values())).ndim
+            arrays += int(system.cycles.get(group.name, group.cycles)) * cycle_arrays(
+                len(group.fields), coefficients_of(levels), next(iter(u.values())).ndim
             )
     sigma, tolerance = (np.asarray(x, next(iter(u.values())).dtype) for x in (SIGMA, 1e-3))
     one_stage: Any = System.stage

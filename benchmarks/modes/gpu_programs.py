@@ -1,0 +1,318 @@
+"""gpu-programs: what XLA compiles of the bone model for a GPU that need not be there.
+
+Launches, those of them in CUDA graphs, waits of the host, bytes against the fewest possible, and scatters are
+facts of the compiled programs. model_ms is a model of time (`model`): use it to compare, not as a promise.
+
+The fewest bytes are those of `step`: with F fields, S static arrays that the rates read and K coefficient
+arrays of the finest level, a sweep moves 2F + S arrays, a V-cycle [5 (3F + K) + 2F] x 4/3 in 2D and x 8/7 in
+3D, an implicit stage its V-cycles and 2F + S, a TR-BDF2 step two stages. A stage of RKC2, as its formula
+stands, reads the state, two older stages, the slope at the start and its turn, and writes one: 6F + S.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rdsolver.errors import InputError
+from rdsolver.geometry.grid import Grid
+from rdsolver.geometry.trabeculae import trabecular
+from rdsolver.models.bone.static_fields import of_section
+from rdsolver.operators import multigrid
+from rdsolver.problem import Solver
+from rdsolver.simulation.bone_scenario import BoneScenario
+from rdsolver.timestepping import base, rkc, trbdf2
+from rdsolver.timestepping.system import Fields, System
+
+from .. import bone, measure
+from ..gpu_targets import TARGETS, Target, sharding
+from ..gpu_thunks import Program, read
+from . import step as steps
+
+Row = dict[str, Any]
+GRIDS = ("128", "64-3d")
+SMALL = {2: 24, 3: 14}  # cells along an axis of the section whose shapes are enlarged
+COLUMNS = (
+    "program", "grid", "launches", "graph_launches", "host_waits", "graphs", "copies", "of_one_warp", "MB",
+    "MB_needed", "scatters", "temporary_MB", "model_ms", "compile_s",
+)  # fmt: skip
+
+# s, of the model of time: a kernel in a stream, and in a graph; a graph's launch; a wait of the host; a call
+# of a program from Python, and for each of its arguments
+STREAM, GRAPH, GRAPHS, WAIT, CALL, ARGUMENT = 2.5e-6, 1.2e-6, 8e-6, 12e-6, 20e-6, 0.25e-6
+L2_RATE = 10e12  # bytes/s of arrays that stay in the cache: an assumption
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", choices=tuple(TARGETS), default="h200", help="the GPU (default: h200)")
+    parser.add_argument("--grid", action="append", help=f"N or N-3d; repeatable (default: {' '.join(GRIDS)})")
+    parser.add_argument(
+        "--program", action="append", choices=tuple(PROGRAMS), help="repeatable (default: all but batch)"
+    )
+    parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--wide", type=int, default=64, help="width of the batch (default: 64)")
+
+
+def main(a: argparse.Namespace) -> list[Row]:
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_compilation_cache", False)
+    target = TARGETS[a.target]
+    where, rows = sharding(target), []
+    for grid in a.grid or GRIDS:
+        case = case_of(grid, a.precision, where)
+        for name in a.program or [name for name in PROGRAMS if name != "batch"]:
+            for work in PROGRAMS[name](case, a.wide):
+                rows.append({"grid": grid, "precision": a.precision} | row(work, case, target))
+                told = ", ".join(f"{k} {rows[-1][k]}" for k in ("launches", "host_waits", "scatters"))
+                print(f"{grid} {work.name}: {told}", file=sys.stderr, flush=True)
+    title = f"compiled for one {target.name}, {a.precision}"
+    measure.show(title, rows, COLUMNS)
+    return rows
+
+
+# --- systems as shapes --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A system and a state of it, as shapes on the target.
+
+    read   number of static arrays that the rates read
+    """
+
+    system: System
+    u: Fields
+    where: Any
+    read: int
+
+    def number(self, shape: tuple[int, ...] = (), dtype: Any = "float64") -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, np.dtype(dtype), sharding=self.where)
+
+    @property
+    def real(self) -> jax.ShapeDtypeStruct:
+        return self.number((), self.dtype)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return next(iter(self.u.values())).dtype
+
+    @property
+    def array(self) -> int:
+        """The bytes of one field."""
+        return prod(next(iter(self.u.values())).shape) * self.dtype.itemsize
+
+    @property
+    def trips(self) -> list[int]:
+        """The V-cycles of a stage, group by group, which the compiler does not know."""
+        return [int(n) for n in self.cycles.values()]
+
+    @property
+    def cycles(self) -> dict[str, int]:
+        return {g.name: g.cycles for g in self.system.model.groups if g.solve == "transport"}
+
+    def shapes(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The shapes of what a function gives."""
+        return structs(jax.eval_shape(function, *arguments), self.where)
+
+
+def structs(tree: Any, where: Any, grown: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda x: x) -> Any:
+    def one(x: Any) -> jax.ShapeDtypeStruct:
+        kind = x.dtype if hasattr(x, "dtype") else jnp.asarray(x).dtype
+        return jax.ShapeDtypeStruct(grown(tuple(np.shape(x))), kind, sharding=where)
+
+    return jax.tree.map(one, tree)
+
+
+def case_of(text: str, precision: str, where: Any) -> Case:
+    """The bone model of W3 on a grid, made on a small section of the same cells, whose shapes are enlarged.
+
+    No baseline is computed, and a block of 256^3 takes no memory.
+    """
+    cells, ndim = int(text.removesuffix("-3d")), 3 if text.endswith("-3d") else 2
+    n = SMALL[ndim]
+    if cells < n:
+        raise InputError(f"--grid {text}: {n} cells along an axis are the fewest.")
+    spacing = max(bone.SIZE / cells, 5.0) if cells >= 48 else 20.0
+    grid = Grid((n,) * ndim, (spacing,) * ndim, thickness=10.0 if ndim == 2 else None)
+    section = trabecular(grid, bone.FRACTION, min(bone.THICKNESS, n * spacing / 4), bone.SEED)
+    solver: Any = Solver("tr-bdf2", 1e-3, precision)  # pyright: ignore[reportArgumentType]
+    problem = replace(bone.problem(16, ndim, solver), section=section)
+    scenario = BoneScenario(problem, begin=False)
+    system, place = scenario.system, of_section(scenario.system.place)
+    u = scenario.model.initial(place.bone, place.active, problem.parameters)
+    read = steps.static_arrays(system, u)
+
+    def grown(shape: tuple[int, ...]) -> tuple[int, ...]:
+        field = len(shape) == ndim and all(abs(k - n) <= 1 for k in shape)
+        return tuple(k - n + cells for k in shape) if field else shape
+
+    shape = multigrid.Shape.of((cells,) * ndim, (spacing,) * ndim, place.wrap)
+    large = replace(structs(system, where, grown), shape=shape)
+    return Case(large, structs(u, where, grown), where, read)
+
+
+# --- the programs -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Work:
+    """A program to compile. arrays: the fewest it must move; trips: of its loops that the compiler cannot
+    know.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    arrays: float | None = None
+    trips: tuple[int, ...] = ()
+
+
+def _sweep(system: System, aux: Any, u: Fields) -> Fields:
+    f = system.rates(jnp.zeros(()), u, aux)
+    return {k: u[k] + np.asarray(1e-9, u[k].dtype) * f[k] for k in u}
+
+
+def sweep(case: Case, _: int) -> Iterator[Work]:
+    aux = case.shapes(System.update_coefficients, case.system, case.u)
+    yield Work("Euler sweep", _sweep, (case.system, aux, case.u), 2 * len(case.u) + case.read)
+
+
+def rkc2(case: Case, _: int) -> Iterator[Work]:
+    """A pair of stages, and 32 pairs in one call; their difference over 62 is a sweep inside the loop."""
+    s, u, number = case.system, case.u, case.number
+    kept = case.shapes(rkc._begin, s, number(), u, u, number(), number())[0]
+    whole = number((), "int64")
+    given = s, number(), u, kept, u, u, number(), number((rkc.ROWS, 5)), whole, whole
+    arrays = 6 * len(u) + case.read
+    for pairs in (1, 32):
+        yield Work(f"RKC2, {2 * pairs} stages", rkc._advance, given, 2 * pairs * arrays, (pairs,))
+
+
+def _equations(system: System, u: Fields, sigma: Any, group: Any) -> Any:
+    return system._linear(group, jnp.zeros(()), u, u, sigma, system.update_coefficients(u))
+
+
+def _cycle_arrays(case: Case, group: Any) -> float:
+    levels = jax.eval_shape(partial(_equations, group=group), case.system, case.u, case.real)[1]
+    return steps.cycle_arrays(len(group.fields), steps.coefficients_of(levels), len(case.system.shape.wrap))
+
+
+def v_cycle(case: Case, _: int) -> Iterator[Work]:
+    group = next(g for g in case.system.model.groups if g.solve == "transport")
+    given = case.shapes(partial(_equations, group=group), case.system, case.u, case.real)
+    shape = case.system.shape
+
+    def cycle(op: Any, levels: Any, r: Any, sums: Any) -> Any:
+        return multigrid.solve(op, levels, r, sums, shape, 1, lambda e: jnp.max(jnp.abs(e[0])).astype(float))[
+            0
+        ]
+
+    yield Work(f"V-cycle of {group.name}, with its set-up", cycle, given, _cycle_arrays(case, group), (1,))
+
+
+def _stage_arrays(case: Case) -> float:
+    transport = [g for g in case.system.model.groups if g.solve == "transport"]
+    return sum(g.cycles * _cycle_arrays(case, g) for g in transport) + 2 * len(case.u) + case.read
+
+
+def stage(case: Case, _: int) -> Iterator[Work]:
+    given = case.system, case.number(), case.u, case.u, case.real, case.real
+    yield Work("stage", System.stage, given, _stage_arrays(case), tuple(case.trips))
+
+
+def _step(case: Case) -> tuple[Any, ...]:
+    flows = case.shapes(System.flows, case.system, case.number(), case.u)
+    times, rows = case.number((2,)), case.number((2, 6))
+    return case.system, case.u, case.u, case.u, flows, times, rows, case.real, case.number(), case.real
+
+
+def step(case: Case, _: int) -> Iterator[Work]:
+    """A TR-BDF2 step in one program, as runs of a batch take it."""
+    yield Work("step", trbdf2._whole, _step(case), 2 * _stage_arrays(case), tuple(case.trips))
+
+
+def pieces(case: Case, _: int) -> Iterator[Work]:
+    """The programs of a step beside its two stages, as a run of its own takes it."""
+    s, u, number = case.system, case.u, case.number
+    flows = case.shapes(System.flows, s, number(), u)
+    yield Work("predictor and ψ", trbdf2.ahead, (u, (u, u, u), number((6,))))
+    yield Work("slope", trbdf2.slope_of, (u, u, case.real))
+    yield Work("end of a step", trbdf2._finish, (s, number(), u, (u,) * 3, (flows,) * 3, number(), case.real))
+    yield Work("between saves", base.hermite, (u, u, u, u, number(), number()))
+
+
+def batch(case: Case, wide: int) -> Iterator[Work]:
+    given = jax.tree.map(lambda x: case.number((wide, *x.shape), x.dtype), _step(case))
+    arrays = 2 * wide * _stage_arrays(case)
+    yield Work(f"step, {wide} wide", jax.vmap(trbdf2._whole), given, arrays, tuple(case.trips))
+
+
+PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
+    "sweep": sweep,
+    "rkc2": rkc2,
+    "v-cycle": v_cycle,
+    "stage": stage,
+    "pieces": pieces,
+    "step": step,
+    "batch": batch,
+}
+
+
+# --- rows ---------------------------------------------------------------------------------------------------
+
+
+def row(work: Work, case: Case, target: Target) -> Row:
+    """The figures of a program."""
+    began, cpu = perf_counter(), process_time()
+    traced: Any = work.function if hasattr(work.function, "trace") else jax.jit(work.function)
+    with tempfile.TemporaryDirectory() as folder, jax.default_device("gpu"):
+        lowered = traced.trace(*work.arguments).lower()
+        compiled = lowered.compile(compiler_options={"xla_dump_to": folder})
+        found = read(Path(folder), work.trips)
+    needed = None if work.arrays is None else work.arrays * case.array
+    memory: Any = compiled.memory_analysis()
+    return {
+        "program": work.name,
+        "target": target.name,
+        "launches": found.count(),
+        "graph_launches": found.count(graph=True),
+        "host_waits": found.waits,
+        "graphs": found.graphs,
+        "copies": found.count(kind="kCopy"),
+        "of_one_warp": found.of_one_warp,
+        "bytes": found.bytes,
+        "bytes_needed": needed,
+        "MB": found.bytes / 1e6,
+        "MB_needed": None if needed is None else needed / 1e6,
+        "scatters": found.scatters,
+        "temporary_MB": memory.temp_size_in_bytes / 1e6,
+        "model_ms": 1e3 * model(found, len(jax.tree.leaves(work.arguments)), case, target),
+        "compile_s": perf_counter() - began,
+        "compile_cpu_s": process_time() - cpu,
+        "kinds": found.kinds,
+        "loops_unknown": len(found.unknown),
+    }
+
+
+def model(found: Program, leaves: int, case: Case, target: Target) -> float:
+    """The time of one call, s: the larger of what the device and what Python takes.
+
+    A launch takes the time of its bytes, at the rate of a copy or, where all of the program's fields stay in
+    the cache, of the cache; at least the time of an empty launch.
+    """
+    rate = target.copy if found.bytes > target.l2 and case.array > target.l2 / 25 else L2_RATE
+    busy = sum(x.times * max(x.bytes / rate, GRAPH if x.graph else STREAM) for x in found.launches)
+    return max(busy + found.graphs * GRAPHS + found.waits * WAIT, CALL + leaves * ARGUMENT)
