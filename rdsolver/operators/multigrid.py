@@ -28,7 +28,7 @@ from .array_types import Cells, CoarserVector, Count, Number, PerField, Sums
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
-from .no_fusion import no_fusion
+from .no_fusion import no_fusion, on_cpu
 from .reductions import spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
@@ -173,7 +173,9 @@ def _coarsest(op: Operator, lv: Level, r: Vector, wrap: Wrap) -> Vector:
         return _add(v, 1.0, step), step
 
     zero = tuple(jnp.zeros_like(x) for x in r)
-    return lax.fori_loop(0, COARSEST_SWEEPS, sweep, (zero, zero))[0]
+    # Written out for a GPU: there a trip of a loop costs a condition, a counter and copies, and each of these
+    # launches takes as long as the work on so small a level.
+    return lax.fori_loop(0, COARSEST_SWEEPS, sweep, (zero, zero), unroll=not on_cpu())[0]
 
 
 def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector, shape: Shape) -> Vector:

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _on_cpu() -> bool:
+def on_cpu() -> bool:
     """True if the code being traced will run on a CPU. A GPU fuses differently, and takes no calls."""
     device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
@@ -40,7 +40,7 @@ def no_fusion(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _on_cpu():
+            if not on_cpu():
                 return function(*args, **kwargs)
             with set_xla_metadata(inlineable="false"):
                 return compiled(*args, **kwargs)

@@ -64,7 +64,8 @@ class Forcing:
         out = {}
         for i, name in enumerate(self.names):
             k = self.knots[i]
-            j = jnp.clip(jnp.searchsorted(k, t, side="right") - 1, 0, len(k) - 2)
+            # the knots up to t are counted: a search is a loop, which a GPU's host would drive trip by trip
+            j = jnp.clip(jnp.sum(k <= t) - 1, 0, len(k) - 2)
             h = k[j + 1] - k[j]
             x = jnp.clip((t - k[j]) / jnp.where(h > 0, h, 1), 0, 1)
             y0, y1, d0, d1 = (
