@@ -53,7 +53,7 @@ def problem(
             part.check_section(place)
         solver = Solver(**config.solver.model_dump())
         fields, crop = config.output.fields, config.output.crop
-        window = None if crop is None else tuple((a, b) for a, b in crop)
+        window: Any = None if crop is None else tuple(map(tuple, crop))  # checked by Output
         common: dict[str, Any] = {
             "end": config.time.end,
             "save": tuple(config.time.saved()),

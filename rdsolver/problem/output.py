@@ -49,7 +49,7 @@ def _check_window(output: Output, grid: Grid) -> None:
     """Check that the crop lies on the grid, and the stride leaves two cells along an axis that has as
     many.
     """
-    crop = output.crop or tuple((0, n) for n in grid.shape)
+    crop = tuple((0, n) for n in grid.shape) if output.crop is None else output.crop
     if len(crop) != grid.ndim or not all(
         len(c) == 2 and 0 <= c[0] < c[1] <= n for c, n in zip(crop, grid.shape, strict=True)
     ):

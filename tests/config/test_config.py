@@ -401,6 +401,12 @@ def test_a_missing_file_is_told_with_the_nearest(config, tmp_path):
         load_config(tmp_path)
 
 
+@pytest.mark.parametrize("crop", ["[]", "[[0, 8]]", "[[0], [0, 8]]", "[[0, 8, 1], [0, 8]]"])
+def test_a_crop_of_other_than_a_range_an_axis_is_refused(config, crop):
+    with pytest.raises(InputError, match=r"mine\.toml: output\.crop = .* fit the grid of 8 x 16"):
+        load_config(config, [f"output.crop={crop}"]).problem()
+
+
 def test_what_only_the_section_shows_names_the_file_too(config):
     with pytest.raises(InputError, match=r"mine\.toml: output\.crop = .* 8 x 16 cells"):
         load_config(config, ["output.crop=[[0, 8], [0, 17]]"]).problem()
