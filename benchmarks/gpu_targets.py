@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rdsolver.errors import InputError
@@ -68,44 +68,32 @@ class Target:
         )
 
 
-TARGETS = {
-    "a100": Target(
-        name="NVIDIA A100-SXM4-80GB",
-        capability=8,
-        specialised=False,
-        cores=108,
-        lanes=64,
-        shared=167936,
-        clock=1.41,
-        memory=85100068864,
-        peak=2.03904e12,
-        l2=41943040,
-    ),
-    "h100": Target(
-        name="NVIDIA H100 80GB HBM3",
-        capability=9,
-        specialised=True,
-        cores=132,
-        lanes=128,
-        shared=233472,
-        clock=1.98,
-        memory=84942979072,
-        peak=3.35232e12,
-        l2=52428800,
-    ),
-    "h200": Target(
-        name="NVIDIA H200 141GB HBM3e",
-        capability=9,
-        specialised=True,
-        cores=132,
-        lanes=128,
-        shared=233472,
-        clock=1.98,
-        memory=151397597184,
-        peak=4.8e12,
-        l2=52428800,
-    ),
-}
+_A100 = Target(
+    name="NVIDIA A100-SXM4-80GB",
+    capability=8,
+    specialised=False,
+    cores=108,
+    lanes=64,
+    shared=167936,
+    clock=1.41,
+    memory=85100068864,
+    peak=2.03904e12,
+    l2=41943040,
+)
+_H100 = Target(
+    name="NVIDIA H100 80GB HBM3",
+    capability=9,
+    specialised=True,
+    cores=132,
+    lanes=128,
+    shared=233472,
+    clock=1.98,
+    memory=84942979072,
+    peak=3.35232e12,
+    l2=52428800,
+)
+_H200 = replace(_H100, name="NVIDIA H200 141GB HBM3e", memory=151397597184, peak=4.8e12)  # the same processor
+TARGETS = {"a100": _A100, "h100": _H100, "h200": _H200}
 
 
 def sharding(target: Target) -> Any:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
+from .hlo import computations
+
 _BYTES = {"pred": 1, "bf16": 2}  # all others have their bits in their name
 _ARRAY = re.compile(r"\b(pred|bf16|[suf]\d+)\[([\d,]*)\]")
-_HEAD = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{\s*$")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%([\w.\-]+) = (.*)$")
 _THUNK = re.compile(r"^(\s*)(\d+): (k\w+)(.*)$")
 _GRID = re.compile(r"grid: \[(\d+), (\d+), (\d+)\] threads: \[(\d+), (\d+), (\d+)\]")
@@ -73,16 +74,11 @@ class Hlo:
     """The computations of a program, and its instructions by name."""
 
     def __init__(self, text: str) -> None:
-        self.computations: dict[str, dict[str, Instruction]] = {}
-        self._of: dict[str, dict[str, Instruction]] = {}
-        current: dict[str, Instruction] = {}
-        for line in re.sub(r"/\*.*?\*/", "", text).splitlines():
-            head = _HEAD.match(line)
-            if head and not line.startswith(" "):
-                current = self.computations.setdefault(head[1], {})
-            elif found := _INSTRUCTION.match(line):
-                current[found[2]] = _instruction(bool(found[1]), found[3])
-                self._of[found[2]] = current
+        self.computations = {
+            name: {m[2]: _instruction(bool(m[1]), m[3]) for m in map(_INSTRUCTION.match, lines) if m}
+            for name, lines in computations(text)[0].items()
+        }
+        self._of = {name: one for one in self.computations.values() for name in one}
 
     def trips(self, loop: str) -> int | None:
         """The number of trips of a loop; None where the compiler does not know it."""

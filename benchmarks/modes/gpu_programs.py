@@ -29,6 +29,7 @@ import numpy as np
 from rdsolver.errors import InputError
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.trabeculae import trabecular
+from rdsolver.models.base import Group
 from rdsolver.models.bone.static_fields import of_section
 from rdsolver.operators import multigrid
 from rdsolver.problem import Solver
@@ -115,13 +116,13 @@ class Case:
         return prod(next(iter(self.u.values())).shape) * self.dtype.itemsize
 
     @property
-    def trips(self) -> list[int]:
-        """The V-cycles of a stage, group by group, which the compiler does not know."""
-        return [int(n) for n in self.cycles.values()]
+    def transport(self) -> list[Group]:
+        return [g for g in self.system.model.groups if g.solve == "transport"]
 
     @property
-    def cycles(self) -> dict[str, int]:
-        return {g.name: g.cycles for g in self.system.model.groups if g.solve == "transport"}
+    def trips(self) -> tuple[int, ...]:
+        """The V-cycles of a stage, group by group, which the compiler does not know."""
+        return tuple(g.cycles for g in self.transport)
 
     def shapes(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The shapes of what a function gives."""
@@ -201,17 +202,17 @@ def rkc2(case: Case, _: int) -> Iterator[Work]:
         yield Work(f"RKC2, {2 * pairs} stages", rkc._advance, given, 2 * pairs * arrays, (pairs,))
 
 
-def _equations(system: System, u: Fields, sigma: Any, group: Any) -> Any:
+def _equations(system: System, u: Fields, sigma: Any, group: Group) -> Any:
     return system._linear(group, jnp.zeros(()), u, u, sigma, system.update_coefficients(u))
 
 
-def _cycle_arrays(case: Case, group: Any) -> float:
+def _cycle_arrays(case: Case, group: Group) -> float:
     levels = jax.eval_shape(partial(_equations, group=group), case.system, case.u, case.real)[1]
     return steps.cycle_arrays(len(group.fields), steps.coefficients_of(levels), len(case.system.shape.wrap))
 
 
 def v_cycle(case: Case, _: int) -> Iterator[Work]:
-    group = next(g for g in case.system.model.groups if g.solve == "transport")
+    group = case.transport[0]
     given = case.shapes(partial(_equations, group=group), case.system, case.u, case.real)
     shape = case.system.shape
 
@@ -224,13 +225,12 @@ def v_cycle(case: Case, _: int) -> Iterator[Work]:
 
 
 def _stage_arrays(case: Case) -> float:
-    transport = [g for g in case.system.model.groups if g.solve == "transport"]
-    return sum(g.cycles * _cycle_arrays(case, g) for g in transport) + 2 * len(case.u) + case.read
+    return sum(g.cycles * _cycle_arrays(case, g) for g in case.transport) + 2 * len(case.u) + case.read
 
 
 def stage(case: Case, _: int) -> Iterator[Work]:
     given = case.system, case.number(), case.u, case.u, case.real, case.real
-    yield Work("stage", System.stage, given, _stage_arrays(case), tuple(case.trips))
+    yield Work("stage", System.stage, given, _stage_arrays(case), case.trips)
 
 
 def _step(case: Case) -> tuple[Any, ...]:
@@ -241,7 +241,7 @@ def _step(case: Case) -> tuple[Any, ...]:
 
 def step(case: Case, _: int) -> Iterator[Work]:
     """A TR-BDF2 step in one program, as runs of a batch take it."""
-    yield Work("step", trbdf2._whole, _step(case), 2 * _stage_arrays(case), tuple(case.trips))
+    yield Work("step", trbdf2._whole, _step(case), 2 * _stage_arrays(case), case.trips)
 
 
 def pieces(case: Case, _: int) -> Iterator[Work]:
@@ -257,7 +257,7 @@ def pieces(case: Case, _: int) -> Iterator[Work]:
 def batch(case: Case, wide: int) -> Iterator[Work]:
     given = jax.tree.map(lambda x: case.number((wide, *x.shape), x.dtype), _step(case))
     arrays = 2 * wide * _stage_arrays(case)
-    yield Work(f"step, {wide} wide", jax.vmap(trbdf2._whole), given, arrays, tuple(case.trips))
+    yield Work(f"step, {wide} wide", jax.vmap(trbdf2._whole), given, arrays, case.trips)
 
 
 PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
