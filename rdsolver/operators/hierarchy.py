@@ -21,7 +21,7 @@ from jax import Array, lax
 from .array_types import Cells, Coarser, FaceValues
 from .blocks import Local, Vector
 from .faces import Wrap, lower, part, surrounded, upper, widened, with_ends
-from .no_fusion import no_fusion
+from .no_fusion import no_fusion, on_cpu
 from .reductions import Pockets
 from .transport import Faces
 
@@ -202,15 +202,35 @@ def interpolate(u: Coarser, cells: tuple[int, ...], halved: tuple[bool, ...], wr
     slow on a CPU.
     """
     for a in reversed(range(u.ndim)):
-        if not halved[a]:
-            continue
-        last = u.shape[a] - 1
-        if wrap[a]:
-            below, above = jnp.roll(u, 1, a), jnp.roll(u, -1, a)
-        else:
-            below = lax.concatenate([part(u, a, 0, 1), part(u, a, 0, last)], a)
-            above = lax.concatenate([part(u, a, 1, last + 1), part(u, a, last, last + 1)], a)
-        even, odd = 0.75 * u + 0.25 * below, 0.75 * u + 0.25 * above
-        u = jnp.stack([even, odd], axis=a + 1).reshape(*u.shape[:a], 2 * u.shape[a], *u.shape[a + 1 :])
-        u = part(u, a, 0, cells[a])
+        if halved[a]:
+            below, above = _beside(u, a, wrap[a])
+            u = part(_alternating(0.75 * u + 0.25 * below, 0.75 * u + 0.25 * above, a), a, 0, cells[a])
     return u
+
+
+def _beside(u: Array, a: int, wraps: bool) -> tuple[Array, Array]:
+    """The cells below and above each cell along axis a; a cell itself at a closed end."""
+    if wraps:
+        return jnp.roll(u, 1, a), jnp.roll(u, -1, a)
+    last = u.shape[a] - 1
+    below, above = part(u, a, 0, last), part(u, a, 1, last + 1)
+    lowest, highest = part(u, a, 0, 1), part(u, a, last, last + 1)
+    if on_cpu():
+        return lax.concatenate([lowest, below], a), lax.concatenate([above, highest], a)
+    # The same numbers. A GPU concatenates by a kernel of its own for each field; sums of padded arrays are
+    # part of the kernel that reads them.
+    return (
+        widened(lowest, a, 0, last) + widened(below, a, 1, 0),
+        widened(above, a, 0, 1) + widened(highest, a, last, 0),
+    )
+
+
+def _alternating(even: Array, odd: Array, a: int) -> Array:
+    """The entries of two arrays in turn along axis a."""
+    if on_cpu():
+        shape = *even.shape[:a], 2 * even.shape[a], *even.shape[a + 1 :]
+        return jnp.stack([even, odd], axis=a + 1).reshape(shape)
+    apart = [[(0, 0, 0)] * even.ndim for _ in range(2)]
+    apart[0][a], apart[1][a] = (0, 1, 1), (1, 0, 1)
+    zero = jnp.zeros((), even.dtype)
+    return lax.pad(even, zero, apart[0]) + lax.pad(odd, zero, apart[1])

@@ -194,6 +194,7 @@ def v_cycle(op: Operator, levels: tuple[Level, ...], v: Vector | None, r: Vector
             2,
             lambda _, x: v_cycle(op, levels[1:], x, down, coarser),
             tuple(jnp.zeros_like(x) for x in down),
+            unroll=not on_cpu(),
         )
     else:
         below = v_cycle(op, levels[1:], None, down, coarser)
