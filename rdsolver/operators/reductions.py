@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .array_types import Cells, Labels, Number, Sums
+from .array_types import Cells, Int, Labels, Number, Sums
 from .faces import Wrap
 
+Rows = Int[Array, "_ together"]
+
+_TOGETHER = 32  # numbers that one step of a sum over pockets adds up
 _STEP = 2.0**20
 _CLIP = 1e4
 
@@ -24,12 +29,18 @@ def total(u: Cells) -> Number:
     return jnp.sum(u, dtype=jnp.float64)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["label"], meta_fields=["count"])
+@partial(jax.tree_util.register_dataclass, data_fields=["label", "sums"], meta_fields=["count"])
 @dataclass(frozen=True)
 class Pockets:
-    """Connected regions: the number of each cell's region, from 0; `count` in cells that are not active."""
+    """Connected regions.
+
+    label  the number of each cell's region, from 0; `count` in cells that are not active
+    sums   the order in which sums over a region are taken (`_order`): the same on any device, where adding
+           at an index from many threads has none
+    """
 
     label: Labels
+    sums: tuple[Rows, ...]
     count: int
 
     @staticmethod
@@ -44,16 +55,38 @@ class Pockets:
         pockets, number = connected_components(graph, directed=False)
         if pockets == 1:
             return None
-        return Pockets(jnp.asarray(np.append(pockets, number)[label], jnp.int32), pockets)
+        label = np.append(pockets, number)[label]
+        order = tuple(jnp.asarray(rows, jnp.int32) for rows in _order(label.ravel(), pockets))
+        return Pockets(jnp.asarray(label, jnp.int32), order, pockets)
+
+
+def _order(label: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """The order of sums over the numbers of each label below `count`.
+
+    In each step the rows of an index array, (rows, _TOGETHER), name the numbers to add up; beyond the last
+    number there is a zero. Their sums are the numbers of the next step, until one is left for each label.
+    """
+    while len(label) != count or (label != np.arange(count)).any():
+        where = np.argsort(label, kind="stable")
+        where = where[label[where] < count]
+        sizes = np.bincount(label[where], minlength=count)
+        blocks = -(-sizes // _TOGETHER)
+        rank = np.arange(len(where)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rows = np.full((blocks.sum(), _TOGETHER), len(label))
+        first = np.repeat(np.cumsum(blocks) - blocks, sizes)
+        rows[first + rank // _TOGETHER, rank % _TOGETHER] = where
+        yield rows
+        label = np.repeat(np.arange(count), blocks)
 
 
 def sums(u: Cells, pockets: Pockets | None) -> Sums:
     """The same sum as `total`; with pockets, one sum for each of them, (count,)."""
     if pockets is None:
         return total(u)
-    return jax.ops.segment_sum(u.ravel().astype(jnp.float64), pockets.label.ravel(), pockets.count + 1)[
-        : pockets.count
-    ]
+    found = u.ravel().astype(jnp.float64)
+    for rows in pockets.sums:
+        found = jnp.sum(jnp.append(found, 0)[rows], axis=1)
+    return found
 
 
 def spread(numbers: Sums, pockets: Pockets | None) -> Cells:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DECAY, DECOY, DECOY_VALUES, GRAY_SCOTT, decoy_sources
 from rdsolver.operators import multigrid
-from rdsolver.operators.reductions import Pockets
+from rdsolver.operators.reductions import Pockets, sums
 from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.model_scenario import ModelScenario
@@ -31,7 +32,7 @@ def run(model, values, initial, end, integrator="tr-bdf2", tolerance=1e-4, grid=
                 model, grid, values, initial, end, solver=Solver(integrator, tolerance, "float64"), **rest
             )
         )
-        chunks = list(simulation.chunks())
+        chunks = list(simulation.steps())
     return simulation, chunks
 
 
@@ -184,28 +185,53 @@ def test_pockets_are_found_through_faces_and_around():
     assert set(label[active]) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("shape", [(70, 90), (2, 40)])
+def test_sums_over_pockets_add_every_cell_once(shape):
+    """From pockets of one cell to one of thousands; inactive cells count nowhere."""
+    rng = np.random.default_rng(3)
+    active = rng.random(shape) < 0.6
+    u = rng.random(shape)
+    with device.on("cpu"):
+        pockets = Pockets.of(active, (False, False))
+        assert pockets is not None
+        found = np.asarray(sums(jnp.asarray(u), pockets))
+        text = jax.jit(lambda x: sums(x, pockets)).lower(jnp.asarray(u)).as_text()
+    label = np.asarray(pockets.label)
+    np.testing.assert_allclose(found, [u[label == k].sum() for k in range(pockets.count)], rtol=1e-13)
+    assert "scatter" not in text
+
+
 def test_the_plan_gives_more_work_where_the_solver_is_slow_and_takes_it_back():
     model = DECOY
     with device.on("cpu"):
         scenario = ModelScenario(ModelProblem(model, GRID, DECOY_VALUES, {}, 1.0, arrays=decoy_sources(GRID)))
         system = scenario.system
-    assert system.cycles == {"fields": 2}
-    slow = linear_solver_control.more(system, {"fields": 4.0, "fields.contraction": 0.7})
-    assert slow is not None
-    assert slow.krylov == ("fields",)
-    assert 4.0 * 0.7 ** (slow.cycles["fields"] - 2) <= linear_solver_control.AIM
-    # more of it does not help
-    assert linear_solver_control.more(system, {"fields": 4.0, "fields.contraction": 1.3}) is None
-    assert (
-        linear_solver_control.more(
-            replace(system, cycles={"fields": np.int32(linear_solver_control.MOST_CYCLES)}),
-            {"fields": 4.0, "fields.contraction": 0.3},
-        )
-        is None
-    )
-    easy = linear_solver_control.fewer(slow, {"fields": 1e-4, "fields.contraction": 0.7})
-    assert easy.cycles["fields"] == slow.cycles["fields"] - 1
-    assert linear_solver_control.fewer(system, {"fields": 0.0, "fields.contraction": 0.1}) is system
+        floor = system.cycles
+        assert floor == {"fields": 2}
+
+        def more(cycles, left, factor):
+            report = {"fields": np.float64(left), "fields.contraction": np.float64(factor)}
+            return linear_solver_control.more({"fields": np.int32(cycles)}, report)
+
+        slow = more(2, 4.0, 0.7)
+        assert slow.better
+        assert slow.slow["fields"]
+        cycles = int(slow.cycles["fields"])
+        assert 4.0 * 0.7 ** (cycles - 2) <= linear_solver_control.AIM
+        assert 4.0 * 0.7 ** (cycles - 3) > linear_solver_control.AIM
+        assert not more(2, 4.0, 0.3).slow["fields"]
+        assert not more(2, 4.0, 1.3).better  # more of it does not help
+        assert not more(2, np.inf, 0.3).better
+        assert not more(linear_solver_control.MOST_CYCLES, 4.0, 0.3).better
+        assert not more(2, 0.4, 0.3).better  # it is solved
+
+        def fewer(cycles, left, factor):
+            report = {"fields": np.float64(left), "fields.contraction": np.float64(factor)}
+            return int(linear_solver_control.fewer({"fields": np.int32(cycles)}, floor, report)["fields"])
+
+        assert fewer(cycles, 1e-4, 0.7) == cycles - 1
+        assert fewer(cycles, 0.4, 0.7) == cycles
+        assert fewer(2, 0.0, 0.1) == 2
 
 
 def test_a_hard_section_is_solved_with_more_cycles_not_with_shorter_steps(monkeypatch):
@@ -218,6 +244,6 @@ def test_a_hard_section_is_solved_with_more_cycles_not_with_shorter_steps(monkey
     got, _ = run(
         replace(GRAY_SCOTT, name="Gray-Scott, badly smoothed"), values, start, 60.0, "tr-bdf2", 1e-4, grid
     )
-    assert got.system.cycles["fields"] > 2
+    assert got.cycles["fields"] > 2
     assert got.totals.steps < 1.3 * want.totals.steps
     assert far(state(got), state(want)) < 1e-3
