@@ -76,7 +76,7 @@ def run(p: Problem) -> tuple[Simulation, Found]:
     device.on().
     """
     simulation = Simulation(p)
-    rows = np.array([(c.t, c.observed["ntx"]) for c in simulation.chunks()])
+    rows = np.array([(c.t, c.observed["ntx"]) for c in simulation.steps()])
     fields = {k: np.asarray(v, float) for k, v in simulation.u.items()}
     return simulation, Found(rows[:, 0], rows[:, 1], fields, {f.name: f.scale for f in simulation.fields})
 

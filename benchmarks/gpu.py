@@ -144,7 +144,7 @@ def _solve(
 ) -> tuple[list[np.ndarray], Simulation, float]:
     simulation = Simulation(ours.problem(of, integrator, tolerance, precision))
     began = time.perf_counter()
-    saved = dict(pair for chunk in simulation.chunks() for pair in chunk.saved)
+    saved = dict(pair for step in simulation.steps() for pair in step.saved)
     seconds = time.perf_counter() - began
     return (
         [np.stack([np.asarray(u[k], float) for k in ours.NAMES]) for u in saved.values()],
@@ -267,7 +267,7 @@ def _timed_bone(problem: Any, name: str, limit: float) -> Row:
     """The seconds after the first step, not extrapolated: a run that is cut short reports how far it came."""
     simulation, began, first = Simulation(problem), time.perf_counter(), 0.0
     for chunk in simulation.chunks():
-        if chunk.dt and not first:
+        if chunk and chunk[-1].dt and not first:
             first = time.perf_counter() - began
         if time.perf_counter() - began > limit:
             break

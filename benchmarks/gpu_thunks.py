@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -29,10 +29,10 @@ LAUNCHED = {
 }  # fmt: skip
 
 
-def size(types: str) -> int:
-    """The bytes of all arrays in the text of a type."""
-    found = 0
-    for kind, shape in _ARRAY.findall(types):
+def size(types: str, element: int | None = None) -> int:
+    """The bytes of all arrays in the text of a type, or of one element of a tuple."""
+    found, arrays = 0, _ARRAY.findall(types)
+    for kind, shape in arrays if element is None else arrays[element : element + 1]:
         each = _BYTES.get(kind) or int(kind[1:]) // 8
         found += each * prod(int(n) for n in shape.split(",") if n)
     return found
@@ -66,8 +66,15 @@ def _instruction(root: bool, text: str) -> Instruction:
     operation, rest = rest[: rest.index("(")], rest[rest.index("(") :]
     close = _closed(rest)
     return Instruction(
-        root, types, operation, tuple(re.findall(r"%([\w.\-]+)", rest[:close])), rest[close + 1 :]
+        root, types, operation, tuple(re.findall(r"%([\w.\-]+(?:#\d+)?)", rest[:close])), rest[close + 1 :]
     )
+
+
+def _read(computation: Mapping[str, Instruction], operand: str) -> int:
+    """The bytes of an operand; "name#2" is an element of a tuple."""
+    name, _, element = operand.partition("#")
+    one = computation.get(name)
+    return 0 if one is None else size(one.types, int(element) if element else None)
 
 
 class Hlo:
@@ -87,6 +94,11 @@ class Hlo:
         known = re.search(r'known_trip_count[^}]*?"n":\s*"(\d+)"', self._of[loop][loop].attributes)
         return int(known[1]) if known else None
 
+    def path(self, loop: str) -> str:
+        """The path of an instruction in the traced program, with the scopes that name its parts."""
+        found = re.search(r'op_name="([^"]*)"', self._of[loop][loop].attributes) if loop in self._of else None
+        return found[1] if found else ""
+
     def moved(self, name: str) -> int:
         """The bytes that an instruction reads and writes."""
         if name not in self._of:
@@ -95,7 +107,7 @@ class Hlo:
         one = computation[name]
         called = re.search(r"calls=%?([\w.\-]+)", one.attributes) if one.operation == "fusion" else None
         if called is None:
-            return size(one.types) + sum(size(computation[o].types) for o in one.operands if o in computation)
+            return size(one.types) + sum(_read(computation, o) for o in one.operands)
         return size(one.types) + sum(self._touched(self.computations[called[1]]))
 
     def _touched(self, body: dict[str, Instruction]) -> Iterator[int]:
@@ -202,10 +214,11 @@ class Program:
         return dict(found)
 
 
-def read(folder: Path, trips: Sequence[int] = ()) -> Program:
+def read(folder: Path, trips: Mapping[str, int] | None = None) -> Program:
     """The program whose dump lies in a folder.
 
-    trips: numbers of trips of the loops that the compiler does not know, in order (default: one each)
+    trips: numbers of trips of the loops that the compiler does not know, by a part of the path of the loop in
+    the traced program (the last that fits; default: one trip)
     """
     (before,) = folder.glob("*.thunk_sequence.txt")
     after = before.with_name(before.name.replace("sequence.txt", "sequence_after_thunk_passes.txt"))
@@ -222,7 +235,7 @@ def read(folder: Path, trips: Sequence[int] = ()) -> Program:
     (optimised,) = folder.glob("*gpu_after_optimizations.txt")
     hlo = Hlo(optimised.read_text())
     found = Program(scatters=hlo.scatters)
-    _walk(thunks(sequence), hlo, names, list(trips), 1, False, found)
+    _walk(thunks(sequence), hlo, names, trips or {}, 1, False, found)
     return found
 
 
@@ -230,7 +243,7 @@ def _walk(
     tree: list[Thunk],
     hlo: Hlo,
     names: dict[int, str],
-    trips: list[int],
+    trips: Mapping[str, int],
     times: int,
     graph: bool,
     found: Program,
@@ -239,14 +252,20 @@ def _walk(
         if one.kind == "kWhile":
             name = names.get(one.number, "")
             known = hlo.trips(name)
-            count = known if known is not None else (trips.pop(0) if trips else 1)
+            path = hlo.path(name)
+            here = max((scope for scope in trips if scope in path), key=path.rindex, default=None)
+            count = known if known is not None else (1 if here is None else trips[here])
             if known is None:
-                found.unknown.append(name)
+                found.unknown.append(name if here is None else here)
                 found.waits += 0 if graph else times * (count + 1)
                 condition = [c for c in one.children if c.part == "condition"]
-                _walk(condition, hlo, names, [], times * (count + 1), graph, found)
+                _walk(condition, hlo, names, trips, times * (count + 1), graph, found)
             body = [c for c in one.children if c.part != "condition"]
             _walk(body, hlo, names, trips, times * count, graph, found)
+        elif one.kind == "kConditional":  # the branch that is usually taken: that of a false predicate
+            found.waits += 0 if graph else times
+            usual = [c for c in one.children if c.part == one.children[0].part]
+            _walk(usual, hlo, names, trips, times, graph, found)
         elif one.kind == "kCommandBuffer":
             found.graphs += times
             _walk(one.children, hlo, names, trips, times, True, found)

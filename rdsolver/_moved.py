@@ -84,7 +84,7 @@ NAMES = {
         "host_memory": "utils.memory",
         "memory_needed": "utils.memory",
     },
-    "simulation": {"Chunk": "simulation.time_loop", "Simulation": "simulation.time_loop"},
+    "simulation": {"Simulation": "simulation.time_loop"},
 }
 """The new modules of modules whose name is a package now, name by name, so that no import searches
 modules.

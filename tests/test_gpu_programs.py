@@ -20,13 +20,13 @@ DUMPS = Path(__file__).parent / "data" / "gpu_program"
 @pytest.mark.parametrize(("name", "graphs", "waits"), [("default", 0, 4), ("graphs", 1, 0)])
 def test_launches_are_counted_with_the_trips_of_their_loops(name, graphs, waits):
     """Three copies, four conditions and three bodies of three, five bodies of three, one scatter."""
-    found = gpu_thunks.read(DUMPS / name, trips=[3])
+    found = gpu_thunks.read(DUMPS / name, trips={"scope": 3})
     assert found.count() == 3 + 4 + 3 * 3 + 5 * 3 + 1
     assert found.count(graph=True) == graphs * found.count()
     assert found.kinds == {"kCopy": 11, "kCustomKernel": 21}
     assert found.of_one_warp == 4 + 3 + 5 + 1
     assert (found.graphs, found.waits, found.scatters) == (graphs, waits, 1)
-    assert found.unknown == ["while.10"]
+    assert found.unknown == ["scope"]
 
 
 def test_bytes_are_those_of_operands_and_result():

@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -34,8 +34,11 @@ from rdsolver.models.bone.static_fields import of_section
 from rdsolver.operators import multigrid
 from rdsolver.problem import Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
-from rdsolver.timestepping import base, rkc, trbdf2
+from rdsolver.timestepping import advance, rkc
+from rdsolver.timestepping.attempt import Lane, Leg
+from rdsolver.timestepping.base import StepAttempt, StepState
 from rdsolver.timestepping.system import Fields, System
+from rdsolver.timestepping.trbdf2 import TRBDF2
 
 from .. import bone, measure
 from ..gpu_targets import TARGETS, Target, sharding
@@ -46,8 +49,8 @@ Row = dict[str, Any]
 GRIDS = ("128", "64-3d")
 SMALL = {2: 24, 3: 14}  # cells along an axis of the section whose shapes are enlarged
 COLUMNS = (
-    "program", "grid", "launches", "graph_launches", "host_waits", "graphs", "copies", "of_one_warp", "MB",
-    "MB_needed", "scatters", "temporary_MB", "model_ms", "compile_s",
+    "program", "grid", "launches", "once", "graph_launches", "host_waits", "graphs", "copies", "of_one_warp",
+    "MB", "MB_needed", "scatters", "temporary_MB", "model_ms", "compile_s",
 )  # fmt: skip
 
 # s, of the model of time: a kernel in a stream, and in a graph; a graph's launch; a wait of the host; a call
@@ -99,11 +102,11 @@ class Case:
     where: Any
     read: int
 
-    def number(self, shape: tuple[int, ...] = (), dtype: Any = "float64") -> jax.ShapeDtypeStruct:
+    def number(self, shape: tuple[int, ...] = (), dtype: Any = "float64") -> Any:
         return jax.ShapeDtypeStruct(shape, np.dtype(dtype), sharding=self.where)
 
     @property
-    def real(self) -> jax.ShapeDtypeStruct:
+    def real(self) -> Any:
         return self.number((), self.dtype)
 
     @property
@@ -120,9 +123,9 @@ class Case:
         return [g for g in self.system.model.groups if g.solve == "transport"]
 
     @property
-    def trips(self) -> tuple[int, ...]:
+    def trips(self) -> dict[str, int]:
         """The V-cycles of a stage, group by group, which the compiler does not know."""
-        return tuple(g.cycles for g in self.transport)
+        return {f"cycles_{g.name}": g.cycles for g in self.transport}
 
     def shapes(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The shapes of what a function gives."""
@@ -170,15 +173,20 @@ def case_of(text: str, precision: str, where: Any) -> Case:
 
 @dataclass(frozen=True)
 class Work:
-    """A program to compile. arrays: the fewest it must move; trips: of its loops that the compiler cannot
-    know.
+    """A program to compile.
+
+    arrays   the fewest it must move
+    trips    of its loops that the compiler cannot know (gpu_thunks.read); of a run's "attempts" there is one,
+             and what the program does without it is told as `once`
+    options  of the compiler
     """
 
     name: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     arrays: float | None = None
-    trips: tuple[int, ...] = ()
+    trips: dict[str, int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _sweep(system: System, aux: Any, u: Fields) -> Fields:
@@ -199,7 +207,7 @@ def rkc2(case: Case, _: int) -> Iterator[Work]:
     given = s, number(), u, kept, u, u, number(), number((rkc.ROWS, 5)), whole, whole
     arrays = 6 * len(u) + case.read
     for pairs in (1, 32):
-        yield Work(f"RKC2, {2 * pairs} stages", rkc._advance, given, 2 * pairs * arrays, (pairs,))
+        yield Work(f"RKC2, {2 * pairs} stages", rkc.sweeps, given, 2 * pairs * arrays, {"pairs": pairs})
 
 
 def _equations(system: System, u: Fields, sigma: Any, group: Group) -> Any:
@@ -221,7 +229,7 @@ def v_cycle(case: Case, _: int) -> Iterator[Work]:
             0
         ]
 
-    yield Work(f"V-cycle of {group.name}, with its set-up", cycle, given, _cycle_arrays(case, group), (1,))
+    yield Work(f"V-cycle of {group.name}, with its set-up", cycle, given, _cycle_arrays(case, group))
 
 
 def _stage_arrays(case: Case) -> float:
@@ -233,31 +241,49 @@ def stage(case: Case, _: int) -> Iterator[Work]:
     yield Work("stage", System.stage, given, _stage_arrays(case), case.trips)
 
 
-def _step(case: Case) -> tuple[Any, ...]:
-    flows = case.shapes(System.flows, case.system, case.number(), case.u)
-    times, rows = case.number((2,)), case.number((2, 6))
-    return case.system, case.u, case.u, case.u, flows, times, rows, case.real, case.number(), case.real
+def _run(case: Case) -> tuple[Leg, Lane]:
+    """The conditions and the state of a run."""
+    s, u, number = case.system, case.u, case.number
+    flows = case.shapes(System.flows, s, number(), u)
+    leg = Leg(s, number(), number(), number(), {}, case.real, number((), bool))
+    whole = partial(number, (), "int32")
+    cycles = {g.name: whole() for g in case.transport}
+    step_state = StepState(u, flows, u, number())
+    lane = Lane(number(), number(), u, step_state, cycles, number(), whole(), number(), whole())
+    return leg, lane
 
 
 def step(case: Case, _: int) -> Iterator[Work]:
-    """A TR-BDF2 step in one program, as runs of a batch take it."""
-    yield Work("step", trbdf2._whole, _step(case), 2 * _stage_arrays(case), case.trips)
+    """A TR-BDF2 step by itself."""
+    leg, lane = _run(case)
+
+    def one(leg: Leg, lane: Lane) -> StepAttempt:
+        system = replace(leg.system, cycles=lane.cycles)
+        now = lane.t, lane.u, lane.step_state, lane.dt, leg.tol
+        return TRBDF2().step(system, *now, TRBDF2().limits(system, lane.t, lane.u))
+
+    yield Work("step", one, (leg, lane), 2 * _stage_arrays(case), case.trips)
 
 
-def pieces(case: Case, _: int) -> Iterator[Work]:
-    """The programs of a step beside its two stages, as a run of its own takes it."""
-    s, u, number = case.system, case.u, case.number
-    flows = case.shapes(System.flows, s, number(), u)
-    yield Work("predictor and ψ", trbdf2.ahead, (u, (u, u, u), number((6,))))
-    yield Work("slope", trbdf2.slope_of, (u, u, case.real))
-    yield Work("end of a step", trbdf2._finish, (s, number(), u, (u,) * 3, (flows,) * 3, number(), case.real))
-    yield Work("between saves", base.hermite, (u, u, u, u, number(), number()))
+def _call(case: Case, name: str, wide: int, space: int) -> Work:
+    """The program of a run, in which one attempt is done and no saved time is passed."""
+    leg, lane = _run(case)
+    if wide > 1:
+        leg, lane = jax.tree.map(lambda x: case.number((wide, *x.shape), x.dtype), (leg, lane))
+    on, saves = case.number((wide,), bool), case.number((wide, space + 1))
+    program = partial(advance._advance, space=space, many=wide > 1)
+    given = TRBDF2(), leg, lane, on, saves, case.number((), "int32")
+    trips = case.trips | {"attempts": 1, "saves": 0}
+    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, advance.GRAPHS)
+
+
+def run(case: Case, _: int) -> Iterator[Work]:
+    """One step inside the program that advances a run, with what the program does once."""
+    yield _call(case, "run, one step", 1, 8 if case.array < 1 << 24 else 1)
 
 
 def batch(case: Case, wide: int) -> Iterator[Work]:
-    given = jax.tree.map(lambda x: case.number((wide, *x.shape), x.dtype), _step(case))
-    arrays = 2 * wide * _stage_arrays(case)
-    yield Work(f"step, {wide} wide", jax.vmap(trbdf2._whole), given, arrays, case.trips)
+    yield _call(case, f"run, one step, {wide} wide", wide, 8)
 
 
 PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
@@ -265,8 +291,8 @@ PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
     "rkc2": rkc2,
     "v-cycle": v_cycle,
     "stage": stage,
-    "pieces": pieces,
     "step": step,
+    "run": run,
     "batch": batch,
 }
 
@@ -280,14 +306,16 @@ def row(work: Work, case: Case, target: Target) -> Row:
     traced: Any = work.function if hasattr(work.function, "trace") else jax.jit(work.function)
     with tempfile.TemporaryDirectory() as folder, jax.default_device("gpu"):
         lowered = traced.trace(*work.arguments).lower()
-        compiled = lowered.compile(compiler_options={"xla_dump_to": folder})
+        compiled = lowered.compile(compiler_options={"xla_dump_to": folder, **work.options})
         found = read(Path(folder), work.trips)
+        once = read(Path(folder), work.trips | {"attempts": 0}) if "attempts" in work.trips else None
     needed = None if work.arrays is None else work.arrays * case.array
     memory: Any = compiled.memory_analysis()
     return {
         "program": work.name,
         "target": target.name,
         "launches": found.count(),
+        "once": None if once is None else once.count(),
         "graph_launches": found.count(graph=True),
         "host_waits": found.waits,
         "graphs": found.graphs,

@@ -44,7 +44,7 @@ def main(a: argparse.Namespace) -> list[dict[str, Any]]:
 
         def run(problem: Any = problem) -> Simulation:
             simulation = Simulation(problem)
-            for _ in simulation.chunks():
+            for _ in simulation.steps():
                 pass
             return simulation
 

@@ -35,7 +35,7 @@ def build(
     def solve(tolerance: float) -> tuple[list[np.ndarray], dict[str, Any]]:
         with device.on("gpu" if jax.default_backend() == "gpu" else "cpu"):
             simulation = Simulation(problem(case, integrator, tolerance, precision))
-            saved = dict(pair for chunk in simulation.chunks() for pair in chunk.saved)
+            saved = dict(pair for step in simulation.steps() for pair in step.saved)
         totals = simulation.totals
         states = [np.stack([np.asarray(saved[t][name], float) for name in NAMES]) for t in MARKS]
         counts = {

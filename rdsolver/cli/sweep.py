@@ -202,7 +202,7 @@ def one(
     from ..sweep.driver import SweepOptions
     from ..sweep.reader import run_folder
     from ..sweep.store import design_of, status_of
-    from ..sweep.task import perform, steps_alone, task_of
+    from ..sweep.task import perform, task_of
 
     parse_device(device)
     width = SweepOptions(batch=batch, device=device).width
@@ -218,7 +218,7 @@ def one(
 
     reporter = on_terminal(quiet)
     task = task_of(design, design.names.index(name), folder, device, anew)
-    with closing(reporter), alone_in_batch(0 if steps_alone(task) else width):
+    with closing(reporter), alone_in_batch(width):
         ended = perform(task, reporter)
     if ended["status"] == "finished":
         reporter.say("finished", str(run_folder(folder, name)))

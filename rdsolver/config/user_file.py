@@ -22,6 +22,14 @@ from ..utils.checks import NAME
 
 KINDS = (ReactionDiffusion, Extension)
 
+_shared: dict[tuple[str, str, str], Any] | None = None  # objects by path and text of the file, and name
+
+
+def share_models() -> None:
+    """From now on, the same file is executed once in this process, so that runs share compiled programs."""
+    global _shared
+    _shared = {} if _shared is None else _shared
+
 
 @dataclass(frozen=True)
 class UserModel:
@@ -52,7 +60,8 @@ def load(reference: str, text: str | None = None) -> UserModel:
             f" {file}:MY_MODEL."
         )
     source = _read(file) if text is None else Source(file, text)
-    found = _executed(source, name)
+    key = source.path, source.text, name
+    found = _executed(source, name) if _shared is None or key not in _shared else _shared[key]
     if not isinstance(found, KINDS) and callable(found):
         try:
             found = found()
@@ -63,6 +72,8 @@ def load(reference: str, text: str | None = None) -> UserModel:
         raise InputError(f"{file}: {name} is {_a(type(found).__name__)}. {what}")
     if faults := list(model_checks.faults(found, isinstance(found, Extension))):
         raise InputError(f"{file}: " + "; ".join(f"{name}.{key} {text}" for key, text in faults))
+    if _shared is not None:
+        _shared[key] = found
     return (
         UserModel(source, extension=found) if isinstance(found, Extension) else UserModel(source, model=found)
     )

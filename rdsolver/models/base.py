@@ -218,6 +218,10 @@ class Model(Protocol[Place, Aux]):
         """
         ...
 
+    def at_rest(self, u: Fields, p: Numbers, place: Any, /) -> Any:
+        """The static fields with the values to which the rates refer, if u is the steady state."""
+        ...
+
     def reaction(self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /) -> Fields:
         """The pointwise part of du/dt for all fields."""
         ...

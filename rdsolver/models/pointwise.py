@@ -188,6 +188,9 @@ class ReactionDiffusion:
         """The coefficients, which are constant: `place` itself."""
         return place
 
+    def at_rest(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
+        return place
+
     def reaction(
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
     ) -> Fields:

@@ -3,7 +3,7 @@
 Without jaxtyping, which no run needs, each is a plain array.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from jax import Array
 
@@ -23,6 +23,8 @@ Count = Int[Array, ""]
 """One whole number."""
 Truth = Bool[Array, ""]
 """One truth value."""
+OneNumber = Any
+"""One number or truth value, on the device or still on the host."""
 Cells = Float[Array, "*cells"]
 """One number for each cell of the grid, (z, y, x) or (y, x)."""
 Pointwise = Float[Array, "..."]

@@ -73,7 +73,6 @@ def on(device: str) -> Iterator[str]:
     keeps it from looking for GPUs in this process, since it would claim their memory, unless JAX_PLATFORMS
     names the CPU too (cuda,cpu). Raises InputError when there is no such device, or too little address space.
     """
-    import jax
 
     kind, number = parse_device(device)
     check_address_space()
@@ -90,12 +89,21 @@ def on(device: str) -> Iterator[str]:
             else f"{install('cuda13', 'JAX for a GPU')}."
         )
         raise InputError(f"--device {device}: JAX sees no such device ({there}). Use --device cpu. {way}")
+    with computing_on(found[index]):
+        yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
+
+
+@contextmanager
+def computing_on(device: Any) -> Iterator[None]:
+    """Compute on a device of JAX in this thread, with all settings for a run (OURS)."""
+    import jax
+
     with ExitStack() as stack:
         for name, value in OURS.items():
             if hasattr(jax, name):
                 stack.enter_context(getattr(jax, name)(value))
-        stack.enter_context(jax.default_device(found[index]))
-        yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
+        stack.enter_context(jax.default_device(device))
+        yield
 
 
 def _found(kind: str) -> list[Any]:
@@ -204,7 +212,6 @@ def peak_memory(device: str) -> dict[str, int]:
 def in_flight(width: int) -> int:
     """The number of runs that a program of this width has to choose from.
 
-    Twice the width always fills it, and more runs let explicit steps of similar length be computed together
-    (128 members, 16 wide: 1.33 to 1.39 of the work that was needed with 64 in flight, 1.5 to 1.9 with 32).
+    Twice the width always fills it, and some more are being prepared or written.
     """
-    return min(4 * width, 2 * width + 32)
+    return min(4 * width, 2 * width + 8)

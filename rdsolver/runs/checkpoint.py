@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ..errors import InputError
+from ..simulation import program
 from ..simulation.time_loop import SimulationState, Totals
 from ..timestepping.base import StepState
 from ..utils.provenance import PACKAGES
@@ -69,12 +72,16 @@ def load(run: Path, run_id: str) -> tuple[Checkpoint, list[str]]:
 def content_of(checkpoint: Checkpoint) -> Content:
     """The content of its file. Names in files do not change, because older files are read."""
     c, s = checkpoint, checkpoint.simulation
+    lane = jax.device_get(s.lane)
+    step = lane.step_state
     simulation = {
-        "t": s.t,
-        "dt": s.dt,
+        "t": float(lane.t),
+        "dt": float(lane.dt),
         "segment": list(s.segment),
-        "middle_age": float(s.step_state.middle_age),
-        "cycles": dict(s.cycles),
+        "landing": float(lane.landing),
+        "streak": int(lane.streak),
+        "middle_age": float(step.middle_age),
+        "cycles": {k: int(n) for k, n in lane.cycles.items()},
         "krylov": list(s.krylov),
         "integrator": list(s.integrator),
         "totals": asdict(s.totals),
@@ -96,9 +103,8 @@ def content_of(checkpoint: Checkpoint) -> Content:
         "written": c.written,
         "memory": dict(c.memory),
     }
-    step = s.step_state
-    middle = {} if step.middle is step.f else {"middle": step.middle}
-    return Content(numbers, {"u": s.u, "slope": step.f, "flows": step.flows} | middle)
+    fields = {"u": lane.u, "slope": step.f, "flows": step.flows, "middle": step.middle}
+    return Content(numbers, fields)
 
 
 def _checkpoint_of(content: Content) -> Checkpoint:
@@ -106,13 +112,12 @@ def _checkpoint_of(content: Content) -> Checkpoint:
     arrays = {kind: dict(fields) for kind, fields in content.arrays.items()}
     n, slope = numbers["simulation"], arrays["slope"]
     (name, why), (begin, end) = n["integrator"], n["segment"]
+    step = StepState(slope, arrays.get("flows", {}), arrays.get("middle", slope), n["middle_age"])
+    # older files were written only after an accepted step
+    landing, streak = n.get("landing", end), n.get("streak", 0)
     simulation = SimulationState(
-        t=n["t"],
-        dt=n["dt"],
+        lane=program.lane(n["t"], n["dt"], arrays["u"], step, n["cycles"], landing, streak),
         segment=(begin, end),
-        u=arrays["u"],
-        step_state=StepState(slope, arrays.get("flows", {}), arrays.get("middle", slope), n["middle_age"]),
-        cycles=n["cycles"],
         krylov=tuple(n["krylov"]),
         integrator=(name, why),
         totals=Totals(**n["totals"]),

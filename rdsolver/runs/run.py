@@ -177,7 +177,7 @@ def resume(
             )
         with reading(f"the checkpoint of {path}"), enough_memory(*run_size(problem, summary)):
             timer = Timer(found.seconds)
-            scenario = resumed_scenario(problem, found.simulation.u, reference)
+            scenario = resumed_scenario(problem, dict(found.simulation.lane.u), reference)
             simulation = Simulation(problem, scenario, found.simulation)
             summary.load_state(found.summary)
         size = {"times": found.times, "rows": found.rows, "spent": found.wall_time}

@@ -19,7 +19,7 @@ from ..output.background import Background
 from ..output.writer import RunWriter
 from ..parallel.device import peak_memory
 from ..problem import ModelProblem, Problem
-from ..simulation.time_loop import Abandoned, Chunk, Simulation
+from ..simulation.time_loop import Simulation, Step
 from ..utils import checks
 from ..utils.memory import enough_memory
 from ..utils.reporting import Reporter
@@ -97,7 +97,6 @@ class Session:
         """Run to the end, or until asked to stop; leave an intact file either way."""
         self.simulation, self.scenario = simulation, simulation.scenario
         self.timer.turn("stepping")
-        simulation.stop = lambda: bool(self._why())
         self.limits.stop.last_words = self._leave
         with Background() as self.thread:
             if self.count == 0:
@@ -132,36 +131,34 @@ class Session:
 
     def _advance(self) -> str:
         """Advance to the end. Return the reason for an earlier stop (empty: none)."""
-        try:
-            for chunk in self.simulation.chunks():
-                with self._lock:
-                    self._record(chunk)
-                if chunk.t < self.problem.end and (why := self._why()):
-                    return why
-        except Abandoned:
-            return self._why()
+        for chunk in self.simulation.chunks():
+            with self._lock:
+                self._record(chunk)
+            if self.simulation.t < self.problem.end and (why := self._why()):
+                return why
         return ""
 
-    def _record(self, chunk: Chunk) -> None:
-        self.steps += chunk.dt > 0
-        self.last = {"time": chunk.t, **chunk.observed}
-        self.first = self.first or self.last
-        self.summary.observe(self.last)
-        self.rows.append(self.last)
-        for when, fields in chunk.saved:
-            self.thread.do(self._save, when, fields)
-            self.times += 1
-        self.count += 1
+    def _record(self, chunk: list[Step]) -> None:
+        for step in chunk:
+            self.steps += step.dt > 0
+            self.last = {"time": step.t, **step.observed}
+            self.first = self.first or self.last
+            self.summary.observe(self.last)
+            self.rows.append(self.last)
+            for when, fields in step.saved:
+                self.thread.do(self._save, when, fields)
+                self.times += 1
+            self.count += 1
         self._remember()
         now = time.perf_counter()
-        if chunk.saved or now - self.flushed > FLUSH_EVERY:
+        if now - self.flushed > FLUSH_EVERY or any(step.saved for step in chunk):
             self._flush()
         if self.count == 1 or now - self.checkpointed > self.limits.checkpoint:
             self._checkpoint()
-        if now - self.reported > REPORT_EVERY:
+        if chunk and now - self.reported > REPORT_EVERY:
             self.reported = now
-            totals = self.simulation.totals
-            self.reporter.progress(chunk.t, self.problem.end, chunk.dt, totals.solves, totals.seconds)
+            totals, last = self.simulation.totals, chunk[-1]
+            self.reporter.progress(last.t, self.problem.end, last.dt, totals.solves, totals.seconds)
 
     def _save(self, t: float, fields: Mapping[str, np.ndarray]) -> None:
         """Save one time, with the observables at that time."""

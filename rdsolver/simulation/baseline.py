@@ -1,22 +1,30 @@
 """The healthy baseline of a section: the steady state of its discretised equations at frozen bone.
 
-The implicit stage with σ = 0 is one Newton step on 0 = f(u). It is repeated, with θ0 taken from the RANKL
-found so far, until the corrections of all groups are at round-off. So no second solver is needed, and no
-second compilation.
+A step of infinite length is one Newton step on 0 = f(u). It is repeated, with θ0 taken from the RANKL found
+so far, until the corrections of all groups are at round-off, by the program that advances the run. So no
+second solver is needed, and no second compilation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from math import inf
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..errors import RunError
 from ..models.bone.model import BoneModel
 from ..models.bone.static_fields import of_section
 from ..models.bone.tissue import TissueModel
+from ..timestepping.advance import ROWS
+from ..timestepping.attempt import LANDED, RUNNING
+from ..timestepping.base import StepState
 from ..timestepping.system import Fields, System
+from ..timestepping.trbdf2 import TRBDF2
+from . import program
 
 ENOUGH = {"float32": 4e-6, "float64": 2e-12}  # relative size of the last corrections
 MOST_ITERATIONS = 80
@@ -29,39 +37,35 @@ def _reference(system: System, u: Fields) -> dict[str, jax.Array]:
     return system.model.reference(u, system.p, of_section(system.place))
 
 
-@jax.jit
-def _change(system: System, u: Fields, found: Fields, tol: jax.Array) -> jax.Array:
-    return system.norm({k: found[k] - u[k] for k in u}, found, tol)
-
-
 def with_reference(system: System, reference: dict[str, jax.Array]) -> System:
     return replace(system, place=replace(of_section(system.place), reference=reference))
 
 
-def baseline(system: System, u: Fields) -> tuple[Fields, dict[str, jax.Array], int]:
+def baseline(
+    system: System, u: Fields, levels: Iterable[str] = ()
+) -> tuple[Fields, dict[str, jax.Array], int]:
     """The baseline state and reference of a section, and the number of V-cycles it took.
 
     system  the system of the healthy section (model.healthy), with any reference
     u       a first guess, with the bone
+    levels  names of the observables for which the run's program watches
 
     Raises RunError when it does not converge.
     """
-    dtype = system.place.active.dtype
-    tol = np.asarray(ENOUGH[str(dtype)], dtype)
-    cycles = sum(g.cycles for g in system.model.groups)
-    change, before, n = np.inf, np.inf, 0
-    for n in range(1, MOST_ITERATIONS + 1):
-        reference = _reference(system, u)
-        system = with_reference(system, reference)
-        found, _, _ = system.stage(np.float64(0), u, u, np.zeros((), dtype), tol)
-        change = float(_change(system, u, found, tol))
-        if not np.isfinite([float(reference[name]) for name in BASES if name in reference]).all():
-            break
-        u = found
-        # round-off may keep the change just above the goal; the change has then stopped falling
-        if change <= 1 or (change < 30 and change >= before):
-            return u, _checked(_reference(system, u)), n * cycles
-        before = change
+    tol, n = ENOUGH[str(system.place.active.dtype)], 0
+    leg = program.leg(system, inf, tol, levels=dict.fromkeys(levels, inf), forced=True)
+    zero = {k: jnp.zeros_like(x) for k, x in u.items()}
+    flows = {k: jnp.zeros(x.shape, x.dtype) for k, x in jax.eval_shape(System.flows, system, 0.0, u).items()}
+    lane = program.lane(0.0, inf, u, StepState(zero, flows, zero, np.float64(inf)), system.cycles, inf)
+    status, change, pace = RUNNING, inf, 0.0
+    while status == RUNNING and n < MOST_ITERATIONS:
+        found = program.call(TRBDF2(), leg, lane, program.Call(min(MOST_ITERATIONS - n, ROWS), pace))
+        lane, status, pace = found.lane, int(found.now.status), found.pace
+        n, change = n + len(found.rows), found.rows[-1]["error"]
+    if status == LANDED:
+        u = lane.u
+        cycles = sum(g.cycles for g in system.model.groups)
+        return u, _checked(_reference(system, u)), n * cycles
     raise RunError(
         f"the healthy baseline of the section was not found in {n} iterations (last change {change:g} of"
         " round-off). Look at the model.parameters that were changed: the healthy section must have a steady"

@@ -133,7 +133,7 @@ class BoneScenario:
         system = replace(self.system, p=model.healthy(self.system.p), edges=closed)
         place = of_section(system.place)
         u, reference, self.baseline_cycles = baseline.baseline(
-            system, model.initial(place.bone, place.active, self.problem.parameters)
+            system, model.initial(place.bone, place.active, self.problem.parameters), self.levels
         )
         self.system = baseline.with_reference(self.system, reference)
         self.u = self._planted(model.balanced(u, system.p, self.system.place))
@@ -210,6 +210,12 @@ class BoneScenario:
     @property
     def events(self) -> list[float]:
         return event_times(self.problem, self.doses)
+
+    @property
+    def levels(self) -> Mapping[str, float]:
+        if not self.problem.treatments:
+            return {}
+        return {"lesion_area": min((w.lesion for w in self.waiting), default=np.inf)}
 
     def between(self, begin: float, end: float, same: Forcing | None = None) -> System:
         """The system from one event to the next, with the doses given and the parameters changed.

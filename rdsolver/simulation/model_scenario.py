@@ -40,6 +40,7 @@ class ModelScenario:
     """
 
     surprised = False
+    levels: Mapping[str, float] = {}
     warnings: tuple[str, ...] = ()
 
     def __init__(self, problem: ModelProblem, initial: Mapping[str, Any] | None = None) -> None:

@@ -48,6 +48,14 @@ class Scenario(Protocol):
         """True if events have been added since the system was last asked for."""
         ...
 
+    @property
+    def levels(self) -> Mapping[str, float]:
+        """The observables that may add events, with the value at which they must be looked at (inf: never).
+
+        The names stay the same during a run.
+        """
+        ...
+
     def between(self, begin: float, end: float) -> System:
         """The system from one event to the next. This must be called in order of time."""
         ...
@@ -92,7 +100,7 @@ def scenario_of(problem: Problem | ModelProblem) -> Scenario:
 
 
 def resumed_scenario(
-    problem: Problem | ModelProblem, fields: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
+    problem: Problem | ModelProblem, fields: Mapping[str, Any], reference: Mapping[str, np.ndarray]
 ) -> Scenario:
     """The scenario of a run that was begun before, with these fields and the reference they belong to.
 

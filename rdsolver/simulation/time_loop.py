@@ -1,11 +1,11 @@
-"""The loop of one run on the host over compiled steps, with events, saved times and observables."""
+"""The host's part of a run: events, messages, and what its program (timestepping/advance.py) brings."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from math import sqrt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, sqrt
 from typing import Any
 
 import jax
@@ -13,44 +13,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import RunError
-from ..parallel.batching import unstack
 from ..problem import ModelProblem, Problem
 from ..timestepping import linear_solver_control
-from ..timestepping.base import StepAttempt, StepState, event, hermite, start
+from ..timestepping.advance import ROWS
+from ..timestepping.attempt import ACCEPTED, FAILED, REJECTED, SLOW, Lane
+from ..timestepping.base import StepState, event, start
 from ..timestepping.choice import choose
-from ..timestepping.step_control import UNSOLVED, clipped, judge
+from ..timestepping.step_control import reason
 from ..timestepping.system import Fields, System
+from . import program
 from .failure import culprit
+from .program import Row, Saved
 from .scenario import Scenario, scenario_of
 
 SHORTEST = 1e-11  # share of the run; a shorter step means that the equations cannot be solved
-MOST_REJECTIONS = 30  # most rejections in a row
 # in the error norm: a smaller correction is near the round-off of float32, and its contraction means little
 NOTICEABLE = 0.1
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """One accepted step: all data that leave the device, and all that a checkpoint would hold.
+class Step:
+    """An accepted step; the first of a run is its start, with dt 0.
 
-    saved     (time, fields) of every saved time passed, NumPy
     observed  the series at t
-    stats     statistics of the step: error, solver contraction, rejections before it
-    plan      linear solver of the next step: V-cycles of each group, and the groups that are accelerated
+    stats     error, rejections before it, stages, and for each group its last correction, its contraction
+              and its V-cycles ("<group>", "<group>.contraction", "<group>.cycles")
+    saved     (time, fields) of every saved time passed, NumPy
     """
 
     t: float
     dt: float
-    u: Fields
-    step_state: StepState
     observed: dict[str, float]
-    saved: list[tuple[float, dict[str, np.ndarray]]]
-    stats: dict[str, float]
-    plan: tuple[dict[str, int], tuple[str, ...]]
-
-
-class Abandoned(Exception):
-    """A step was abandoned between two stages because the run is to stop; the state before it is valid."""
+    stats: dict[str, float] = field(default_factory=dict)
+    saved: list[tuple[float, dict[str, np.ndarray]]] = field(default_factory=list)
 
 
 @dataclass
@@ -67,24 +62,18 @@ class Totals:
 
 @dataclass(frozen=True)
 class SimulationState:
-    """The state from which a run continues bit for bit, right after an accepted step.
+    """The state from which a run continues bit for bit, after a call of its program.
 
-    dt          the step to try next
+    lane        its state on the device, which a checkpoint holds to the last bit
     segment     the events between which the run is
-    step_state  data that the integrator carries from step to step
-    cycles      V-cycles of each group in the next step
     krylov      the groups whose solve is accelerated
     integrator  its name, and why it was chosen
     budget      sources and losses of each budget so far; held_at_start: its amount at the start
     scenario    its state_dict
     """
 
-    t: float
-    dt: float
+    lane: Lane
     segment: tuple[float, float]
-    u: Mapping[str, Any]
-    step_state: StepState
-    cycles: Mapping[str, int]
     krylov: tuple[str, ...]
     integrator: tuple[str, str]
     totals: Totals
@@ -98,7 +87,7 @@ class Simulation:
 
     scenario    its scenario; a bone scenario has found its baseline once this object exists
     integrator  the integrator in use; `why`: the reason for its choice
-    stop        called between the stages of a step: True to abandon the step (Abandoned)
+    t, dt, u    time, next step and fields after the last chunk
 
     It must be used inside device.on().
     """
@@ -108,22 +97,25 @@ class Simulation:
         problem: Problem | ModelProblem,
         scenario: Scenario | None = None,
         state: SimulationState | None = None,
+        attempts: int | None = None,
     ) -> None:
         """scenario: default: that of the problem, from its start. state: the state to continue from, with a
-        scenario made from its fields.
+        scenario made from its fields. attempts: the number of attempts in one call (default: those of about a
+        second); no result depends on it.
         """
         self.problem, self.tol = problem, problem.solver.tolerance
         self.scenario = scenario or scenario_of(problem)
-        self.model, self.fields, self.u = self.scenario.model, self.scenario.fields, self.scenario.u
+        self.model, self.fields = self.scenario.model, self.scenario.fields
         self.dtype = np.dtype(problem.solver.precision)
-        self.stop: Callable[[], bool] = lambda: False
+        # attempts of a call; s of an attempt, once it is known; row of the last rejection
+        self.attempts, self._pace = attempts, 0.0
+        self._rejected: Row | None = None
         self.begun = state is not None
         if state is not None:
             self._load_state(state)
             return
-        self.integrator, self.why = choose(
-            problem.solver, self.scenario.system, self.u, problem.end, len(self.scenario.events)
-        )
+        self.u, system, events = self.scenario.u, self.scenario.system, len(self.scenario.events)
+        self.integrator, self.why = choose(problem.solver, system, self.u, problem.end, events)
         self.totals = Totals()
         self.t, self.budget = 0.0, {}
         self.held_at_start = self._held()
@@ -134,22 +126,21 @@ class Simulation:
 
     # --- the loop -------------------------------------------------------------------------------------------
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield accepted steps until the end; a step ends at every event and at the end.
+    def steps(self) -> Iterator[Step]:
+        """Yield the accepted steps until the end. Raises RunError as `chunks`."""
+        for chunk in self.chunks():
+            yield from chunk
+
+    def chunks(self) -> Iterator[list[Step]]:
+        """Yield the accepted steps of each call of the program until the end. A step ends at every event.
 
         The first chunk is the start itself (dt 0), unless the run continues from a state. Raises RunError
-        when no acceptable step is found, Abandoned when the run is to stop; the last chunk yielded is then
-        the last good state.
+        when no acceptable step is found; the last chunk yielded is then the last good state.
         """
+        began = time.perf_counter() - (self.totals.seconds if self.begun else 0.0)
         if not self.begun:
-            self.begun, began = True, time.perf_counter()
-            self.segment = self.t, self._next_event()
-            self.system = self.scenario.between(*self.segment)
-            self.step_state = start(self.system, np.float64(self.t), self.u)
-            self.dt = self.first_step(self.system, self.step_state)
-            yield self._opening(self.step_state)
-        else:
-            began = time.perf_counter() - self.totals.seconds
+            self.begun = True
+            yield [self._start()]
         most = self.problem.solver.max_steps
         while self.t < self.problem.end:
             if most is not None and self.totals.steps >= most:
@@ -160,40 +151,115 @@ class Simulation:
                 )
             if self.t >= self.segment[1] or self.scenario.surprised:
                 self._cross()
-            attempt, saved, stats = self._step(self.step_state, self.segment[1])
-            self.u, self.step_state, self.t = attempt.u, attempt.step_state, attempt.t
-            self.totals.steps += 1
+            elif self._now.status == FAILED:
+                raise RunError(self._failure())
+            steps = self._advance()
             self.totals.seconds = time.perf_counter() - began
             self.totals.first = self.totals.first or self.totals.seconds
-            for k, v in attempt.passed.items():
-                self.budget[k] = self.budget.get(k, 0.0) + float(v)
-            observed = self.scenario.watched(
-                self.t, attempt.dt, {k: float(v) for k, v in attempt.observed.items()}
-            )
-            yield Chunk(self.t, attempt.dt, self.u, self.step_state, observed, saved, stats, self._plan)
+            yield steps
+
+    def _start(self) -> Step:
+        self.segment = self.t, self._next_event()
+        system, now, u = self.scenario.between(*self.segment), np.float64(self.t), self.u
+        step_state = start(system, now, u, implicit=self.integrator.implicit)
+        dt = self.first_step(system, u, step_state.f)
+        self._set_leg(system)
+        self._set_lane(dt, u, step_state, system.cycles)
+        seen = {k: float(v) for k, v in _observe(system, now, u).items()}
+        saved = [(self.t, jax.device_get(u))] if self.t in self.problem.save else []
+        return Step(self.t, 0.0, self.scenario.watched(self.t, 0.0, seen), saved=saved)
 
     def _cross(self) -> None:
         """Replace the system before an event by the one after it."""
         self.segment = self.t, self._next_event()
-        after = linear_solver_control.carried(self.system, self.scenario.between(*self.segment))
-        step_state = replace(
-            self.step_state, **{k: unstack(getattr(self.step_state, k)) for k in ("f", "flows", "middle")}
+        lane, before = self._lane, self.system
+        after = replace(self.scenario.between(*self.segment), krylov=before.krylov)
+        step_state = event(before, after, np.float64(self.t), lane.u, lane.step_state)
+        dt = min(self.dt, self.first_step(after, lane.u, step_state.f))
+        self._set_leg(after)
+        self._set_lane(dt, lane.u, step_state, self.cycles)
+
+    def _set_leg(self, system: System) -> None:
+        self.system, solver = system, self.problem.solver
+        self._longest = solver.longest_step or inf
+        shortest = SHORTEST * self.problem.end
+        self._leg = program.leg(
+            system, self.segment[1], self.tol, shortest, self._longest, self.scenario.levels
         )
-        self.step_state = event(self.system, after, np.float64(self.t), unstack(self.u), step_state)
-        self.dt = min(self.dt, self.first_step(after, self.step_state))
-        self.system = after
+
+    def _set_lane(
+        self,
+        dt: float,
+        u: Fields,
+        step_state: StepState,
+        cycles: Mapping[str, Any],
+        landing: float | None = None,
+        streak: int = 0,
+    ) -> None:
+        landing = self.segment[1] if landing is None else landing
+        self._lane = self._now = program.lane(self.t, dt, u, step_state, cycles, landing, streak)
+        self.u, self.dt = u, dt
+
+    @property
+    def cycles(self) -> Mapping[str, Any]:
+        """V-cycles of each group in the next step."""
+        return self._now.cycles
+
+    def _advance(self) -> list[Step]:
+        """Call the program once. Return the steps that were accepted."""
+        ahead = [t for t in self.problem.save if t > self.t]
+        due = program.due(ahead, self._now, self._longest)
+        wish = program.Call(self._most(), self._pace, ahead, due)
+        found = program.call(self.integrator, self._leg, self._lane, wish)
+        self._now, self._lane, self.u = found.now, found.lane, found.lane.u
+        self.t, self.dt = float(found.now.t), float(found.now.dt)
+        if found.now.status == SLOW:
+            slow = linear_solver_control.slow(self.cycles, found.rows[-1])
+            self._set_leg(replace(self.system, krylov=tuple(sorted({*self.system.krylov, *slow}))))
+        self._pace = found.pace if self.totals.first else 0.0  # the first call is mostly compilation
+        steps = (self._account(row, found.saved) for row in found.rows)
+        return [step for step in steps if step is not None]
+
+    def _most(self) -> int:
+        """The number of attempts of the next call, at most."""
+        allowed = self.problem.solver.max_steps
+        left = ROWS if allowed is None else allowed - self.totals.steps
+        return min(left, ROWS if self.attempts is None else self.attempts)
+
+    def _account(self, row: Row, saved: Saved) -> Step | None:
+        """Count an attempt. Return the step if it was accepted, with the saved times that it passed."""
+
+        def part(kind: str) -> dict[str, float]:
+            return {k.removeprefix(kind): x for k, x in row.items() if k.startswith(kind)}
+
+        totals, report = self.totals, part("report.")
+        totals.solves += int(row["stages"])
+        if row["unsolved"] > NOTICEABLE and row["error"] <= 1:
+            worst = [x for k, x in report.items() if k.endswith("contraction")]
+            totals.contraction = max(totals.contraction, *worst)
+        if row["outcome"] == REJECTED:
+            totals.rejected += 1
+            self._rejected = row
+        if row["outcome"] != ACCEPTED:
+            return None
+        totals.steps += 1
+        for k, v in part("passed.").items():
+            self.budget[k] = self.budget.get(k, 0.0) + v
+        t, dt = row["t"], row["dt"]
+        observed = self.scenario.watched(t, dt, part("observed."))
+        stats = {k: row[k] for k in ("error", "rejections", "stages")} | report
+        stats |= {f"{k}.cycles": n for k, n in part("cycles.").items()}
+        passed = []
+        while saved and saved[0][0] <= t:
+            passed.append(saved.pop(0))
+        return Step(t, dt, observed, stats, passed)
 
     def state(self) -> SimulationState:
         """The state from which to continue; it must be asked for right after a chunk was yielded."""
-        cycles, krylov = self._plan
         return SimulationState(
-            t=self.t,
-            dt=self.dt,
+            lane=self._lane,
             segment=self.segment,
-            u=self.u,
-            step_state=self.step_state,
-            cycles=cycles,
-            krylov=krylov,
+            krylov=self.system.krylov,
             integrator=(self.integrator.name, self.why),
             totals=replace(self.totals),
             budget=dict(self.budget),
@@ -203,23 +269,23 @@ class Simulation:
 
     def _load_state(self, state: SimulationState) -> None:
         name, self.why = state.integrator
+        lane: Lane = jax.tree.map(jnp.asarray, state.lane)
         solver = replace(self.problem.solver, integrator=name)
-        self.integrator, _ = choose(solver, self.scenario.system, self.u, self.problem.end, 0)
+        self.integrator, _ = choose(solver, self.scenario.system, lane.u, self.problem.end, 0)
+        if not self.integrator.implicit:  # older files hold more
+            lane = replace(lane, step_state=replace(lane.step_state, flows={}, middle={}))
         self.totals, self.budget = replace(state.totals), dict(state.budget)
-        self.t, self.dt, self.held_at_start = state.t, state.dt, dict(state.held_at_start)
-        self.segment = state.segment
+        self.segment, self.held_at_start = state.segment, dict(state.held_at_start)
+        self.t = float(lane.t)
         system = self.scenario.load_state(state.scenario, *self.segment)
-        cycles = {k: np.int32(n) for k, n in state.cycles.items()}
-        self.system = replace(system, cycles=cycles, krylov=state.krylov)
-        self.u, step = _on_device(state.u), state.step_state
-        slope = _on_device(step.f)
-        middle = slope if step.middle is step.f else _on_device(step.middle)
-        self.step_state = StepState(slope, _on_device(step.flows), middle, step.middle_age)
+        self._set_leg(replace(system, krylov=state.krylov))
+        rest = lane.u, lane.step_state, lane.cycles, float(lane.landing), int(lane.streak)
+        self._set_lane(float(lane.dt), *rest)
 
     def _next_event(self) -> float:
         return min(t for t in self.scenario.events if t > self.t)
 
-    def first_step(self, system: System, step_state: StepState) -> float:
+    def first_step(self, system: System, u: Fields, slope: Fields) -> float:
         """The first step: the model's own, or an estimate from the slopes.
 
         The estimate is the time in which the slopes would move the worst field by a tenth of √tolerance of
@@ -227,121 +293,39 @@ class Simulation:
         """
         if self.model.first_step is not None:
             return self.model.first_step
-        fastest = float(_norm(system, step_state.f, unstack(self.u), np.ones((), self.dtype)))
+        fastest = float(_norm(system, slope, u, np.ones((), self.dtype)))
         return (
             self.problem.end / 100 if fastest == 0 else min(self.problem.end, 0.1 * sqrt(self.tol) / fastest)
         )
 
-    def _opening(self, step_state: StepState) -> Chunk:
-        observed = self.scenario.watched(
-            self.t, 0.0, {k: float(v) for k, v in _observe(self.system, np.float64(self.t), self.u).items()}
-        )
-        saved = [(self.t, jax.device_get(self.u))] if self.t in self.problem.save else []
-        return Chunk(self.t, 0.0, self.u, step_state, observed, saved, {}, self._plan)
-
-    @property
-    def _plan(self) -> tuple[dict[str, int], tuple[str, ...]]:
-        return {name: int(n) for name, n in self.system.cycles.items()}, self.system.krylov
-
-    def _step(self, step_state: StepState, end: float) -> tuple[StepAttempt, list, dict[str, float]]:
-        """Try steps until one is accepted. Return it with the saved times it passed."""
-        landing, rejections, reason, attempt = end, 0, "", None
-        bound = self.integrator.largest_dt(self.system, self.t, self.u)
-        asked = self.problem.solver.longest_step or float("inf")
-        while True:
-            dt = clipped(min(self.dt, bound, asked), landing - self.t)
-            if dt < SHORTEST * self.problem.end or rejections > MOST_REJECTIONS:
-                raise RunError(self._failure(dt, bound, rejections, reason, step_state, attempt))
-            attempt = self._try(step_state, dt)
-            verdict = judge(attempt, self.integrator.error_order)
-            self.totals.solves += int(attempt.stats["stages"])
-            if not verdict.accept:
-                rejections, reason = rejections + 1, verdict.reason
-                self.totals.rejected += 1
-                unsolved = attempt.finite and attempt.error <= 1 and attempt.unsolved > UNSOLVED
-                better = linear_solver_control.more(self.system, attempt.stats) if unsolved else None
-                if better is None:
-                    self.dt = verdict.dt
-                else:  # the same step is tried again with more V-cycles
-                    self.system = better
-                continue
-            if dt == landing - self.t:
-                attempt = replace(
-                    attempt, t=landing
-                )  # not t + dt, because a step must end exactly at its landing
-            saved, early = self._saved_between(step_state, attempt)
-            if early is not None:
-                landing = early  # the interpolant is below zero there, so the step must end there
-                continue
-            # a step that was shortened to land is no reason against a longer next step
-            self.dt = max(verdict.dt, self.dt) if dt < self.dt and verdict.dt >= dt else verdict.dt
-            if attempt.unsolved:
-                self.system = linear_solver_control.fewer(self.system, attempt.stats)
-            return attempt, saved, {"error": attempt.error, "rejections": rejections} | attempt.stats
-
-    def _failure(
-        self,
-        dt: float,
-        bound: float,
-        rejections: int,
-        reason: str,
-        step_state: StepState,
-        attempt: StepAttempt | None,
-    ) -> str:
+    def _failure(self) -> str:
         """A message that says what failed, when, in which field and cell, and what to change."""
-        unit = self.model.time_unit
+        unit, now = self.model.time_unit, np.float64(self.t)
+        lane = self._lane
+        system, streak = replace(self.system, cycles=self.cycles), int(self._now.streak)
+        bound = float(_limits(self.integrator, system, now, lane.u).longest)
         if bound < SHORTEST * self.problem.end:
             return (
                 f"at {self.t:g} {unit} {self.integrator.name} may step no further than {bound:.2g} {unit}:"
                 " its number of stages or a drift sets this bound. The state before it is kept. Use"
                 ' solver.integrator = "tr-bdf2", or look at diffusivities and drift.'
             )
-        tried, slopes = (
-            {k: np.asarray(x, float) for k, x in fields.items()}
-            for fields in (attempt.u if attempt else self.u, step_state.f)
+        tried, why = lane.u, ""
+        if streak:
+            why = f" after {streak} rejections in a row"
+        if streak and self._rejected is not None:  # the attempt is repeated, for its fields
+            why = f"{why}: {reason(self._rejected)}"
+            again = self._rejected["dt"], lane.u, lane.step_state, self.cycles
+            tried = program.forced(self.integrator, self._leg, self.t, *again).lane.u
+        fields, slopes = (
+            {k: np.asarray(x, float) for k, x in found.items()} for found in (tried, lane.step_state.f)
         )
-        why = f" after {rejections} rejections in a row: {reason}" if rejections else ""
+        dt = min(self.dt, bound, float(self._now.landing) - self.t)
         return (
             f"the step at {self.t:g} {unit} fell to {dt:.2g} {unit}{why}; "
-            f"{culprit(self.fields, self.problem.grid, tried, slopes)}. "
+            f"{culprit(self.fields, self.problem.grid, fields, slopes)}. "
             "The state before it is kept. Look at the parameters that act there, or raise solver.tolerance."
         )
-
-    def _try(self, step_state: StepState, dt: float) -> StepAttempt:
-        attempt = None
-        for piece in self.integrator.pieces(self.system, self.t, self.u, step_state, dt, self.tol):
-            attempt = piece
-            if self.stop():
-                raise Abandoned
-        assert attempt is not None  # the last piece is the attempt
-        if attempt.unsolved > NOTICEABLE and attempt.error <= 1:
-            self.totals.contraction = max(
-                self.totals.contraction, *(v for k, v in attempt.stats.items() if k.endswith("contraction"))
-            )
-        return attempt
-
-    def _saved_between(self, step_state: StepState, attempt: StepAttempt) -> tuple[list, float | None]:
-        """The states at the saved times in (t, t + dt], by the Hermite interpolant or a step that ends there.
-
-        If a density is negative at one of them, the first such time is returned instead.
-        """
-        saved = []
-        for when in self.problem.save:
-            if not self.t < when <= attempt.t:
-                continue
-            if when == attempt.t:
-                saved.append((when, jax.device_get(unstack(attempt.u))))
-                continue
-            if self.integrator.dense:
-                share = np.float64((when - self.t) / attempt.dt)
-                ends = (unstack(fields) for fields in (self.u, step_state.f, attempt.u, attempt.step_state.f))
-                state = hermite(*ends, np.float64(attempt.dt), share)
-            else:
-                state = self._try(step_state, when - self.t).u
-            if float(_lowest(self.system, state, np.asarray(self.tol, self.dtype))) < -1:
-                return [], when
-            saved.append((when, jax.device_get(state)))
-        return saved, None
 
     # --- budgets --------------------------------------------------------------------------------------------
 
@@ -375,10 +359,6 @@ class Simulation:
         return out
 
 
-def _on_device(fields: Mapping[str, Any]) -> Fields:
-    return {k: jnp.asarray(x) for k, x in fields.items()}
-
-
 _observe = jax.jit(System.observe)
 _norm = jax.jit(System.norm)
-_lowest = jax.jit(lambda system, u, tol: system.valid(u, tol)[1])
+_limits = jax.jit(lambda integrator, system, t, u: integrator.limits(system, t, u))

@@ -61,13 +61,6 @@ def row_of(tables: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
-def steps_alone(task: Task) -> bool:
-    """True if a run cannot join a batch: a user model is executed again for every run, so no two of its runs
-    share a program.
-    """
-    return bool(task["tables"].get("model", {}).get("from"))
-
-
 def perform(task: Task, *reporters: Reporter, stop: Stop | None = None) -> Status:
     """Start a run, or continue it; a run that is finished is left as it is.
 

@@ -17,13 +17,12 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from ..parallel.device import in_flight
 from .store import Status
-from .task import Task, died, perform, steps_alone
+from .task import Task, died, perform
 
 FILES = 8  # number of files that a run may have open
 
@@ -36,6 +35,9 @@ def main(pipe: int, width: int, cores: str = "") -> None:
     """
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores.split(",")))  # set before JAX counts the cores
+    from ..config.user_file import share_models
+
+    share_models()
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     with os.fdopen(pipe, "wb") as answers:
@@ -71,7 +73,7 @@ def _in_batch(tasks: queue.SimpleQueue[bytes], answers: BinaryIO, width: int) ->
         stop = SharedStop(signals)
         stops.add(stop)
         try:
-            with nullcontext() if steps_alone(task) else batch.join():
+            with batch.join():
                 status = perform(task, stop=stop)
         except Exception as error:  # the other runs continue
             status = died(task, f"{type(error).__name__}: {error}")

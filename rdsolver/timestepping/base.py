@@ -1,28 +1,22 @@
 """The interface of an integrator.
 
-A step has a fixed amount of work, which is done in pieces; it is accepted or rejected outside
-(step_control.py). An integrator is pure in (system, t, u, step_state, dt, tol): nothing is kept between
-calls, so a step can be abandoned between two pieces, repeated with another dt, checkpointed before it, or
-vmapped over a batch of runs.
+A step is one traced function with a fixed amount of work. It is accepted or rejected outside (advance.py). An
+integrator is pure: nothing is kept between calls, so a step can be repeated with another dt, done again from
+a checkpoint before it, or vmapped over a batch of runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from ..operators.array_types import Float, Number
+from ..operators.array_types import Count, Number, OneNumber, Truth
 from .system import Fields, Numbers, Sums, System
-
-Verdict = Float[Array, "3"]
-Told = dict[str, np.ndarray]  # single numbers by name, on the host
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
@@ -30,62 +24,83 @@ Told = dict[str, np.ndarray]  # single numbers by name, on the host
 class StepState:
     """The state that is carried from step to step.
 
-    f, flows     slope and flows of the budgets at the present time
-    middle       slope inside the last step, `middle_age` days ago (inf: there is none, and middle is f)
+    f            slope at the present time
+    flows        flows of the budgets there (empty: the integrator needs none)
+    middle       slope inside the last step, `middle_age` days ago (inf: there was no step, and middle is f;
+                 empty: the integrator needs none)
     """
 
     f: Fields
     flows: Sums
     middle: Fields
-    middle_age: float | Number
+    middle_age: OneNumber
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=[
+        "u", "step_state", "observed", "passed", "error", "finite", "lowest", "report", "stages"
+    ],
+    meta_fields=[],
+)  # fmt: skip
 @dataclass(frozen=True)
 class StepAttempt:
     """An attempted step, with everything that is needed to judge it.
 
-    error     error of the step, in the error norm (1: the tolerance)
-    finite    True if every value is finite
-    lowest    lowest value over the tolerance of its field; below -1, a density is negative
-    unsolved  largest last correction of the linear solver in the error norm (0: no solver)
-    passed    integrals of the budgets' sources and losses over the step
-    stats     worst contraction, number of stages
+    u, step_state  the state at its end
+    observed       the observables there
+    passed         integrals of the budgets' sources and losses over the step
+    error          error of the step, in the error norm (1: the tolerance)
+    finite         True if every value is finite
+    lowest         lowest value over the tolerance of its field; below -1, a density is negative
+    report         for each group that is solved: "<group>", the largest last correction of its solves in the
+                   error norm, and "<group>.contraction", the worst contraction
+    stages         number of stages
     """
 
-    t: float
-    dt: float
     u: Fields
     step_state: StepState
-    observed: Told
-    passed: Told
-    error: float
-    finite: bool
-    lowest: float
-    unsolved: float
-    stats: dict[str, float | int]
+    observed: Numbers
+    passed: Sums
+    error: Number
+    finite: Truth
+    lowest: Number
+    report: Numbers
+    stages: int | Count
 
 
-def verdict(system: System, error: Fields, u: Fields, tol: Number) -> Verdict:
-    """The verdict on a step that ends at u: (error in the norm, 1 if every value is finite, lowest value over
-    the tolerance). The function is traced.
+def verdict(system: System, error: Fields, u: Fields, tol: Number) -> tuple[Number, Truth, Number]:
+    """The verdict on a step that ends at u: error in the norm, True if every value is finite, and the lowest
+    value over the tolerance.
     """
-    norm = system.norm(error, u, tol)
-    finite, lowest = system.valid(u, tol)
-    return jnp.stack([norm, finite.astype(norm.dtype), lowest])
+    return system.norm(error, u, tol), *system.valid(u, tol)
 
 
 def explicit(
-    t: float, dt: float, u: Fields, f: Fields, found: tuple[Verdict, Numbers], stages: int
+    u: Fields, f: Fields, observed: Numbers, judged: tuple[Number, Truth, Number], stages: int | Count
 ) -> StepAttempt:
-    """The attempt of an explicit step to t, which solves nothing and carries only its slope f.
+    """The attempt of an explicit step, which solves nothing and carries only its slope f.
 
-    found: the verdict and the observables, on the device. There are no budgets: fluxes and binding cancel in
-    every stage, and computing the flows would cost a large part of a stage.
+    There are no budgets: fluxes and binding cancel in every stage, and computing the flows would cost a large
+    part of a stage.
     """
-    judged, observed = jax.device_get(found)
-    step_state = StepState(f, {}, f, float("inf"))
-    error, finite, lowest = float(judged[0]), bool(judged[1]), float(judged[2])
-    return StepAttempt(t, dt, u, step_state, observed, {}, error, finite, lowest, 0.0, {"stages": stages})
+    return StepAttempt(u, StepState(f, {}, {}, never()), observed, {}, *judged, {}, stages)
+
+
+def never() -> Number:
+    """The age of a slope that there is not: inf."""
+    return jnp.asarray(jnp.inf, jnp.float64)
+
+
+class Limits(NamedTuple):
+    """The bounds on a step from some state.
+
+    longest  longest step, d (inf: any)
+    radius   spectral radius of the right-hand side, 1/d (0: not needed)
+    """
+
+    longest: Number
+    radius: Number
 
 
 STEPS = 25, 10  # steps of a segment: while they grow from the first step, and then at tolerance 1e-3
@@ -122,14 +137,23 @@ class Span:
 
 @runtime_checkable
 class Integrator(Protocol):
+    """An integrator: a pytree, whose arrays are the same for all runs of a batch."""
+
     name: ClassVar[str]
     order: ClassVar[int]
     """The order of the solution that is carried on."""
     error_order: ClassVar[int]
     """The order of the error estimate, which sets the steps."""
     dense: ClassVar[bool]
-    """True if a cubic Hermite through a step is as accurate as the step; otherwise steps land on saved times.
+    """True if a cubic Hermite through a step is as accurate as the step; otherwise a step that ends at the
+    saved time gives the state there.
     """
+    implicit: ClassVar[bool]
+    """True if it carries the flows of the budgets and the slope inside the last step."""
+
+    def prepared(self, system: System) -> Integrator:
+        """The integrator with the arrays that it needs for such a system."""
+        ...
 
     def work(self, system: System, u: Fields, span: Span) -> float | None:
         """The predicted work of a run, in sweeps of the right-hand side; None if "auto" does not choose
@@ -137,23 +161,32 @@ class Integrator(Protocol):
         """
         ...
 
-    def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        """A bound on the step (drift, number of stages), d; inf for none."""
+    def limits(self, system: System, t: Number, u: Fields) -> Limits:
+        """The bounds on a step from this state; traced."""
         ...
 
-    def pieces(
-        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
-    ) -> Iterator[StepAttempt | None]:
-        """The work of one step: None after each piece, and the StepAttempt at the end."""
+    def step(
+        self,
+        system: System,
+        t: Number,
+        u: Fields,
+        step_state: StepState,
+        dt: Number,
+        tol: Number,
+        limits: Limits,
+    ) -> StepAttempt:
+        """One step of dt, which is within the limits; traced."""
         ...
 
 
-@jax.jit
-def start(system: System, t: Number, u: Fields) -> StepState:
+@partial(jax.jit, static_argnames="implicit")
+def start(system: System, t: Number, u: Fields, implicit: bool = True) -> StepState:
     """The step state from plain rates, at a start only."""
     aux = system.update_coefficients(u)
     f = system.rates(t, u, aux)
-    return StepState(f, system.flows(t, u, aux), f, jnp.inf)
+    if not implicit:
+        return StepState(f, {}, {}, never())
+    return StepState(f, system.flows(t, u, aux), f, never())
 
 
 @jax.jit
@@ -166,11 +199,11 @@ def event(before: System, after: System, t: Number, u: Fields, step_state: StepS
     aux = before.update_coefficients(u)
 
     def moved(old: dict[str, Array], minus: dict[str, Array], plus: dict[str, Array]) -> dict[str, Array]:
-        return {k: old[k] + (plus[k] - minus[k]) for k in old}
+        return {k: x + (plus[k] - minus[k]) for k, x in old.items()}
 
     f = moved(step_state.f, before.rates(t, u, aux), after.rates(t, u, aux))
     flows = moved(step_state.flows, before.flows(t, u, aux), after.flows(t, u, aux))
-    return StepState(f, flows, f, jnp.inf)
+    return StepState(f, flows, f if step_state.middle else {}, never())
 
 
 @jax.jit

@@ -38,9 +38,9 @@ def choose(solver: Asked, system: System, u: Fields, span: float, segments: int)
                 f'solver.integrator = "{solver.integrator}" needs constant diffusivities in a box, without'
                 f" mask, drift or open boundary. Allowed here: {ANYWHERE}."
             )
-        return INTEGRATORS[solver.integrator].load(), "asked for"
+        return INTEGRATORS[solver.integrator].load().prepared(system), "asked for"
     wanted = Span(span, segments, solver.tolerance, solver.longest_step)
     found = [(i.work(system, u, wanted), i) for i in (e.load() for e in INTEGRATORS.values())]
     ordered = sorted(((work, i) for work, i in found if work is not None), key=lambda pair: pair[0])
     told = ", ".join(f"{i.name} {float(f'{work:.2g}'):,.0f} sweeps" for work, i in ordered)
-    return ordered[0][1], f"least predicted work: {told}"
+    return ordered[0][1].prepared(system), f"least predicted work: {told}"

@@ -33,10 +33,11 @@ not use time cost nothing more: XLA finds that these evaluations are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import factorial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +45,9 @@ import numpy as np
 
 from ..operators import spectral
 from ..operators.array_types import Cells, Number
-from .base import Span, StepAttempt, StepState, Verdict, explicit, verdict
-from .system import Fields, Numbers, System
+from ..operators.no_fusion import no_fusion
+from .base import Limits, Span, StepAttempt, StepState, explicit, never, verdict
+from .system import Fields, System
 
 LOOKS = tuple(k * (3 - 5**0.5) / 2 for k in (1, 2))
 """Fractions of a step at which the error estimate evaluates the terms that depend on time alone."""
@@ -91,13 +93,13 @@ def _loss(system: System, t: Number, u: Fields) -> Number:
     return jnp.maximum(jnp.max(jnp.stack(means)), 0)
 
 
-@jax.jit
+@no_fusion()
 def _prepare(
     system: System, basis: spectral.Basis, t: Number, u: Fields, dt: Number
 ) -> tuple[Number, dict[str, Phi]]:
     """The rate c, and φ of each field at half a step.
 
-    This is compiled separately: if it were fused with its uses, XLA would evaluate φ again in each of them.
+    This is compiled on its own: if it were fused with its uses, XLA would evaluate φ again in each of them.
     """
     dtype, moving = system.place.active.dtype, system.diffusivities()
     c = SHARE * _loss(system, t, u)
@@ -140,7 +142,7 @@ def _fourth(
     return new, {k: (dt / 6).astype(x.dtype) * (x - last[k]) for k, x in rest(end, new).items()}
 
 
-@partial(jax.jit, static_argnames="method")
+@no_fusion("method")
 def _step(
     system: System,
     basis: spectral.Basis,
@@ -152,9 +154,9 @@ def _step(
     dt: Number,
     tol: Number,
     method: Callable[..., tuple[Fields, Fields]],
-) -> tuple[Fields, Fields, Verdict, Numbers]:
-    """The state and the slope at the end, the verdict (error in the norm, finite, lowest), and the
-    observables.
+) -> tuple[Fields, Fields, Any, Any]:
+    """The state and the slope at the end, the observables, and the verdict (error in the norm, finite,
+    lowest).
     """
     h, moving = dt.astype(tol.dtype), system.diffusivities()
     start = system.local_rates(t, u)
@@ -183,30 +185,7 @@ def _step(
                 jnp.abs(by_three - by_simpson) > jnp.abs(missed), by_three - by_simpson, missed
             )
         error[k] = x + h * missed
-    return new, system.rates(end, new), verdict(system, error, new, tol), system.observe(end, new)
-
-
-def _pieces(
-    method: Callable[..., tuple[Fields, Fields]],
-    stages: int,
-    system: System,
-    t: float,
-    u: Fields,
-    step_state: StepState,
-    dt: float,
-    tol: float,
-) -> Iterator[StepAttempt | None]:
-    box = system.box
-    if box is None:
-        raise ValueError(
-            "exponential integrators need a box of constant diffusivities, without mask, drift or open"
-            " boundary"
-        )
-    dtype = system.place.active.dtype
-    basis, now, h = spectral.basis(box.shape, box.spacing, box.wrap, dtype), np.float64(t), np.float64(dt)
-    c, half = _prepare(system, basis, now, u, h)
-    new, f, *found = _step(system, basis, now, u, step_state.f, c, half, h, np.asarray(tol, dtype), method)
-    yield explicit(t + dt, dt, new, f, (found[0], found[1]), stages)
+    return new, system.rates(end, new), system.observe(end, new), verdict(system, error, new, tol)
 
 
 @jax.jit
@@ -243,39 +222,68 @@ def cost(system: System, t: float, u: Fields, span: float, tol: float, least: fl
     )
 
 
-class ETDRK2:
+@dataclass(frozen=True)
+class Exponential:
+    """The part that both methods share. basis: the eigenbasis of the box, once it is prepared."""
+
+    basis: spectral.Basis | None = None
+
+    order: ClassVar[int]
+    dense: ClassVar[bool] = False
+    implicit: ClassVar[bool] = False
+    method: ClassVar[Callable[..., tuple[Fields, Fields]]]
+
+    def prepared(self, system: System) -> Exponential:
+        """The integrator with the eigenbasis of the system's box. Raises ValueError if it is no box."""
+        box = system.box
+        if box is None:
+            raise ValueError(
+                "exponential integrators need a box of constant diffusivities, without mask, drift or open"
+                " boundary"
+            )
+        return type(self)(spectral.basis(box.shape, box.spacing, box.wrap, system.place.active.dtype))
+
+    def limits(self, system: System, t: Number, u: Fields) -> Limits:
+        return Limits(never(), jnp.zeros(()))
+
+    def step(
+        self,
+        system: System,
+        t: Number,
+        u: Fields,
+        step_state: StepState,
+        dt: Number,
+        tol: Number,
+        limits: Limits,
+    ) -> StepAttempt:
+        assert self.basis is not None
+        c, half = _prepare(system, self.basis, t, u, dt)
+        method = type(self).method
+        new, f, observed, judged = _step(system, self.basis, t, u, step_state.f, c, half, dt, tol, method)
+        return explicit(new, f, observed, judged, self.order)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["basis"], meta_fields=[])
+@dataclass(frozen=True)
+class ETDRK2(Exponential):
     name: ClassVar[str] = "etdrk2"
     order: ClassVar[int] = 2
     error_order: ClassVar[int] = 1
-    dense: ClassVar[bool] = False
+    method = staticmethod(_second)
 
     def work(self, system: System, u: Fields, span: Span) -> None:
         """None: it is never the fastest."""
 
-    def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        return float("inf")
 
-    def pieces(
-        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
-    ) -> Iterator[StepAttempt | None]:
-        return _pieces(_second, 2, system, t, u, step_state, dt, tol)
-
-
-class ETDRK4:
+@partial(jax.tree_util.register_dataclass, data_fields=["basis"], meta_fields=[])
+@dataclass(frozen=True)
+class ETDRK4(Exponential):
     name: ClassVar[str] = "etdrk4"
     order: ClassVar[int] = 4
     error_order: ClassVar[int] = 3
-    dense: ClassVar[bool] = False
+    method = staticmethod(_fourth)
 
     def work(self, system: System, u: Fields, span: Span) -> float | None:
         if system.box is None:
             return None
         return cost(system, 0.0, u, span.length, span.tolerance, span.least)
-
-    def largest_dt(self, system: System, t: float, u: Fields) -> float:
-        return float("inf")
-
-    def pieces(
-        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
-    ) -> Iterator[StepAttempt | None]:
-        return _pieces(_fourth, 4, system, t, u, step_state, dt, tol)

@@ -1,27 +1,31 @@
-"""The number of V-cycles of each stage solve, chosen on the host between steps and fixed inside a step.
+"""The number of V-cycles of each stage solve: chosen between steps, fixed inside a step; traced.
 
 An attempt whose last V-cycle still changed the solution by more than UNSOLVED of the tolerance was not
 solved. If the error of its step was acceptable, the step is tried again with the number of V-cycles that the
 observed contraction requires, and where V-cycles alone are slow (masks, contrasts of 1000) each becomes an
-iteration of conjugate residuals; the step is shortened only at MOST_CYCLES. V-cycles that are no longer
-needed are removed one by one.
+iteration of conjugate residuals, in another program; the step is shortened only at MOST_CYCLES. V-cycles that
+are no longer needed are removed one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from math import ceil, isfinite, log
+from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from ..models.base import Group
+from ..operators.array_types import Count, Number, Truth
 from .step_control import UNSOLVED
-from .system import System
 
 MOST_CYCLES = 12
 SLOW = 0.5  # a contraction above it is worth the memory and the compilation of conjugate residuals
 AIM, SPARE = 0.5 * UNSOLVED, 0.05 * UNSOLVED  # bounds on the last correction
+
+Cycles = Mapping[str, Count]
+Report = Mapping[str, Number]
+"""For each group its last correction in the error norm, and "<group>.contraction" (StepAttempt.report)."""
 
 
 def least(groups: tuple[Group, ...]) -> dict[str, np.int32]:
@@ -29,37 +33,44 @@ def least(groups: tuple[Group, ...]) -> dict[str, np.int32]:
     return {g.name: np.int32(g.cycles) for g in groups if g.solve == "transport"}
 
 
-def more(system: System, seen: Mapping[str, float]) -> System | None:
-    """The system with a plan that would have solved the attempt; None if there is none.
+class Plan(NamedTuple):
+    """A plan that would have solved an attempt.
 
-    seen: for each group the last correction in the error norm, and "<group>.contraction" (StepAttempt.stats).
+    better  False if there is none
+    cycles  V-cycles of each group
+    slow    for each group, True if it should be accelerated
     """
-    cycles, krylov = dict(system.cycles), set(system.krylov)
-    for name, now in system.cycles.items():
-        left, factor = seen[name], seen[f"{name}.contraction"]
-        if now < 2 or left <= UNSOLVED:
-            continue
-        if not isfinite(left) or factor >= 1 or now >= MOST_CYCLES:
-            return None
-        cycles[name] = np.int32(min(MOST_CYCLES, now + ceil(log(AIM / left) / log(factor))))
-        if factor > SLOW:
-            krylov.add(name)
-    if cycles == system.cycles:
-        return None
-    return replace(system, cycles=cycles, krylov=tuple(sorted(krylov)))
+
+    better: Truth
+    cycles: dict[str, Count]
+    slow: dict[str, Truth]
 
 
-def fewer(system: System, seen: Mapping[str, float]) -> System:
-    """The system with one V-cycle less for each group that does not need it, down to the number of the
-    model.
-    """
-    floor, cycles = least(system.model.groups), dict(system.cycles)
-    for name, now in system.cycles.items():
-        if now > floor[name] and seen[name] < SPARE * min(1.0, seen[f"{name}.contraction"]):
-            cycles[name] = np.int32(now - 1)
-    return system if cycles == system.cycles else replace(system, cycles=cycles)
+def more(cycles: Cycles, report: Report) -> Plan:
+    """The plan with more V-cycles for each group that these did not solve."""
+    planned, slow, hopeless = {}, {}, jnp.asarray(False)
+    for name, now in cycles.items():
+        left, factor = report[name], report[f"{name}.contraction"]
+        lacks = (now >= 2) & ~(left <= UNSOLVED)
+        hopeless |= lacks & ~(jnp.isfinite(left) & (factor < 1) & (now < MOST_CYCLES))
+        wanted = jnp.minimum(now + jnp.ceil(jnp.log(AIM / left) / jnp.log(factor)), MOST_CYCLES)
+        planned[name] = jnp.where(lacks & ~hopeless, wanted, now).astype(jnp.int32)
+        slow[name] = lacks & ~hopeless & (factor > SLOW)
+    changed = [planned[name] != now for name, now in cycles.items()]
+    return Plan(~hopeless & jnp.any(jnp.stack(changed)) if changed else hopeless, planned, slow)
 
 
-def carried(old: System, new: System) -> System:
-    """The system after an event, with the plan so far."""
-    return replace(new, cycles=old.cycles, krylov=old.krylov)
+def fewer(cycles: Cycles, floor: Mapping[str, np.int32 | Count], report: Report) -> dict[str, Count]:
+    """One V-cycle less for each group that does not need it, down to `floor`."""
+    spare = {k: report[k] < SPARE * jnp.fmin(1.0, report[f"{k}.contraction"]) for k in cycles}
+    return {k: (n - ((n > floor[k]) & spare[k])).astype(jnp.int32) for k, n in cycles.items()}
+
+
+def slow(cycles: Mapping[str, int | np.int32], tried: Mapping[str, float]) -> set[str]:
+    """The groups that should be accelerated after an attempt, on the host. tried: its row (advance.py)."""
+
+    def one(name: str) -> bool:
+        left, factor = tried[f"report.{name}"], tried[f"report.{name}.contraction"]
+        return tried[f"cycles.{name}"] >= 2 and left > UNSOLVED and factor > SLOW
+
+    return {name for name in cycles if one(name)}

@@ -16,10 +16,9 @@ Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil, sqrt
+from functools import lru_cache, partial
+from math import ceil
 from typing import Any, ClassVar
 
 import jax
@@ -27,99 +26,98 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..errors import RunError
-from ..operators.array_types import Count, Float, Int, Number
-from ..parallel.batching import batched_call, unstack, width
-from .base import Span, StepAttempt, StepState, Verdict, explicit, verdict
-from .system import Fields, Numbers, System
+from ..operators.array_types import Count, Float, Number
+from ..operators.no_fusion import no_fusion
+from .base import Limits, Span, StepAttempt, StepState, explicit, verdict
+from .system import Fields, System
 
 EPSILON = 2 / 13  # damping
 FEWEST_STAGES, MOST_STAGES = 5, 999  # odd, as stages 2 .. s are computed in pairs
-PIECE = 64  # stages between two points at which the step can report or stop; even
 ROWS = MOST_STAGES + 1
 # share of a cell's content that drift may remove in a step; with 1, steps of 5 and 7 stages are not stable
 COURANT = 0.8
-BESIDE = 2  # work of a step beside its stages, in pairs of stages
 CAUTION = 2  # the estimate is this many times the leading term of a step's error, as errors of steps add up
 
 Table = Float[Array, f"{ROWS} 5"]
-"""The table of a Scheme."""
 Weights = Float[Array, "3"]
-Stops = Int[Array, "3"]
-Bounds = Float[Array, "2"]
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["table", "inner", "weights"], meta_fields=[])
 @dataclass(frozen=True)
-class Scheme:
-    """The method with s stages.
+class Schemes:
+    """The methods with 5, 7, .. 999 stages, along the first axis.
 
-    table    rows (μ, ν, μ̃, γ̃, c) of stages 1 .. s in row j, padded to ROWS so that one compilation serves
-             every s
-    inner    the two stages inside the step that the error estimate uses
-    weights  weights in the estimate of z at these two stages and at the last
+    table    (methods, ROWS, 5): the row (μ, ν, μ̃, γ̃, c) of stage j in row j, 0 beyond the last stage
+    inner    (methods, 2): the two stages inside the step that the error estimate uses
+    weights  (methods, 3): weights in the estimate of z at these two stages and at the last
     """
 
-    table: np.ndarray
-    inner: tuple[int, int]
-    weights: np.ndarray
+    table: Any
+    inner: Any
+    weights: Any
+
+    def of(self, stages: int | Count) -> Schemes:
+        """The method with so many stages, without the first axis."""
+        return jax.tree.map(lambda x: x[(stages - FEWEST_STAGES) // 2], self)
 
 
-@lru_cache(maxsize=256)
-def scheme(s: int) -> Scheme:
-    """The method with s stages, whose polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x).
+@lru_cache(maxsize=1)
+def schemes() -> Schemes:
+    """The methods, whose polynomials are 1 - b_j T_j(w0) + b_j T_j(w0 + w1 x).
 
     These are 1 + c_j x + c_j² x²/2 + (cubic) x³ + .. . The weights of the estimate remove 1, x and x², and
     leave the x³ that the last stage lacks; this needs at least three stages of second order, so s > 3.
     """
-    w0 = 1 + EPSILON / s**2
-    T, dT, d2T, d3T = np.zeros((4, s + 1))
+    s = np.arange(FEWEST_STAGES, MOST_STAGES + 1, 2)
+    w0, last = 1 + EPSILON / s**2, (s, np.arange(len(s)))
+    T, dT, d2T, d3T = np.zeros((4, ROWS, len(s)))
     T[0], T[1], dT[1] = 1, w0, 1
-    for j in range(2, s + 1):
+    for j in range(2, ROWS):
         T[j] = 2 * w0 * T[j - 1] - T[j - 2]
         dT[j] = 2 * T[j - 1] + 2 * w0 * dT[j - 1] - dT[j - 2]
         d2T[j] = 4 * dT[j - 1] + 2 * w0 * d2T[j - 1] - d2T[j - 2]
         d3T[j] = 6 * d2T[j - 1] + 2 * w0 * d3T[j - 1] - d3T[j - 2]
-    w1 = dT[s] / d2T[s]
-    b = np.empty(s + 1)
+    w1 = dT[last] / d2T[last]
+    b, c = np.empty_like(T), np.empty_like(T)
     b[2:] = d2T[2:] / dT[2:] ** 2
     b[:2] = b[2]
     a = 1 - b * T
-    c = np.empty(s + 1)
     c[2:] = w1 * d2T[2:] / dT[2:]
     c[0], c[1] = 0, c[2] / dT[2]
-    table = np.zeros((ROWS, 5))
-    table[1] = (0, 0, b[1] * w1, 0, c[1])
-    j = np.arange(2, s + 1)
-    weight = 2 * b[j] * w1 / b[j - 1]
-    table[2 : s + 1] = np.stack(
-        [2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], weight, -a[j - 1] * weight, c[j]], axis=1
-    )
-    inner = ceil(s / 2), int(0.866 * s)  # c near 1/4 and 3/4 gives the smallest weights
+    table = np.zeros((len(s), ROWS, 5))
+    table[:, 1, 2], table[:, 1, 4] = b[1] * w1, c[1]
+    weight = 2 * b[2:] * w1 / b[1:-1]
+    rows = 2 * b[2:] * w0 / b[1:-1], -b[2:] / b[:-2], weight, -a[1:-1] * weight, c[2:]
+    table[:, 2:] = np.stack(rows, axis=-1).swapaxes(0, 1)
+    table[np.arange(ROWS) > s[:, None]] = 0
+    inner = np.stack([-(-s // 2), (0.866 * s).astype(int)], axis=1)  # c near 1/4 and 3/4: smallest weights
     cubic = b * w1**3 * d3T / 6
-    at = [*inner, s]
-    weights = np.linalg.solve(np.stack([c[at], c[at] ** 2, cubic[at]]), [0, 0, CAUTION * (1 / 6 - cubic[s])])
-    return Scheme(table, inner, weights)
+    at = [(j, last[1]) for j in (*inner.T, s)]
+    matrix = np.stack([np.stack([x[k] for k in at], 1) for x in (c, c**2, cubic)], axis=1)
+    right = np.stack([np.zeros(len(s)), np.zeros(len(s)), CAUTION * (1 / 6 - cubic[last])], axis=1)
+    return Schemes(table, inner, np.linalg.solve(matrix, right[..., None])[..., 0])
 
 
-def stages_for(dt: float, radius: float) -> int:
+def stages_for(dt: Number | float, radius: Number | float) -> Number:
     """The least odd number of stages with which a step of dt is stable."""
-    return max(FEWEST_STAGES, 2 * ceil(sqrt(1 + 1.54 * dt * radius) / 2) + 1)
+    return jnp.maximum(FEWEST_STAGES, 2 * jnp.ceil(jnp.sqrt(1 + 1.54 * dt * radius) / 2) + 1)
 
 
-def longest(stages: int, radius: float) -> float:
+def longest(stages: int, radius: Number | float) -> Number:
     """The largest dt that is stable with `stages` stages."""
-    return ((stages - 1) ** 2 - 1) / (1.54 * radius)
+    return jnp.asarray(((stages - 1) ** 2 - 1) / 1.54 / radius)
 
 
-def longest_step(radius: float, leaving: float) -> float:
+def longest_step(radius: Number | float, leaving: Number | float) -> Number:
     """The largest possible dt: stable with MOST_STAGES stages, and without a cell emptied by drift."""
-    return min(longest(MOST_STAGES, radius), COURANT / leaving if leaving > 0 else float("inf"))
+    return jnp.minimum(longest(MOST_STAGES, radius), COURANT / jnp.asarray(leaving))
 
 
-@jax.jit
-def bounds(system: System, t: Number, u: Fields) -> Bounds:
+@no_fusion()
+def bounds(system: System, t: Number, u: Fields) -> tuple[Number, Number]:
     """(Spectral radius, largest rate of leaving a cell by drift), per unit of time."""
-    return jnp.stack(system.bounds(u, t))
+    radius, leaving = system.bounds(u, t)
+    return radius.astype(jnp.float64), leaving.astype(jnp.float64)
 
 
 Kept = tuple[Any, Fields, Fields | None]
@@ -128,7 +126,7 @@ change of that slope as the slow fields move (None: nothing depends on them).
 """
 
 
-@jax.jit
+@no_fusion()
 def _begin(
     system: System, t: Number, u: Fields, f0: Fields, dt: Number, first: Number
 ) -> tuple[Kept, Fields, Fields]:
@@ -147,8 +145,8 @@ def _begin(
     )
 
 
-@jax.jit
-def _advance(
+@no_fusion()
+def sweeps(
     system: System,
     t: Number,
     u: Fields,
@@ -159,12 +157,11 @@ def _advance(
     table: Table,
     start: Count,
     pairs: Count,
-    trips: Count | None = None,
 ) -> tuple[Fields, Fields]:
     """Do 2 `pairs` stages from stage `start` on. Return z of the last stage and of the one before.
 
-    trips: the number of loop iterations, `pairs` or more; those beyond `pairs` change nothing. In pairs, XLA
-    writes each z over the one that is two stages older; stage by stage, it copies every field three times.
+    In pairs, XLA writes each z over the one that is two stages older; stage by stage, it copies every field
+    three times.
     """
     dtype = system.place.active.dtype
     aux, f0, turn = kept
@@ -182,125 +179,75 @@ def _advance(
         now, before = state
         i = start + 2 * n
         then = stage(i, now, before)
-        after = stage(i + 1, then, now), then
-        return (
-            after
-            if trips is None
-            else jax.tree.map(lambda new, old: jnp.where(n < pairs, new, old), after, state)
-        )
+        return stage(i + 1, then, now), then
 
-    return jax.lax.fori_loop(0, pairs if trips is None else trips, pair, (z, older))
+    with jax.named_scope("pairs"):
+        return jax.lax.fori_loop(0, pairs, pair, (z, older))
 
 
-@jax.jit
+@no_fusion()
 def _finish(
-    system: System, t: Number, u: Fields, seen: tuple[Fields, Fields, Fields], weights: Weights, tol: Number
-) -> tuple[Fields, Fields, Verdict, Numbers]:
-    """The end of the step, its slope (the first of the next step), the verdict, and the observables."""
-    first, second, last = (weights[i].astype(system.place.active.dtype) for i in range(3))
-    end = {k: u[k] + seen[2][k] for k in u}
-    error = {k: first * seen[0][k] + second * seen[1][k] + last * seen[2][k] for k in u}
-    return end, system.rates(t, end), verdict(system, error, end, tol), system.observe(t, end)
-
-
-def _whole(
     system: System,
     t: Number,
     u: Fields,
-    f0: Fields,
-    dt: Number,
-    stops: Stops,
-    table: Table,
+    seen: tuple[Fields, ...],
     weights: Weights,
     tol: Number,
-    *trips: Count,
-) -> Any:
-    """The whole step in one program, for runs that step together: u and the slope at its end, the verdict,
-    and the observables.
-
-    stops: the two stages inside the step that the error estimate uses, and the last.
-    """
-    kept, z, older = _begin(system, t, u, f0, dt, table[1, 2] * dt)
-    last, seen = jnp.asarray(1), []
-    for j, most in zip(stops, trips, strict=True):
-        pairs = (j - last + 1) // 2
-        z, older = _advance(system, t, u, kept, z, older, dt, table, last + 1, pairs, most)
-        last = last + 2 * pairs
-        seen.append({k: jnp.where(last == j, z[k], older[k]) for k in u})
-    end, f, *found = _finish(system, t + dt, u, tuple(seen), weights, tol)
-    return (end, f), found
+) -> tuple[Fields, Fields, Any, Any]:
+    """The end of the step, its slope (the first of the next step), the observables, and the verdict."""
+    w = [weights[i].astype(system.place.active.dtype) for i in range(3)]
+    end = {k: u[k] + seen[2][k] for k in u}
+    error = {k: w[0] * seen[0][k] + w[1] * seen[1][k] + w[2] * seen[2][k] for k in u}
+    return end, system.rates(t, end), system.observe(t, end), verdict(system, error, end, tol)
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["schemes"], meta_fields=[])
+@dataclass(frozen=True)
 class RKC2:
+    """schemes: those of `schemes`, on the device once it is prepared."""
+
+    schemes: Schemes | None = None
+
     name: ClassVar[str] = "rkc2"
     order: ClassVar[int] = 2
     error_order: ClassVar[int] = 2
     dense: ClassVar[bool] = True
+    implicit: ClassVar[bool] = False
 
-    def __init__(self) -> None:
-        self._known: tuple[System, float, Fields, tuple[float, float]] | None = None
-
-    def _limits(self, system: System, t: float, u: Fields) -> tuple[float, float]:
-        """The system's bounds at (t, u).
-
-        They are needed twice in a step and again after a rejection, so the last answer is kept. They are
-        computed by a program of their own also for a run in a batch, so that a run that is resumed at u finds
-        the same.
-        """
-        known = self._known
-        if known is None or known[0] is not system or known[1] != t or known[2] is not u:
-            radius, leaving = (float(x) for x in bounds(system, np.float64(t), unstack(u)))
-            self._known = known = system, t, u, (radius, leaving)
-        return known[3]
+    def prepared(self, system: System) -> RKC2:
+        return RKC2(jax.tree.map(jnp.asarray, schemes()))
 
     def work(self, system: System, u: Fields, span: Span) -> float:
         """The predicted work: a step takes s + 3 sweeps, where s is its number of stages."""
         radius, leaving = (float(x) for x in bounds(system, jnp.zeros(()), u))
-        steps = max(span.steps, ceil(span.length / longest_step(radius, leaving)))
-        return steps * (stages_for(span.length / steps, radius) + 3)
+        steps = max(span.steps, ceil(span.length / float(longest_step(radius, leaving))))
+        return steps * (float(stages_for(span.length / steps, radius)) + 3)
 
-    def largest_dt(self, system: System, t: float, u: Fields) -> float:
+    def limits(self, system: System, t: Number, u: Fields) -> Limits:
         """The longest step in which drift empties no cell, and which is stable with MOST_STAGES stages."""
-        return longest_step(*self._limits(system, t, u))
+        radius, leaving = bounds(system, t, u)
+        return Limits(longest_step(radius, leaving), radius)
 
-    def pieces(
-        self, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
-    ) -> Iterator[StepAttempt | None]:
-        """The work of one step.
-
-        Raises RunError for a step that would be unstable even with MOST_STAGES stages.
-        """
-        radius, _ = self._limits(system, t, u)
-        most = longest(MOST_STAGES, radius)
-        if not dt <= most * (1 + 1e-12):
-            raise RunError(
-                f"rkc2: a step of {dt:.3g} at {t:g} needs more than {MOST_STAGES} stages (spectral radius"
-                f" {radius:.3g}); {most:.3g} is the longest that is stable. Take shorter steps, or another"
-                " integrator."
-            )
-        s = min(stages_for(dt, radius), MOST_STAGES)
-        method, h, now = scheme(s), np.float64(dt), np.float64(t)
-        tolerance = np.asarray(tol, system.place.active.dtype)
-        end, stages = t + dt, s + 1 if system.model.slow else s
-        if width():
-            stops = np.array([*method.inner, s])
-            odd = stops + 1 - stops % 2
-            trips = tuple(int(n) for n in np.diff(odd, prepend=1) // 2)
-            step = system, now, u, step_state.f, h, stops, method.table, method.weights, tolerance
-            (new, f), found = batched_call(_whole, *step, trips=trips, fixed_work=BESIDE)
-            yield explicit(end, dt, new, f, (found[0], found[1]), stages)
-            return
-        kept, z, older = _begin(system, now, u, step_state.f, h, method.table[1, 2] * h)
-        yield None
-        last, found = 1, {}
-        for stop in sorted({j + 1 - j % 2 for j in (*method.inner, s)}):
-            while last < stop:
-                pairs = min(stop - last, PIECE) // 2
-                where = np.int64(last + 1), np.int64(pairs)
-                z, older = _advance(system, now, u, kept, z, older, h, method.table, *where)
-                last += 2 * pairs
-                yield None
-            found |= {last: z, last - 1: older}
-        seen = tuple(found[j] for j in (*method.inner, s))
-        new, f, *found = _finish(system, np.float64(end), u, seen, method.weights, tolerance)
-        yield explicit(end, dt, new, f, (found[0], found[1]), stages)
+    def step(
+        self,
+        system: System,
+        t: Number,
+        u: Fields,
+        step_state: StepState,
+        dt: Number,
+        tol: Number,
+        limits: Limits,
+    ) -> StepAttempt:
+        assert self.schemes is not None
+        s = jnp.minimum(stages_for(dt, limits.radius), MOST_STAGES).astype(jnp.int64)
+        method = self.schemes.of(s)
+        kept, z, older = _begin(system, t, u, step_state.f, dt, method.table[1, 2] * dt)
+        last, seen = jnp.ones_like(s), []
+        for stop in (method.inner[0], method.inner[1], s):
+            pairs = (stop - last + 1) // 2
+            z, older = sweeps(system, t, u, kept, z, older, dt, method.table, last + 1, pairs)
+            last = last + 2 * pairs
+            seen.append({k: jnp.where(last == stop, z[k], older[k]) for k in u})
+        end, f, observed, judged = _finish(system, t + dt, u, tuple(seen), method.weights, tol)
+        stages = s + 1 if system.model.slow else s
+        return explicit(end, f, observed, judged, stages)

@@ -6,7 +6,7 @@ It is made from a model, a section, parameters and the forcing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -137,6 +137,10 @@ class System:
     def update_coefficients(self, u: Fields) -> Coefficients:
         """The coefficients that depend on the slow fields."""
         return self.model.update_coefficients(u, self.p, self.place)
+
+    def at_rest(self, u: Fields) -> System:
+        """The system whose rates refer to u as their steady state, if they refer to any."""
+        return replace(self, place=self.model.at_rest(u, self.p, self.place))
 
     def inputs(self, t: Number) -> Numbers:
         """The inputs that drive the model from outside at time t, including the time itself."""
@@ -285,9 +289,10 @@ class System:
 
         problem = self._linear(group, t, u, psi, sigma, aux)
         scales = tuple(self.scale[n] for n in group.fields) if group.name in self.krylov else None
-        change, last, contraction = multigrid.solve(
-            *problem, self.shape, self.cycles[group.name], size, scales
-        )
+        with jax.named_scope(f"cycles_{group.name}"):
+            change, last, contraction = multigrid.solve(
+                *problem, self.shape, self.cycles[group.name], size, scales
+            )
         return {n: u[n] + c for n, c in zip(group.fields, change, strict=True)}, last, contraction
 
     def _linear(

@@ -193,6 +193,7 @@ def stopped(folder: Path) -> None:
     """A run that was stopped, and its checkpoint."""
     from rdsolver.runs import checkpoint
     from rdsolver.runs.run import fingerprint, problem_of
+    from rdsolver.simulation import program
     from rdsolver.simulation.time_loop import SimulationState, Totals
     from rdsolver.timestepping.base import StepState
 
@@ -205,7 +206,8 @@ def stopped(folder: Path) -> None:
         layout.put(file["meta"], "status", "stopped")
     step = StepState(arrays, {}, arrays, float("inf"))
     integrator = ("tr-bdf2", "asked for")
-    state = SimulationState(1.0, 0.1, (0.0, 2.0), arrays, step, {}, (), integrator, Totals(), {}, {}, {})
+    lane = program.lane(1.0, 0.1, arrays, step, {}, 2.0)
+    state = SimulationState(lane, (0.0, 2.0), (), integrator, Totals(), {}, {}, {})
     rest = {"summary": {}, "times": 1, "rows": 1, "first": {}, "last": {}, "wall_time": 1.0}
     checkpoint.save(path, checkpoint.Checkpoint(**marks, simulation=state, **rest))
     with h5py.File(folder / "other.h5", "w") as file:

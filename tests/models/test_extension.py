@@ -80,7 +80,7 @@ def test_what_is_added_counts_in_the_budgets():
     with device.on("cpu"):
         for added in (T_CELLS, DECOY):
             simulation = Simulation(extended(added, end=4.0))
-            for _ in simulation.chunks():
+            for _ in simulation.steps():
                 pass
             for name, found in simulation.budgets().items():
                 assert abs(found["imbalance"]) < 1e-9, name

@@ -39,7 +39,7 @@ def tissue(name, end=60.0, changes=(), doses=(), section=VESSEL, **changed):
 def scenario(problem):
     with device.on("cpu"):
         simulation = Simulation(problem)
-        return [{"time": c.t} | c.observed for c in simulation.chunks()], simulation
+        return [{"time": c.t} | c.observed for c in simulation.steps()], simulation
 
 
 # --- the section --------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_both_integrators_agree_on_it():
 def test_second_order_with_a_tumour():
     with device.on("cpu"):
         simulation = Simulation(ill(end=20.0, tolerance=1e-5))
-        for _ in simulation.chunks():
+        for _ in simulation.steps():
             pass
         begin = TRBDF2(), simulation.scenario.between(20.0, 24.0), 20.0, simulation.u
         reference = fixed_steps(*begin, 24.0, 256)

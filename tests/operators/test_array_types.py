@@ -50,8 +50,7 @@ from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem, Problem, Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping import rkc, trbdf2
-from rdsolver.timestepping.base import start
+from rdsolver.simulation import program
 from rdsolver.timestepping.registry import INTEGRATORS
 from tests.support.problems import NEST, problem, square
 
@@ -86,21 +85,12 @@ system = bone(square(16))
 walls = np.indices((16, 16))[0] != 8
 traced(replace(system, pockets=Pockets.of(walls, system.place.wrap)))
 """,
-    "a step of every integrator, alone and in a batch": """
+    "a step of every integrator": """
 for name in INTEGRATORS:
     run = box((6, 7), name)
-    system, u = run.system_at_start(), run.u
-    begun = start(system, np.float64(0.0), u)
-    *_, attempt = run.integrator.pieces(system, 0.0, u, begun, 1e-3, 1e-3)
-    assert attempt.finite, name
-run, zero = box((6, 7)), np.float64(0.0)
-system, u, tol = run.system_at_start(), run.u, np.asarray(1e-3, run.system_at_start().place.active.dtype)
-begun = start(system, zero, u)
-two = begun.f, begun.f, begun.flows, *trbdf2.schedule(0.0, 1e-3, np.inf)
-jax.eval_shape(trbdf2._whole, system, u, *two, tol, zero, tol)
-method = rkc.scheme(5)
-more = np.array([*method.inner, 5]), method.table, method.weights, tol, *[np.int32(2)] * 3
-jax.eval_shape(rkc._whole, system, zero, u, begun.f, zero, *more)
+    next(run.chunks())
+    wish = program.Call(1, 0.0, [0.5], 1)
+    assert program.call(run.integrator, run._leg, run._lane, wish).rows[0]["finite"], name
 """,
     "every component, another tissue, and models that are given by their rates": """
 part = Extension(

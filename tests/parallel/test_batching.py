@@ -4,6 +4,8 @@ The bone model, which takes a minute to compile at any width, is held to the sam
 batch`.
 """
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,9 +18,11 @@ from rdsolver.geometry.grid import Grid
 from rdsolver.models.base import Field
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output.reader import open_run
-from rdsolver.parallel.batching import PATIENCE, Batch, _best_fit, _padding_waste, _Request, alone_in_batch
+from rdsolver.parallel import device
+from rdsolver.parallel.batching import Batch, Done, alone_in_batch, batched_call
 from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs.run import resume, simulate
+from rdsolver.simulation import program
 from rdsolver.utils.signals import Stop
 
 pytestmark = pytest.mark.long
@@ -100,7 +104,7 @@ def test_a_member_is_what_it_is_alone(case):
 
 
 class Soon(Stop):
-    """Asks for a stop when it has been asked so often itself, which is twice a step."""
+    """Asks for a stop when it has been asked so often itself, which is once a call."""
 
     def __init__(self, often):
         super().__init__()
@@ -112,12 +116,15 @@ class Soon(Stop):
         return "SIGTERM" if self.left < 0 else ""
 
 
-@pytest.mark.parametrize(("integrator", "asked"), [("tr-bdf2", 60), ("rkc2", 90)])
-def test_a_member_that_was_stopped_goes_on_with_the_same_bits(tmp_path, integrator, asked):
+@pytest.mark.parametrize(("integrator", "asked"), [("tr-bdf2", 30), ("rkc2", 45)])
+def test_a_member_that_was_stopped_goes_on_with_the_same_bits(tmp_path, monkeypatch, integrator, asked):
+    """Its calls are of one attempt; those of the other of many."""
     p = two(1, integrator)
     with alone_in_batch(2):
         straight = read(p)
-        simulate(p, out=tmp_path, stop=Soon(asked)).close()
+        with monkeypatch.context() as patch:
+            patch.setattr(program, "CALL", 0.0)
+            simulate(p, out=tmp_path, stop=Soon(asked)).close()
     with open_run(tmp_path / "run.h5") as run:
         assert (run.status, 1.4 < run.state["time"] < p.end) == ("stopped", True)  # after its event
     with alone_in_batch(2), resume(tmp_path, p) as run:
@@ -145,14 +152,53 @@ def test_members_of_another_shape_wait_for_nobody_in_the_end():
     assert [f.exception() for f in found] == [None] * 3
 
 
-def asked(*work):
-    return [_Request(None, None, (), (n - 1,), 1) for n in work]  # pyright: ignore[reportArgumentType]  # nobody's, of nothing
+class Counted:
+    """A program that counts what each run wishes, one in a call, and keeps who sat together."""
+
+    def __init__(self):
+        self.together = []
+
+    def __call__(self, shared, tree, wishes):
+        here = [wish for wish in wishes if wish is not None]
+        self.together.append({wish["name"] for wish in here})
+        time.sleep(0.01)
+        answers = []
+        for wish in wishes:
+            if wish is not None:
+                wish["left"] -= 1
+            leaves = wish is not None and wish["left"] == 0
+            answers.append((lambda row, wish=wish: (wish["name"], float(row))) if leaves else None)
+        return Done(tree + shared, tree + shared, answers, len(wishes), len(here), 0.01)
 
 
-def test_those_of_like_work_go_together_and_none_waits_for_ever():
-    requests = asked(90, 5, 50, 6, 52, 5, 7)
-    assert [r.work for r in _best_fit(requests, 3)] == [5, 5, 6]
-    requests[0].passed_over = PATIENCE
-    assert [r.work for r in _best_fit(requests, 3)] == [50, 52, 90]
-    assert _padding_waste(asked(4, 4)) == 1
-    assert _padding_waste(asked(1, 3)) == 1.5
+def test_a_run_keeps_its_seat_until_it_leaves_and_then_another_takes_it():
+    """Of two seats; the long one sits beside three short ones in turn."""
+    program, batch = Counted(), Batch(2)
+
+    def go(name, calls):
+        with device.on("cpu"), batch.join():
+            return batched_call(program, np.float64(1), np.float64(0), {"name": name, "left": calls})
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(go, ("long", "a", "b", "c"), (12, 3, 3, 3)))
+    assert sorted(found) == [("a", 3), ("b", 3), ("c", 3), ("long", 12)]
+    assert all(len(names) <= 2 for names in program.together)
+    for thread in (t for t in threading.enumerate() if t.name == "rdsolver deck"):
+        thread.join(10)
+    assert (batch.members, batch.calling, set(batch.decks.values())) == (0, 0, {0})
+    assert batch.needed == 21
+
+
+def test_a_program_that_fails_fails_for_those_on_its_seats():
+    def program(shared, tree, wishes):
+        raise ValueError("broken")
+
+    batch = Batch(2)
+
+    def go(_):
+        with device.on("cpu"), batch.join(), pytest.raises(ValueError, match="broken"):
+            batched_call(program, np.float64(1), np.float64(0), {})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(go, range(3)))
+    assert batch.calling == 0

@@ -20,7 +20,7 @@ from rdsolver.output.describe import describe
 from rdsolver.output.reader import open_run
 from rdsolver.output.writer import RunWriter
 from rdsolver.runs.run import resume, simulate
-from rdsolver.timestepping.trbdf2 import TRBDF2
+from rdsolver.simulation import program
 from tests.support import kill
 from tests.support.kill import same
 from tests.support.problems import problem
@@ -70,16 +70,17 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(
 
 
 def broken(monkeypatch, error, after=4):
-    """The steps of tr-bdf2, of which one fails."""
-    pieces, done = TRBDF2.pieces, []
+    """Calls of a run's program after its baseline, one attempt each, of which one fails."""
+    call, done = program.call, []
 
-    def failing(*arguments):
-        done.append(1)
+    def failing(integrator, leg, *rest):
+        done.extend([1] if np.isfinite(leg.end) else [])
         if len(done) == after:
             raise error
-        yield from pieces(*arguments)
+        return call(integrator, leg, *rest)
 
-    monkeypatch.setattr(TRBDF2, "pieces", failing)
+    monkeypatch.setattr(program, "call", failing)
+    monkeypatch.setattr(program, "CALL", 0.0)
 
 
 NO_ROOM = (

@@ -29,6 +29,7 @@ from rdsolver.output.writer import RunWriter
 from rdsolver.problem import Change, ModelProblem, Solver
 from rdsolver.runs import checkpoint, checkpoint_file
 from rdsolver.runs.run import resume, simulate
+from rdsolver.simulation import program
 from rdsolver.utils.signals import Stop
 from tests.support import kill
 from tests.support.kill import same
@@ -38,8 +39,15 @@ from tests.support.problems import Dose, ill, problem
 pytestmark = pytest.mark.long
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_attempt_in_a_call():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "CALL", 0.0)
+        yield
+
+
 class After(Stop):
-    """Asks for a stop when it was asked so often: between two stages of some step."""
+    """Asks for a stop when it was asked so often, which is once after each attempt."""
 
     def __init__(self, asked: int) -> None:
         super().__init__()
@@ -106,9 +114,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
+def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path, monkeypatch):
     p = CASES[case]()
-    simulate(p, out=tmp_path / "straight").close()
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "CALL", 1.0)  # many attempts in a call
+        simulate(p, out=tmp_path / "straight").close()
     straight, often = tmp_path / "straight" / "run.h5", tmp_path / "often" / "run.h5"
     stops, status = 0, ""
     with simulate(p, out=often.parent, stop=After(1)) as run:
@@ -116,7 +126,7 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(case, tmp_path):
         cost = [run.provenance["seconds"]]
     while status != "finished":
         stops += 1
-        with resume(often, p, stop=After(23 + 10 * stops)) as run:
+        with resume(often, p, stop=After(4 + 3 * stops)) as run:
             status = run.status
             cost.append(run.provenance["seconds"])
             assert run.provenance["wall_time"] == pytest.approx(
@@ -170,21 +180,21 @@ def test_the_end_that_a_killed_file_states_too_early_is_mended(tmp_path):
 
 BLOCKED = """
 import sys, time
-from rdsolver.timestepping.trbdf2 import TRBDF2
+from rdsolver.simulation import program
 from rdsolver.cli.main import main
-pieces, done = TRBDF2.pieces, []
+call, done = program.call, []
 def slow(*arguments):
     done.append(1)
     if len(done) > 9:
         print("blocked", flush=True)
         time.sleep(60)
-    yield from pieces(*arguments)
-TRBDF2.pieces = slow
+    return call(*arguments)
+program.call, program.CALL = slow, 0.0
 main()
 """
 
 
-def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
+def test_a_call_that_does_not_end_is_left_to_itself(tmp_path):
     config, out = tmp_path / "a.toml", tmp_path / "out"
     config.write_text(kill.CONFIG.format(place=kill.PLACES["2d"]))
     command = [
@@ -208,7 +218,7 @@ def test_a_step_that_does_not_end_is_left_to_itself(tmp_path):
         assert (run.status, len(run.series["time"])) == ("stopped", 1 + run.summary["steps"])
         found, wrong = checkpoint.load(out / "run.h5", run.provenance["run_id"])
         assert not wrong
-        assert found.simulation.t == run.state["time"] == run.series["time"][-1] > 0
+        assert found.simulation.lane.t == run.state["time"] == run.series["time"][-1] > 0
 
 
 # --- a run repeated, refused, or damaged --------------------------------------------------------------------
@@ -221,7 +231,7 @@ def small(**rest):
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stopped")
-    simulate(small(), out=folder, stop=After(12)).close()
+    simulate(small(), out=folder, stop=After(4)).close()
     return folder
 
 
@@ -301,7 +311,7 @@ def test_a_model_of_ones_own_is_resumed_as_the_run_kept_it(tmp_path):
     small = ["section.size=['64 um', '64 um']", "time.end=40 d", "time.save=10 d"]
     config = load_config(tmp_path / "gray_scott.toml", small, allow_python=True)
     simulate(config, out=tmp_path / "straight").close()
-    with simulate(config, out=tmp_path / "stopped", stop=After(30)) as run:
+    with simulate(config, out=tmp_path / "stopped", stop=After(10)) as run:
         assert 0 < run.state["time"] < 40
     (tmp_path / "gray_scott.py").write_text("raise SystemExit")
     with pytest.raises(InputError, match="--allow-python"):
@@ -389,7 +399,7 @@ def scanned(tmp_path_factory):
     (folder / "scan.toml").write_text(SCAN)
     config = load_config(folder / "scan.toml", allow_python=True)
     simulate(config, out=folder / "straight").close()
-    simulate(config, out=folder / "stopped", stop=After(14)).close()
+    simulate(config, out=folder / "stopped", stop=After(4)).close()
     shutil.copytree(folder / "stopped", folder / "old")
     shutil.copytree(folder / "straight", folder / "old_straight")
     for old in ("old", "old_straight"):

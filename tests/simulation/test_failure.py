@@ -26,7 +26,7 @@ def run_until_it_fails(rates, integrator, start=1.0):
     with device.on("cpu"):
         simulation = Simulation(problem)
         with pytest.raises(RunError) as caught:
-            list(simulation.chunks())
+            list(simulation.steps())
     assert np.isfinite(np.asarray(simulation.u["a"])).all()  # the last good state
     return str(caught.value), simulation.t
 

@@ -271,7 +271,7 @@ def test_break_times_that_are_none_are_refused(declared):
 
 def test_no_step_is_longer_than_asked():
     with device.on("cpu"):
-        chunks = list(Simulation(driven(Solver("etdrk4", longest_step=0.7), dose=1.0)).chunks())
+        chunks = list(Simulation(driven(Solver("etdrk4", longest_step=0.7), dose=1.0)).steps())
     assert 0.6 < max(c.dt for c in chunks) <= 0.7
     with pytest.raises(InputError, match=r"solver\.longest_step = 0\.0 must be above 0"):
         Solver(longest_step=0)
@@ -355,7 +355,7 @@ def test_etdrk4_sees_what_follows_time_alone_whatever_its_period_and_phase(perio
         model, GRID, {"D": 100.0, "period": period, "phase": phase}, {}, 60.0, times, solver=Solver("etdrk4")
     )
     with device.on("cpu"):
-        got = {t: u["u"][0, 0] for c in Simulation(p).chunks() for t, u in c.saved}
+        got = {t: u["u"][0, 0] for c in Simulation(p).steps() for t, u in c.saved}
     w, k, t = 2 * np.pi / period, 0.1, np.array(times)
     swing = (k * np.sin(w * t + 2 * np.pi * phase) - w * np.cos(w * t + 2 * np.pi * phase)) / (k**2 + w**2)
     start = (k * np.sin(2 * np.pi * phase) - w * np.cos(2 * np.pi * phase)) / (k**2 + w**2)

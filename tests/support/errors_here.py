@@ -26,12 +26,9 @@ from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.output import layout
 from rdsolver.output.reader import Run, open_run
 from rdsolver.output.writer import RunWriter
-from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem
 from rdsolver.runs import checkpoint_file
 from rdsolver.runs.run import simulate
-from rdsolver.simulation.time_loop import Simulation
-from rdsolver.timestepping.rkc import RKC2
 from tests.support.drawn_runs import FLAT
 from tests.support.drawn_runs import write as drawn
 from tests.support.images import GREY, STACK
@@ -327,12 +324,6 @@ def load_own(**more) -> ModelProblem:
     model = ReactionDiffusion(more.pop("name", "mine"), (Field("u", "1", 1.0, "u"),), **rates)
     given = {"parameters": {"D": 1.0}, "initial": {"u": 1.0}, "end": 1.0} | more
     return ModelProblem(model, Grid((8, 8), (1.0, 1.0), thickness=1.0), **given)
-
-
-def rkc_step(h: Here) -> None:
-    with device.on("cpu"):
-        simulation = Simulation(load_own())
-        next(RKC2().pieces(simulation.system_at_start(), 0.0, simulation.u, None, 1e12, 1e-3))
 
 
 def met(side: Border, borders: str = "no-flux", active: bool = True) -> object:

@@ -25,11 +25,9 @@ from rdsolver.output.writer import RunWriter, selected_fields
 from rdsolver.problem import Problem, Solver
 from rdsolver.runs import checkpoint, checkpoint_file
 from rdsolver.runs.run import simulate
-from rdsolver.simulation import baseline
+from rdsolver.simulation import baseline, program
 from rdsolver.studies.sensitivity import global_
 from rdsolver.sweep.driver import SweepResult
-from rdsolver.timestepping.rkc import RKC2
-from rdsolver.timestepping.trbdf2 import TRBDF2
 from tests.models.test_observers import REFUSED as REFUSED_OBSERVERS
 from tests.models.test_observers import watched_decay
 from tests.problem.test_python import REFUSED
@@ -53,7 +51,6 @@ from tests.support.errors_here import (
     other,
     refuses_to_write,
     removes,
-    rkc_step,
     shortened,
     side,
     then,
@@ -129,12 +126,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "baseline-lost": lambda h: then(h.patch.setattr(baseline, "MOST_ITERATIONS", 0), h.check(command="run")),
     "steps": lambda h: h.own("", "", "solver.max_steps=2", command="run"),
     "step-small": lambda h: h.own("-p[", 'jnp.where(at["time"] > 0.5, jnp.nan, -1) * p[', command="run"),
-    "step-bound": lambda h: then(
-        h.patch.setattr(RKC2, "largest_dt", lambda *_: 0.0),
-        h.own("", "", "solver.integrator=rkc2", command="run"),
-    ),
+    "step-bound": lambda h: h.own("", "", "solver.integrator=rkc2", "model.parameters.D=1e30", command="run"),
     "memory-out": lambda h: then(
-        h.patch.setattr(TRBDF2, "pieces", fails(MemoryError("no"))), h.own(command="run")
+        h.patch.setattr(program, "call", fails(MemoryError("no"))), h.own(command="run")
     ),
     "disk": lambda h: then(h.patch.setattr(RunWriter, "_reserve", fails(FULL, 1)), h.own(command="run")),
     "checkpoint-disk": lambda h: then(h.patch.setattr(os, "fsync", fails(FULL)), h.own(command="run")),
@@ -373,5 +367,4 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
         h.check(),
         h.cli("sensitivity", "mine.toml", *MORRIS),
     ),
-    "rkc-step": lambda h: h.raised(lambda: rkc_step(h)),
 }

@@ -81,7 +81,7 @@ def run(p: Problem):
 
     with device.on("cpu"):
         simulation = Simulation(p)
-        chunks = list(simulation.chunks())
+        chunks = list(simulation.steps())
     return simulation, chunks
 
 
@@ -91,7 +91,7 @@ def under_a_drug():
 
     doses = (Dose("fc_opg", 1.0, "sc", 0.0),)
     simulation = Simulation(problem(agents=("fc_opg",), doses=doses, end=2.0, tolerance=1e-5))
-    for _ in simulation.chunks():
+    for _ in simulation.steps():
         pass
     return simulation
 
@@ -114,7 +114,8 @@ def errors(got: dict[str, np.ndarray], want: dict[str, np.ndarray], simulation) 
 
 def fixed_steps(integrator, system, begin: float, u, end: float, n: int) -> dict[str, np.ndarray]:
     """The state after n equal steps of an integrator from u, whatever their error."""
-    return replay.arrays(replay.replay(integrator, system, begin, u, [(end - begin) / n] * n, 1e-3)[-1].u)
+    ready, steps = integrator.prepared(system), [(end - begin) / n] * n
+    return replay.arrays(replay.replay(ready, system, u, steps, 1e-3, begin)[-1].u)
 
 
 __all__ = [

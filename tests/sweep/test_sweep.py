@@ -14,6 +14,7 @@ import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rdsolver import open_run
@@ -116,11 +117,16 @@ def test_fifteen_kills_leave_no_trace_in_two_hundred_runs():
 
 
 def test_one_child_computes_several_runs_at_once_and_leaves_no_trace_when_killed(alone, tmp_path):
-    """With --batch. User models are not batched, so their runs have the bits of the sweep without it."""
-    file, out, _ = alone
+    """With --batch, of a user model: its runs share the program, and have the bits of a batch."""
+    file, other, _ = alone
     words = ("--batch", "2", "--allow-python")
+    assert sweep(file, "--out", tmp_path / "straight", *words).exit_code == 0
     sweep_kill.disturbed(file, tmp_path / "out", 8, 1, 1, random.Random(5), *words)
-    assert equal(out, tmp_path / "out") == 8
+    assert equal(tmp_path / "straight", tmp_path / "out") == 8
+    ours, theirs = (folder / "runs" / "0" / "run.h5" for folder in (tmp_path / "out", other))
+    with open_run(ours) as run, open_run(theirs) as one:
+        assert (run.provenance["width"], one.provenance["width"]) == (2, 0)
+        np.testing.assert_allclose(run.state["a"], one.state["a"], rtol=1e-2, atol=1e-3)
     log = (tmp_path / "out" / "sweep.log").read_text()
     assert "on 1 process here, 2 wide" in log
 

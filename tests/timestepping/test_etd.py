@@ -16,12 +16,15 @@ from rdsolver.operators import spectral
 from rdsolver.operators.transport import diffusion, face_diffusion, open_faces
 from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem, Solver
+from rdsolver.simulation import program
 from rdsolver.simulation.model_scenario import ModelScenario
+from rdsolver.studies.verification.replay import replay
 from rdsolver.timestepping import etd
+from rdsolver.timestepping.advance import on_a_cpu
+from rdsolver.timestepping.attempt import LANDED, RUNNING
 from rdsolver.timestepping.base import start
 from rdsolver.timestepping.etd import ETDRK2, ETDRK4
 from rdsolver.timestepping.rkc import RKC2
-from rdsolver.timestepping.step_control import clipped, judge
 
 pytestmark = pytest.mark.long
 
@@ -58,36 +61,26 @@ def gray_scott():
     )
 
 
-def step(integrator, system, u, step_state, dt, tol=1e-3, t=0.0):
-    *_, attempt = integrator.pieces(system, t, u, step_state, dt, tol)
-    return attempt
+def step(integrator, system, u, dt, tol=1e-3, t=0.0):
+    (done,) = replay(integrator.prepared(system), system, u, [dt], tol, t)
+    return done
 
 
 def fixed(integrator, system, u, steps, end, tol=1e-3):
-    step_state, dt = start(system, np.float64(0), u), end / steps
-    for i in range(steps):
-        attempt = step(integrator, system, u, step_state, dt, tol, i * dt)
-        u, step_state = attempt.u, attempt.step_state
-    return {k: np.asarray(x, float) for k, x in u.items()}
+    done = replay(integrator.prepared(system), system, u, [end / steps] * steps, tol)
+    return {k: np.asarray(x, float) for k, x in done[-1].u.items()}
 
 
 def adaptive(integrator, system, u, end, tol, dt):
-    step_state, t = start(system, np.float64(0), u), 0.0
-    while t < end:
-        attempt = step(
-            integrator,
-            system,
-            u,
-            step_state,
-            clipped(min(dt, integrator.largest_dt(system, t, u)), end - t),
-            tol,
-            t,
-        )
-        verdict = judge(attempt, integrator.error_order)
-        if verdict.accept:
-            u, step_state, t = attempt.u, attempt.step_state, attempt.t
-        dt = verdict.dt
-    return {k: np.asarray(x, float) for k, x in u.items()}
+    ready = integrator.prepared(system)
+    step_state = start(system, np.float64(0), u, implicit=False)
+    leg, lane = program.leg(system, end, tol), program.lane(0.0, dt, u, step_state, {}, end)
+    status = RUNNING
+    while status == RUNNING:
+        found = program.call(ready, leg, lane, program.Call(64, 1e-9))
+        lane, status = found.lane, found.now.status
+    assert status == LANDED
+    return {k: np.asarray(x, float) for k, x in lane.u.items()}
 
 
 def far(a, b):
@@ -144,9 +137,9 @@ def test_linear_diffusion_is_exact_for_any_step(integrator, dt, borders):
         grid,
         arrays={"source": np.zeros((24, 20))},
     )
-    attempt = step(integrator, system, u, start(system, np.float64(0), u), dt)
+    attempt = step(integrator, system, u, dt)
     np.testing.assert_allclose(attempt.u["u"], 1 + np.exp(30 * rate * dt) * mode, rtol=1e-12)
-    assert attempt.error < 1e-9
+    assert attempt.row["error"] < 1e-9
 
 
 @pytest.mark.parametrize(("integrator", "order", "steps"), [(ETDRK2(), 2, 8), (ETDRK4(), 4, 8)])
@@ -194,7 +187,7 @@ def test_a_steady_state_stays(precision):
         spectral.forward(jnp.asarray(source), basis) / (1e-3 - 30.0 * spectral.eigenvalues(basis)), basis
     )
     system, u = posed(DECAY, values, {"u": steady}, precision=precision, arrays={"source": source})
-    attempt = step(ETDRK4(), system, u, start(system, np.float64(0), u), 1e5)
+    attempt = step(ETDRK4(), system, u, 1e5)
     np.testing.assert_allclose(attempt.u["u"], steady, rtol=1e-11 if precision == "float64" else 1e-4)
 
 
@@ -230,11 +223,10 @@ def test_fields_that_do_not_move():
 
 def test_one_compilation_for_every_step():
     system, u = decoy()
-    step_state = start(system, np.float64(0), u)
-    step(ETDRK4(), system, u, step_state, 1.0)
-    compiled = etd._step._cache_size(), etd._prepare._cache_size()
-    step(ETDRK4(), system, u, step_state, 37.5, 1e-5, t=3.0)
-    assert (etd._step._cache_size(), etd._prepare._cache_size()) == compiled
+    step(ETDRK4(), system, u, 1.0)
+    compiled = on_a_cpu._cache_size()
+    step(ETDRK4(), system, u, 37.5, 1e-5, t=3.0)
+    assert on_a_cpu._cache_size() == compiled
 
 
 def test_only_boxes():
@@ -243,7 +235,7 @@ def test_only_boxes():
     system, u = posed(DECOY, DECOY_VALUES, {}, active=active, arrays=decoy_sources(GRID))
     assert etd.cost(system, 0.0, u, 600.0, 1e-3) == np.inf
     with pytest.raises(ValueError, match="box of constant diffusivities"):
-        step(ETDRK4(), system, u, start(system, np.float64(0), u), 1.0)
+        ETDRK4().prepared(system)
 
 
 def test_predicted_cost_grows_with_the_stiffness_of_the_reaction():

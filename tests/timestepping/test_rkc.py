@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdsolver.errors import RunError
 from rdsolver.geometry.grid import Grid
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
@@ -16,9 +15,10 @@ from rdsolver.models.verification import DECOY, DECOY_VALUES, decoy_sources
 from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.time_loop import Simulation
+from rdsolver.studies.verification.replay import replay
 from rdsolver.timestepping import rkc
-from rdsolver.timestepping.base import start
-from rdsolver.timestepping.rkc import CAUTION, COURANT, MOST_STAGES, RKC2, longest, scheme, stages_for
+from rdsolver.timestepping.advance import on_a_cpu
+from rdsolver.timestepping.rkc import CAUTION, COURANT, MOST_STAGES, RKC2, longest, schemes, stages_for
 from tests.support.problems import (
     Dose,
     errors,
@@ -61,7 +61,7 @@ def far(a, b):
 def stages(s, x):
     """Each stage's y for y' = λ y from y = 1, with x = dt λ."""
     y = np.ones((s + 1, len(x)))
-    table = scheme(s).table
+    table = schemes().of(s).table
     y[1] = 1 + table[1, 2] * x
     for j in range(2, s + 1):
         mu, nu, weight, beginning, _ = table[j]
@@ -70,7 +70,7 @@ def stages(s, x):
 
 
 def estimate(s, x):
-    method, y = scheme(s), stages(s, x)
+    method, y = schemes().of(s), stages(s, x)
     return method.weights @ (y[[*method.inner, s]] - 1)
 
 
@@ -87,7 +87,7 @@ def test_drift_that_empties_no_cell_is_stable_too(s):
     wave = np.linspace(0, np.pi, 401)
     for diffusion in np.linspace(0, (longest(s, 1.0) - 2 * COURANT) / 4, 7):
         symbol = -(COURANT + 2 * diffusion) * (1 - np.cos(wave)) - 1j * COURANT * np.sin(wave)
-        y, table = np.ones((2, len(wave)), complex), scheme(s).table
+        y, table = np.ones((2, len(wave)), complex), schemes().of(s).table
         y[1] = 1 + table[1, 2] * symbol
         for mu, nu, weight, beginning, _ in table[2 : s + 1]:
             y = np.stack([y[1], (1 - mu - nu) + mu * y[1] + nu * y[0] + (weight * y[1] + beginning) * symbol])
@@ -168,17 +168,13 @@ def test_float32_replays_steps_of_a_thousand_stages():
     with device.on("cpu"):
         for precision in ("float64", "float32"):
             simulation = Simulation(decoy(n=32, h=1.0, precision=precision))
-            system, u, t, integrator = simulation.system_at_start(), simulation.u, 0.0, RKC2()
-            step_state = start(system, np.float64(0), u)
-            dt = found.get("dt", 0.99 * integrator.largest_dt(system, 0.0, u))
-            for _ in range(3):
-                *_, attempt = integrator.pieces(system, t, u, step_state, dt, 1e-3)
-                u, t, step_state = attempt.u, attempt.t, attempt.step_state
-                assert attempt.finite
-                assert attempt.stats["stages"] > 990
+            system, u, integrator = simulation.system_at_start(), simulation.u, simulation.integrator
+            dt = found.get("dt", 0.99 * float(integrator.limits(system, np.float64(0), u).longest))
+            steps = replay(integrator, system, u, [dt] * 3, 1e-3)
+            assert all(step.row["finite"] and step.row["stages"] > 990 for step in steps)
             found |= {
                 "dt": 0.9 * dt if precision == "float32" else dt,
-                precision: {k: np.asarray(v, float) for k, v in u.items()},
+                precision: {k: np.asarray(v, float) for k, v in steps[-1].u.items()},
             }
     assert far(found["float32"], found["float64"]) < 1e-4
 
@@ -210,7 +206,7 @@ def test_the_spectral_bound_holds_and_is_not_loose(masked):
         section = Section(grid, trabecular(grid, 0.3, 120.0, 1).bone * active, active)
         p = problem(section=section, agents=("fc_opg",), doses=(Dose("fc_opg", 3.0, "sc", 0.0),), end=1.0)
         simulation = Simulation(p)
-        for _ in simulation.chunks():
+        for _ in simulation.steps():
             pass
         system = simulation.scenario.between(1.0, 2.0)
         # drift that counts
@@ -224,16 +220,13 @@ def test_the_spectral_bound_holds_and_is_not_loose(masked):
     assert leaving > 0.1 * radius
 
 
-def test_a_step_that_the_stages_do_not_hold_is_cut_or_refused():
+def test_a_step_that_the_stages_do_not_hold_is_cut():
     with device.on("cpu"):
         simulation = Simulation(decoy(n=16, h=0.1, end=300.0, tolerance=0.1))
-        system, integrator = simulation.system_at_start(), RKC2()
-        bound = integrator.largest_dt(system, 0.0, simulation.u)
+        system, integrator = simulation.system_at_start(), simulation.integrator
+        bound = float(integrator.limits(system, np.float64(0), simulation.u).longest)
         assert bound < 300
-        step_state = start(system, np.float64(0), simulation.u)
-        with pytest.raises(RunError, match="needs more than 999 stages"):
-            next(integrator.pieces(system, 0.0, simulation.u, step_state, 1.01 * bound, 0.1))
-        chunks = list(simulation.chunks())
+        chunks = list(simulation.steps())
     assert max(c.dt for c in chunks) <= bound * (1 + 1e-9)
     assert max(c.stats.get("stages", 0) for c in chunks) <= 1000
     assert all(np.isfinite(v).all() for v in state(simulation).values())
@@ -245,12 +238,11 @@ def test_a_step_that_the_stages_do_not_hold_is_cut_or_refused():
 def test_one_compilation_serves_every_number_of_stages():
     with device.on("cpu"):
         simulation = Simulation(decoy(n=12))
-        system, integrator = simulation.system_at_start(), RKC2()
-        step_state = start(system, np.float64(0), simulation.u)
+        system, integrator = simulation.system_at_start(), simulation.integrator
         sizes = []
         for dt in (1.0, 10.0, 300.0):
-            *_, attempt = integrator.pieces(system, 0.0, simulation.u, step_state, dt, 1e-3)
-            sizes.append((rkc._advance._cache_size(), attempt.stats["stages"]))
+            (step,) = replay(integrator, system, simulation.u, [dt], 1e-3)
+            sizes.append((on_a_cpu._cache_size(), step.row["stages"]))
     assert len({size for size, _ in sizes}) == 1
     assert len({s for _, s in sizes}) == 3
 
@@ -262,8 +254,9 @@ def test_the_loop_over_stages_copies_no_field():
         kept, z, older = rkc._begin(
             system, np.float64(0), u, system.rates(np.float64(0), u), np.float64(1), np.float64(1)
         )
-        rest = np.float64(1), scheme(5).table, np.int64(2), np.int64(2)
-        text = rkc._advance.lower(system, np.float64(0), u, kept, z, older, *rest).compile().as_text()
+        rest = np.float64(1), schemes().of(5).table, np.int64(2), np.int64(2)
+        given = system, np.float64(0), u, kept, z, older, *rest
+        text = jax.jit(rkc.sweeps.__wrapped__).lower(*given).compile().as_text()
     assert text
     body = re.search(r"while\(.*body=%?([\w.\-]+)", text)
     assert body

@@ -265,6 +265,9 @@ class BoneModel(Cytokines):
             "formation": total(s.w * j_ref).astype(dtype),
         }
 
+    def at_rest(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
+        return replace(place, reference=self.reference(u, p, place))
+
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:
         """The fields with R1 = R2 = B = j: formation balances resorption, so nothing changes in any cell (j =

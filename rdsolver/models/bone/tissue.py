@@ -12,7 +12,7 @@ demonstrations, not predictions: no number of the response was fitted to data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -151,6 +151,9 @@ class TissueModel(Cytokines):
         """The reference value from the steady state: θ0 = Σ W θ/Σ W."""
         theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
         return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}
+
+    def at_rest(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
+        return replace(place, reference=self.reference(u, p, place))
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:

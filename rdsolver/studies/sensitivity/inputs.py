@@ -96,20 +96,19 @@ def recorded(problem: Problem, tell: Callable[[float], None] = lambda _: None) -
     simulation = Simulation(problem)
     scenario = simulation.scenario
     assert isinstance(scenario, BoneScenario)
-    chunks = []
-    cycles, krylov = dict(scenario.system.cycles), set(scenario.system.krylov)
-    for chunk in simulation.chunks():
-        chunks.append((chunk.t, chunk.dt, chunk.observed))
-        cycles = {k: max(int(n), int(chunk.plan[0][k])) for k, n in cycles.items()}
-        krylov |= set(chunk.plan[1])
-        tell(chunk.t / problem.end)
-    work = {"cycles": {k: np.int32(n + MORE) for k, n in cycles.items()}, "krylov": tuple(sorted(krylov))}
-    segments, landed = [], {t for t, *_ in chunks}
+    taken, cycles = [], {k: int(n) for k, n in scenario.system.cycles.items()}
+    for step in simulation.steps():
+        taken.append((step.t, step.dt, step.observed))
+        cycles = {k: max(n, int(step.stats.get(f"{k}.cycles", n))) for k, n in cycles.items()}
+        tell(step.t / problem.end)
+    more = {k: np.int32(n + MORE) for k, n in cycles.items()}
+    work = {"cycles": more, "krylov": simulation.system.krylov}
+    segments, landed = [], {t for t, *_ in taken}
     for begin, end in pairwise([0.0, *(t for t in scenario.events if t in landed)]):
-        steps = tuple((t, dt) for t, dt, _ in chunks if begin < t <= end)
+        steps = tuple((t, dt) for t, dt, _ in taken if begin < t <= end)
         segments.append(Segment(replace(scenario.between(begin, end), **work), begin, steps))
-    series = {k: np.array([observed[k] for *_, observed in chunks]) for k in chunks[0][2]}
-    return Recorded(scenario, tuple(segments), np.array([t for t, *_ in chunks]), series)
+    series = {k: np.array([observed[k] for *_, observed in taken]) for k in taken[0][2]}
+    return Recorded(scenario, tuple(segments), np.array([t for t, *_ in taken]), series)
 
 
 def _healthy(system: System, p: Any) -> Any:

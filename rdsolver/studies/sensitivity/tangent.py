@@ -8,7 +8,7 @@ model has a kink (max, min, the upwind side), the derivative is that of the side
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -151,7 +151,7 @@ class Replay:
             for reached, dt in segment.steps:
                 sigma = np.float64(trbdf2.rate(dt))
 
-                def ahead(u: Any, slopes: Any, row: np.ndarray) -> Any:
+                def ahead(u: Any, slopes: Any, row: trbdf2.Row) -> Any:
                     return lift(_ahead)(row, u, *slopes)
 
                 def solve(
@@ -163,10 +163,34 @@ class Replay:
                 def slope(found: Any, psi: Any, sigma: Any = sigma) -> Any:
                     return lift(_slope)(sigma, found, psi)
 
-                (_, middle_now, _), (u, f, _) = trbdf2.stages(t, dt, age, u, middle, f, ahead, solve, slope)
-                middle, age, t = middle_now, trbdf2.middle_age(dt), reached
+                (_, middle_now, _), (u, f, _) = _stages(t, dt, age, u, middle, f, ahead, solve, slope)
+                middle, age, t = middle_now, float(trbdf2.middle_age(dt)), reached
                 yield lift(_observe)((system, np.float64(t)), p, reference, curves, u)
             last = system
+
+
+def _stages(
+    t: float,
+    dt: float,
+    age: float,
+    u: Any,
+    middle: Any,
+    f: Any,
+    ahead: Callable[..., Any],
+    solve: Callable[..., Any],
+    slope: Callable[..., Any],
+) -> Iterator[tuple[Any, Any, Any]]:
+    """The two stages of a step from t, each as u, its slope, and the other results of `solve`.
+
+    middle, f: slopes `age` days ago and now. ahead(u, slopes, row), solve(time, predicted, ψ) and slope(u, ψ)
+    carry derivatives, or do not.
+    """
+    last = f
+    for stage_time, row in zip(*trbdf2.schedule(t, dt, age), strict=True):
+        predicted, psi = ahead(u, (middle, f, last), row)
+        new, *rest = solve(np.float64(stage_time), predicted, psi)
+        last = slope(new, psi)
+        yield new, last, rest
 
 
 def _planted(planted: Any, u: Any) -> Any:

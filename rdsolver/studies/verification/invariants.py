@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,13 +15,10 @@ from ...geometry.grid import Grid
 from ...geometry.section import Section
 from ...models.verification import DECOY, DECOY_VALUES, decoy_sources
 from ...problem import ModelProblem, Problem
-from ...simulation.time_loop import Chunk, Simulation
-from ...timestepping import rkc
-from ...timestepping.registry import INTEGRATORS
-from ...timestepping.rkc import RKC2
+from ...simulation.time_loop import Simulation
 from ...timestepping.trbdf2 import TRBDF2
 from .bone_problems import dosed, oblique, section, small
-from .replay import arrays, distance, names, one_step, replay, tight
+from .replay import arrays, distance, loaded, names, one_step, replay, tight
 from .results import Curve, Row, at_least, at_most, lowest, worst
 
 RAMP = [0.002 * 1.5**i for i in range(12)]  # d; steps as they grow after a dose
@@ -40,11 +36,11 @@ def imbalance(problem: Problem, cycles: int) -> float:
     simulation = Simulation(problem)
     system = simulation.system_at_start()
     system = replace(system, cycles={k: np.int32(cycles if k == "molecules" else 2) for k in system.cycles})
-    attempts = replay(TRBDF2(), system, 0.0, simulation.u, RAMP, 1e-3)
+    attempts = replay(TRBDF2(), system, simulation.u, RAMP, 1e-3)
     begin, end = arrays(simulation.u), arrays(attempts[-1].u)
 
     def off(name: str) -> float:
-        came, lost = (sum(float(t.passed[f"{name}.{side}"]) for t in attempts) for side in ("source", "loss"))
+        came, lost = (sum(t.passed()[f"{name}.{side}"] for t in attempts) for side in ("source", "loss"))
         change = sum(end[k].sum() - begin[k].sum() for k in system.model.budgets[name])
         return abs(change - came + lost) / max(abs(came) + abs(lost), 1e-300)
 
@@ -80,10 +76,12 @@ def positivity(quick: bool) -> Iterator[Row | Curve]:
     for name in ("tr-bdf2",) if quick else names()[:2]:
         for surge in (1.0, 20.0):
             problem = dosed(small(quick), end=3.0 if quick else 30.0, surge=surge, integrator=name)
-            simulation = Simulation(problem)
+            simulation = Simulation(problem, attempts=1)
             scale = {f.name: f.scale for f in simulation.fields}
             least = lowest(
-                float(np.asarray(c.u[k]).min()) / s for c in simulation.chunks() for k, s in scale.items()
+                float(np.asarray(simulation.u[k]).min()) / s
+                for _ in simulation.steps()
+                for k, s in scale.items()
             )
             label = "a dose" if surge == 1 else "a dose, RANKL production x 20"
             yield at_least(
@@ -144,75 +142,71 @@ def _odd_mirrored() -> Row:
 
 def _after(place: Section, name: str) -> dict[str, np.ndarray]:
     simulation = Simulation(dosed(place, integrator=name))
-    return arrays(
-        replay(INTEGRATORS[name].load(), simulation.system_at_start(), 0.0, simulation.u, RAMP, 1e-3)[-1].u
-    )
+    system = simulation.system_at_start()
+    return arrays(replay(loaded(name, system), system, simulation.u, RAMP, 1e-3)[-1].u)
 
 
 # --- the same bits ------------------------------------------------------------------------------------------
 
 
+Run = list[tuple[float, float, dict[str, np.ndarray]]]
+"""(time, step, fields) after each step."""
+
+
 def pieces(quick: bool) -> Iterator[Row | Curve]:
-    """The number of cells that differ in any bit with other saved times, after continuing from the state that
-    a step left, or with other pieces of a step.
+    """The number of cells that differ in any bit with other saved times, with more attempts in a call of the
+    program, or after continuing from the state that a step left.
     """
     for name in ("tr-bdf2", "rkc2"):
         problem = dosed(small(quick), end=1.0, integrator=name)
-        straight = list(Simulation(problem).chunks())
-        often = list(Simulation(replace(problem, save=tuple(np.linspace(0, 1, 23)))).chunks())
+        straight = _one_by_one(problem)
+        often = _one_by_one(replace(problem, save=tuple(np.linspace(0, 1, 23))))
         yield at_most(f"invariants: cells changed by 23 saved times, {name}", 0, _differing(straight, often))
+        at_once = Simulation(problem, attempts=7)
+        times = [step.t for step in at_once.steps()]
+        same_times = times == [t for t, *_ in straight]
+        off = _changed(arrays(at_once.u), straight[-1][2]) if same_times else np.inf
+        yield at_most(f"invariants: cells changed by 7 attempts in a call instead of 1, {name}", 0, off)
         yield at_most(
             f"invariants: cells changed by going on, after every step, from a copy, {name}",
             0,
             _restarted(problem, straight),
         )
-    with _stages_a_piece(5):
-        short = list(Simulation(dosed(small(quick), end=1.0, integrator="rkc2")).chunks())
-    yield at_most(
-        "invariants: cells changed by pieces of 5 stages instead of 64, rkc2", 0, _differing(straight, short)
-    )
 
 
-def _differing(a: list[Chunk], b: list[Chunk]) -> float:
-    if [c.t for c in a] != [c.t for c in b]:
+def _one_by_one(problem: Problem) -> Run:
+    simulation = Simulation(problem, attempts=1)
+    return [(step.t, step.dt, arrays(simulation.u)) for step in simulation.steps()]
+
+
+def _changed(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
+    return float(sum(np.count_nonzero(a[k] != b[k]) for k in a))
+
+
+def _differing(a: Run, b: Run) -> float:
+    if [t for t, *_ in a] != [t for t, *_ in b]:
         return float("inf")
-    return float(
-        sum(
-            np.count_nonzero(np.asarray(x.u[k]) != np.asarray(y.u[k]))
-            for x, y in zip(a, b, strict=True)
-            for k in x.u
-        )
-    )
+    return sum(_changed(x, y) for (*_, x), (*_, y) in zip(a, b, strict=True))
 
 
-def _restarted(problem: Problem, chunks: list[Chunk]) -> float:
+def _restarted(problem: Problem, run: Run) -> float:
     """Do the run's steps at once, and each from a copy on the host of the state that the one before left.
     Return the number of cells that differ.
     """
-    simulation, integrator = Simulation(problem), INTEGRATORS[problem.solver.integrator].load()
+    simulation = Simulation(problem)
     system, tol = simulation.system_at_start(), problem.solver.tolerance
-    attempts = replay(integrator, system, 0.0, simulation.u, [c.dt for c in chunks[1:]], tol)
-    differing = 0
+    integrator = simulation.integrator
+    attempts = replay(integrator, system, simulation.u, [dt for _, dt, _ in run[1:]], tol)
+    differing = 0.0
     for before, after in pairwise(attempts):
-        again = one_step(
-            integrator, system, before.t, _copied(before.u), _copied(before.step_state), after.dt, tol
-        )
-        differing += sum(np.count_nonzero(np.asarray(again.u[k]) != np.asarray(after.u[k])) for k in after.u)
-    return float(differing)
+        dt = after.row["dt"]
+        left = before.t, _copied(before.u), _copied(before.step_state), dt
+        differing += _changed(arrays(one_step(integrator, system, *left, tol).u), arrays(after.u))
+    return differing
 
 
 def _copied(tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.numpy.asarray(np.array(x)), tree)
-
-
-@contextmanager
-def _stages_a_piece(stages: int) -> Iterator[None]:
-    usual = rkc.PIECE
-    rkc.PIECE = stages
-    try:
-        yield
-    finally:
-        rkc.PIECE = usual
 
 
 # --- float32 ------------------------------------------------------------------------------------------------
@@ -234,7 +228,7 @@ def precision(quick: bool) -> Iterator[Row | Curve]:
 def _float32(place: Section, name: str, end: float) -> Row:
     wide = dosed(place, end=end, integrator=name)
     simulation = Simulation(wide)
-    steps = [c.dt for c in simulation.chunks()][1:]
+    steps = [step.dt for step in simulation.steps()][1:]
     off = _between(wide, simulation.u, steps, name)
     text = f"{place.grid.shape[0]}^2, {name}, {len(steps)} steps replayed"
     return at_most(
@@ -249,9 +243,8 @@ def _between(
 ) -> float:
     """The worst field's relative L2 distance of the float32 replay."""
     narrow = Simulation(replace(wide, solver=replace(wide.solver, precision="float32")))
-    got = replay(
-        INTEGRATORS[name].load(), narrow.system_at_start(), 0.0, narrow.u, steps, wide.solver.tolerance
-    )[-1].u
+    system = narrow.system_at_start()
+    got = replay(loaded(name, system), system, narrow.u, steps, wide.solver.tolerance)[-1].u
     return distance(got, want, {f.name: f.scale for f in narrow.fields})
 
 
@@ -263,9 +256,10 @@ def _many_stages() -> Row:
     )
     simulation = Simulation(wide)
     system = simulation.system_at_start()
-    dt = 0.999 * RKC2().largest_dt(system, 0.0, simulation.u)
-    attempts = replay(RKC2(), system, 0.0, simulation.u, [dt] * 3, 1e-3)
-    stages = int(np.max([t.stats["stages"] for t in attempts]))
+    integrator = simulation.integrator
+    dt = 0.999 * float(integrator.limits(system, jax.numpy.zeros(()), simulation.u).longest)
+    attempts = replay(integrator, system, simulation.u, [dt] * 3, 1e-3)
+    stages = int(max(t.row["stages"] for t in attempts))
     off = _between(wide, attempts[-1].u, [dt] * 3, "rkc2")
     return at_most(
         f"invariants: float32 against float64, rkc2, 3 steps of {stages} stages, over tolerance/10",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
 
 import jax
 import numpy as np
 
 from ...problem import ModelProblem, Problem, Solver
+from ...simulation import program
 from ...simulation.time_loop import Simulation
-from ...timestepping.base import Integrator, StepAttempt, StepState, start
+from ...timestepping.base import Integrator, StepState, start
 from ...timestepping.registry import INTEGRATORS
 from ...timestepping.system import Fields, System
 from .results import rms, worst
@@ -34,26 +37,46 @@ def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:
 
 def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
     """The states at the saved times."""
-    return [(t, u) for chunk in Simulation(problem).chunks() for t, u in chunk.saved]
+    return [(t, u) for step in Simulation(problem).steps() for t, u in step.saved]
+
+
+def loaded(name: str, system: System) -> Integrator:
+    """The integrator of this name, prepared for a system."""
+    return INTEGRATORS[name].load().prepared(system)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A step that was repeated: the state at its end, and its numbers (timestepping/advance.py)."""
+
+    t: float
+    u: Fields
+    step_state: StepState
+    row: Mapping[str, float]
+
+    def passed(self) -> dict[str, float]:
+        """The integrals of the budgets' sources and losses over the step."""
+        return {k.removeprefix("passed."): x for k, x in self.row.items() if k.startswith("passed.")}
 
 
 def one_step(
     integrator: Integrator, system: System, t: float, u: Fields, step_state: StepState, dt: float, tol: float
-) -> StepAttempt:
-    *_, attempt = integrator.pieces(system, t, u, step_state, dt, tol)
-    assert attempt is not None  # the last piece is the attempt
-    return attempt
+) -> Replayed:
+    """A step of dt, whatever its error."""
+    leg = program.leg(system, inf, tol)
+    found = program.forced(integrator, leg, t, dt, u, step_state, system.cycles)
+    return Replayed(t + dt, found.lane.u, found.lane.step_state, found.rows[0])
 
 
 def replay(
-    integrator: Integrator, system: System, t: float, u: Fields, steps: Iterable[float], tol: float
-) -> list[StepAttempt]:
-    """The attempts of these steps, one after another, whatever their error."""
-    step_state, attempts = start(system, np.float64(t), u), []
+    integrator: Integrator, system: System, u: Fields, steps: Iterable[float], tol: float, t: float = 0.0
+) -> list[Replayed]:
+    """These steps, one after another from time t, whatever their error."""
+    step_state, done = start(system, np.float64(t), u, implicit=integrator.implicit), []
     for dt in steps:
-        attempts.append(one_step(integrator, system, t, u, step_state, dt, tol))
-        t, u, step_state = attempts[-1].t, attempts[-1].u, attempts[-1].step_state
-    return attempts
+        done.append(one_step(integrator, system, t, u, step_state, dt, tol))
+        t, u, step_state = done[-1].t, done[-1].u, done[-1].step_state
+    return done
 
 
 def arrays(u: Mapping[str, jax.Array]) -> State:

@@ -26,7 +26,7 @@ from ...simulation.time_loop import Simulation
 from ...timestepping.registry import INTEGRATORS
 from ...timestepping.system import Fields, System
 from .bone_problems import dosed, small
-from .replay import State, arrays, distance, names, replay, saved, tight
+from .replay import State, arrays, distance, loaded, names, replay, saved, tight
 from .results import Curve, Row, at_least, at_most, order, report, worst
 
 ORDER = 0.95  # least order over the integrator's own, with fixed steps
@@ -90,10 +90,12 @@ def stiff_order(quick: bool) -> Iterator[Row | Curve]:
             continue
         problem, mode = stiff_problem(name, 1e-3, rate)
         simulation = Simulation(problem)
-        system, u, integrator = simulation.system_at_start(), simulation.u, INTEGRATORS[name].load()
-        errors = [
-            _off(replay(integrator, system, 0.0, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts
-        ]
+        system, u, integrator = (
+            simulation.system_at_start(),
+            simulation.u,
+            loaded(name, simulation.scenario.system),
+        )
+        errors = [_off(replay(integrator, system, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts]
         steps = [1 / n for n in counts]
         yield at_least(
             f"time: order of {name}, manufactured, stiff by {by}",
@@ -208,9 +210,9 @@ def bone(quick: bool) -> Iterator[Row | Curve]:
     tolerances = (1e-2, 1e-3, 1e-4, 1e-5) if quick else (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     decades = len(tolerances) - 1
     for name in names(system):
-        integrator, counts = INTEGRATORS[name].load(), (8, 16) if quick else (8, 16, 32, 64)
+        integrator, counts = loaded(name, system), (8, 16) if quick else (8, 16, 32, 64)
         errors = [
-            distance(replay(integrator, system, 2.0, begin, _steps(2.0, n), 1e-3)[-1].u, end, scale)
+            distance(replay(integrator, system, begin, _steps(2.0, n), 1e-3, 2.0)[-1].u, end, scale)
             for n in counts
         ]
         yield at_least(

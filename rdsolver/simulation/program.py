@@ -1,0 +1,209 @@
+"""Calls of the program of a run (timestepping/advance.py), alone or with the runs of its batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..parallel.batching import Done, batched_call, width
+from ..timestepping.advance import ROWS, Advanced, advance, saves_ahead
+from ..timestepping.attempt import NOTHING, RUNNING, Lane, Leg
+from ..timestepping.base import Integrator, StepState
+from ..timestepping.system import Fields, System
+
+CALL = 1.0  # s that a call should take, so that a run can report and stop
+BUFFER = 1 << 26  # bytes of the buffer of saved states, if a step does not pass more
+MOST_SAVED = 32  # states in it, if a step does not pass more
+
+Row = dict[str, float]
+"""The numbers of an attempt (advance.py)."""
+Saved = list[tuple[float, dict[str, np.ndarray]]]
+"""(time, fields) of saved times."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a run wishes of a call.
+
+    most   number of attempts, at most
+    pace   s of an attempt (0: not known yet)
+    ahead  the saved times, of which the next step may pass `due`
+    """
+
+    most: int = ROWS
+    pace: float = 0.0
+    ahead: Sequence[float] = ()
+    due: int = 0
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a call brought to a run.
+
+    now    the lane without its fields, on the host
+    rows   a row for each attempt
+    saved  the states at the saved times that were passed
+    pace   s of an attempt; compilation, if there was any, included
+    """
+
+    lane: Lane
+    now: Lane
+    rows: list[Row]
+    saved: Saved
+    pace: float
+
+
+def leg(
+    system: System,
+    end: float,
+    tol: float,
+    shortest: float = 0.0,
+    longest: float = inf,
+    levels: Mapping[str, float] | None = None,
+    forced: bool = False,
+) -> Leg:
+    """The conditions between two events, from numbers of the host."""
+    dtype, values = system.place.active.dtype, {k: np.float64(x) for k, x in (levels or {}).items()}
+    times, tolerance = [np.float64(x) for x in (end, shortest, longest)], np.asarray(tol, dtype)
+    return Leg(system, times[0], times[1], times[2], values, tolerance, np.bool_(forced))
+
+
+def lane(
+    t: float,
+    dt: float,
+    u: Fields,
+    step_state: StepState,
+    cycles: Mapping[str, Any],
+    landing: float,
+    streak: int = 0,
+) -> Lane:
+    """A lane from numbers of the host."""
+    return Lane(
+        np.float64(t),
+        np.float64(dt),
+        u,
+        step_state,
+        {k: np.int32(n) for k, n in cycles.items()},
+        np.float64(landing),
+        np.int32(streak),
+        np.float64(inf),
+        np.int32(RUNNING),
+    )
+
+
+def call(integrator: Integrator, leg: Leg, lane: Lane, wish: Call) -> Called:
+    """Call the program for a run; in a batch, together with others of the same shape."""
+    seat = _Seat(wish)
+    if width():
+        return batched_call(_together, integrator, (leg, lane), seat)
+    return seat.answer(_called(integrator, leg, lane, [seat], many=False).lane)
+
+
+def forced(
+    integrator: Integrator,
+    leg: Leg,
+    t: float,
+    dt: float,
+    u: Fields,
+    step_state: StepState,
+    cycles: Mapping[str, Any],
+) -> Called:
+    """One step of dt, by the run's own program, whatever its error."""
+    leg = replace(leg, forced=np.bool_(True), end=np.float64(inf), longest=np.float64(inf))
+    return call(integrator, leg, lane(t, dt, u, step_state, cycles, inf), Call(1))
+
+
+class _Seat:
+    """A run for which the program is called, and what it has been brought so far."""
+
+    now: Lane
+
+    def __init__(self, wish: Call) -> None:
+        self.most, self.due, self.ahead, self.pace = wish.most, wish.due, list(wish.ahead), wish.pace
+        self.rows: list[Row] = []
+        self.saved: Saved = []
+        self.began = time.perf_counter()
+
+    def stays(self) -> bool:
+        """True if the host need not look yet."""
+        late = time.perf_counter() - self.began > CALL or len(self.saved) >= MOST_SAVED
+        return bool(self.now.status == RUNNING) and len(self.rows) < self.most and not late
+
+    def answer(self, lane: Lane) -> Called:
+        return Called(lane, self.now, self.rows, self.saved, self.pace)
+
+
+def _called(
+    integrator: Integrator, leg: Leg, lane: Lane, seats: Sequence[_Seat | None], many: bool
+) -> Advanced:
+    """Call the program once for the runs on these seats, and tell them."""
+    here = [seat for seat in seats if seat is not None]
+    space = _space(lane.u, many, sum(seat.due for seat in here))
+    saves: Any = np.stack([saves_ahead(seat.ahead if seat else (), space) for seat in seats])
+    on: Any = np.array([seat is not None for seat in seats])
+    most = min(_soon(max(seat.pace for seat in here)), *(seat.most - len(seat.rows) for seat in here))
+    began = time.perf_counter()
+    found = advance(integrator, leg, lane, on, saves, np.int32(most), space, many)
+    no_fields = replace(found.lane.step_state, f={}, flows={}, middle={})
+    now = replace(found.lane, u={}, step_state=no_fields)
+    now, rows, attempts, kept = jax.device_get((now, found.rows.values, found.attempts, found.saved.kept))
+    saved = jax.device_get(vars(found.saved)) if kept.any() else None
+    rows = rows[: int(attempts)].reshape(int(attempts), len(seats), -1)
+    for i, seat in enumerate(seats):
+        if seat is None:
+            continue
+        seat.now = jax.tree.map(lambda x, i=i: x[i], now) if many else now
+        done = (dict(zip(found.rows.names, row, strict=True)) for row in rows[:, i].tolist())
+        seat.rows += [row for row in done if row["outcome"] != NOTHING]
+        passed = [] if saved is None else _states(saved, i, seat.ahead)
+        seat.saved += passed
+        seat.ahead = seat.ahead[len(passed) :]
+        seat.pace = (time.perf_counter() - began) / max(1, len(rows))
+    return found
+
+
+def _together(integrator: Integrator, tree: tuple[Leg, Lane], seats: Sequence[_Seat | None]) -> Done:
+    """Call the program for the runs of a deck; its work is counted in attempts."""
+    legs, lanes = tree
+    before = sum(len(seat.rows) for seat in seats if seat)
+    found = _called(integrator, legs, lanes, seats, many=True)
+    longest, pace, answers = np.asarray(legs.longest), 0.0, []
+    for i, seat in enumerate(seats):
+        if seat is not None:
+            seat.due, pace = due(seat.ahead, seat.now, float(longest[i])), seat.pace
+        answers.append(None if seat is None or seat.stays() else seat.answer)
+    needed = sum(len(seat.rows) for seat in seats if seat) - before
+    executed = len(seats) * int(found.attempts)
+    return Done((legs, found.lane), found.lane, answers, executed, needed, pace)
+
+
+def _soon(pace: float) -> int:
+    """The number of attempts of a call that lasts about CALL, at most ROWS."""
+    return max(1, min(int(CALL / pace), ROWS)) if pace else 1
+
+
+def due(ahead: Sequence[float], lane: Lane, longest: float) -> int:
+    """The number of saved times that the next step may pass."""
+    reach = min(float(lane.t) + min(float(lane.dt), longest), float(lane.landing))
+    return sum(when <= reach for when in ahead)
+
+
+def _space(u: Fields, many: bool, due: int) -> int:
+    """The number of states that the buffer holds: a power of 2, at least what the next steps may pass."""
+    size = sum(x.nbytes // (len(x) if many else 1) for x in u.values())
+    usual = max(1, min(MOST_SAVED, BUFFER // size))
+    return 1 << max(usual.bit_length() - 1, (due - 1).bit_length() if due else 0)
+
+
+def _states(saved: Mapping[str, Any], lane: int, ahead: Sequence[float]) -> Saved:
+    """(time, fields) of the saved times that a lane passed."""
+    there = zip(saved["lane"], saved["number"], range(int(saved["count"])), strict=False)
+    place = {int(number): i for of, number, i in there if of == lane}
+    kept, states = range(int(saved["kept"][lane])), saved["states"].items()
+    return [(ahead[n], {k: x[place[n]] for k, x in states}) for n in kept]
