@@ -78,19 +78,22 @@ def on(device: str) -> Iterator[str]:
     check_address_space()
     _check_errors_pass()
     use_cache()
+    if kind == "gpu" and number is not None:
+        _show_only(number)
     found = _found(kind)
-    index = number or 0
-    if index >= len(found):
+    here = _numbered(found, number)
+    if not here:
         there = f"{len(found)} found" if found else "none found"
         only = os.environ.get("JAX_PLATFORMS")
-        way = (
-            f"Unset JAX_PLATFORMS: it is {only}, and JAX looks nowhere else."
-            if only
-            else f"{install('cuda13', 'JAX for a GPU')}."
-        )
+        if found:
+            way = "A process that has begun on one GPU sees no other; use another process."
+        elif only:
+            way = f"Unset JAX_PLATFORMS: it is {only}, and JAX looks nowhere else."
+        else:
+            way = f"{install('cuda13', 'JAX for a GPU')}. nvidia-smi -L lists the GPUs."
         raise InputError(f"--device {device}: JAX sees no such device ({there}). Use --device cpu. {way}")
-    with computing_on(found[index]):
-        yield "cpu" if kind == "cpu" else f"gpu:{index} ({found[index].device_kind})"
+    with computing_on(here[0]):
+        yield "cpu" if kind == "cpu" else f"gpu:{number or 0} ({here[0].device_kind})"
 
 
 @contextmanager
@@ -104,6 +107,23 @@ def computing_on(device: Any) -> Iterator[None]:
                 stack.enter_context(getattr(jax, name)(value))
         stack.enter_context(jax.default_device(device))
         yield
+
+
+def _show_only(number: int) -> None:
+    """Let JAX see one GPU, by nvidia-smi's number, or it would take memory on all of them.
+
+    It has no effect where JAX has started, or where the user has named the visible GPUs.
+    """
+    import jax
+
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    if jax.config.values.get("jax_cuda_visible_devices") == "all":  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_cuda_visible_devices", str(number))
+
+
+def _numbered(found: list[Any], number: int | None) -> list[Any]:
+    """The devices of this number, which is that of the machine also where fewer are seen."""
+    return found if number is None else [d for d in found if (d.local_hardware_id or 0) == number]
 
 
 def _found(kind: str) -> list[Any]:

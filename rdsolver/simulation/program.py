@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ..parallel.batching import Done, batched_call, width
+from ..timestepping import advance as device
 from ..timestepping.advance import ROWS, Advanced, advance, saves_ahead
 from ..timestepping.attempt import NOTHING, RUNNING, Lane, Leg
 from ..timestepping.base import Integrator, StepState
@@ -23,7 +24,7 @@ MOST_SAVED = 32  # states in it, if a step does not pass more
 
 Row = dict[str, float]
 """The numbers of an attempt (advance.py)."""
-Saved = list[tuple[float, dict[str, np.ndarray]]]
+Saved = list[tuple[float, Mapping[str, np.ndarray]]]
 """(time, fields) of saved times."""
 
 
@@ -153,7 +154,9 @@ def _called(
     no_fields = replace(found.lane.step_state, f={}, flows={}, middle={})
     now = replace(found.lane, u={}, step_state=no_fields)
     now, rows, attempts, kept = jax.device_get((now, found.rows.values, found.attempts, found.saved.kept))
-    saved = jax.device_get(vars(found.saved)) if kept.any() else None
+    if kept.any():
+        for buffer in found.saved.states.values():  # they are read later, by the thread that writes
+            buffer.copy_to_host_async()
     rows = rows[: int(attempts)].reshape(int(attempts), len(seats), -1)
     for i, seat in enumerate(seats):
         if seat is None:
@@ -161,7 +164,7 @@ def _called(
         seat.now = jax.tree.map(lambda x, i=i: x[i], now) if many else now
         done = (dict(zip(found.rows.names, row, strict=True)) for row in rows[:, i].tolist())
         seat.rows += [row for row in done if row["outcome"] != NOTHING]
-        passed = [] if saved is None else _states(saved, i, seat.ahead)
+        passed = _states(found.saved, i, seat.ahead) if kept.any() else []
         seat.saved += passed
         seat.ahead = seat.ahead[len(passed) :]
         seat.pace = (time.perf_counter() - began) / max(1, len(rows))
@@ -201,9 +204,24 @@ def _space(u: Fields, many: bool, due: int) -> int:
     return 1 << max(usual.bit_length() - 1, (due - 1).bit_length() if due else 0)
 
 
-def _states(saved: Mapping[str, Any], lane: int, ahead: Sequence[float]) -> Saved:
+def _states(saved: device.Saved, lane: int, ahead: Sequence[float]) -> Saved:
     """(time, fields) of the saved times that a lane passed."""
-    there = zip(saved["lane"], saved["number"], range(int(saved["count"])), strict=False)
-    place = {int(number): i for of, number, i in there if of == lane}
-    kept, states = range(int(saved["kept"][lane])), saved["states"].items()
-    return [(ahead[n], {k: x[place[n]] for k, x in states}) for n in kept]
+    of, numbers, count, kept = jax.device_get((saved.lane, saved.number, saved.count, saved.kept))
+    place = {int(numbers[i]): i for i in range(int(count)) if of[i] == lane}
+    return [(ahead[n], _State(saved.states, place[n])) for n in range(int(kept[lane]))]
+
+
+class _State(Mapping[str, np.ndarray]):
+    """One state of the buffer, which comes to the host when it is read."""
+
+    def __init__(self, buffers: Fields, place: int) -> None:
+        self.buffers, self.place = buffers, place
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self.buffers[name])[self.place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.buffers)
+
+    def __len__(self) -> int:
+        return len(self.buffers)

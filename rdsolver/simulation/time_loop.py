@@ -38,14 +38,14 @@ class Step:
     observed  the series at t
     stats     error, rejections before it, stages, and for each group its last correction, its contraction
               and its V-cycles ("<group>", "<group>.contraction", "<group>.cycles")
-    saved     (time, fields) of every saved time passed, NumPy
+    saved     (time, fields) of every saved time passed; fields come to the host when they are read
     """
 
     t: float
     dt: float
     observed: dict[str, float]
     stats: dict[str, float] = field(default_factory=dict)
-    saved: list[tuple[float, dict[str, np.ndarray]]] = field(default_factory=list)
+    saved: Saved = field(default_factory=list)
 
 
 @dataclass

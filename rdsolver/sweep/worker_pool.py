@@ -243,6 +243,10 @@ def _exit_text(code: int) -> str:
 # --- where --------------------------------------------------------------------------------------------------
 
 
+# CUDA's own order of GPUs is by speed; nvidia-smi's is this
+ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
 def slots(
     jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0
 ) -> list[Slot]:
@@ -261,7 +265,7 @@ def slots(
         )
         chosen = chosen_gpus(device)
         places = [
-            Slot({"CUDA_VISIBLE_DEVICES": gpu} | memory, (), inherits, width)
+            Slot({"CUDA_VISIBLE_DEVICES": gpu} | ORDER | memory, (), inherits, width)
             for _ in range(per_gpu)
             for gpu in chosen
         ]

@@ -350,7 +350,9 @@ def test_children_are_seated_on_cores_and_gpus(monkeypatch):
     slots = worker_pool.slots(None, "gpu", 2, 9)
     assert [s.environment["CUDA_VISIBLE_DEVICES"] for s in slots] == ["2", "3", "2", "3"]
     assert {s.environment["XLA_CLIENT_MEM_FRACTION"] for s in slots} == {"0.450"}
-    assert [s.environment for s in worker_pool.slots(None, "gpu:1", 1, 9)] == [{"CUDA_VISIBLE_DEVICES": "3"}]
+    assert [s.environment for s in worker_pool.slots(None, "gpu:1", 1, 9)] == [
+        {"CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    ]
 
 
 def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tmp_path):

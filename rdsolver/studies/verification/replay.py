@@ -37,7 +37,7 @@ def tight(integrator: str = "tr-bdf2", tolerance: float = 1e-6) -> Solver:
 
 def saved(problem: ModelProblem | Problem) -> list[tuple[float, State]]:
     """The states at the saved times."""
-    return [(t, u) for step in Simulation(problem).steps() for t, u in step.saved]
+    return [(t, dict(u)) for step in Simulation(problem).steps() for t, u in step.saved]
 
 
 def loaded(name: str, system: System) -> Integrator:
