@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
@@ -197,6 +197,12 @@ class Program:
 
     def count(self, **wanted: object) -> int:
         return sum(x.times for x in self.launches if all(getattr(x, k) == v for k, v in wanted.items()))
+
+    def without(self, other: Program) -> Program:
+        """What the program does beside `other`, which is the same with fewer trips of its loops."""
+        pairs = zip(self.launches, other.launches, strict=True)
+        rest = [replace(x, times=x.times - y.times) for x, y in pairs]
+        return replace(self, launches=rest, waits=self.waits - other.waits)
 
     @property
     def of_one_warp(self) -> int:

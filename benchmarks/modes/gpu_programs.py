@@ -177,8 +177,9 @@ class Work:
 
     arrays   the fewest it must move
     trips    of its loops that the compiler cannot know (gpu_thunks.read); of a run's "attempts" there is one,
-             and what the program does without it is told as `once`
+             whose figures are told; `once` is what a call does without any
     options  of the compiler
+    wide     number of runs that it advances together
     """
 
     name: str
@@ -187,6 +188,7 @@ class Work:
     arrays: float | None = None
     trips: dict[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    wide: int = 1
 
 
 def _sweep(system: System, aux: Any, u: Fields) -> Fields:
@@ -274,7 +276,7 @@ def _call(case: Case, name: str, wide: int, space: int) -> Work:
     program = partial(advance._advance, space=space, many=wide > 1)
     given = TRBDF2(), leg, lane, on, saves, case.number((), "int32")
     trips = case.trips | {"attempts": 1, "saves": 0}
-    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, advance.GRAPHS)
+    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, advance.GRAPHS, wide)
 
 
 def run(case: Case, _: int) -> Iterator[Work]:
@@ -307,8 +309,10 @@ def row(work: Work, case: Case, target: Target) -> Row:
     with tempfile.TemporaryDirectory() as folder, jax.default_device("gpu"):
         lowered = traced.trace(*work.arguments).lower()
         compiled = lowered.compile(compiler_options={"xla_dump_to": folder, **work.options})
-        found = read(Path(folder), work.trips)
-        once = read(Path(folder), work.trips | {"attempts": 0}) if "attempts" in work.trips else None
+        found, once = read(Path(folder), work.trips), None
+        if "attempts" in work.trips:
+            once = read(Path(folder), work.trips | {"attempts": 0})
+            found = found.without(once)
     needed = None if work.arrays is None else work.arrays * case.array
     memory: Any = compiled.memory_analysis()
     return {
@@ -316,6 +320,7 @@ def row(work: Work, case: Case, target: Target) -> Row:
         "target": target.name,
         "launches": found.count(),
         "once": None if once is None else once.count(),
+        "bytes_once": None if once is None else once.bytes,
         "graph_launches": found.count(graph=True),
         "host_waits": found.waits,
         "graphs": found.graphs,
@@ -327,7 +332,7 @@ def row(work: Work, case: Case, target: Target) -> Row:
         "MB_needed": None if needed is None else needed / 1e6,
         "scatters": found.scatters,
         "temporary_MB": memory.temp_size_in_bytes / 1e6,
-        "model_ms": 1e3 * model(found, len(jax.tree.leaves(work.arguments)), case, target),
+        "model_ms": 1e3 * model(found, work, case, target, in_a_call=once is not None),
         "compile_s": perf_counter() - began,
         "compile_cpu_s": process_time() - cpu,
         "kinds": found.kinds,
@@ -335,12 +340,16 @@ def row(work: Work, case: Case, target: Target) -> Row:
     }
 
 
-def model(found: Program, leaves: int, case: Case, target: Target) -> float:
-    """The time of one call, s: the larger of what the device and what Python takes.
+def model(found: Program, work: Work, case: Case, target: Target, in_a_call: bool) -> float:
+    """The time of one call, or of a part of one, s: the larger of what the device and what Python takes.
 
     A launch takes the time of its bytes, at the rate of a copy or, where all of the program's fields stay in
     the cache, of the cache; at least the time of an empty launch.
     """
-    rate = target.copy if found.bytes > target.l2 and case.array > target.l2 / 25 else L2_RATE
+    array = case.array * work.wide
+    rate = target.copy if found.bytes > target.l2 and array > target.l2 / 25 else L2_RATE
     busy = sum(x.times * max(x.bytes / rate, GRAPH if x.graph else STREAM) for x in found.launches)
+    if in_a_call:
+        return busy + found.waits * WAIT
+    leaves = len(jax.tree.leaves(work.arguments))
     return max(busy + found.graphs * GRAPHS + found.waits * WAIT, CALL + leaves * ARGUMENT)

@@ -29,7 +29,7 @@ from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
 from .no_fusion import no_fusion, on_cpu
-from .reductions import spread, sums
+from .reductions import all_sums, spread, sums
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
 
@@ -140,7 +140,11 @@ def _down(
 
 @no_fusion("wrap", "halved")
 def _up(v: Vector, below: CoarserVector, wrap: Wrap, halved: tuple[bool, ...]) -> Vector:
-    return tuple(x + interpolate(b, x.shape, halved, wrap) for x, b in zip(v, below, strict=True))
+    if on_cpu():
+        return tuple(x + interpolate(b, x.shape, halved, wrap) for x, b in zip(v, below, strict=True))
+    # all fields in one kernel
+    more = interpolate(jnp.stack(below), (len(v), *v[0].shape), (False, *halved), (False, *wrap))
+    return tuple(x + more[i] for i, x in enumerate(v))
 
 
 def _add(v: Vector, weight: float | Number, x: Vector) -> Vector:
@@ -210,7 +214,8 @@ def _whole(op: Operator, lv: Level) -> tuple[Sums, Any]:
     The unknowns of that system are one constant for each field and pocket.
     """
     cells = sums(lv.local["active"], lv.pockets)
-    mean = {k: sums(c, lv.pockets) / cells for k, c in lv.local.items()}
+    found = all_sums(list(lv.local.values()), lv.pockets)
+    mean = {k: x / cells for k, x in zip(lv.local, found, strict=True)}
     held = (
         (0.0,) * len(op.diffusivity)
         if lv.held is None
@@ -227,10 +232,8 @@ def _closed(op: Operator, lv: Level, whole: tuple[Sums, Any], v: Vector, r_sums:
     telescope, so only the rest is summed; in float32 their round-off would be visible.
     """
     active, (cells, factors) = lv.local["active"], whole
-    missing = tuple(
-        (r - sums(k, lv.pockets)) / cells
-        for r, k in zip(r_sums, _pointwise(op, lv.local, lv.held, v), strict=True)
-    )
+    found = all_sums(_pointwise(op, lv.local, lv.held, v), lv.pockets)
+    missing = tuple((r - k) / cells for r, k in zip(r_sums, found, strict=True))
     constants = op.block.solve(factors, missing)
     return tuple(
         x + spread(k, lv.pockets).astype(x.dtype) * active for x, k in zip(v, constants, strict=True)

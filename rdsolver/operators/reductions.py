@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .array_types import Cells, Int, Labels, Number, Sums
+from .array_types import Cells, Each, Int, Labels, Number, Sums
 from .faces import Wrap
+from .no_fusion import on_cpu
 
 Rows = Int[Array, "_ together"]
 
@@ -89,16 +90,35 @@ def sums(u: Cells, pockets: Pockets | None) -> Sums:
     return found
 
 
+def all_sums(us: Sequence[Cells], pockets: Pockets | None) -> tuple[Sums, ...]:
+    """`sums` of each array."""
+    if pockets is None:
+        return totals([u.astype(jnp.float64) for u in us])
+    return tuple(sums(u, pockets) for u in us)
+
+
 def spread(numbers: Sums, pockets: Pockets | None) -> Cells:
     """Give the number of each pocket to its cells (0 outside); a single number is returned unchanged."""
     return numbers if pockets is None else jnp.append(numbers, 0)[pockets.label]
 
 
-def mean_square(e: Cells, cells: Number) -> Number:
-    """The mean of e² over `cells` cells, with the same bits in any order of summation.
+def totals(parts: Sequence[Array]) -> tuple[Array, ...]:
+    """The sum of each array over all cells, in its own type: on a GPU in one pass over all of them."""
+    if on_cpu() or len(parts) == 1:
+        return tuple(jnp.sum(x) for x in parts)
+    zeros = tuple(jnp.zeros((), x.dtype) for x in parts)
+    axes = tuple(range(parts[0].ndim))
+    return lax.reduce(tuple(parts), zeros, lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True)), axes)
+
+
+def mean_squares(errors: Sequence[Cells], cells: Number) -> Each:
+    """The mean of e² over `cells` cells for each array, with the same bits in any order of summation.
 
     e² is clipped at 1e4 and rounded to 2^-20, then summed as int64, so that a run advanced alone, in a batch
     or on several devices takes the same steps. NaN counts as the clip; finiteness is checked separately.
     """
-    square = jnp.where(jnp.isnan(e), _CLIP, jnp.minimum(e * e, _CLIP))
-    return jnp.sum(jnp.round(square * _STEP).astype(jnp.int64)).astype(jnp.float64) / _STEP / cells
+    found = []
+    for e in errors:
+        square = jnp.where(jnp.isnan(e), _CLIP, jnp.minimum(e * e, _CLIP))
+        found.append(jnp.round(square * _STEP).astype(jnp.int64))
+    return jnp.stack(totals(found)).astype(jnp.float64) / _STEP / cells

@@ -20,7 +20,7 @@ from ..operators.array_types import Cells, Count, Fields, Float, Number, Numbers
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
 from ..operators.no_fusion import no_fusion
-from ..operators.reductions import Pockets, mean_square, sums, total
+from ..operators.reductions import Pockets, all_sums, mean_squares, total
 from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
 Sums = dict[str, Number]  # for each budget "<name>.source" and "<name>.loss", summed over cells, float64
@@ -218,8 +218,8 @@ class System:
     def norm(self, e: Fields, u: Fields, tol: Number) -> Number:
         """The root mean square over active cells of e / (tol (scale + |u|)), for the worst of the fields."""
         cells = total(self.place.active)
-        squares = [mean_square(x / (tol * (self.scale[k] + jnp.abs(u[k]))), cells) for k, x in e.items()]
-        return jnp.sqrt(jnp.max(jnp.stack(squares)))
+        relative = [x / (tol * (self.scale[k] + jnp.abs(u[k]))) for k, x in e.items()]
+        return jnp.sqrt(jnp.max(mean_squares(relative, cells)))
 
     def valid(self, u: Fields, tol: Number) -> tuple[Truth, Number]:
         """(True if all values are finite, lowest value over the tolerance of its field; below -1, a density
@@ -325,7 +325,7 @@ class System:
         levels = multigrid.hierarchy(
             multigrid.level(ways[0][1], coefficients, carried, wrap, held, self.pockets), self.shape
         )
-        return op, levels, tuple(right), tuple(sums(x, self.pockets) for x in local)
+        return op, levels, tuple(right), all_sums(local, self.pockets)
 
     def contraction(self, t: Number, u: Fields, sigma: Number, cycles: int = 8) -> dict[str, list[float]]:
         """For each transport group, the factors by which the residual of a random start falls in each V-cycle

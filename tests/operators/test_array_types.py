@@ -44,7 +44,7 @@ from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.lemaire import LEMAIRE
 from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.models.verification import DECOY, DECOY_VALUES, decoy_sources
-from rdsolver.operators.reductions import Pockets, mean_square
+from rdsolver.operators.reductions import Pockets, mean_squares
 from rdsolver.operators.transport import diffusion
 from rdsolver.parallel import device
 from rdsolver.problem import ModelProblem, Problem, Solver
@@ -123,7 +123,7 @@ diffusion(grid, faces, (False, False))
 for wrong in (
     lambda: diffusion(grid, faces[0], (False, False)),
     lambda: diffusion(grid.astype(int), faces, (False, False)),
-    lambda: mean_square(grid, grid),
+    lambda: mean_squares([grid], grid),
     lambda: hill(grid, grid),
 ):
     try:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdsolver.operators import faces as boundaries
-from rdsolver.operators import transport
-from rdsolver.operators.reductions import mean_square
+from rdsolver.operators import hierarchy, multigrid, reductions, transport
+from rdsolver.operators.reductions import mean_squares
 from rdsolver.operators.transport import (
     fitted,
     gaussian_taps,
@@ -157,16 +157,38 @@ def test_the_norm_does_not_depend_on_the_order(seed, dtype):
         rng = np.random.default_rng(seed)
         e = (rng.normal(size=997) * 10 ** rng.uniform(-3, 2)).astype(dtype)
         mixed = rng.permutation(e)
-        assert float(mean_square(jnp.asarray(e), 997)) == float(mean_square(jnp.asarray(mixed), 997))
-        assert float(mean_square(jnp.asarray(e), 997)) == pytest.approx(
+        assert float(mean_squares([jnp.asarray(e)], 997)[0]) == float(
+            mean_squares([jnp.asarray(mixed)], 997)[0]
+        )
+        assert float(mean_squares([jnp.asarray(e)], 997)[0]) == pytest.approx(
             np.minimum(e.astype(float) ** 2, 1e4).mean(), rel=1e-6, abs=1e-6
         )
 
 
 def test_a_nan_is_not_lost_in_the_norm():
-    assert float(mean_square(jnp.array([0.0, np.nan]), 2)) > 1
+    assert float(mean_squares([jnp.array([0.0, np.nan])], 2)[0]) > 1
 
 
 def test_mirrors_deeper_than_the_array():
     u = jnp.arange(3.0)
     assert np.array_equal(boundaries.beyond(u, 0, 4, (False,)), np.pad(np.arange(3.0), 4, mode="symmetric"))
+
+
+def test_what_a_gpu_does_in_other_words_gives_the_same_numbers(monkeypatch):
+    """Interpolation by padded sums and of all fields at once, and sums of several arrays in one pass."""
+    rng, closed = np.random.default_rng(0), (False, False)
+    coarse = tuple(jnp.asarray(rng.random((5, 7))) for _ in range(3))
+    fine = tuple(jnp.asarray(rng.random((9, 14))) for _ in range(3))
+
+    def both():
+        found = [multigrid._up(fine, coarse, wrap, (True, True)) for wrap in (closed, (False, True))]
+        return *found, reductions.totals(fine), reductions.mean_squares(fine, 126)
+
+    here = both()
+    for module in (hierarchy, multigrid, reductions):
+        monkeypatch.setattr(module, "on_cpu", lambda: False)
+    there = both()
+    for a, b in zip(jax.tree.leaves(here[:2]), jax.tree.leaves(there[:2]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(jax.tree.leaves(here[2:]), jax.tree.leaves(there[2:]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
