@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -154,9 +155,7 @@ def _called(
     no_fields = replace(found.lane.step_state, f={}, flows={}, middle={})
     now = replace(found.lane, u={}, step_state=no_fields)
     now, rows, attempts, kept = jax.device_get((now, found.rows.values, found.attempts, found.saved.kept))
-    if kept.any():
-        for buffer in found.saved.states.values():  # they are read later, by the thread that writes
-            buffer.copy_to_host_async()
+    saved = _taken(found.saved) if kept.any() else None
     rows = rows[: int(attempts)].reshape(int(attempts), len(seats), -1)
     for i, seat in enumerate(seats):
         if seat is None:
@@ -164,7 +163,7 @@ def _called(
         seat.now = jax.tree.map(lambda x, i=i: x[i], now) if many else now
         done = (dict(zip(found.rows.names, row, strict=True)) for row in rows[:, i].tolist())
         seat.rows += [row for row in done if row["outcome"] != NOTHING]
-        passed = _states(found.saved, i, seat.ahead) if kept.any() else []
+        passed = [] if saved is None else saved.of(i, seat.ahead)
         seat.saved += passed
         seat.ahead = seat.ahead[len(passed) :]
         seat.pace = (time.perf_counter() - began) / max(1, len(rows))
@@ -199,29 +198,51 @@ def due(ahead: Sequence[float], lane: Lane, longest: float) -> int:
 
 def _space(u: Fields, many: bool, due: int) -> int:
     """The number of states that the buffer holds: a power of 2, at least what the next steps may pass."""
-    size = sum(x.nbytes // (len(x) if many else 1) for x in u.values())
+    lanes = len(next(iter(u.values()))) if many else 1
+    size = sum(x.nbytes // lanes for x in u.values())
     usual = max(1, min(MOST_SAVED, BUFFER // size))
+    if many:  # all lanes share it
+        usual = max(usual, min(MOST_SAVED, BUFFER // size) * lanes // 4)
     return 1 << max(usual.bit_length() - 1, (due - 1).bit_length() if due else 0)
 
 
-def _states(saved: device.Saved, lane: int, ahead: Sequence[float]) -> Saved:
-    """(time, fields) of the saved times that a lane passed."""
-    of, numbers, count, kept = jax.device_get((saved.lane, saved.number, saved.count, saved.kept))
-    place = {int(numbers[i]): i for i in range(int(count)) if of[i] == lane}
-    return [(ahead[n], _State(saved.states, place[n])) for n in range(int(kept[lane]))]
+@partial(jax.jit, static_argnames="count")
+def _first(states: Fields, count: int) -> Fields:
+    return {k: x[:count] for k, x in states.items()}
+
+
+def _taken(saved: device.Saved) -> _Taken:
+    """The saved states of a call, on their way to the host."""
+    lane, number, count, kept = jax.device_get((saved.lane, saved.number, saved.count, saved.kept))
+    states = _first(saved.states, 1 << (int(count) - 1).bit_length())
+    for x in states.values():  # they are read later, by the thread that writes
+        x.copy_to_host_async()
+    return _Taken(states, lane[:count], number, kept)
+
+
+class _Taken(NamedTuple):
+    states: Fields
+    lane: np.ndarray
+    number: np.ndarray
+    kept: np.ndarray
+
+    def of(self, lane: int, ahead: Sequence[float]) -> Saved:
+        """(time, fields) of the saved times that a lane passed."""
+        place = {int(self.number[i]): int(i) for i in np.flatnonzero(self.lane == lane)}
+        return [(ahead[n], _State(self.states, place[n])) for n in range(int(self.kept[lane]))]
 
 
 class _State(Mapping[str, np.ndarray]):
-    """One state of the buffer, which comes to the host when it is read."""
+    """One of the states, which comes to the host when it is read."""
 
-    def __init__(self, buffers: Fields, place: int) -> None:
-        self.buffers, self.place = buffers, place
+    def __init__(self, states: Fields, place: int) -> None:
+        self.states, self.place = states, place
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return np.asarray(self.buffers[name])[self.place]
+        return np.asarray(self.states[name])[self.place]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.buffers)
+        return iter(self.states)
 
     def __len__(self) -> int:
-        return len(self.buffers)
+        return len(self.states)
