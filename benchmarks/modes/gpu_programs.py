@@ -1,7 +1,8 @@
 """gpu-programs: what XLA compiles of the bone model for a GPU that need not be there.
 
-Launches, those of them in CUDA graphs, waits of the host, bytes against the fewest possible, and scatters are
-facts of the compiled programs. model_ms is a model of time (`model`): use it to compare, not as a promise.
+Every program is compiled with the options of a run (timestepping/advance.py). Launches, those of them in CUDA
+graphs, waits of the host, bytes against the fewest possible, and scatters are facts of the compiled programs.
+model_ms is a model of time (`model`): use it to compare, not as a promise.
 
 The fewest bytes are those of `step`: with F fields, S static arrays that the rates read and K coefficient
 arrays of the finest level, a sweep moves 2F + S arrays, a V-cycle [5 (3F + K) + 2F] x 4/3 in 2D and x 8/7 in
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
@@ -178,7 +179,6 @@ class Work:
     arrays   the fewest it must move
     trips    of its loops that the compiler cannot know (gpu_thunks.read); of a run's "attempts" there is one,
              whose figures are told; `once` is what a call does without any
-    options  of the compiler
     wide     number of runs that it advances together
     """
 
@@ -187,7 +187,6 @@ class Work:
     arguments: tuple[Any, ...]
     arrays: float | None = None
     trips: dict[str, int] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
     wide: int = 1
 
 
@@ -276,7 +275,7 @@ def _call(case: Case, name: str, wide: int, space: int) -> Work:
     program = partial(advance._advance, space=space, many=wide > 1)
     given = TRBDF2(), leg, lane, on, saves, case.number((), "int32")
     trips = case.trips | {"attempts": 1, "saves": 0}
-    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, advance.GRAPHS, wide)
+    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, wide)
 
 
 def run(case: Case, _: int) -> Iterator[Work]:
@@ -308,7 +307,7 @@ def row(work: Work, case: Case, target: Target) -> Row:
     traced: Any = work.function if hasattr(work.function, "trace") else jax.jit(work.function)
     with tempfile.TemporaryDirectory() as folder, jax.default_device("gpu"):
         lowered = traced.trace(*work.arguments).lower()
-        compiled = lowered.compile(compiler_options={"xla_dump_to": folder, **work.options})
+        compiled = lowered.compile(compiler_options={"xla_dump_to": folder, **advance.GRAPHS})
         found, once = read(Path(folder), work.trips), None
         if "attempts" in work.trips:
             once = read(Path(folder), work.trips | {"attempts": 0})
