@@ -161,23 +161,22 @@ class _Deck:
     """Runs of one shape, on their seats."""
 
     def __init__(self, batch: Batch, first: _Request) -> None:
-        self.batch, self.first, self.kind = batch, first, first.kind
+        self.batch, self.kind, self.device = batch, first.kind, first.device
+        self.program, self.shared = first.program, first.shared
         self.seats: list[_Request | None] = [None] * batch.width
         self.tree: Any = None
         self.seconds = 0.0
 
     def work(self) -> None:
         """Call the program until nobody waits and every seat is free."""
-        with computing_on(self.first.device):
+        with computing_on(self.device):
             while new := self._filled():
                 try:
                     for i in new[0]:
                         self._seat(i)
                     self._call()
-                except (
-                    BaseException
-                ) as error:  # each run fails with this error, and its own state stays valid
-                    self.tree = None
+                except BaseException as error:
+                    self.tree = None  # each run fails with this error; its own state stays valid
                     for i, request in enumerate(self.seats):
                         if request is not None:
                             request.error = error
@@ -215,7 +214,7 @@ class _Deck:
 
     def _call(self) -> None:
         wishes = [None if request is None else request.wish for request in self.seats]
-        done = self.first.program(self.first.shared, self.tree, wishes)
+        done = self.program(self.shared, self.tree, wishes)
         self.tree, self.seconds = done.tree, done.seconds
         with self.batch.changed:
             self.batch.executed += done.executed
