@@ -66,11 +66,10 @@ def main() -> None:
             try:
                 for row in section(a):
                     rows.append({"section": section.__name__} | row)
-                    print(
-                        f"{time.perf_counter() - began:6.0f} s  {_text(rows[-1])}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    said = f"{time.perf_counter() - began:6.0f} s  {_text(rows[-1])}"
+                    print(said, file=sys.stderr, flush=True)
+                    if a.json:  # so that a run that is cut off leaves what it has
+                        measure.write("gpu", rows, a.json, name, seconds=time.perf_counter() - began)
             except Exception as e:  # a failure of one section must not stop the others
                 rows.append(
                     {
@@ -151,6 +150,29 @@ def _solve(
         simulation,
         seconds,
     )
+
+
+# --- a step as a run takes it -------------------------------------------------------------------------------
+
+
+def calls(a: Namespace) -> Iterator[Row]:
+    """A step inside the program that advances a run: the time of a call over its attempts, without the first
+    call, which compiles.
+    """
+    for text in ("16",) if a.small else ("128", "64-3d", "256-3d"):
+        cells, solver = int(text.removesuffix("-3d")), _solver("tr-bdf2", 1e-3, "float32")
+        problem = refined(cells, solver, bone.END) if "3d" in text else bone.problem(cells, 2, solver)
+        simulation = Simulation(problem, attempts=4 if a.small else 16)
+        times, last, before = [], time.perf_counter(), 0
+        for i, _ in enumerate(simulation.chunks()):
+            now, done = time.perf_counter(), simulation.totals.steps + simulation.totals.rejected
+            if i > 1:
+                times.append(1e3 * (now - last) / max(1, done - before))
+            last, before = now, done
+            if i == 6:
+                break
+        more = f"{min(times):.3g} to {max(times):.3g} in {len(times)} calls"
+        yield _row(f"a step of a run, bone {text}", "float32", float(np.median(times)), "ms", more)
 
 
 # --- speed of the parts -------------------------------------------------------------------------------------
@@ -366,7 +388,7 @@ def _each(run: Callable[[Any, Any], Any], v: Any, a: Namespace) -> float:
     return float(np.median(measure.timed(lambda: jax.block_until_ready(run(v, n)), 3)[0].wall)) / n
 
 
-SECTIONS = (checks, copies, step, binding, bone_run, launches, batch, members)
+SECTIONS = (checks, calls, copies, step, binding, bone_run, launches, batch, members)
 
 
 if __name__ == "__main__":
