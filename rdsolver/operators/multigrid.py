@@ -219,7 +219,7 @@ def _whole(op: Operator, lv: Level) -> tuple[Sums, Any]:
     held = (
         (0.0,) * len(op.diffusivity)
         if lv.held is None
-        else tuple(sums(h, lv.pockets) / cells for h in lv.held)
+        else tuple(h / cells for h in all_sums(lv.held, lv.pockets))
     )
     return cells, op.block.factor(mean, tuple(op.sigma.astype(jnp.float64) + h for h in held))
 
@@ -269,7 +269,7 @@ class _Solver:
         return krylov.step(
             now,
             lambda v: apply(self.op, self.levels[0], v, self.shape.wrap),
-            lambda r: self.improved(None, r, tuple(sums(x, self.levels[0].pockets) for x in r)),
+            lambda r: self.improved(None, r, all_sums(r, self.levels[0].pockets)),
             scales,
         )
 
@@ -351,9 +351,7 @@ def contraction(
     ) -> tuple[krylov.Progress, Number]:
         solver = _Solver.of(op, levels, shape)
         if scales is None:
-            now = replace(
-                now, v=solver.improved(now.v, right, tuple(sums(x, levels[0].pockets) for x in right))
-            )
+            now = replace(now, v=solver.improved(now.v, right, all_sums(right, levels[0].pockets)))
         else:
             now = solver.iterated(now, scales)
         left = residual(op, levels[0], now.v, right, shape.wrap)

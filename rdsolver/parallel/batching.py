@@ -33,7 +33,7 @@ from .device import computing_on
 DECKS = 2  # decks of one shape on a GPU; on a CPU, which looks after itself, one
 PATIENCE = 0.1  # s that a deck with free seats waits at most for runs that are busy on the host
 
-_current: ContextVar[_Member | None] = ContextVar("run of a batch", default=None)
+_current: ContextVar[Batch | None] = ContextVar("run of a batch", default=None)
 
 
 class Done(NamedTuple):
@@ -64,17 +64,17 @@ def batched_call(program: Program, shared: Any, own: Any, wish: Any) -> Any:
     own     a tree of arrays of this run
     wish    what it asks for, on the host
     """
-    member = _current.get()
-    assert member is not None
-    return member.batch.call(_Request(member, program, shared, own, wish))
+    batch = _current.get()
+    assert batch is not None
+    return batch.call(_Request(program, shared, own, wish))
 
 
 def width() -> int:
     """The width of the batch that this run is in; 0 outside a batch. Results depend on it in their last
     bits.
     """
-    member = _current.get()
-    return 0 if member is None else member.batch.width
+    batch = _current.get()
+    return 0 if batch is None else batch.width
 
 
 @contextmanager
@@ -85,13 +85,7 @@ def alone_in_batch(width: int) -> Iterator[None]:
 
 
 @dataclass(eq=False)
-class _Member:
-    batch: Batch
-
-
-@dataclass(eq=False)
 class _Request:
-    member: _Member
     program: Program
     shared: Any
     own: Any
@@ -129,7 +123,7 @@ class Batch:
     @contextmanager
     def join(self) -> Iterator[None]:
         """A run that is computed inside belongs to the batch."""
-        token = _current.set(_Member(self))
+        token = _current.set(self)
         with self.changed:
             self.members += 1
         try:
@@ -170,9 +164,9 @@ class _Deck:
     def work(self) -> None:
         """Call the program until nobody waits and every seat is free."""
         with computing_on(self.device):
-            while new := self._filled():
+            while (new := self._filled()) is not None:
                 try:
-                    for i in new[0]:
+                    for i in new:
                         self._seat(i)
                     self._call()
                 except BaseException as error:
@@ -182,7 +176,7 @@ class _Deck:
                             request.error = error
                             self._leave(i)
 
-    def _filled(self) -> tuple[list[int]] | None:
+    def _filled(self) -> list[int] | None:
         """Give free seats to those who wait. Return the seats taken; None: the deck is given up.
 
         While some seats are free and runs are busy on the host, it waits for them, as long as a step takes.
@@ -200,7 +194,7 @@ class _Deck:
                     return None
                 left = until - time.monotonic()
                 if all(self.seats) or batch.members == batch.calling or left <= 0:
-                    return (new,)
+                    return new
                 batch.changed.wait(left)
 
     def _seat(self, i: int) -> None:

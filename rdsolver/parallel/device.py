@@ -109,6 +109,11 @@ def computing_on(device: Any) -> Iterator[None]:
         yield
 
 
+def gpu_order() -> dict[str, str]:
+    """The environment in which CUDA numbers GPUs as nvidia-smi does, not by speed; a user's own holds."""
+    return {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
+
+
 def _show_only(number: int) -> None:
     """Let JAX see one GPU, by nvidia-smi's number, or it would take memory on all of them.
 
@@ -116,7 +121,7 @@ def _show_only(number: int) -> None:
     """
     import jax
 
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    os.environ |= gpu_order()
     if jax.config.values.get("jax_cuda_visible_devices") == "all":  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_cuda_visible_devices", str(number))
 

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from ..parallel.batching import Done, batched_call, width
-from ..timestepping import advance as device
 from ..timestepping.advance import ROWS, Advanced, advance, saves_ahead
+from ..timestepping.advance import Saved as SavedOnDevice
 from ..timestepping.attempt import NOTHING, RUNNING, Lane, Leg
 from ..timestepping.base import Integrator, StepState
 from ..timestepping.system import Fields, System
@@ -35,13 +35,12 @@ class Call:
 
     most   number of attempts, at most
     pace   s of an attempt (0: not known yet)
-    ahead  the saved times, of which the next step may pass `due`
+    ahead  the saved times
     """
 
     most: int = ROWS
     pace: float = 0.0
     ahead: Sequence[float] = ()
-    due: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def lane(
 
 def call(integrator: Integrator, leg: Leg, lane: Lane, wish: Call) -> Called:
     """Call the program for a run; in a batch, together with others of the same shape."""
-    seat = _Seat(wish)
+    seat = _Seat(wish, leg, lane)
     if width():
         return batched_call(_together, integrator, (leg, lane), seat)
     return seat.answer(_called(integrator, leg, lane, [seat], many=False).lane)
@@ -124,13 +123,17 @@ def forced(
 class _Seat:
     """A run for which the program is called, and what it has been brought so far."""
 
-    now: Lane
-
-    def __init__(self, wish: Call) -> None:
-        self.most, self.due, self.ahead, self.pace = wish.most, wish.due, list(wish.ahead), wish.pace
+    def __init__(self, wish: Call, leg: Leg, lane: Lane) -> None:
+        self.most, self.ahead, self.pace = wish.most, list(wish.ahead), wish.pace
+        self.now, self.longest = lane, float(leg.longest)
         self.rows: list[Row] = []
         self.saved: Saved = []
         self.began = time.perf_counter()
+
+    def due(self) -> int:
+        """The number of saved times that the next step may pass."""
+        reach = min(float(self.now.t) + min(float(self.now.dt), self.longest), float(self.now.landing))
+        return sum(when <= reach for when in self.ahead)
 
     def stays(self) -> bool:
         """True if the host need not look yet."""
@@ -146,7 +149,7 @@ def _called(
 ) -> Advanced:
     """Call the program once for the runs on these seats, and tell them."""
     here = [seat for seat in seats if seat is not None]
-    space = _space(lane.u, many, sum(seat.due for seat in here))
+    space = _space(lane.u, many, sum(seat.due() for seat in here))
     saves: Any = np.stack([saves_ahead(seat.ahead if seat else (), space) for seat in seats])
     on: Any = np.array([seat is not None for seat in seats])
     most = min(_soon(max(seat.pace for seat in here)), *(seat.most - len(seat.rows) for seat in here))
@@ -175,11 +178,8 @@ def _together(integrator: Integrator, tree: tuple[Leg, Lane], seats: Sequence[_S
     legs, lanes = tree
     before = sum(len(seat.rows) for seat in seats if seat)
     found = _called(integrator, legs, lanes, seats, many=True)
-    longest, pace, answers = np.asarray(legs.longest), 0.0, []
-    for i, seat in enumerate(seats):
-        if seat is not None:
-            seat.due, pace = due(seat.ahead, seat.now, float(longest[i])), seat.pace
-        answers.append(None if seat is None or seat.stays() else seat.answer)
+    answers = [None if seat is None or seat.stays() else seat.answer for seat in seats]
+    pace = max(seat.pace for seat in seats if seat)
     needed = sum(len(seat.rows) for seat in seats if seat) - before
     executed = len(seats) * int(found.attempts)
     return Done((legs, found.lane), found.lane, answers, executed, needed, pace)
@@ -190,19 +190,12 @@ def _soon(pace: float) -> int:
     return max(1, min(int(CALL / pace), ROWS)) if pace else 1
 
 
-def due(ahead: Sequence[float], lane: Lane, longest: float) -> int:
-    """The number of saved times that the next step may pass."""
-    reach = min(float(lane.t) + min(float(lane.dt), longest), float(lane.landing))
-    return sum(when <= reach for when in ahead)
-
-
 def _space(u: Fields, many: bool, due: int) -> int:
     """The number of states that the buffer holds: a power of 2, at least what the next steps may pass."""
     lanes = len(next(iter(u.values()))) if many else 1
     size = sum(x.nbytes // lanes for x in u.values())
-    usual = max(1, min(MOST_SAVED, BUFFER // size))
-    if many:  # all lanes share it
-        usual = max(usual, min(MOST_SAVED, BUFFER // size) * lanes // 4)
+    share = min(MOST_SAVED, BUFFER // size)
+    usual = max(1, share, share * lanes // 4)  # all lanes share it
     return 1 << max(usual.bit_length() - 1, (due - 1).bit_length() if due else 0)
 
 
@@ -211,7 +204,7 @@ def _first(states: Fields, count: int) -> Fields:
     return {k: x[:count] for k, x in states.items()}
 
 
-def _taken(saved: device.Saved) -> _Taken:
+def _taken(saved: SavedOnDevice) -> _Taken:
     """The saved states of a call, on their way to the host."""
     lane, number, count, kept = jax.device_get((saved.lane, saved.number, saved.count, saved.kept))
     states = _first(saved.states, 1 << (int(count) - 1).bit_length())

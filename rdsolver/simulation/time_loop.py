@@ -14,7 +14,6 @@ import numpy as np
 
 from ..errors import RunError
 from ..problem import ModelProblem, Problem
-from ..timestepping import linear_solver_control
 from ..timestepping.advance import ROWS
 from ..timestepping.attempt import ACCEPTED, FAILED, REJECTED, SLOW, Lane
 from ..timestepping.base import StepState, event, start
@@ -181,11 +180,8 @@ class Simulation:
 
     def _set_leg(self, system: System) -> None:
         self.system, solver = system, self.problem.solver
-        self._longest = solver.longest_step or inf
-        shortest = SHORTEST * self.problem.end
-        self._leg = program.leg(
-            system, self.segment[1], self.tol, shortest, self._longest, self.scenario.levels
-        )
+        steps = SHORTEST * self.problem.end, solver.longest_step or inf
+        self._leg = program.leg(system, self.segment[1], self.tol, *steps, self.scenario.levels)
 
     def _set_lane(
         self,
@@ -208,13 +204,12 @@ class Simulation:
     def _advance(self) -> list[Step]:
         """Call the program once. Return the steps that were accepted."""
         ahead = [t for t in self.problem.save if t > self.t]
-        due = program.due(ahead, self._now, self._longest)
-        wish = program.Call(self._most(), self._pace, ahead, due)
+        wish = program.Call(self._most(), self._pace, ahead)
         found = program.call(self.integrator, self._leg, self._lane, wish)
         self._now, self._lane, self.u = found.now, found.lane, found.lane.u
         self.t, self.dt = float(found.now.t), float(found.now.dt)
         if found.now.status == SLOW:
-            slow = linear_solver_control.slow(self.cycles, found.rows[-1])
+            slow = {k.removeprefix("slow.") for k, x in found.rows[-1].items() if k.startswith("slow.") and x}
             self._set_leg(replace(self.system, krylov=tuple(sorted({*self.system.krylov, *slow}))))
         self._pace = found.pace if self.totals.first else 0.0  # the first call is mostly compilation
         steps = (self._account(row, found.saved) for row in found.rows)

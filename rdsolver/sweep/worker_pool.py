@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import InputError
-from ..parallel.device import in_flight, parse_device
+from ..parallel.device import gpu_order, in_flight, parse_device
 from .task import Task
 
 ALONE, SHARED = (
@@ -243,10 +243,6 @@ def _exit_text(code: int) -> str:
 # --- where --------------------------------------------------------------------------------------------------
 
 
-# CUDA's own order of GPUs is by speed; nvidia-smi's is this
-ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
 def slots(
     jobs: int | None, device: str, per_gpu: int, most: int, inherits: tuple[int, ...] = (), width: int = 0
 ) -> list[Slot]:
@@ -265,7 +261,7 @@ def slots(
         )
         chosen = chosen_gpus(device)
         places = [
-            Slot({"CUDA_VISIBLE_DEVICES": gpu} | ORDER | memory, (), inherits, width)
+            Slot({"CUDA_VISIBLE_DEVICES": gpu} | gpu_order() | memory, (), inherits, width)
             for _ in range(per_gpu)
             for gpu in chosen
         ]

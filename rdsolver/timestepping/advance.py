@@ -52,7 +52,7 @@ class Rows:
     """A row of numbers for each attempt, (attempts, [lanes,] numbers), and what they are.
 
     They are outcome, t (reached), dt, error, finite, lowest, unsolved, rejections (before it, in a row),
-    stages, and by prefix: report., cycles., passed., observed.
+    stages, and by prefix: report., slow. (the solver should be accelerated), cycles., passed., observed.
     """
 
     values: Any

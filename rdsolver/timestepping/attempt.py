@@ -27,6 +27,8 @@ RUNNING, LANDED, FAILED, SLOW, TRIGGERED, IDLE = range(6)
 """The status of a lane. All but RUNNING end the call: LANDED at the end of the leg; FAILED to find a step;
 SLOW: a linear solver should be accelerated; TRIGGERED: an observable has reached a level; IDLE: no run.
 """
+NUMBERS = "outcome", "t", "dt", "error", "finite", "lowest", "unsolved", "rejections", "stages"
+"""The first numbers of a row."""
 NOTHING, REJECTED, ACCEPTED, UNDONE = range(4)
 """The outcome of an attempt. UNDONE: it would have been accepted, but its interpolant is negative at a saved
 time, so that the step must end there.
@@ -145,9 +147,8 @@ def attempt(integrator: Integrator, leg: Leg, lane: Lane) -> Tried:
     numbers = (
         on & ~failed, t, dt, a.error, a.finite, a.lowest, verdict.unsolved, lane.streak, a.stages
     )  # fmt: skip
-    tree = {"report": a.report, "cycles": lane.cycles, "passed": a.passed, "observed": a.observed}
-    more = [tree[kind][k] for kind in tree for k in sorted(tree[kind])]
-    row = jnp.stack([jnp.asarray(x, jnp.float64) for x in (*numbers, *more)])
+    more = _by_kind(a.report, plan.slow, lane.cycles, a.passed, a.observed)
+    row = jnp.stack([jnp.asarray(x, jnp.float64) for x in (*numbers, *more.values())])
     stays = jnp.where(on, FAILED, lane.status)
     return Tried(
         on & ~failed & (leg.forced | verdict.accept),
@@ -181,14 +182,21 @@ def row_names(leg: Leg, lane: Lane, solved: bool) -> tuple[str, ...]:
     """The names of the numbers of a row, in their order. solved: the integrator solves equations."""
     groups, system = lane.cycles, leg.system
     observed = jax.eval_shape(lambda s, t, u: s.observe(t, u), system, lane.t, lane.u)
-    tree = {
-        "report": [x for g in groups if solved for x in (g, f"{g}.contraction")],
-        "cycles": groups,
-        "passed": lane.step_state.flows,
-        "observed": observed,
-    }
-    fixed = ("outcome", "t", "dt", "error", "finite", "lowest", "unsolved", "rejections", "stages")
-    return fixed + tuple(f"{kind}.{name}" for kind in tree for name in sorted(tree[kind]))
+    slow = groups if solved else {}
+    report = dict.fromkeys(x for g in slow for x in (g, f"{g}.contraction"))
+    return (*NUMBERS, *_by_kind(report, slow, groups, lane.step_state.flows, observed))
+
+
+def _by_kind(
+    report: Mapping[str, Any],
+    slow: Mapping[str, Any],
+    cycles: Mapping[str, Any],
+    passed: Mapping[str, Any],
+    observed: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The numbers of a row after NUMBERS, in their order."""
+    kinds = {"report": report, "slow": slow, "cycles": cycles, "passed": passed, "observed": observed}
+    return {f"{kind}.{name}": of[name] for kind, of in kinds.items() for name in sorted(of)}
 
 
 def pick(here: Truth, a: Any, b: Any) -> Any:
@@ -211,7 +219,7 @@ def settle(lane: Lane, tried: Tried, landing: Number, end: Number, negative: Tru
         step_state=pick(good, tried.step_state, lane.step_state),
         cycles=pick(undone, lane.cycles, cycles),
         landing=jnp.where(good, end, jnp.where(undone, landing, lane.landing)),
-        error=jnp.where(good, tried.row[3], lane.error),
+        error=jnp.where(good, tried.row[NUMBERS.index("error")], lane.error),
         streak=jnp.where(good, 0, lane.streak + (attempted & ~undone)).astype(lane.streak.dtype),
         status=jnp.where(undone, RUNNING, status).astype(lane.status.dtype),
     )

@@ -103,6 +103,11 @@ class Limits(NamedTuple):
     radius: Number
 
 
+def unlimited() -> Limits:
+    """The bounds of an integrator that has none."""
+    return Limits(never(), jnp.zeros(()))
+
+
 STEPS = 25, 10  # steps of a segment: while they grow from the first step, and then at tolerance 1e-3
 
 

@@ -64,13 +64,3 @@ def fewer(cycles: Cycles, floor: Mapping[str, np.int32 | Count], report: Report)
     """One V-cycle less for each group that does not need it, down to `floor`."""
     spare = {k: report[k] < SPARE * jnp.fmin(1.0, report[f"{k}.contraction"]) for k in cycles}
     return {k: (n - ((n > floor[k]) & spare[k])).astype(jnp.int32) for k, n in cycles.items()}
-
-
-def slow(cycles: Mapping[str, int | np.int32], tried: Mapping[str, float]) -> set[str]:
-    """The groups that should be accelerated after an attempt, on the host. tried: its row (advance.py)."""
-
-    def one(name: str) -> bool:
-        left, factor = tried[f"report.{name}"], tried[f"report.{name}.contraction"]
-        return tried[f"cycles.{name}"] >= 2 and left > UNSOLVED and factor > SLOW
-
-    return {name for name in cycles if one(name)}

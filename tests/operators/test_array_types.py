@@ -89,7 +89,7 @@ traced(replace(system, pockets=Pockets.of(walls, system.place.wrap)))
 for name in INTEGRATORS:
     run = box((6, 7), name)
     next(run.chunks())
-    wish = program.Call(1, 0.0, [0.5], 1)
+    wish = program.Call(1, 0.0, [0.5])
     assert program.call(run.integrator, run._leg, run._lane, wish).rows[0]["finite"], name
 """,
     "every component, another tissue, and models that are given by their rates": """

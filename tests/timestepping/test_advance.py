@@ -132,7 +132,7 @@ def test_an_interpolant_below_zero_makes_the_step_end_at_the_saved_time():
     u = {"a": jnp.full((9, 8), 1e-3), "b": jnp.full((9, 8), 40.0)}
     f = {"a": jnp.full((9, 8), -0.04), "b": jnp.full((9, 8), -40.0)}
     lane = replace(lane, u=u, dt=np.float64(0.5), step_state=replace(lane.step_state, f=f, middle=f))
-    found = program.call(simulation.integrator, leg, lane, program.Call(2, 1e-9, [0.1], 1))
+    found = program.call(simulation.integrator, leg, lane, program.Call(2, 1e-9, [0.1]))
     outcomes = [(row["outcome"], row["t"]) for row in found.rows]
     assert outcomes == [(a.UNDONE, 0.5), (a.ACCEPTED, 0.1)]
     ((when, state),) = found.saved

@@ -90,11 +90,8 @@ def stiff_order(quick: bool) -> Iterator[Row | Curve]:
             continue
         problem, mode = stiff_problem(name, 1e-3, rate)
         simulation = Simulation(problem)
-        system, u, integrator = (
-            simulation.system_at_start(),
-            simulation.u,
-            loaded(name, simulation.scenario.system),
-        )
+        system, u = simulation.system_at_start(), simulation.u
+        integrator = loaded(name, system)
         errors = [_off(replay(integrator, system, u, _steps(1.0, n), 1e-3)[-1].u["u"], mode) for n in counts]
         steps = [1 / n for n in counts]
         yield at_least(
