@@ -14,6 +14,7 @@ from rdsolver.parallel import device
 def settings(monkeypatch):
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     before = jax.config.values["jax_cuda_visible_devices"]
+    jax.config.update("jax_cuda_visible_devices", "all")  # whatever a test before this one has named
     yield
     jax.config.update("jax_cuda_visible_devices", before)
 
