@@ -272,6 +272,6 @@ class Model(Protocol[Place, Aux]):
 
     def flows(
         self, u: Fields, p: Numbers, place: Place, aux: Aux, inputs: Numbers, /
-    ) -> dict[str, tuple[Number, Number]]:
-        """The source and the loss of each budget, summed over cells, per time."""
+    ) -> dict[str, tuple[Cells, Cells]]:
+        """The source and the loss of each budget in each cell, per time."""
         ...

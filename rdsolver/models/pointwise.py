@@ -251,5 +251,5 @@ class ReactionDiffusion:
 
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, aux: StaticFields, inputs: Numbers
-    ) -> dict[str, tuple[Number, Number]]:
+    ) -> dict[str, tuple[Cells, Cells]]:
         return {}

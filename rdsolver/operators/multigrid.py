@@ -21,15 +21,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from . import krylov
-from .array_types import Cells, CoarserVector, Count, Number, PerField, Sums
+from .array_types import Cells, CoarserVector, Count, Float, Number, PerField, Sums
 from .blocks import Block, Local, Vector
 from .faces import Wrap
 from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
 from .no_fusion import no_fusion, on_cpu
-from .reductions import all_sums, spread, sums
+from .reductions import all_sums, spread
 
 __all__ = ["Block", "Level", "Operator", "Shape", "Vector", "contraction", "hierarchy", "level", "solve"]
 
@@ -213,9 +213,9 @@ def _whole(op: Operator, lv: Level) -> tuple[Sums, Any]:
 
     The unknowns of that system are one constant for each field and pocket.
     """
-    cells = sums(lv.local["active"], lv.pockets)
-    found = all_sums(list(lv.local.values()), lv.pockets)
-    mean = {k: x / cells for k, x in zip(lv.local, found, strict=True)}
+    found = dict(zip(lv.local, all_sums(list(lv.local.values()), lv.pockets), strict=True))
+    cells = found["active"]
+    mean = {k: x / cells for k, x in found.items()}
     held = (
         (0.0,) * len(op.diffusivity)
         if lv.held is None
@@ -238,6 +238,10 @@ def _closed(op: Operator, lv: Level, whole: tuple[Sums, Any], v: Vector, r_sums:
     return tuple(
         x + spread(k, lv.pockets).astype(x.dtype) * active for x, k in zip(v, constants, strict=True)
     )
+
+
+Pair = Float[Array, "2"]
+"""The size of the last cycle's correction, and its ratio to the one before."""
 
 
 @dataclass(frozen=True)
@@ -299,28 +303,27 @@ def solve(
     """
     solver = _Solver.of(op, levels, shape)
 
-    def watched(before: Vector, after: Vector, last: Number) -> tuple[Number, Number]:
+    def watched(before: Vector, after: Vector, seen: Pair) -> Pair:
         now = size(tuple(b - a for a, b in zip(before, after, strict=True)))
-        return now, now / last
+        return jnp.stack([now, now / seen[0]])
 
-    def cycle(_: Count, state: tuple[Vector, Number, Number]) -> tuple[Vector, Number, Number]:
-        v, last = state[:2]
+    def cycle(_: Count, state: tuple[Vector, Pair]) -> tuple[Vector, Pair]:
+        v, seen = state
         better = solver.improved(v, r, r_sums)
-        return better, *watched(v, better, last)
+        return better, watched(v, better, seen)
 
-    nan = jnp.asarray(jnp.nan, jnp.float64)
+    def iteration(_: Count, state: tuple[krylov.Progress, Pair]) -> tuple[krylov.Progress, Pair]:
+        now, seen = state
+        after = solver.iterated(now, scales or ())
+        return after, watched(now.v, after.v, seen)
+
+    none = jnp.full(2, jnp.nan)
     if scales is None:
-        return lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), nan, nan))
-
-    def iteration(
-        _: Count, state: tuple[krylov.Progress, Number, Number]
-    ) -> tuple[krylov.Progress, Number, Number]:
-        now, last = state[:2]
-        after = solver.iterated(now, scales)
-        return after, *watched(now.v, after.v, last)
-
-    found, last, ratio = lax.fori_loop(0, cycles, iteration, (krylov.begin(r), nan, nan))
-    return solver.closed(found.v, r_sums), last, ratio
+        v, seen = lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), none))
+    else:
+        found, seen = lax.fori_loop(0, cycles, iteration, (krylov.begin(r), none))
+        v = solver.closed(found.v, r_sums)
+    return v, seen[0], seen[1]
 
 
 def contraction(

@@ -120,6 +120,7 @@ class BoneScenario:
             self._curves({}, 0.0, 1.0),
             scales(self.fields, self.dtype),
             linear_solver_control.least(model.groups),
+            np.float64(section.active.sum()),
             edges,
             tuple(f.name for f in self.fields if f.signed),
             Pockets.of(section.active, place.wrap),

@@ -59,6 +59,7 @@ class ModelScenario:
             Forcing.none(),
             scales(self.fields, dtype),
             linear_solver_control.least(p.model.groups),
+            np.float64(p.mask.sum()),
             edges,
             tuple(f.name for f in self.fields if f.signed),
             Pockets.of(p.mask, place.wrap),

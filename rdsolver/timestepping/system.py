@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,11 @@ from jax import Array
 
 from ..models.base import Coefficients, Group, Model, StaticFields
 from ..operators import multigrid
-from ..operators.array_types import Cells, Count, Fields, Float, Number, Numbers, PerField, Truth
+from ..operators.array_types import Cells, Count, Fields, Float, Number, Numbers, OneNumber, PerField, Truth
 from ..operators.boundary_fluxes import Edge, exchange
 from ..operators.faces import Wrap
 from ..operators.no_fusion import no_fusion
-from ..operators.reductions import Pockets, all_sums, mean_squares, total
+from ..operators.reductions import Pockets, all_sums, mean_squares
 from ..operators.transport import Faces, diffusion, drift, fitted, own_diffusion, own_drift
 
 Sums = dict[str, Number]  # for each budget "<name>.source" and "<name>.loss", summed over cells, float64
@@ -90,7 +90,7 @@ class Box:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["place", "p", "forcing", "scale", "cycles", "edges", "pockets"],
+    data_fields=["place", "p", "forcing", "scale", "cycles", "cells", "edges", "pockets"],
     meta_fields=["model", "shape", "signed", "krylov"],
 )
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class System:
     p              parameters, numbers of the run's precision
     forcing        inputs between two events
     scale          for each field its typical size, to which tolerances are relative
+    cells          number of active cells
     edges          open boundary conditions
     signed         fields that may be negative
     pockets        regions between which nothing passes (None: one region)
@@ -116,6 +117,7 @@ class System:
     forcing: Forcing
     scale: Numbers
     cycles: Mapping[str, np.int32 | Count]  # arrays inside a program
+    cells: OneNumber
     edges: tuple[Edge, ...] = ()
     signed: tuple[str, ...] = ()
     pockets: Pockets | None = None
@@ -195,21 +197,18 @@ class System:
         return jnp.ones_like(d), fitted(tuple(d * c for c in aux.media[medium]), drifting[name])
 
     def flows(self, t: Number, u: Fields, aux: Coefficients | None = None) -> Sums:
-        """The gains and losses of each budget per unit of time. The net flux through a boundary is a gain."""
+        """The gains and losses of each budget per unit of time, summed over cells. The net flux through a
+        boundary is a gain.
+        """
         aux = self.update_coefficients(u) if aux is None else aux
-        both = self.model.flows(u, self.p, self.place, aux, self.inputs(t))
-        out = {
-            f"{k}.{side}": x.astype(jnp.float64)
-            for k, pair in both.items()
-            for side, x in zip(("source", "loss"), pair, strict=True)
-        }
-        passing = {
-            name: total(source - loss * u[name]) for name, (loss, source) in self._exchanges(aux).items()
-        }
-        for budget, members in self.model.budgets.items():
-            for name in passing.keys() & set(members):
-                out[f"{budget}.source"] += passing[name]
-        return out
+        flows, passing = self.model.flows(u, self.p, self.place, aux, self.inputs(t)), self._exchanges(aux)
+        cells = {}
+        for budget, (source, loss) in flows.items():
+            for name in (name for name in self.model.budgets[budget] if name in passing):
+                leaves, comes = passing[name]
+                source = source + comes - leaves * u[name]
+            cells |= {f"{budget}.source": source, f"{budget}.loss": loss}
+        return dict(zip(cells, all_sums(tuple(cells.values()), None), strict=True))
 
     def observe(self, t: Number, u: Fields) -> Numbers:
         seen = self.model.observe(u, self.p, self.place, self.update_coefficients(u), self.inputs(t))
@@ -217,17 +216,18 @@ class System:
 
     def norm(self, e: Fields, u: Fields, tol: Number) -> Number:
         """The root mean square over active cells of e / (tol (scale + |u|)), for the worst of the fields."""
-        cells = total(self.place.active)
         relative = [x / (tol * (self.scale[k] + jnp.abs(u[k]))) for k, x in e.items()]
-        return jnp.sqrt(jnp.max(mean_squares(relative, cells)))
+        return jnp.sqrt(jnp.max(mean_squares(relative, self.cells)))
 
     def valid(self, u: Fields, tol: Number) -> tuple[Truth, Number]:
         """(True if all values are finite, lowest value over the tolerance of its field; below -1, a density
         is negative).
         """
-        finite = jnp.stack([jnp.all(jnp.isfinite(x)) for x in u.values()]).all()
-        lowest = [jnp.min(x) / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed]
-        return finite, jnp.min(jnp.stack([*lowest, jnp.zeros((), self._dtype)])).astype(jnp.float64)
+        # cell by cell first, so that each is one reduction
+        finite = reduce(jnp.logical_and, (jnp.isfinite(x) for x in u.values()))
+        none = jnp.zeros((), self._dtype)
+        densities = (x / (tol * self.scale[k]) for k, x in u.items() if k not in self.signed)
+        return jnp.all(finite), jnp.min(reduce(jnp.minimum, densities, none)).astype(jnp.float64)
 
     def bounds(self, u: Fields, t: Number | float = 0.0) -> tuple[Number, Number]:
         """(Spectral radius of the right-hand side, largest rate at which drift empties a cell), 1/time; by

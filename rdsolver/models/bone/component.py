@@ -262,8 +262,8 @@ class Component:
         """
         return rest
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
-        """The terms that it adds to the source and the loss of each budget, summed over cells, per day."""
+    def flows(self, c: Conditions) -> dict[str, tuple[Cells, Cells]]:
+        """The terms that it adds to the source and the loss of each budget in each cell, per day."""
         return {}
 
     # --- the run --------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from ...geometry.grid import Grid
 from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise
 from ...operators.blocks import Block, Local
-from ...operators.reductions import total
 from ...operators.transport import Faces
 from ..base import Field, Group, Observer, Series
 from .binders import OPG, Binder
@@ -293,21 +292,16 @@ class Cytokines:
 
     def flows(
         self, u: Fields, p: Numbers, place: StaticFields, s: Any, inputs: Numbers
-    ) -> dict[str, tuple[Number, Number]]:
-        """The source and the loss of each budget, nM/d summed over cells. A drug enters from plasma and
-        returns to it.
-        """
+    ) -> dict[str, tuple[Cells, Cells]]:
+        """The source and the loss of each budget, nM/d. A drug enters from plasma and returns to it."""
         c = self.conditions(u, p, place, s, inputs)
-        lost, found = p["rankl_loss"] * total(u["rankl"]), {}
+        lost, found = p["rankl_loss"] * u["rankl"], {}
         for b in self.binders:
-            back = p["vessel_exchange"] * total(s.marrow * u[b.name]) if b.drug else 0
-            bound = p["rankl_loss"] * total(u[b.complex])
-            found[b.name] = (
-                total(self._supply(b, c)) + back,
-                p[f"{b.name}_loss"] * total(u[b.name]) + bound + back,
-            )
+            back = p["vessel_exchange"] * s.marrow * u[b.name] if b.drug else 0
+            bound = p["rankl_loss"] * u[b.complex]
+            found[b.name] = self._supply(b, c) + back, p[f"{b.name}_loss"] * u[b.name] + bound + back
             lost = lost + bound
-        found = {"rankl": (total(c.rankl_production), lost)} | found
+        found = {"rankl": (c.rankl_production, lost)} | found
         for part in self.components:
             for name, (source, loss) in part.flows(c).items():
                 entered, left = found[name]

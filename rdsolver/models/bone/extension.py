@@ -27,7 +27,6 @@ import jax.numpy as jnp
 from ...geometry.section import Section
 from ...operators.array_types import Cells, Fields, Number, Numbers, Pointwise, Surroundings
 from ...operators.blocks import Dense, Local
-from ...operators.reductions import total
 from ..base import Breaks, Field, Group, Observer, Parameter
 from ..pointwise import cell_block, cell_bound, cell_jacobian, densities
 from .binders import Binder, binder_parameters
@@ -164,11 +163,11 @@ class Extension(Component):
         scale = {f.name: f.scale for f in c.model.fields(c.p)}  # pyright: ignore[reportArgumentType]  (arrays serve as well)
         return rest + cell_bound(rows, {k: scale[k] for k in c.u}) if rows else rest
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
+    def flows(self, c: Conditions) -> dict[str, tuple[Cells, Cells]]:
         """The net rate that it adds to the fields of a budget, as a source."""
-        added, none = self.reaction(c), jnp.zeros(())
+        added, none = self.reaction(c), jnp.zeros_like(c.place.active)
         return {
-            k: (sum((total(added[n]) for n in names if n in added), none), none)
+            k: (sum((added[n] for n in names if n in added), none), none)
             for k, names in c.model.budgets.items()
         }
 

@@ -19,10 +19,9 @@ from ..component import Component, Conditions, Effect, Effects
 if TYPE_CHECKING:
     import jax.numpy as jnp
 
-    from ....operators import reductions
     from ....operators.array_types import Cells, Number
 else:
-    jnp, reductions = lazy("jax.numpy"), lazy("rdsolver.operators.reductions")
+    jnp = lazy("jax.numpy")
 
 # fmt: off
 ROWS = (
@@ -73,8 +72,8 @@ class MembraneRankl(Component):
         loss = sigma + c.p["membrane_shedding"] + c.p["membrane_loss"]
         return {"rankl_membrane": (sigma * psi["rankl_membrane"] + self._kept(c)) / loss}
 
-    def flows(self, c: Conditions) -> dict[str, tuple[Number, Number]]:
-        lost = c.p["membrane_loss"] * reductions.total(c.u["rankl_membrane"])
+    def flows(self, c: Conditions) -> dict[str, tuple[Cells, Cells]]:
+        lost = c.p["membrane_loss"] * c.u["rankl_membrane"]
         return {"rankl": (jnp.zeros_like(lost), lost)}
 
 
