@@ -23,6 +23,7 @@ _INSTRUCTION = re.compile(r"^\s+(ROOT )?%([\w.\-]+) = (.*)$")
 _THUNK = re.compile(r"^(\s*)(\d+): (k\w+)(.*)$")
 _GRID = re.compile(r"grid: \[(\d+), (\d+), (\d+)\] threads: \[(\d+), (\d+), (\d+)\]")
 _WARP = 32
+_TRUE = "/branch_1_fun"  # in the path of what lax.cond does for True
 LAUNCHED = {
     "kCopy", "kCubSort", "kCublasLtMatmul", "kCustomCall", "kCustomKernel", "kFft", "kGemm", "kKernel",
     "kMemset", "kMemset32BitValue", "kMemzero",
@@ -143,7 +144,7 @@ class Hlo:
 
 @dataclass
 class Thunk:
-    """part: "condition" or "body" of the loop it stands in."""
+    """part: "condition" or "body" of the loop, or the branch of the conditional, that it stands in."""
 
     number: int
     kind: str
@@ -161,7 +162,7 @@ def thunks(text: str) -> list[Thunk]:
         found = _THUNK.match(line)
         if not found:
             word = line.strip().rstrip(":")
-            part = word if word in ("condition", "body") or word.startswith("branch") else part
+            part = word if word in ("condition", "body") or "branch" in word else part
             continue
         new = Thunk(int(found[2]), found[3], found[4], len(found[1]))
         while open_[-1].depth >= new.depth:
@@ -268,10 +269,12 @@ def _walk(
                 _walk(condition, hlo, names, trips, times * (count + 1), graph, found)
             body = [c for c in one.children if c.part != "condition"]
             _walk(body, hlo, names, trips, times * count, graph, found)
-        elif one.kind == "kConditional":  # the branch that is usually taken: that of a false predicate
+        elif one.kind == "kConditional":  # what lax.cond does for False, as usual
             found.waits += 0 if graph else times
-            usual = [c for c in one.children if c.part == one.children[0].part]
-            _walk(usual, hlo, names, trips, times, graph, found)
+            rare = {c.part for c in one.children if _TRUE in hlo.path(names.get(c.number, ""))}
+            usual = next((c.part for c in one.children if c.part not in rare), None)
+            for c in one.children:
+                _walk([c], hlo, names, trips, times * (c.part == usual), graph, found)
         elif one.kind == "kCommandBuffer":
             found.graphs += times
             _walk(one.children, hlo, names, trips, times, True, found)

@@ -14,7 +14,8 @@ from rdsolver.errors import InputError
 from tests.support.places import ROOT
 
 DUMPS = Path(__file__).parent / "data" / "gpu_program"
-# of x = fori_loop(0, n, v * 0.5 + sum(v)); x = fori_loop(0, 5, roll(v, k) + v); x.at[i].add(1), 1024 numbers
+# default, graphs: x = fori_loop(0, n, v * 0.5 + sum(v)); x = fori_loop(0, 5, roll(v, k) + v); x.at[i].add(1)
+# branches: fori_loop(0, n, v + cond(isinf(dt), cumsum(sin(y) sum(v)), y))
 
 
 @pytest.mark.parametrize(("name", "graphs", "waits"), [("default", 0, 4), ("graphs", 1, 0)])
@@ -27,6 +28,15 @@ def test_launches_are_counted_with_the_trips_of_their_loops(name, graphs, waits)
     assert found.of_one_warp == 4 + 3 + 5 + 1
     assert (found.graphs, found.waits, found.scatters) == (graphs, waits, 1)
     assert found.unknown == ["scope"]
+
+
+def test_of_a_conditional_what_it_does_for_false_is_counted():
+    """Two copies, a condition more than trips; a trip: counter, predicate, the copy of one branch, the sum."""
+    found = gpu_thunks.read(DUMPS / "branches", trips={"while": 3})
+    assert found.count() == 2 + 4 + 3 * 4
+    assert {x.instruction for x in found.launches if x.times == 0} == {
+        "input_reduce_fusion", "loop_multiply_fusion", "loop_add_fusion"
+    }  # fmt: skip
 
 
 def test_bytes_are_those_of_operands_and_result():

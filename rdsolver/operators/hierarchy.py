@@ -191,7 +191,8 @@ def _coarser(fine: Level, halved: tuple[bool, ...], wrap: Wrap) -> Level:
 def hierarchy(finest: Level, shape: Shape) -> tuple[Level, ...]:
     levels = [finest]
     for halved in shape.halved:
-        levels.append(_coarser(levels[-1], halved, shape.wrap))
+        coarser = _coarser(levels[-1], halved, shape.wrap)
+        levels.append(coarser if on_cpu() else lax.optimization_barrier(coarser))
     return tuple(levels)
 
 

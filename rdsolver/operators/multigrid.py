@@ -319,7 +319,8 @@ def solve(
 
     none = jnp.full(2, jnp.nan)
     if scales is None:
-        v, seen = lax.fori_loop(0, cycles, cycle, (tuple(jnp.zeros_like(x) for x in r), none))
+        # zeros for each field: a GPU would copy one array of zeros for every field
+        v, seen = lax.fori_loop(0, cycles, cycle, (tuple(0 * x for x in r), none))
     else:
         found, seen = lax.fori_loop(0, cycles, iteration, (krylov.begin(r), none))
         v = solver.closed(found.v, r_sums)
