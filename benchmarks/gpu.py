@@ -1,7 +1,8 @@
-"""All measurements on a GPU, in one process and under 9 minutes; gpu.sh starts it. See README.md.
+"""All measurements on a GPU, in one process and in some five minutes; gpu.sh starts it. See README.md.
 
-Sections run in order until the time is spent; those left out are reported. `--cpu --small` tries the script
-anywhere.
+Sections run in order, the most important first, until the time is spent; those left out are reported. A
+figure that misses its bound makes the exit status 1; bounds on speed hold on a GPU only. `--cpu --small`
+tries the script anywhere.
 """
 
 from __future__ import annotations
@@ -14,36 +15,48 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import nnls
 
 from rdsolver.geometry.section import Section
 from rdsolver.parallel import device
 from rdsolver.problem import Solver
 from rdsolver.simulation.time_loop import Simulation
+from rdsolver.timestepping.advance import GRAPHS
 from rdsolver.timestepping.system import System
 
-from . import bone, measure
+from . import bone, measure, prebuilt
+from .gpu_targets import GRAPH, TARGETS
+from .launches import smoothed
 from .modes import batch as batches
 from .modes import step as steps
 from .modes.copy import copy_rate
 from .peers import ours
-from .peers.etd_dct import fixed
 from .problems import Case
 
-BUDGET = 500.0  # s; no section starts after it
-MEMBERS_LIMIT = 150.0  # s; no width starts after it
+BUDGET = 270.0  # s; no section starts after it
+MEMBERS_LIMIT = 60.0  # s; no width starts after it
+EQUAL = 1e-6  # most difference of two devices in float64: the same steps, and round-off
+IN_A_GRAPH = 8.0  # us, most time of a trip of a loop: a wait of the host alone takes longer
+# most ms of a step inside the program of a run, by grid (N, N-3d); least steps a second of runs together
+STEPS = (("128", 1.0), ("64-3d", 1.6), ("256-3d", 25.0))
+MEMBER_STEPS = {64: 20_000.0, 256: 25_000.0}
+NO_GRAPHS = {"xla_gpu_enable_command_buffer": ""}
 BUFFERS = {
     "default": "",
     "none": "--xla_gpu_enable_command_buffer=",
     "with loops": "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,WHILE",
 }
-COLUMNS = ("section", "what", "precision", "figure", "unit", "more")
+COLUMNS = ("section", "what", "precision", "figure", "unit", "wanted", "missed", "more")
+ERROR = "error"  # units of errors begin with it; bounds on them hold on every device
 Row = dict[str, Any]
 
 
@@ -54,9 +67,13 @@ def main() -> None:
     parser.add_argument(
         "--section", action="append", choices=[s.__name__ for s in SECTIONS], help="repeatable (default: all)"
     )
+    parser.add_argument(
+        "--programs", type=Path, metavar="FOLDER", help="programs that gpu-programs --keep compiled"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     a = parser.parse_args()
     began, rows = time.perf_counter(), []
+    a.rows = rows
     with device.on("cpu" if a.cpu else "gpu") as name:
         for section in (s for s in SECTIONS if not a.section or s.__name__ in a.section):
             spent = time.perf_counter() - began
@@ -65,7 +82,7 @@ def main() -> None:
                 continue
             try:
                 for row in section(a):
-                    rows.append({"section": section.__name__} | row)
+                    rows.append({"section": section.__name__} | _judged(row, a))
                     said = f"{time.perf_counter() - began:6.0f} s  {_text(rows[-1])}"
                     print(said, file=sys.stderr, flush=True)
                     if a.json:  # so that a run that is cut off leaves what it has
@@ -79,7 +96,7 @@ def main() -> None:
                     }
                 )
         written = measure.write("gpu", rows, a.json, name, seconds=time.perf_counter() - began)
-        failed = any(row.get("failed") for row in rows)
+        failed = any(row.get("failed") or row.get("missed") for row in rows)
         measure.show(f"{name}, {time.perf_counter() - began:.0f} s; written to {written}", rows, COLUMNS)
     sys.exit(failed)
 
@@ -88,46 +105,62 @@ def _text(row: Row) -> str:
     return " ".join(str(row[k]) for k in COLUMNS if k in row)
 
 
-def _row(what: str, precision: str, figure: float, unit: str, more: str = "", **rest: Any) -> Row:
-    return {"what": what, "precision": precision, "figure": float(figure), "unit": unit, "more": more} | rest
+def _row(
+    what: str,
+    precision: str,
+    figure: float,
+    unit: str,
+    more: str = "",
+    most: float | None = None,
+    least: float | None = None,
+    **rest: Any,
+) -> Row:
+    """most, least: bounds on the figure."""
+    found = {"what": what, "precision": precision, "figure": float(figure), "unit": unit, "more": more} | rest
+    if most is not None:
+        return found | {"wanted": f"<= {most:g}", "missed": not figure <= most}
+    if least is not None:
+        return found | {"wanted": f">= {least:g}", "missed": not figure >= least}
+    return found
+
+
+def _judged(row: Row, a: Namespace) -> Row:
+    """The row, without a bound that does not hold here."""
+    speed = not str(row.get("unit", "")).startswith(ERROR)
+    return {k: x for k, x in row.items() if not (speed and (a.cpu or a.small) and k in ("wanted", "missed"))}
+
+
+@contextmanager
+def _programs(a: Namespace, grid: str, precision: str, wide: int = 1) -> Iterator[prebuilt.Loaded]:
+    """Inside, runs are advanced by a program that was compiled beforehand, if there is one."""
+    with prebuilt.used(a.programs, prebuilt.name(grid, precision, wide), jax.devices()[0]) as loaded:
+        yield loaded
 
 
 # --- does it compute the same? ------------------------------------------------------------------------------
 
 
 def checks(a: Namespace) -> Iterator[Row]:
-    """Errors against float64 on the CPU: for W1 by SciPy's DCT, for W2 and W3 by our own rkc2 and tr-bdf2
-    there.
-    """
-    n = 16 if a.small else 64
+    """W1, W2 and W3 against the same in float64 on the CPU, at the same tolerance."""
+    n, tolerance = 16 if a.small else 64, 1e-4
     for kind in ("w1", "w2"):
         of = Case(kind, (n, n))
-        if kind == "w1":
-            want = fixed(of, "etdrk4", 25.0)
-        else:
+        for integrator in ("tr-bdf2", "rkc2"):
             with _on_cpu():
-                want = _solve(of, "rkc2", 1e-6, "float64")[0]
-        for precision in ("float64", "float32"):
-            for integrator in ("tr-bdf2", "rkc2"):
-                states, _, _ = _solve(of, integrator, 1e-4, precision)
-                yield _row(
-                    f"{kind} {n}^2 {integrator} at 1e-4",
-                    precision,
-                    of.error(states[1], want[1]),
-                    "error at 21,600 s",
-                )
-    cells, end = (16, 2.0) if a.small else (48, 30.0)
+                want = _solve(of, integrator, tolerance, "float64")[0]
+            for precision, most in (("float64", EQUAL), ("float32", tolerance)):
+                states = _solve(of, integrator, tolerance, precision)[0]
+                what = f"{kind} {n}^2 {integrator} at {tolerance:g}"
+                yield _row(what, precision, of.error(states[1], want[1]), "error at 21,600 s", most=most)
+    cells, end, tolerance = (16, 2.0, 1e-3) if a.small else (48, 30.0, 1e-3)
     with _on_cpu():
-        tight = bone.run(bone.problem(cells, 2, Solver("tr-bdf2", 1e-5, "float64"), end))[1]
-    for precision in ("float64", "float32"):
-        found = bone.run(bone.problem(cells, 2, _solver("tr-bdf2", 1e-3, precision), end))[1].errors(tight)
-        yield _row(
-            f"w3 {cells}^2 tr-bdf2 at 1e-3, {end:g} d",
-            precision,
-            float(found["error_ntx"]),
-            "error in NTX",
-            f"fields {found['error_end']:.1e}",
-        )
+        want = bone.run(bone.problem(cells, 2, _solver("tr-bdf2", tolerance, "float64"), end))[1]
+    for precision, most in (("float64", EQUAL), ("float32", tolerance)):
+        with _programs(a, str(cells), precision) as loaded:
+            found = bone.run(bone.problem(cells, 2, _solver("tr-bdf2", tolerance, precision), end))[1]
+        errors, what = found.errors(want), f"w3 {cells}^2 tr-bdf2 at {tolerance:g}, {end:g} d"
+        more = f"fields {errors['error_end']:.1e}; {loaded}"
+        yield _row(what, precision, float(errors["error_ntx"]), "error in NTX", more, most=most)
 
 
 def _on_cpu() -> Any:
@@ -157,22 +190,65 @@ def _solve(
 
 def calls(a: Namespace) -> Iterator[Row]:
     """A step inside the program that advances a run: the time of a call over its attempts, without the first
-    call, which compiles.
+    call, which compiles or loads it.
     """
-    for text in ("16",) if a.small else ("128", "64-3d", "256-3d"):
-        cells, solver = int(text.removesuffix("-3d")), _solver("tr-bdf2", 1e-3, "float32")
-        problem = refined(cells, solver, bone.END) if "3d" in text else bone.problem(cells, 2, solver)
-        simulation = Simulation(problem, attempts=4 if a.small else 16)
-        times, last, before = [], time.perf_counter(), 0
-        for i, _ in enumerate(simulation.chunks()):
-            now, done = time.perf_counter(), simulation.totals.steps + simulation.totals.rejected
-            if i > 1:
-                times.append(1e3 * (now - last) / max(1, done - before))
-            last, before = now, done
-            if i == 6:
-                break
-        more = f"{min(times):.3g} to {max(times):.3g} in {len(times)} calls"
-        yield _row(f"a step of a run, bone {text}", "float32", float(np.median(times)), "ms", more)
+    for grid, most in (("16", None),) if a.small else STEPS:
+        cells, solver = int(grid.removesuffix("-3d")), _solver("tr-bdf2", 1e-3, "float32")
+        problem = refined(cells, solver, bone.END) if "3d" in grid else bone.problem(cells, 2, solver)
+        with _programs(a, grid, "float32") as loaded:
+            simulation = Simulation(problem, attempts=4 if a.small else 16)
+            times, last, before = [], time.perf_counter(), 0
+            for i, _ in enumerate(simulation.chunks()):
+                now, done = time.perf_counter(), simulation.totals.steps + simulation.totals.rejected
+                if i > 1:
+                    times.append(1e3 * (now - last) / max(1, done - before))
+                last, before = now, done
+                if i == 6:
+                    break
+        more = f"{min(times):.3g} to {max(times):.3g} in {len(times)} calls; {loaded}"
+        figure = float(np.median(times))
+        yield _row(f"a step of a run, bone {grid}", "float32", figure, "ms", more, most=most, grid=grid)
+
+
+def fitted(a: Namespace) -> Iterator[Row]:
+    """What a launch in a graph takes, and the bandwidth, with which the steps measured here are what their
+    launches and bytes take (results/gpu_programs_*.json); beside them the constants of the model.
+    """
+    steps = {row["grid"]: row["figure"] * 1e-3 for row in a.rows if row["section"] == "calls"}
+    for path in sorted(measure.RESULTS.glob("gpu_programs_*.json")):
+        made = json.loads(path.read_text())
+        rows = [r for r in made["results"] if r["program"] == "run, one step" and r["grid"] in steps]
+        if len(rows) < 2:
+            continue
+        seconds = np.array([steps[r["grid"]] for r in rows])
+        counted = np.array([[r["launches"], r["bytes"]] for r in rows], float)
+        (launch, byte), _ = nnls(counted / seconds[:, None], np.ones(len(rows)))
+        of = made["device"]
+        yield _row(f"a launch in a graph, as {of}", "float32", 1e6 * launch, "us", f"model {1e6 * GRAPH:g}")
+        if byte:
+            copy = f"model {TARGETS[of].copy / 1e9:.0f}"
+            yield _row(f"bandwidth of a step, as {of}", "float32", 1e-9 / byte, "GB/s", copy)
+
+
+def graphs(a: Namespace) -> Iterator[Row]:
+    """A loop whose trips the device decides, with the options of the program of a run and without graphs; in
+    a graph the host does not wait in every trip.
+    """
+    r = jnp.asarray(np.random.default_rng(0).normal(size=(5, 16, 16)), jnp.float32)
+    trips, found = 20 if a.small else 2000, {}
+
+    def loop(v: jax.Array, n: jax.Array) -> jax.Array:
+        step = partial(smoothed, r=r)
+        return jax.lax.while_loop(lambda s: s[1] < n, lambda s: (step(s[0]), s[1] + 1), (v, 0 * n))[0]
+
+    ways = {"": None} if a.cpu else {", in a graph": GRAPHS, ", no graphs": NO_GRAPHS}
+    for name, options in ways.items():
+        program = jax.jit(loop, compiler_options=options)
+        jax.block_until_ready(program(r, 1))
+        timing = measure.timed(lambda p=program: jax.block_until_ready(p(r, trips)), 5)[0]
+        found[name] = 1e6 * float(np.median(timing.wall)) / trips
+        most = None if len(found) > 1 else IN_A_GRAPH
+        yield _row(f"a trip of a loop{name}", "float32", found[name], "us", most=most)
 
 
 # --- speed of the parts -------------------------------------------------------------------------------------
@@ -362,24 +438,21 @@ def batch(a: Namespace) -> Iterator[Row]:
 
 
 def members(a: Namespace) -> Iterator[Row]:
-    """Whole runs per second, one after another and together, against the width; those of width 256 are 512
-    runs.
-    """
-    cells, widths, end = (16, (2,), 0.5) if a.small else (128, (1, 4, 16, 64, 256), 5.0)
+    """Whole runs together, by width: their steps a second, and the runs."""
+    cells, widths, end = (16, (2,), 0.5) if a.small else (128, (64, 256, 16, 4, 1), 5.0)
     began, solver = time.perf_counter(), Solver("tr-bdf2", 1e-3, "float32", "cpu" if a.cpu else "gpu")
     problems = batches.problems(cells, 2 * max(widths), solver, end)
-    serial = batches.serial(problems[:4])
-    yield _row(f"runs of {cells}^2, {end:g} d, one after another", "float32", serial, "runs/s")
     for width in widths:
         if time.perf_counter() - began > MEMBERS_LIMIT:
             yield {"what": f"{width} wide", "more": "left out: no time"}
             continue
-        rate, company = batches.rate(problems[: max(2 * width, 16)], width)
-        more = (
-            f"{rate / serial:.3g} times one after another; executed/needed"
-            f" {company.executed / company.needed:.3g}"
-        )
-        yield _row(f"the same together, {width} wide", "float32", rate, "runs/s", more, width=width)
+        many = problems[: max(2 * width, 16)]
+        with _programs(a, str(cells), "float32", width) as loaded:
+            rate, company = batches.rate(many, width)
+        more = f"{rate:.3g} runs/s; executed/needed {company.executed / company.needed:.3g}; {loaded}"
+        figure, what = company.needed * rate / len(many), f"runs of {cells}^2, {end:g} d, {width} wide"
+        least = MEMBER_STEPS.get(width)
+        yield _row(what, "float32", figure, "steps/s", more, least=least, width=width, runs=rate)
 
 
 def _each(run: Callable[[Any, Any], Any], v: Any, a: Namespace) -> float:
@@ -388,7 +461,7 @@ def _each(run: Callable[[Any, Any], Any], v: Any, a: Namespace) -> float:
     return float(np.median(measure.timed(lambda: jax.block_until_ready(run(v, n)), 3)[0].wall)) / n
 
 
-SECTIONS = (checks, calls, copies, step, binding, bone_run, launches, batch, members)
+SECTIONS = (checks, copies, calls, fitted, graphs, members, binding, step, bone_run, launches, batch)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _spread(u: jax.Array) -> jax.Array:
     return wide[..., :-2, 1:-1] + wide[..., 2:, 1:-1] + wide[..., 1:-1, :-2] + wide[..., 1:-1, 2:] - 4 * u
 
 
-def _smoothed(v: jax.Array, r: jax.Array) -> jax.Array:
+def smoothed(v: jax.Array, r: jax.Array) -> jax.Array:
     """A Jacobi smoothing of (1 - ∇²) v = r."""
     return v + WEIGHT / 5 * (r - v + _spread(v))
 
@@ -59,7 +59,7 @@ def rows(cells: int, fields: int, repeats: int) -> list[Row]:
 
     def smoothing(unroll: int) -> Callable[[Any], Any]:
         def sweep(_: int, v: Any) -> Any:
-            return jax.tree.map(_smoothed, v, apart if isinstance(v, tuple) else r)
+            return jax.tree.map(smoothed, v, apart if isinstance(v, tuple) else r)
 
         return lambda v: jax.lax.fori_loop(0, SWEEPS, sweep, v, unroll=unroll)
 

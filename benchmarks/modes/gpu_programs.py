@@ -35,14 +35,15 @@ from rdsolver.models.bone.static_fields import of_section
 from rdsolver.operators import multigrid
 from rdsolver.problem import Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
+from rdsolver.simulation.program import buffer_size
 from rdsolver.timestepping import advance, rkc
 from rdsolver.timestepping.attempt import Lane, Leg
 from rdsolver.timestepping.base import StepAttempt, StepState
 from rdsolver.timestepping.system import Fields, System
 from rdsolver.timestepping.trbdf2 import TRBDF2
 
-from .. import bone, measure
-from ..gpu_targets import TARGETS, Target, sharding
+from .. import bone, measure, prebuilt
+from ..gpu_targets import GRAPH, TARGETS, Target, sharding
 from ..gpu_thunks import Program, read
 from . import step as steps
 
@@ -54,9 +55,9 @@ COLUMNS = (
     "MB", "MB_needed", "scatters", "temporary_MB", "model_ms", "compile_s",
 )  # fmt: skip
 
-# s, of the model of time: a kernel in a stream, and in a graph; a graph's launch; a wait of the host; a call
-# of a program from Python, and for each of its arguments
-STREAM, GRAPH, GRAPHS, WAIT, CALL, ARGUMENT = 2.5e-6, 1.2e-6, 8e-6, 12e-6, 20e-6, 0.25e-6
+# s, of the model of time: a kernel in a stream; a graph's launch; a wait of the host; a call of a program
+# from Python, and for each of its arguments
+STREAM, GRAPHS, WAIT, CALL, ARGUMENT = 2.5e-6, 8e-6, 12e-6, 20e-6, 0.25e-6
 L2_RATE = 10e12  # bytes/s of arrays that stay in the cache: an assumption
 
 
@@ -68,6 +69,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
     parser.add_argument("--wide", type=int, default=64, help="width of the batch (default: 64)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the programs run and batch, for gpu.sh --programs"
+    )
 
 
 def main(a: argparse.Namespace) -> list[Row]:
@@ -80,7 +84,8 @@ def main(a: argparse.Namespace) -> list[Row]:
         case = case_of(grid, a.precision, where)
         for name in a.program or [name for name in PROGRAMS if name != "batch"]:
             for work in PROGRAMS[name](case, a.wide):
-                rows.append({"grid": grid, "precision": a.precision} | row(work, case, target))
+                keep = None if a.keep is None else partial(kept, a.keep, grid, a.precision, work)
+                rows.append({"grid": grid, "precision": a.precision} | row(work, case, target, keep))
                 told = ", ".join(f"{k} {rows[-1][k]}" for k in ("launches", "host_waits", "scatters"))
                 print(f"{grid} {work.name}: {told}", file=sys.stderr, flush=True)
     title = f"compiled for one {target.name}, {a.precision}"
@@ -180,6 +185,7 @@ class Work:
     trips    of its loops that the compiler cannot know (gpu_thunks.read); of a run's "attempts" there is one,
              whose figures are told; `once` is what a call does without any
     wide     number of runs that it advances together
+    space    states that the buffer of saved states holds, if it advances runs
     """
 
     name: str
@@ -188,6 +194,7 @@ class Work:
     arrays: float | None = None
     trips: dict[str, int] = field(default_factory=dict)
     wide: int = 1
+    space: int = 0
 
 
 def _sweep(system: System, aux: Any, u: Fields) -> Fields:
@@ -266,25 +273,26 @@ def step(case: Case, _: int) -> Iterator[Work]:
     yield Work("step", one, (leg, lane), 2 * _stage_arrays(case), case.trips)
 
 
-def _call(case: Case, name: str, wide: int, space: int) -> Work:
+def _call(case: Case, name: str, wide: int) -> Work:
     """The program of a run, in which one attempt is done and no saved time is passed."""
     leg, lane = _run(case)
+    space = buffer_size(wide * len(case.u) * case.array, wide)
     if wide > 1:
         leg, lane = jax.tree.map(lambda x: case.number((wide, *x.shape), x.dtype), (leg, lane))
     on, saves = case.number((wide,), bool), case.number((wide, space + 1))
     program = partial(advance._advance, space=space, many=wide > 1)
     given = TRBDF2(), leg, lane, on, saves, case.number((), "int32")
     trips = case.trips | {"attempts": 1, "saves": 0}
-    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, wide)
+    return Work(name, program, given, wide * 2 * _stage_arrays(case), trips, wide, space)
 
 
 def run(case: Case, _: int) -> Iterator[Work]:
     """One step inside the program that advances a run, with what the program does once."""
-    yield _call(case, "run, one step", 1, 8 if case.array < 1 << 24 else 1)
+    yield _call(case, "run, one step", 1)
 
 
 def batch(case: Case, wide: int) -> Iterator[Work]:
-    yield _call(case, f"run, one step, {wide} wide", wide, 8)
+    yield _call(case, f"run, one step, {wide} wide", wide)
 
 
 PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
@@ -301,8 +309,14 @@ PROGRAMS: dict[str, Callable[[Case, int], Iterator[Work]]] = {
 # --- rows ---------------------------------------------------------------------------------------------------
 
 
-def row(work: Work, case: Case, target: Target) -> Row:
-    """The figures of a program."""
+def kept(folder: Path, grid: str, precision: str, work: Work, compiled: Any) -> None:
+    """Keep a program that advances runs."""
+    if work.space:
+        prebuilt.keep(folder, prebuilt.name(grid, precision, work.wide), compiled, work.arguments, work.space)
+
+
+def row(work: Work, case: Case, target: Target, keep: Callable[[Any], None] | None = None) -> Row:
+    """The figures of a program. keep: what else is done with it, compiled."""
     began, cpu = perf_counter(), process_time()
     traced: Any = work.function if hasattr(work.function, "trace") else jax.jit(work.function)
     with tempfile.TemporaryDirectory() as folder, jax.default_device("gpu"):
@@ -312,6 +326,8 @@ def row(work: Work, case: Case, target: Target) -> Row:
         if "attempts" in work.trips:
             once = read(Path(folder), work.trips | {"attempts": 0})
             found = found.without(once)
+    if keep is not None:
+        keep(compiled)
     needed = None if work.arrays is None else work.arrays * case.array
     memory: Any = compiled.memory_analysis()
     return {

@@ -191,8 +191,7 @@ def _coarser(fine: Level, halved: tuple[bool, ...], wrap: Wrap) -> Level:
 def hierarchy(finest: Level, shape: Shape) -> tuple[Level, ...]:
     levels = [finest]
     for halved in shape.halved:
-        coarser = _coarser(levels[-1], halved, shape.wrap)
-        levels.append(coarser if on_cpu() else lax.optimization_barrier(coarser))
+        levels.append(_coarser(levels[-1], halved, shape.wrap))
     return tuple(levels)
 
 

@@ -193,10 +193,17 @@ def _soon(pace: float) -> int:
 def _space(u: Fields, many: bool, due: int) -> int:
     """The number of states that the buffer holds: a power of 2, at least what the next steps may pass."""
     lanes = len(next(iter(u.values()))) if many else 1
-    size = sum(x.nbytes // lanes for x in u.values())
-    share = min(MOST_SAVED, BUFFER // size)
+    usual = buffer_size(sum(x.nbytes for x in u.values()), lanes)
+    return max(usual, 1 << (due - 1).bit_length()) if due else usual
+
+
+def buffer_size(size: int, lanes: int) -> int:
+    """The number of states that the buffer holds if no step passes more: a power of 2. size: bytes of the
+    states of all lanes.
+    """
+    share = min(MOST_SAVED, BUFFER // (size // lanes))
     usual = max(1, share, share * lanes // 4)  # all lanes share it
-    return 1 << max(usual.bit_length() - 1, (due - 1).bit_length() if due else 0)
+    return 1 << (usual.bit_length() - 1)
 
 
 @partial(jax.jit, static_argnames="count")
