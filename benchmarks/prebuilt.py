@@ -31,8 +31,10 @@ def name(grid: str, precision: str, wide: int) -> str:
     return f"run-{grid}-{precision}-{wide}-wide.program"
 
 
-def _signature(arguments: Any, space: int) -> list[tuple[Any, ...]]:
-    return [(space,), *((np.shape(x), str(x.dtype)) for x in jax.tree.leaves(arguments))]
+def signature(arguments: Any, space: int) -> tuple[Any, ...]:
+    """What a program is made for: the model with its switches, named by the text of the tree, and shapes."""
+    leaves, tree = jax.tree.flatten(arguments)
+    return str(tree), space, [(np.shape(x), str(x.dtype)) for x in leaves]
 
 
 def keep(folder: Path, name: str, compiled: Any, arguments: Any, space: int) -> Path:
@@ -40,7 +42,7 @@ def keep(folder: Path, name: str, compiled: Any, arguments: Any, space: int) -> 
     folder.mkdir(parents=True, exist_ok=True)
     payload, _, _ = serialize(compiled)  # trees hold the model's own classes; they are made anew
     path = folder / name
-    path.write_bytes(pickle.dumps((JAXLIB, _signature(arguments, space), payload)))
+    path.write_bytes(pickle.dumps((JAXLIB, signature(arguments, space), payload)))
     return path
 
 
@@ -70,8 +72,8 @@ def used(folder: Path | None, name: str, device: Any) -> Iterator[Loaded]:
         made_by, signature, payload = pickle.loads(kept or b"")
         if made_by != JAXLIB:
             found.said = f"it was made by jaxlib {made_by}, and this is {JAXLIB}"
-        elif signature != _signature(arguments, space):
-            found.said = "it takes other shapes"
+        elif signature != signature(arguments, space):
+            found.said = "it is for another model or other shapes"
         else:
             began = time.perf_counter()
             out = jax.eval_shape(partial(advance._advance, space=space, many=many), *arguments)

@@ -5,20 +5,27 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
+from functools import partial
+from math import nan
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks are run from a checkout, not installed
 
-from benchmarks import hlo
+from benchmarks import bone, gpu, hlo, measure, prebuilt
 from benchmarks.__main__ import main
 from benchmarks.modes import peers
 from benchmarks.peers import PEERS, Peer
 from benchmarks.peers.etd_dct import fixed
 from benchmarks.peers.scipy_bdf import laplacian
 from benchmarks.problems import DIFFUSIVITY, LOSS, case
+from rdsolver.parallel import device
+from rdsolver.problem import Solver
+from rdsolver.timestepping import advance
 
 pytestmark = pytest.mark.long
 
@@ -262,3 +269,70 @@ def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     assert all(r["figure"] > 0 for r in rows)
     # the table comes last
     assert ran.stdout.rstrip().splitlines()[-1].split()[:4] == ["step", "two-field", "16", "stage"]
+
+
+def test_a_missed_bound_fails_the_gpu_script(monkeypatch, tmp_path):
+    def section(_):
+        yield gpu._row("a run", "float32", 3.0, "ms", most=2.0)
+        yield gpu._row("a run", "float64", 3.0, "error in NTX", most=4.0)
+        yield gpu._row("a run", "float32", 3.0, "error in NTX", most=nan)
+
+    path = tmp_path / "gpu.json"
+    monkeypatch.setattr(gpu, "SECTIONS", (section,))
+    monkeypatch.setattr(sys, "argv", ["gpu.sh", "--cpu", "--json", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        gpu.main()
+    assert stopped.value.code == 1
+    judged = [(row.get("wanted"), row.get("missed")) for row in json.loads(path.read_text())["results"]]
+    assert judged == [(None, None), ("<= 4", False), ("<= nan", True)]  # speed is not judged on a CPU
+
+
+def test_constants_of_the_model_are_fitted_to_measured_steps():
+    made = json.loads((measure.RESULTS / "gpu_programs_h200.json").read_text())["results"]
+    rows = [
+        {"section": "calls", "grid": r["grid"], "figure": 1e3 * (r["launches"] * 2e-6 + r["bytes"] / 3e12)}
+        for r in made
+        if r["program"] == "run, one step"
+    ]
+    found = {r["unit"]: r["figure"] for r in gpu.fitted(Namespace(rows=rows)) if "h200" in r["what"]}
+    assert found == pytest.approx({"us": 2.0, "GB/s": 3000.0})
+
+
+@pytest.fixture
+def no_program_cache():
+    """What comes from the cache of compiled programs cannot be kept."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+    compilation_cache.reset_cache()
+
+
+def test_a_program_compiled_beforehand_is_the_one_that_a_run_calls(tmp_path, monkeypatch, no_program_cache):
+    problem, calls, compiled = bone.problem(8, 2, Solver("tr-bdf2", 1e-3, "float64"), 0.5), [], []
+    name = prebuilt.name("8", "float64", 1)
+
+    def watched(*arguments, space, many):
+        calls.append(space)
+        if not compiled:
+            program = jax.jit(partial(advance._advance, space=space, many=many))
+            compiled.append(program.lower(*arguments).compile())
+            prebuilt.keep(tmp_path, name, compiled[0], arguments, space)
+        return compiled[0](*arguments)
+
+    monkeypatch.setattr(advance, "on_a_cpu", watched)
+    with device.on("cpu"):
+        want = bone.run(problem)[1]
+        calls.clear()
+        with prebuilt.used(tmp_path, name, jax.devices()[0]) as loaded:
+            found = bone.run(problem)[1]
+        assert not calls
+        assert str(loaded).startswith("program loaded in")
+        with (
+            prebuilt.used(tmp_path, name, jax.devices()[0]) as loaded,
+            pytest.raises(TypeError, match="does not match the input pytree"),
+        ):
+            bone.run(bone.problem(9, 2, problem.solver, 0.5))
+        assert calls
+        assert loaded.said == "it is for another model or other shapes"
+    assert all(np.array_equal(want.fields[k], found.fields[k]) for k in want.fields)

@@ -7,10 +7,15 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
 import pytest
 
-from benchmarks import gpu_targets, gpu_thunks
+from benchmarks import bone, gpu_targets, gpu_thunks, prebuilt
+from benchmarks.modes import gpu_programs
 from rdsolver.errors import InputError
+from rdsolver.parallel import device
+from rdsolver.problem import Solver
+from rdsolver.timestepping import advance
 from tests.support.places import ROOT
 
 DUMPS = Path(__file__).parent / "data" / "gpu_program"
@@ -31,7 +36,7 @@ def test_launches_are_counted_with_the_trips_of_their_loops(name, graphs, waits)
 
 
 def test_of_a_conditional_what_it_does_for_false_is_counted():
-    """Two copies, a condition more than trips; a trip: counter, predicate, the copy of one branch, the sum."""
+    """Two copies, a condition more than trips; a trip: counter, predicate, one branch's copy, the sum."""
     found = gpu_thunks.read(DUMPS / "branches", trips={"while": 3})
     assert found.count() == 2 + 4 + 3 * 4
     assert {x.instruction for x in found.launches if x.times == 0} == {
@@ -98,6 +103,26 @@ def test_without_the_plugin_the_way_out_is_told(monkeypatch):
     monkeypatch.setattr(topologies, "get_topology_desc", none)
     with pytest.raises(InputError, match=r"Unknown platform cuda.*gpu-check"):
         gpu_targets.sharding(gpu_targets.TARGETS["h200"])
+
+
+@pytest.mark.parametrize(("grid", "ndim"), [("32", 2), ("16-3d", 3)])
+def test_a_program_made_from_shapes_alone_is_the_one_that_a_run_calls(grid, ndim, monkeypatch):
+    """So that what is compiled without a GPU is what runs on one."""
+
+    class Called(Exception):
+        pass
+
+    def called(*arguments, space, many):
+        raise Called(prebuilt.signature(arguments, space))
+
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    solver = Solver("tr-bdf2", 1e-3, "float32")
+    monkeypatch.setattr(advance, "on_a_cpu", called)
+    with device.on("cpu"):
+        (work,) = gpu_programs.run(gpu_programs.case_of(grid, "float32", here), 1)
+        with pytest.raises(Called) as raised:
+            bone.run(bone.problem(int(grid.removesuffix("-3d")), ndim, solver))
+    assert raised.value.args[0] == prebuilt.signature(work.arguments, work.space)
 
 
 def python_with_the_plugin() -> str | None:
