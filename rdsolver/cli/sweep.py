@@ -256,7 +256,7 @@ def _say_plan(design: Design, folder: Path, options: SweepOptions) -> None:
     typer.echo(f"groups    {groups:,} that share compiled programs")
     width = processes = 0
     if options.engine == "local":
-        places = driver.slots(options, expected.memory, max(left, 1))
+        places = driver.slots(options, expected.memory, max(left, 1), len(design))
         width, processes = sum(slot.capacity for slot in places), len(places)
         together = f" in batches of {places[0].width}" if places[0].width else ""
         typer.echo(

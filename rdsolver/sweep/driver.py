@@ -41,7 +41,10 @@ MOST_GIVEN = 4000  # most tasks in the hands of the engine
 TICK = 0.2  # s between two reports of progress
 NO_WORKER = 30.0  # s without any worker until that is reported
 LOOK = 3.0  # s between two counts of the workers
-AUTO_WIDTH, WIDEST = 16, 1024  # width of a batch: with "auto", and at most
+AUTO_WIDTH, WIDEST = 64, 1024  # most width of a batch: with "auto", and at all
+# bytes of runs that fill a GPU together, 2^20 cells of the bone model: with more, a step of all takes longer
+# in proportion (benchmarks/results/gpu_programs_h200.json)
+FULL = 2**30
 IN_MEMORY = 3.3  # memory of each run in flight over that of a run; measured: 3.3 at width 4, 3.0 at 16
 
 
@@ -94,7 +97,7 @@ class SweepOptions:
 
     @property
     def width(self) -> int:
-        """The width of the batch, if there is memory for it; 0: each run on its own."""
+        """The width of the batch, or with "auto" the most; 0: each run on its own."""
         if self.batch == "auto":
             return AUTO_WIDTH if self.device.startswith("gpu") and self.engine == "local" else 0
         return 0 if self.batch == "off" else int(self.batch)
@@ -158,7 +161,9 @@ def run_sweep(design: Design, folder: Path, options: SweepOptions, reporter: Pro
             _collect(folder)
             return SweepResult(statuses, 0)
         memory = estimate(design, statuses).memory
-        with closing(_engine(options, str(folder.absolute()), len(todo), memory, lock)) as engine:
+        with closing(
+            _engine(options, str(folder.absolute()), len(todo), len(design), memory, lock)
+        ) as engine:
             reporter.say(
                 "sweep", f"{len(todo)} of {len(design)} runs to do, on {engine.where}, into {folder}"
             )
@@ -196,22 +201,27 @@ def ended(design: Design, folder: Path) -> dict[int, Status]:
     }
 
 
-def _engine(options: SweepOptions, sweep: str, runs: int, memory: int, lock: int) -> Engine:
+def _engine(options: SweepOptions, sweep: str, runs: int, whole: int, memory: int, lock: int) -> Engine:
     """The engine that computes the runs. Raises InputError for one that does not exist."""
     kind, _, rest = options.engine.partition(":")
     if kind == "slurm":
         return executors.slurm(at_home(rest), sweep)
     if kind != "local":
         return executors.dask(options.engine, sweep)
-    return executors.local(slots(options, memory, runs, (lock,)), sweep)
+    return executors.local(slots(options, memory, runs, whole, (lock,)), sweep)
 
 
-def slots(options: SweepOptions, memory: int, runs: int, inherits: tuple[int, ...] = ()) -> list[Slot]:
-    """The slots on this machine for `runs` runs, each of which takes `memory` bytes.
+def slots(
+    options: SweepOptions, memory: int, runs: int, whole: int, inherits: tuple[int, ...] = ()
+) -> list[Slot]:
+    """The slots on this machine for `runs` of the `whole` sweep's runs, each of which takes `memory` bytes.
 
     Raises InputError for a GPU that does not exist, and for more runs together than the memory holds.
     """
     free, wide, count = host_memory(), options.width, options.jobs
+    if options.batch == "auto":  # not more than there are runs, or than fill the GPU
+        while wide and (wide >= 2 * whole or wide * memory > FULL):
+            wide = 0 if wide == 2 else wide // 2
     if wide and options.device == "cpu":
         count = count or 1
         wide = _fitting(options, wide, memory, None if free is None else free // count)

@@ -366,15 +366,21 @@ def test_on_a_gpu_as_many_runs_step_together_as_its_memory_holds(monkeypatch, tm
     assert worker_pool.gpu_memory("gpu", 1) == 750 * 2**20
     assert worker_pool.gpu_memory("gpu", 3) == 300 * 2**20
 
-    def width(megabytes, **more):
-        slot, *_ = driver.slots(driver.SweepOptions(device="gpu", **more), int(megabytes * 1e6), 99)
+    def width(megabytes, whole=99, device="gpu", **more):
+        options = driver.SweepOptions(device=device, **more)
+        slot, *_ = driver.slots(options, int(megabytes * 1e6), 5, whole)
         return slot.width
 
-    assert [width(m) for m in (1, 7, 14, 29, 500)] == [16, 8, 4, 2, 0]
+    assert [width(m) for m in (1, 7, 14, 29, 500)] == [64, 8, 4, 2, 0]
+    # no more than there are runs
+    assert [width(1, whole=n) for n in (1, 2, 3, 33, 64, 1000)] == [0, 2, 4, 64, 64, 64]
     assert width(5.2, per_gpu=3) == 4
     assert width(1, batch="off") == 0
     with pytest.raises(InputError, match=r"40 runs in flight of about 100 MB need 13[.]2 GB of memory"):
         width(100, batch="16")
+    # nor than fill the GPU, if its memory is large
+    monkeypatch.setattr(worker_pool, "gpu_memory", lambda *_: 10**11)
+    assert [width(m) for m in (1, 15, 60, 250, 2000)] == [64, 64, 16, 4, 0]
 
 
 def test_each_group_of_runs_stays_with_one_child(there):
