@@ -3,17 +3,27 @@
 # make test    all tests but the slow ones, in the same environment: before a change goes in
 # make test-slow  full sets and long campaigns, and all tests compiled as users' programs are: before a release
 # make coverage   make test, and which lines it runs
+# make gpu-check  bounds on what XLA compiles for a GPU, without one; on a second Python, 3.12 or newer
 # make lint    style, types and layers
 # make gallery every config and its figure, for docs/gallery.md
-.PHONY: demo quick test test-slow coverage lint gallery clean
+.PHONY: demo quick test test-slow coverage gpu-check lint gallery clean
 .SUFFIXES:
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-# A name on the PATH may be a shim that fails, or another version: run each and see.
-CANDIDATES := python3 python3.13 python3.12 python3.11 python
+# A name on the PATH may be a shim that fails, or another version: run each and see. $(call made,3.N,FOLDER): an
+# environment by the first of them that is new enough.
+CANDIDATES := python3 python3.13 python3.12 python3.11 python $(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin/python3)
+made = for python in $(PYTHON) $(CANDIDATES); do \
+    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < ($(subst .,$(comma),$(1))))' >/dev/null 2>&1; then \
+      exec $$python -m venv $(2); \
+    fi; \
+  done; \
+  echo "No Python $(1) or newer with venv was found. Install one (on Debian and Ubuntu: apt install python3 python3-venv), or say which: make PYTHON=/path/to/python3 ..." >&2; \
+  exit 1
+comma := ,
 
 demo: $(VENV)/.base
 	$(BIN)/rdsolver run configs/rank_fc_section_2d.toml --force
@@ -37,6 +47,9 @@ test-slow: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	$(PYTEST) --cov --cov-report=term
 
+gpu-check: $(VENV)/.dev $(VENV)-gpu/.made
+	RDSOLVER_GPU_CHECK=$(abspath $(VENV)-gpu/bin/python) XLA_FLAGS= $(BIN)/python -m pytest -m slow tests/test_gpu_programs.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -47,7 +60,7 @@ gallery: $(VENV)/.base
 	$(BIN)/python -m rdsolver.studies.gallery
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-gpu
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
 	@echo "installing rdsolver into $(VENV) (a minute or two)"
@@ -59,11 +72,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $(VENV)/.base $@
 
+$(VENV)-gpu/.made: pyproject.toml
+	@$(call made,3.12,$(VENV)-gpu)
+	@$(VENV)-gpu/bin/python -m pip install -q --disable-pip-version-check -e ".[gpu-check]"
+	@touch $@
+
 $(BIN)/python:
-	@for python in $(PYTHON) $(CANDIDATES); do \
-	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	    exec $$python -m venv $(VENV); \
-	  fi; \
-	done; \
-	echo "No Python 3.11 or newer with venv was found. Install one (on Debian and Ubuntu: apt install python3 python3-venv), or say which: make demo PYTHON=/path/to/python3" >&2; \
-	exit 1
+	@$(call made,3.11,$(VENV))
