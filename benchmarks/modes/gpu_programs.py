@@ -37,8 +37,8 @@ from rdsolver.problem import Solver
 from rdsolver.simulation.bone_scenario import BoneScenario
 from rdsolver.simulation.program import buffer_size
 from rdsolver.timestepping import advance, rkc
-from rdsolver.timestepping.attempt import Lane, Leg
-from rdsolver.timestepping.base import StepAttempt, StepState
+from rdsolver.timestepping.attempt import Leg
+from rdsolver.timestepping.base import Lane, StepAttempt, StepState
 from rdsolver.timestepping.system import Fields, System
 from rdsolver.timestepping.trbdf2 import TRBDF2
 
@@ -267,8 +267,7 @@ def step(case: Case, _: int) -> Iterator[Work]:
 
     def one(leg: Leg, lane: Lane) -> StepAttempt:
         system = replace(leg.system, cycles=lane.cycles)
-        now = lane.t, lane.u, lane.step_state, lane.dt, leg.tol
-        return TRBDF2().step(system, *now, TRBDF2().limits(system, lane.t, lane.u))
+        return TRBDF2().step(system, lane, lane.dt, leg.tol, TRBDF2().limits(system, lane.t, lane.u))
 
     yield Work("step", one, (leg, lane), 2 * _stage_arrays(case), case.trips)
 

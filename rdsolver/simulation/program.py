@@ -15,8 +15,8 @@ import numpy as np
 from ..parallel.batching import Done, batched_call, width
 from ..timestepping.advance import ROWS, Advanced, advance, saves_ahead
 from ..timestepping.advance import Saved as SavedOnDevice
-from ..timestepping.attempt import NOTHING, RUNNING, Lane, Leg
-from ..timestepping.base import Integrator, StepState
+from ..timestepping.attempt import NOTHING, RUNNING, Leg
+from ..timestepping.base import Integrator, Lane, StepState
 from ..timestepping.system import Fields, System
 
 CALL = 1.0  # s that a call should take, so that a run can report and stop

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import RunError
 from ..problem import ModelProblem, Problem
 from ..timestepping.advance import ROWS
-from ..timestepping.attempt import ACCEPTED, FAILED, REJECTED, SLOW, Lane
-from ..timestepping.base import StepState, event, start
+from ..timestepping.attempt import ACCEPTED, FAILED, REJECTED, SLOW
+from ..timestepping.base import Lane, StepState, event, start
 from ..timestepping.choice import choose
 from ..timestepping.step_control import reason
 from ..timestepping.system import Fields, System

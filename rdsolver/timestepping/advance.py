@@ -28,8 +28,8 @@ from jax import Array
 
 from ..operators.array_types import Bool, Count, Float, Int, Truth
 from ..operators.no_fusion import on_cpu
-from .attempt import IDLE, RUNNING, Lane, Leg, Tried, attempt, between, data, reach, row_names, settle
-from .base import Integrator
+from .attempt import IDLE, RUNNING, Leg, Tried, attempt, between, reach, row_names, settle
+from .base import Integrator, Lane, data
 from .system import Fields
 
 Places = Int[Array, "space"]

@@ -1,11 +1,10 @@
-"""An attempted step, traced: what goes on, the conditions it is under, and how it is accepted or rejected."""
+"""An attempted step, traced: the conditions it is under, and how it is accepted or rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +12,10 @@ from jax import Array
 
 from ..operators.array_types import Count, Float, Number, OneNumber, Truth
 from . import linear_solver_control
-from .base import Integrator, StepState, hermite
+from .base import Integrator, Lane, StepState, data, hermite
 from .step_control import UNSOLVED, clipped, judge
 from .system import Fields, System
 
-T = TypeVar("T")
 Values = Float[Array, "numbers"]
 
 MOST_REJECTIONS = 30  # most rejections in a row
@@ -33,10 +31,6 @@ NOTHING, REJECTED, ACCEPTED, UNDONE = range(4)
 """The outcome of an attempt. UNDONE: it would have been accepted, but its interpolant is negative at a saved
 time, so that the step must end there.
 """
-
-
-def data(*names: str) -> Callable[[type[T]], type[T]]:
-    return partial(jax.tree_util.register_dataclass, data_fields=list(names), meta_fields=[])
 
 
 @data("system", "end", "shortest", "longest", "levels", "tol", "forced")
@@ -60,30 +54,6 @@ class Leg:
     levels: Mapping[str, OneNumber]
     tol: OneNumber
     forced: OneNumber
-
-
-@data("t", "dt", "u", "step_state", "cycles", "landing", "streak", "error", "status")
-@dataclass(frozen=True)
-class Lane:
-    """The state that goes on, bit for bit.
-
-    dt       the step to try next
-    cycles   V-cycles of each group in the next step
-    landing  time at which a step must end: that of the event, or of a saved time where the interpolant is
-             negative
-    streak   number of rejections in a row
-    error    that of the last accepted step
-    """
-
-    t: OneNumber
-    dt: OneNumber
-    u: Fields
-    step_state: StepState
-    cycles: Mapping[str, OneNumber]
-    landing: OneNumber
-    streak: OneNumber
-    error: OneNumber
-    status: OneNumber
 
 
 @data("accept", "t", "dt", "u", "step_state", "accepted", "rejected", "row")
@@ -113,7 +83,7 @@ def attempt(integrator: Integrator, leg: Leg, lane: Lane) -> Tried:
     on = lane.status == RUNNING
     failed = ~leg.forced & ((dt < leg.shortest) | (lane.streak > MOST_REJECTIONS))
 
-    a = integrator.step(system, lane.t, lane.u, lane.step_state, dt, leg.tol, limits)
+    a = integrator.step(system, lane, dt, leg.tol, limits)
     solved = {group: n for group, n in lane.cycles.items() if group in a.report}
     verdict = judge(a, dt, solved, integrator.error_order)
     plan = linear_solver_control.more(solved, a.report)
@@ -240,6 +210,6 @@ def between(integrator: Integrator, leg: Leg, lane: Lane, tried: Tried, when: Nu
     else:
         system = replace(leg.system, cycles=lane.cycles)
         limits = integrator.limits(system, lane.t, lane.u)
-        u = integrator.step(system, lane.t, lane.u, lane.step_state, when - lane.t, leg.tol, limits).u
+        u = integrator.step(system, lane, when - lane.t, leg.tol, limits).u
     ends_there = when == tried.t
     return pick(ends_there, tried.u, u), ~ends_there & (leg.system.valid(u, leg.tol)[1] < -1)

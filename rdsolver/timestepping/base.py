@@ -7,9 +7,10 @@ a checkpoint before it, or vmapped over a batch of runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,15 @@ from jax import Array
 from ..operators.array_types import Count, Number, OneNumber, Truth
 from .system import Fields, Numbers, Sums, System
 
+T = TypeVar("T")
 
-@partial(jax.tree_util.register_dataclass, data_fields=["f", "flows", "middle", "middle_age"], meta_fields=[])
+
+def data(*names: str) -> Callable[[type[T]], type[T]]:
+    """Make a dataclass a pytree whose fields are all arrays."""
+    return partial(jax.tree_util.register_dataclass, data_fields=list(names), meta_fields=[])
+
+
+@data("f", "flows", "middle", "middle_age")
 @dataclass(frozen=True)
 class StepState:
     """The state that is carried from step to step.
@@ -36,13 +44,33 @@ class StepState:
     middle_age: OneNumber
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=[
-        "u", "step_state", "observed", "passed", "error", "finite", "lowest", "report", "stages"
-    ],
-    meta_fields=[],
-)  # fmt: skip
+@data("t", "dt", "u", "step_state", "cycles", "landing", "streak", "error", "status")
+@dataclass(frozen=True)
+class Lane:
+    """The state of a run that goes on, bit for bit.
+
+    t, u, step_state  where it is, from which an integrator steps
+    dt                the step to try next
+    cycles            V-cycles of each group in the next step
+    landing           time at which a step must end: that of the event, or of a saved time where the
+                      interpolant is negative
+    streak            number of rejections in a row
+    error             that of the last accepted step
+    status            RUNNING, or why a call ends (attempt.py)
+    """
+
+    t: OneNumber
+    dt: OneNumber
+    u: Fields
+    step_state: StepState
+    cycles: Mapping[str, OneNumber]
+    landing: OneNumber
+    streak: OneNumber
+    error: OneNumber
+    status: OneNumber
+
+
+@data("u", "step_state", "observed", "passed", "error", "finite", "lowest", "report", "stages")
 @dataclass(frozen=True)
 class StepAttempt:
     """An attempted step, with everything that is needed to judge it.
@@ -170,17 +198,8 @@ class Integrator(Protocol):
         """The bounds on a step from this state; traced."""
         ...
 
-    def step(
-        self,
-        system: System,
-        t: Number,
-        u: Fields,
-        step_state: StepState,
-        dt: Number,
-        tol: Number,
-        limits: Limits,
-    ) -> StepAttempt:
-        """One step of dt, which is within the limits; traced."""
+    def step(self, system: System, lane: Lane, dt: Number, tol: Number, limits: Limits) -> StepAttempt:
+        """One step of dt, which is within the limits, from where a run is; traced."""
         ...
 
 

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import factorial
 from typing import Any, ClassVar
 
@@ -46,7 +45,7 @@ import numpy as np
 from ..operators import spectral
 from ..operators.array_types import Cells, Number
 from ..operators.no_fusion import no_fusion
-from .base import Limits, Span, StepAttempt, StepState, explicit, unlimited, verdict
+from .base import Lane, Limits, Span, StepAttempt, data, explicit, unlimited, verdict
 from .system import Fields, System
 
 LOOKS = tuple(k * (3 - 5**0.5) / 2 for k in (1, 2))
@@ -246,24 +245,15 @@ class Exponential:
     def limits(self, system: System, t: Number, u: Fields) -> Limits:
         return unlimited()
 
-    def step(
-        self,
-        system: System,
-        t: Number,
-        u: Fields,
-        step_state: StepState,
-        dt: Number,
-        tol: Number,
-        limits: Limits,
-    ) -> StepAttempt:
+    def step(self, system: System, lane: Lane, dt: Number, tol: Number, limits: Limits) -> StepAttempt:
         assert self.basis is not None
-        c, half = _prepare(system, self.basis, t, u, dt)
-        method = type(self).method
-        new, f, observed, judged = _step(system, self.basis, t, u, step_state.f, c, half, dt, tol, method)
+        method, begin = type(self).method, (system, self.basis, lane.t, lane.u)
+        c, half = _prepare(*begin, dt)
+        new, f, observed, judged = _step(*begin, lane.step_state.f, c, half, dt, tol, method)
         return explicit(new, f, observed, judged, self.order)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["basis"], meta_fields=[])
+@data("basis")
 @dataclass(frozen=True)
 class ETDRK2(Exponential):
     name: ClassVar[str] = "etdrk2"
@@ -275,7 +265,7 @@ class ETDRK2(Exponential):
         """None: it is never the fastest."""
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["basis"], meta_fields=[])
+@data("basis")
 @dataclass(frozen=True)
 class ETDRK4(Exponential):
     name: ClassVar[str] = "etdrk4"

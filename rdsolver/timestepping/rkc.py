@@ -17,7 +17,7 @@ Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import ceil
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ from jax import Array
 
 from ..operators.array_types import Count, Float, Number
 from ..operators.no_fusion import no_fusion
-from .base import Limits, Span, StepAttempt, StepState, explicit, verdict
+from .base import Lane, Limits, Span, StepAttempt, data, explicit, verdict
 from .system import Fields, System
 
 EPSILON = 2 / 13  # damping
@@ -42,7 +42,7 @@ Table = Float[Array, f"{ROWS} 5"]
 Weights = Float[Array, "3"]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["table", "inner", "weights"], meta_fields=[])
+@data("table", "inner", "weights")
 @dataclass(frozen=True)
 class Schemes:
     """The methods with 5, 7, .. 999 stages, along the first axis.
@@ -201,7 +201,7 @@ def _finish(
     return end, system.rates(t, end), system.observe(t, end), verdict(system, error, end, tol)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["schemes"], meta_fields=[])
+@data("schemes")
 @dataclass(frozen=True)
 class RKC2:
     """schemes: those of `schemes`, on the device once it is prepared."""
@@ -228,20 +228,12 @@ class RKC2:
         radius, leaving = bounds(system, t, u)
         return Limits(longest_step(radius, leaving), radius)
 
-    def step(
-        self,
-        system: System,
-        t: Number,
-        u: Fields,
-        step_state: StepState,
-        dt: Number,
-        tol: Number,
-        limits: Limits,
-    ) -> StepAttempt:
+    def step(self, system: System, lane: Lane, dt: Number, tol: Number, limits: Limits) -> StepAttempt:
         assert self.schemes is not None
+        t, u, f0 = lane.t, lane.u, lane.step_state.f
         s = jnp.minimum(stages_for(dt, limits.radius), MOST_STAGES).astype(jnp.int64)
         method = self.schemes.of(s)
-        kept, z, older = _begin(system, t, u, step_state.f, dt, method.table[1, 2] * dt)
+        kept, z, older = _begin(system, t, u, f0, dt, method.table[1, 2] * dt)
         last, seen = jnp.ones_like(s), []
         for stop in (method.inner[0], method.inner[1], s):
             pairs = (stop - last + 1) // 2

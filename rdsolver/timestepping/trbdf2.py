@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import sqrt
 from typing import ClassVar, NamedTuple
 
@@ -27,7 +26,7 @@ import jax.numpy as jnp
 
 from ..operators.array_types import Count, Number, Truth
 from ..operators.no_fusion import no_fusion, on_cpu
-from .base import Limits, Span, StepAttempt, StepState, unlimited, verdict
+from .base import Lane, Limits, Span, StepAttempt, StepState, data, unlimited, verdict
 from .system import Fields, Numbers, Sums, System
 
 Weights = Sequence[Number | float]
@@ -125,7 +124,7 @@ class _Stages(NamedTuple):
     report: Numbers
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=[])
+@data()
 @dataclass(frozen=True)
 class TRBDF2:
     name: ClassVar[str] = "tr-bdf2"
@@ -147,16 +146,8 @@ class TRBDF2:
     def limits(self, system: System, t: Number, u: Fields) -> Limits:
         return unlimited()
 
-    def step(
-        self,
-        system: System,
-        t: Number,
-        u: Fields,
-        step_state: StepState,
-        dt: Number,
-        tol: Number,
-        limits: Limits,
-    ) -> StepAttempt:
+    def step(self, system: System, lane: Lane, dt: Number, tol: Number, limits: Limits) -> StepAttempt:
+        t, u, step_state = lane.t, lane.u, lane.step_state
         steady, f, middle = jnp.isinf(dt), step_state.f, step_state.middle
         sigma = jnp.asarray(rate(dt)).astype(tol.dtype)
         times, rows = schedule(t, dt, step_state.middle_age)
