@@ -69,10 +69,10 @@ def used(folder: Path | None, name: str, device: Any) -> Iterator[Loaded]:
     ready: list[Any] = []
 
     def load(arguments: Any, space: int, many: bool) -> None:
-        made_by, signature, payload = pickle.loads(kept or b"")
+        made_by, made_for, payload = pickle.loads(kept or b"")
         if made_by != JAXLIB:
             found.said = f"it was made by jaxlib {made_by}, and this is {JAXLIB}"
-        elif signature != signature(arguments, space):
+        elif made_for != signature(arguments, space):
             found.said = "it is for another model or other shapes"
         else:
             began = time.perf_counter()
