@@ -15,7 +15,6 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -130,11 +129,9 @@ def _judged(row: Row, a: Namespace) -> Row:
     return {k: x for k, x in row.items() if not (speed and (a.cpu or a.small) and k in ("wanted", "missed"))}
 
 
-@contextmanager
-def _programs(a: Namespace, grid: str, precision: str, wide: int = 1) -> Iterator[prebuilt.Loaded]:
+def _programs(a: Namespace, grid: str, precision: str, wide: int = 1) -> Any:
     """Inside, runs are advanced by a program that was compiled beforehand, if there is one."""
-    with prebuilt.used(a.programs, prebuilt.name(grid, precision, wide), jax.devices()[0]) as loaded:
-        yield loaded
+    return prebuilt.used(a.programs, prebuilt.name(grid, precision, wide), jax.devices()[0])
 
 
 # --- does it compute the same? ------------------------------------------------------------------------------

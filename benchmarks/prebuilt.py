@@ -52,44 +52,46 @@ class Loaded:
 
     said: str = "there is none"
     seconds: float = 0.0
+    program: Any = None
 
     def __str__(self) -> str:
         return f"compiled here: {self.said}" if self.said else f"program loaded in {self.seconds:.1f} s"
 
-
-@contextmanager
-def used(folder: Path | None, name: str, device: Any) -> Iterator[Loaded]:
-    """Inside, runs are advanced by the program of this name, if there is one that fits; otherwise by one that
-    is compiled.
-    """
-    found = Loaded()
-    kept = None if folder is None or not (folder / name).exists() else (folder / name).read_bytes()
-    programs = {k: getattr(advance, k) for k in ("on_a_cpu", "on_a_gpu")}
-    own = programs["on_a_cpu" if device.platform == "cpu" else "on_a_gpu"]
-    ready: list[Any] = []
-
-    def load(arguments: Any, space: int, many: bool) -> None:
-        made_by, made_for, payload = pickle.loads(kept or b"")
+    def load(self, path: Path, arguments: Any, space: int, many: bool, device: Any) -> None:
+        """Load the program of a file, if it is the one for these arguments."""
+        began = time.perf_counter()
+        made_by, made_for, payload = pickle.loads(path.read_bytes())
         if made_by != JAXLIB:
-            found.said = f"it was made by jaxlib {made_by}, and this is {JAXLIB}"
+            self.said = f"it was made by jaxlib {made_by}, and this is {JAXLIB}"
         elif made_for != signature(arguments, space):
-            found.said = "it is for another model or other shapes"
+            self.said = "it is for another model or other shapes"
         else:
-            began = time.perf_counter()
             out = jax.eval_shape(partial(advance._advance, space=space, many=many), *arguments)
             trees = jax.tree.structure((arguments, {})), jax.tree.structure(out)
             try:
-                ready.append(deserialize_and_load(payload, *trees, device.client, [device]))
-                found.said = ""
+                self.program = deserialize_and_load(payload, *trees, device.client, [device])
+                self.said = ""
             except Exception as error:
-                found.said = f"it does not load: {type(error).__name__}: {str(error)[:200]}"
-            found.seconds = time.perf_counter() - began
+                self.said = f"it does not load: {type(error).__name__}: {str(error)[:200]}"
+        self.seconds = time.perf_counter() - began
+
+
+@contextmanager
+def used(folder: Path | None, name: str, device: Any) -> Iterator[Loaded]:
+    """Inside, runs are advanced by the program of this name, if there is one for their first call; otherwise
+    by one that is compiled.
+    """
+    found, path = Loaded(), None if folder is None else folder / name
+    programs = {k: getattr(advance, k) for k in ("on_a_cpu", "on_a_gpu")}
+    own = programs["on_a_cpu" if device.platform == "cpu" else "on_a_gpu"]
+    spaces: list[int] = []  # of the calls so far
 
     def program(*arguments: Any, space: int, many: bool) -> Any:
-        if kept and not found.seconds and not ready:
-            load(arguments, space, many)
-        if ready and not found.said:
-            return ready[0](*arguments)
+        if path is not None and path.exists() and not spaces:
+            found.load(path, arguments, space, many, device)
+        spaces.append(space)
+        if found.program is not None and space == spaces[0]:
+            return found.program(*arguments)
         return own(*arguments, space=space, many=many)
 
     try:
