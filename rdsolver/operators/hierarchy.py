@@ -20,7 +20,7 @@ from jax import Array, lax
 
 from .array_types import Cells, Coarser, FaceValues
 from .blocks import Local, Vector
-from .faces import Wrap, lower, part, surrounded, upper, widened, with_ends
+from .faces import Wrap, lower, part, upper, widened, with_ends
 from .no_fusion import no_fusion, on_cpu
 from .reductions import Pockets
 from .transport import Faces
@@ -116,27 +116,6 @@ def _with_ends(faces: Faces, wrap: Wrap) -> Faces:
 def _between(faces: FaceValues, axis: int, wrap: Wrap) -> FaceValues:
     """Convert n + 1 faces back to the faces between cells."""
     return part(faces, axis, 1, faces.shape[axis] - (not wrap[axis]))
-
-
-def around(u: Cells, wrap: Wrap) -> tuple[tuple[Cells, Cells], ...]:
-    """The neighbours of every cell, below and above, for each axis; 0 beyond a closed end.
-
-    The array is padded once for all axes, which takes a third to a half of the time of one pad for each axis
-    on two CPU cores.
-    """
-    wide = surrounded(u, wrap)
-
-    def shifted(axis: int, by: int) -> Cells:
-        start = [1 + by if a == axis else 1 for a in range(u.ndim)]
-        return lax.slice(wide, start, [s + n for s, n in zip(start, u.shape, strict=True)])
-
-    return tuple((shifted(a, -1), shifted(a, 1)) for a in range(u.ndim))
-
-
-def sides(faces: FaceValues, axis: int) -> tuple[Cells, Cells]:
-    """The values on the lower and on the upper face of every cell."""
-    n = faces.shape[axis] - 1
-    return part(faces, axis, 0, n), part(faces, axis, 1, n + 1)
 
 
 def _alternate(u: Array, axis: int, start: int) -> Array:

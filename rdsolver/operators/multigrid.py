@@ -26,8 +26,8 @@ from jax import Array, lax
 from . import krylov
 from .array_types import Cells, CoarserVector, Count, Float, Number, PerField, Sums
 from .blocks import Block, Local, Vector
-from .faces import Wrap
-from .hierarchy import Level, Shape, around, children_mean, hierarchy, interpolate, level, sides
+from .faces import Wrap, around, sides
+from .hierarchy import Level, Shape, children_mean, hierarchy, interpolate, level
 from .no_fusion import no_fusion, on_cpu
 from .reductions import all_sums, spread
 

@@ -12,6 +12,8 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
+from jax import Array, lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 P = ParamSpec("P")
@@ -22,6 +24,24 @@ def on_cpu() -> bool:
     """True if the code being traced will run on a CPU. A GPU fuses differently, and takes no calls."""
     device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     return (jax.default_backend() if device is None else getattr(device, "platform", str(device))) == "cpu"
+
+
+def as_one(numbers: dict[str, Array]) -> Callable[[Array], dict[str, Array]]:
+    """Numbers that kernels read from one array on a GPU.
+
+    A kernel there takes at most 96 arrays, and each number by itself would be one, so that what could be one
+    kernel is cut in two. The function gives the numbers for a trip of a loop; its argument is a value that
+    changes from trip to trip, without which the compiler would take the array apart before the loop.
+    """
+    if on_cpu() or not numbers:
+        return lambda _: numbers
+    stack = jnp.stack(list(numbers.values()))
+
+    def in_trip(count: Array) -> dict[str, Array]:
+        one, _ = lax.optimization_barrier((stack, count))
+        return {name: one[i] for i, name in enumerate(numbers)}
+
+    return in_trip
 
 
 def no_fusion(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

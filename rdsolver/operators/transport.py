@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import erf, sqrt
 
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax import lax
 from .array_types import Cells, Faces, FaceValues
 from .faces import (
     Wrap,
+    around,
     beyond,
     face_above,
     face_below,
@@ -19,10 +20,12 @@ from .faces import (
     lines,
     lower,
     rise,
+    sides,
     surrounded,
     upper,
     with_ends,
 )
+from .no_fusion import on_cpu
 
 
 def open_faces(active: Cells, wrap: Wrap) -> Faces:
@@ -58,11 +61,19 @@ def diffusion(u: Cells, c: Faces, wrap: Wrap) -> Cells:
     conservative.
 
     XLA on a CPU stores every padded array, so the field is padded once on all sides rather than the fluxes of
-    each axis.
+    each axis. On a GPU a flux is computed for both of its cells, since XLA would store those of some axes.
     """
+    if not on_cpu():
+        return sum(high * (above - u) - low * (u - below) for below, above, low, high in _across(u, c, wrap))  # pyright: ignore[reportReturnType]
     wide = surrounded(u, wrap)
     fluxes = (with_ends(c[a], a, wrap) * rise(lines(wide, a), a) for a in range(u.ndim))
     return sum(rise(flux, a) for a, flux in enumerate(fluxes))  # pyright: ignore[reportReturnType]
+
+
+def _across(u: Cells, faces: Faces, wrap: Wrap) -> Iterator[tuple[Cells, Cells, Cells, Cells]]:
+    """For each axis, the cells below and above every cell, and its lower and upper faces."""
+    for a, beside in enumerate(around(u, wrap)):
+        yield *beside, *sides(with_ends(faces[a], a, wrap), a)
 
 
 def own_diffusion(c: Faces, wrap: Wrap) -> Cells:
@@ -76,6 +87,13 @@ def drift(u: Cells, v: Faces, wrap: Wrap) -> Cells:
     A flux takes the density of the cell that it leaves, so no density becomes negative. v: the face velocity
     divided by the spacing, 1/d, positive upwards.
     """
+    if not on_cpu():
+        return sum(
+            jnp.maximum(low, 0) * below
+            - jnp.minimum(high, 0) * above
+            - (jnp.maximum(high, 0) - jnp.minimum(low, 0)) * u
+            for below, above, low, high in _across(u, v, wrap)
+        )  # pyright: ignore[reportReturnType]
     flux = (
         jnp.maximum(v[a], 0) * lower(u, a, wrap) + jnp.minimum(v[a], 0) * upper(u, a, wrap)
         for a in range(u.ndim)

@@ -16,7 +16,7 @@ Sommeijer, Shampine & Verwer 1997, J. Comput. Appl. Math. 88:315, eqs 2.1 to 2.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ import numpy as np
 from jax import Array
 
 from ..operators.array_types import Count, Float, Number
-from ..operators.no_fusion import no_fusion
+from ..operators.no_fusion import as_one, no_fusion
 from .base import Lane, Limits, Span, StepAttempt, data, explicit, verdict
 from .system import Fields, System
 
@@ -165,8 +165,9 @@ def sweeps(
     """
     dtype = system.place.active.dtype
     aux, f0, turn = kept
+    parameters = as_one(system.p)
 
-    def stage(i: Count, now: Fields, before: Fields) -> Fields:
+    def stage(system: System, i: Count, now: Fields, before: Fields) -> Fields:
         row, c = table[i], table[i - 1, 4]
         mu, nu, weight, beginning, turned = (
             x.astype(dtype) for x in (row[0], row[1], row[2] * dt, row[3] * dt, row[2] * dt * c)
@@ -178,8 +179,9 @@ def sweeps(
     def pair(n: Count, state: tuple[Fields, Fields]) -> tuple[Fields, Fields]:
         now, before = state
         i = start + 2 * n
-        then = stage(i, now, before)
-        return stage(i + 1, then, now), then
+        here = replace(system, p=parameters(i))
+        then = stage(here, i, now, before)
+        return stage(here, i + 1, then, now), then
 
     with jax.named_scope("pairs"):
         return jax.lax.fori_loop(0, pairs, pair, (z, older))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdsolver.operators import faces as boundaries
-from rdsolver.operators import hierarchy, multigrid, reductions, transport
+from rdsolver.operators import hierarchy, multigrid, no_fusion, reductions, transport
 from rdsolver.operators.reductions import mean_squares
 from rdsolver.operators.transport import (
     fitted,
@@ -175,20 +175,40 @@ def test_mirrors_deeper_than_the_array():
 
 
 def test_what_a_gpu_does_in_other_words_gives_the_same_numbers(monkeypatch):
-    """Interpolation by padded sums and of all fields at once, and sums of several arrays in one pass."""
+    """Interpolation by padded sums and of all fields at once, sums of several arrays in one pass, transport
+    by cells instead of faces.
+    """
     rng, closed = np.random.default_rng(0), (False, False)
     coarse = tuple(jnp.asarray(rng.random((5, 7))) for _ in range(3))
     fine = tuple(jnp.asarray(rng.random((9, 14))) for _ in range(3))
 
     def both():
         found = [multigrid._up(fine, coarse, wrap, (True, True)) for wrap in (closed, (False, True))]
-        return *found, reductions.totals(fine), reductions.mean_squares(fine, 126)
+        moved = []
+        for wrap in (closed, (False, True)):
+            faces = tuple(jnp.asarray(f) for f in faces_of((9, 14), wrap))
+            moved += [f(fine[0], faces, wrap) for f in (transport.diffusion, transport.drift)]
+        return *found, reductions.totals(fine), reductions.mean_squares(fine, 126), moved
+
+    def faces_of(shape, wrap):
+        rng = np.random.default_rng(1)
+        return [
+            rng.normal(size=[n - (a == b and not w) for b, n in enumerate(shape)]) for a, w in enumerate(wrap)
+        ]
 
     here = both()
-    for module in (hierarchy, multigrid, reductions):
+    for module in (hierarchy, multigrid, reductions, transport):
         monkeypatch.setattr(module, "on_cpu", lambda: False)
     there = both()
     for a, b in zip(jax.tree.leaves(here[:2]), jax.tree.leaves(there[:2]), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(jax.tree.leaves(here[2:]), jax.tree.leaves(there[2:]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-14)
+        np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-14)
+
+
+def test_numbers_from_one_array_are_the_numbers(monkeypatch):
+    numbers = {"a": jnp.float32(1.5), "b": jnp.float32(-2.0)}
+    assert no_fusion.as_one(numbers)(jnp.array(0)) is numbers
+    monkeypatch.setattr(no_fusion, "on_cpu", lambda: False)
+    assert jax.jit(lambda n: no_fusion.as_one(numbers)(n))(0) == numbers
+    assert no_fusion.as_one({})(jnp.array(0)) == {}
