@@ -104,7 +104,7 @@ def spread(numbers: Sums, pockets: Pockets | None) -> Cells:
 
 def totals(parts: Sequence[Array]) -> tuple[Array, ...]:
     """The sum of each array over all cells, in its own type: on a GPU in one pass over all of them."""
-    if on_cpu() or len(parts) == 1:
+    if on_cpu() or len(parts) < 2:
         return tuple(jnp.sum(x) for x in parts)
     zeros = tuple(jnp.zeros((), x.dtype) for x in parts)
     axes = tuple(range(parts[0].ndim))

@@ -200,6 +200,7 @@ def test_what_a_gpu_does_in_other_words_gives_the_same_numbers(monkeypatch):
     for module in (hierarchy, multigrid, reductions, transport):
         monkeypatch.setattr(module, "on_cpu", lambda: False)
     there = both()
+    assert reductions.totals([]) == ()  # a model without budgets
     for a, b in zip(jax.tree.leaves(here[:2]), jax.tree.leaves(there[:2]), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(jax.tree.leaves(here[2:]), jax.tree.leaves(there[2:]), strict=True):
