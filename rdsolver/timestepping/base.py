@@ -22,9 +22,13 @@ from .system import Fields, Numbers, Sums, System
 T = TypeVar("T")
 
 
-def data(*names: str) -> Callable[[type[T]], type[T]]:
-    """Make a dataclass a pytree whose fields are all arrays."""
-    return partial(jax.tree_util.register_dataclass, data_fields=list(names), meta_fields=[])
+def data(*names: str, static: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
+    """Make a dataclass a pytree with these fields as arrays.
+
+    static: fields that tell programs apart. Classes that are given to one function must differ in them, as
+    JAX takes two dataclasses for the same whose arrays and static fields are, whatever the class.
+    """
+    return partial(jax.tree_util.register_dataclass, data_fields=list(names), meta_fields=list(static))
 
 
 @data("f", "flows", "middle", "middle_age")
@@ -172,7 +176,11 @@ class Span:
 class Integrator(Protocol):
     """An integrator: a pytree, whose arrays are the same for all runs of a batch."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Its name in the registry; a static field, so that no program is taken for another integrator's."""
+        ...
+
     order: ClassVar[int]
     """The order of the solution that is carried on."""
     error_order: ClassVar[int]

@@ -253,10 +253,10 @@ class Exponential:
         return explicit(new, f, observed, judged, self.order)
 
 
-@data("basis")
+@data("basis", static=("name",))
 @dataclass(frozen=True)
 class ETDRK2(Exponential):
-    name: ClassVar[str] = "etdrk2"
+    name: str = "etdrk2"
     order: ClassVar[int] = 2
     error_order: ClassVar[int] = 1
     method = staticmethod(_second)
@@ -265,10 +265,10 @@ class ETDRK2(Exponential):
         """None: it is never the fastest."""
 
 
-@data("basis")
+@data("basis", static=("name",))
 @dataclass(frozen=True)
 class ETDRK4(Exponential):
-    name: ClassVar[str] = "etdrk4"
+    name: str = "etdrk4"
     order: ClassVar[int] = 4
     error_order: ClassVar[int] = 3
     method = staticmethod(_fourth)

@@ -203,14 +203,14 @@ def _finish(
     return end, system.rates(t, end), system.observe(t, end), verdict(system, error, end, tol)
 
 
-@data("schemes")
+@data("schemes", static=("name",))
 @dataclass(frozen=True)
 class RKC2:
     """schemes: those of `schemes`, on the device once it is prepared."""
 
     schemes: Schemes | None = None
 
-    name: ClassVar[str] = "rkc2"
+    name: str = "rkc2"
     order: ClassVar[int] = 2
     error_order: ClassVar[int] = 2
     dense: ClassVar[bool] = True

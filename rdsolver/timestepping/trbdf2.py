@@ -124,10 +124,10 @@ class _Stages(NamedTuple):
     report: Numbers
 
 
-@data()
+@data(static=("name",))
 @dataclass(frozen=True)
 class TRBDF2:
-    name: ClassVar[str] = "tr-bdf2"
+    name: str = "tr-bdf2"
     order: ClassVar[int] = 2
     error_order: ClassVar[int] = 2
     dense: ClassVar[bool] = True

@@ -1,5 +1,8 @@
 """The one list of integrators, and who reads it."""
 
+from itertools import combinations
+
+import jax
 import pytest
 
 from rdsolver.config.json_schema import schema
@@ -15,6 +18,12 @@ def test_an_entry_is_the_integrator_that_it_names(name):
     assert 0 < found.error_order <= found.order
     assert str(found.order) in INTEGRATORS[name].what
     assert INTEGRATORS[name].load() is not found  # what one keeps between steps is its own
+
+
+def test_no_program_is_taken_for_that_of_another_integrator():
+    """JAX compares the static fields of two dataclasses, not their classes."""
+    trees = [jax.tree.structure(entry.load()) for entry in INTEGRATORS.values()]
+    assert all(a != b for a, b in combinations(trees, 2))
 
 
 def test_config_and_problem_take_what_is_listed_and_nothing_else():
