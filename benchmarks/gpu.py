@@ -232,20 +232,19 @@ def graphs(a: Namespace) -> Iterator[Row]:
     a graph the host does not wait in every trip.
     """
     r = jnp.asarray(np.random.default_rng(0).normal(size=(5, 16, 16)), jnp.float32)
-    trips, found = 20 if a.small else 2000, {}
+    trips = 20 if a.small else 2000
 
     def loop(v: jax.Array, n: jax.Array) -> jax.Array:
         step = partial(smoothed, r=r)
         return jax.lax.while_loop(lambda s: s[1] < n, lambda s: (step(s[0]), s[1] + 1), (v, 0 * n))[0]
 
-    ways = {"": None} if a.cpu else {", in a graph": GRAPHS, ", no graphs": NO_GRAPHS}
-    for name, options in ways.items():
+    ways = (", in a graph", GRAPHS, IN_A_GRAPH), (", no graphs", NO_GRAPHS, None)
+    for name, options, most in (("", None, None),) if a.cpu else ways:
         program = jax.jit(loop, compiler_options=options)
         jax.block_until_ready(program(r, 1))
         timing = measure.timed(lambda p=program: jax.block_until_ready(p(r, trips)), 5)[0]
-        found[name] = 1e6 * float(np.median(timing.wall)) / trips
-        most = None if len(found) > 1 else IN_A_GRAPH
-        yield _row(f"a trip of a loop{name}", "float32", found[name], "us", most=most)
+        figure = 1e6 * float(np.median(timing.wall)) / trips
+        yield _row(f"a trip of a loop{name}", "float32", figure, "us", most=most)
 
 
 # --- speed of the parts -------------------------------------------------------------------------------------

@@ -4,33 +4,13 @@ import sys
 
 import numpy as np
 
-from rdsolver.geometry.grid import Grid
-from rdsolver.models.base import Field
 from rdsolver.models.bone.pharmacokinetics import Dose
-from rdsolver.models.pointwise import ReactionDiffusion
 from rdsolver.operators import no_fusion
 from rdsolver.parallel import device
-from rdsolver.problem import ModelProblem, Solver
 from rdsolver.simulation.time_loop import Simulation
 
+from .prey import prey
 from .problems import problem
-
-
-def rates(u, p, at):
-    return {"a": p["growth"] * u["a"] * (1 - u["a"]) - u["a"] * u["b"], "b": u["a"] - u["b"]}
-
-
-def _prey(integrator):
-    fields = Field("a", "1", 1.0, "a"), Field("b", "1", 1.0, "b")
-    start, values = np.random.default_rng(0).random((9, 8)), {"growth": 2.0, "diffusivity": 0.5}
-    return ModelProblem(
-        ReactionDiffusion("prey", fields, rates, {"a": "diffusivity"}),
-        Grid((9, 8), (1.0, 1.0), thickness=1.0),
-        values,
-        {"a": start},
-        3.0,
-        solver=Solver(integrator, 1e-4, "float64"),
-    )
 
 
 def results() -> dict[str, np.ndarray]:
@@ -38,8 +18,8 @@ def results() -> dict[str, np.ndarray]:
     dose = Dose("rank_fc", 3.0, "sc", 0.5)
     runs = {
         "bone": problem(agents=("rank_fc",), doses=(dose,), end=2.0),
-        "prey, tr-bdf2": _prey("tr-bdf2"),
-        "prey, rkc2": _prey("rkc2"),
+        "prey, tr-bdf2": prey("tr-bdf2"),
+        "prey, rkc2": prey("rkc2"),
     }
     found = {}
     with device.on("cpu"):
