@@ -187,6 +187,8 @@ class Model(Table):
     """Whether part of the RANKL stays on the membranes of the cells that make it until it is shed."""
     components: list[str] = []
     """Further components of the biology, by name, for example ["membrane_rankl"] (docs/model.md)."""
+    without: list[str] = []
+    """Standard components that are left out, by name, for example ["mineral"] (docs/model.md)."""
     parameters: dict[str, Any] = {}
     """Values of parameters, any that `rdsolver params` lists, for example rankl_loss = "10.13 /d"."""
 

@@ -126,6 +126,8 @@ class Tree(Table):
         """
         drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
         asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
+        if self.model.name == "bone":
+            asked |= {n for n in NAMES if component(n).standard and n not in self.model.without}
         named = (n for n in NAMES if n in asked or drugs & {*component(n).drugs})
         there = (component(n) for n in named if n not in self.component_tables)
         tables = (component(name).of_table(table) for name, table in self.component_tables.items())

@@ -73,10 +73,10 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
 # fmt: off
 _K_EFF: dict[str, tuple[float, str, Mark, float, float]] = {
     "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
-    "fc_opg": (0.02, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
+    "fc_opg": (0.014, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
     "native_opg": (0.03, "as endogenous OPG", "A", 0.003, 10.0),
     "rank_fc": (0.1, "assumed, to be scanned 0.03 to 10 nM", "A", 0.03, 10.0),
-    "denosumab": (0.25, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
+    "denosumab": (0.025, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
     "soluble_rank": (15.0, "500 times the OPG family, Nelson 2012", "C/U", 1.0, 100.0),
 }
 # fmt: on
@@ -123,13 +123,17 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
     "rank_fc": (_of_half_life(110.0, 2.0), _MOUSE, "A"),
     "denosumab": (
         Pharmacokinetics(
-            molar_mass=149.0,
+            molar_mass=147.0,
             bioavailability=1.0,
-            absorption=0.17,
-            central_volume=77.9,
-            clearance=77.9 * 0.0115,
-            saturable_elimination=2672.0,
-            saturable_constant=411.0,
+            absorption=0.0078 * 24,
+            central_volume=1580 / 64,
+            clearance=6.0 * 24 / 64,
+            peripheral_volume_1=6060 / 64,
+            peripheral_clearance_1=200 * 24 / 64,
+            target=15.23,
+            target_constant=1.56,
+            target_loss=0.01 * 24 / 15.23,
+            complex_loss=0.022 * 24,
         ),
         _DENOSUMAB + "; volume is V/F",
         "V",
@@ -151,6 +155,10 @@ _PLASMA_ROWS = (
     ("peripheral_clearance_2", "mL/(kg d)", "exchange with the second peripheral volume", 0.0, 1e4, 0.0),
     ("saturable_elimination", "ng/(kg d)", "largest rate of saturable elimination (0: none)", 0.0, 1e6, 0.0),
     ("saturable_constant", "ng/mL", "plasma level of half that rate", 0.1, 1e5, 1e-6),
+    ("target", "nM", "its target in plasma without drug (0: none)", 0.0, 100.0, 0.0),
+    ("target_constant", "nM", "free drug that binds half of the target", 0.01, 100.0, 1e-6),
+    ("target_loss", "1/d", "loss of free target", 1e-3, 10.0, 0.0),
+    ("complex_loss", "1/d", "loss of drug bound to it", 1e-2, 10.0, 0.0),
 )
 
 

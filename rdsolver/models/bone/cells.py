@@ -21,10 +21,22 @@ def occupancy(p: Numbers, rankl: Cells) -> Cells:
     return free / (p["rank_K"] + free)
 
 
+def rising(h: Cells, most: Number) -> Cells:
+    """The rise r(h) = most h / (most - 1 + h) from 0 to `most` with r(1) = 1; most = 1 makes it 1."""
+    below = most - 1 + h
+    return jnp.where(below > 0, most * h / jnp.where(below > 0, below, 1), 1)
+
+
 def differentiation(p: Numbers, u: Cells) -> Cells:
-    """Rate of differentiation p(u) = 2 p0 uⁿ / (1 + uⁿ), 1/d, with u = θ/θ0, so that p(1) = p0."""
-    h = hill(u, p["differentiation_exponent"])
-    return 2 * p["differentiation"] * h / (1 + h)
+    """Rate of differentiation p(u) = p0 r(uⁿ), 1/d, with r that of `rising` and u = θ/θ0, so that p(1) =
+    p0.
+    """
+    return p["differentiation"] * rising(hill(u, p["differentiation_exponent"]), p["differentiation_most"])
+
+
+def supply(p: Numbers, u: Cells) -> Cells:
+    """Supply of precursors relative to baseline, r(u): it follows RANKL both ways."""
+    return rising(jnp.maximum(u, 0), p["precursor_supply_most"])
 
 
 def death(p: Numbers, u: Cells) -> Cells:
@@ -41,9 +53,12 @@ def death(p: Numbers, u: Cells) -> Cells:
 
 
 def activation(p: Numbers, u: Cells) -> Cells:
-    """Activation a(u) = (1 - e) + e min(u, 3): resorption per osteoclast relative to baseline."""
-    e = p["activation_share"]
-    return (1 - e) + e * jnp.minimum(u, 3)
+    """Activation a(u), resorption per osteoclast relative to baseline: (1 - e) + e u up to 1, u^α above.
+
+    α: Peterson & Riggs 2010.
+    """
+    above = hill(jnp.maximum(u, 1), p["activation_exponent"])
+    return above + p["activation_share"] * (jnp.minimum(u, 1) - 1)
 
 
 def room(p: Numbers, osteoclasts: Cells) -> Cells:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PROCESSES = {
     "rankl_production": "RANKL made by the surface lineage and others, nM/d",
     "rankl_secretion": "the share of it that is set free, nM/d",
+    "opg_sources": "where OPG is made, relative to opg_production, 1",
     "opg_production": "OPG made in the tissue, nM/d",
     "rankl_seen": "RANKL that RANK on cells sees, nM",
     "precursor_supply": "supply of osteoclast precursors, 1/(mm^3 d)",
@@ -68,6 +69,7 @@ class Composed(Protocol):
     def relative_occupancy(self, c: Conditions, /) -> Cells: ...
     def rankl_production(self, c: Conditions, /) -> Cells: ...
     def resorption(self, c: Conditions, /) -> Cells: ...
+    def formation(self, c: Conditions, /) -> Cells: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,11 @@ class Conditions:
     def resorption(self) -> Cells:
         """Resorption j = a(u) C/(w + 1), 1/mm³; defined in the bone model only."""
         return self.model.resorption(self)
+
+    @cached_property
+    def formation(self) -> Cells:
+        """Formation β j_ref + (1-β) B^m j_ref^(1-m), 1/mm³; defined in the bone model only."""
+        return self.model.formation(self)
 
     @property
     def surroundings(self) -> Surroundings:
@@ -162,6 +169,7 @@ class Component:
     upstream   groups of the cascade of a stage that are solved before RANKL; beside: right before RANKL and
                its binders; downstream: after the osteoclasts
     healthy    True if it is part of the healthy section, so that the baseline is found with it
+    standard   True if a model of bone has it unless a config leaves it out (model.without)
     anywhere   True if it can be present in a tissue that is not bone
     user       True if it comes from a user file
     switch     a sentence that says how a config includes it (empty: model.components names it)
@@ -188,6 +196,7 @@ class Component:
     downstream: tuple[Group, ...] = ()
     moving: tuple[str, ...] = ()
     healthy: bool = False
+    standard: bool = False
     anywhere: bool = False
     user: bool = False
     switch: str = ""

@@ -23,6 +23,7 @@ from .binding import binding, binding_rate, koff
 from .cells import occupancy
 from .component import Component, Conditions
 from .observers import mean_in_marrow
+from .parameters import AT_HEALTH
 from .static_fields import Reference, StaticFields, prepared
 
 
@@ -180,14 +181,20 @@ class Cytokines:
         return out
 
     def rankl_production(self, c: Conditions) -> Cells:
-        """Production of RANKL: S_L = S_L0 r_L w, with the effects of components."""
-        base = c.p["rankl_production"] * c.p["rankl_production_factor"] * c.geometry.w
+        """Production of RANKL: S_L = S_L0 r_L times its sources, with the effects of components."""
+        base = c.p["rankl_production"] * c.p["rankl_production_factor"] * self.rankl_sources(c)
         return c.process("rankl_production", base)
 
+    def rankl_sources(self, c: Conditions) -> Cells:
+        """Where RANKL is made: at the surface, w."""
+        return c.geometry.w
+
     def opg_production(self, c: Conditions) -> Cells:
-        """Production of OPG: S_OPG = S_O0 r_O [f_s w + 1 - f_s], with the effects of components."""
+        """Production of OPG: S_OPG = S_O0 r_O times its sources f_s w + 1 - f_s, with the effects of
+        components.
+        """
         p, share = c.p, c.p["opg_surface_share"]
-        where = share * c.geometry.w + (1 - share) * c.place.active
+        where = c.process("opg_sources", share * c.geometry.w + (1 - share) * c.place.active)
         return c.process("opg_production", p["opg_production"] * p["opg_production_factor"] * where)
 
     def _supply(self, b: Binder, c: Conditions) -> Cells:
@@ -210,6 +217,9 @@ class Cytokines:
 
     def resorption(self, c: Conditions) -> Cells:
         raise NotImplementedError("there is no bone to resorb in this tissue")
+
+    def formation(self, c: Conditions) -> Cells:
+        raise NotImplementedError("there is no bone to form in this tissue")
 
     def signalling_bound(self, u: Fields, p: Numbers) -> Number:
         """A bound on the eigenvalues of binding and loss, 1/d: the largest row sum of |J|."""
@@ -260,11 +270,11 @@ class Cytokines:
     # --- the healthy baseline, and what is watched ----------------------------------------------------------
 
     def healthy(self, p: Numbers) -> Numbers:
-        """The parameters of the same section without disease: r_L = r_O = 1, and the values that components
-        change.
+        """The parameters of the same section without disease: its factors are 1, and components may have
+        values of their own.
         """
         one = jnp.ones_like(p["rankl_production_factor"])
-        found = p | {"rankl_production_factor": one, "opg_production_factor": one}
+        found = p | {k: one for k in AT_HEALTH if k in p}
         for part in self.components:
             found |= part.at_baseline(p)
         return found

@@ -17,14 +17,15 @@ def surface_measure(p: Numbers, gradient: Cells) -> Cells:
     return jnp.maximum(gradient / p["surface_reference"] - p["surface_cutoff"], 0)
 
 
-def formation(p: Numbers, signal: Cells, j_ref: Cells, jbar: Number) -> Cells:
-    """Formation B^m j_ref^(1-m).
+def formed_after(p: Numbers, signal: Cells, j_ref: Cells, jbar: Number) -> Cells:
+    """Formation β j_ref + (1-β) B^m j_ref^(1-m): a basal share, and one that follows resorption.
 
-    It is computed as j_ref (B/j_ref)^m, so that B = j_ref gives j_ref exactly. B is floored at 1e-6 jbar,
+    It is computed from (B/j_ref)^m - 1, so that B = j_ref gives j_ref exactly. B is floored at 1e-6 jbar,
     because the slope is infinite at 0.
     """
     b = jnp.maximum(signal, 1e-6 * jbar)
-    return j_ref * hill(b / j_ref, p["coupling_exponent"])
+    following = 1 - p["formation_basal"]
+    return j_ref * (1 + following * (hill(b / j_ref, p["coupling_exponent"]) - 1))
 
 
 def edge_factor(net: Cells, bone: Cells, taken: Pointwise | float = 0.0) -> Cells:

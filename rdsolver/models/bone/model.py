@@ -21,10 +21,10 @@ from ...operators.reductions import total
 from ...operators.transport import Faces, between, face_diffusion
 from ..base import Field, Group, Observer
 from .binding import Loss
-from .cells import activation, death, differentiation, drift_speed, room
+from .cells import activation, death, differentiation, drift_speed, room, supply
 from .component import Conditions
 from .cytokines import Cytokines
-from .matrix import edge_factor, formation, moved_bone, surface_measure
+from .matrix import edge_factor, formed_after, moved_bone, surface_measure
 from .observers import OBSERVERS
 from .static_fields import BoneGeometry, Reference, StaticFields
 
@@ -63,9 +63,9 @@ class BoneModel(Cytokines):
             *self.signals,
             Group("precursors", ("precursors",), "transport", 1, "cells"),
             Group("osteoclasts", ("osteoclasts",), "transport", 1, "cells"),
-            *self.downstream,
             Group("formation", ("r1", "r2", "formation_signal"), "pointwise"),
             Group("bone", ("bone",), "pointwise"),
+            *self.downstream,
         )
 
     # --- what follows the bone ------------------------------------------------------------------------------
@@ -129,8 +129,15 @@ class BoneModel(Cytokines):
         return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
 
     def _precursor_supply(self, c: Conditions) -> Cells:
-        """Supply of precursors s_P w."""
-        return c.process("precursor_supply", c.p["precursor_supply"] * c.geometry.w)
+        """Supply of precursors s_P w r(u)."""
+        here = c.p["precursor_supply"] * c.geometry.w * supply(c.p, c.relative_occupancy)
+        return c.process("precursor_supply", here)
+
+    def rankl_sources(self, c: Conditions) -> Cells:
+        """Where RANKL is made: (1 - f_Y) w r_S at the surface, f_Y ρ b r_Y inside bone, by osteocytes."""
+        p, share = c.p, c.p["osteocyte_rankl_share"]
+        inside = c.place.reference["surface_over_bone"] * c.u["bone"] * p["osteocyte_rankl_factor"]
+        return (1 - share) * c.geometry.w * p["surface_rankl_factor"] + share * inside
 
     def _differentiation(self, c: Conditions) -> Cells:
         return c.process("differentiation", differentiation(c.p, c.relative_occupancy))
@@ -143,15 +150,15 @@ class BoneModel(Cytokines):
         active = activation(c.p, c.relative_occupancy) * c.u["osteoclasts"] / (c.geometry.w + 1)
         return c.process("resorption", active)
 
-    def _formation(self, c: Conditions) -> Cells:
-        """Formation B^m j_ref^(1-m)."""
+    def formation(self, c: Conditions) -> Cells:
+        """Formation β j_ref + (1-β) B^m j_ref^(1-m)."""
         reference = c.place.reference
-        formed = formation(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
+        formed = formed_after(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
         return c.process("formation", formed)
 
     def _balance(self, c: Conditions) -> Cells:
         """Balance N = k_res w (formation - j), 1/d."""
-        return c.place.reference["k_res"] * c.geometry.w * (self._formation(c) - c.resorption)
+        return c.place.reference["k_res"] * c.geometry.w * (c.formation - c.resorption)
 
     def reaction_bound(
         self, u: Fields, p: Numbers, place: StaticFields, s: BoneGeometry, inputs: Numbers
@@ -233,6 +240,7 @@ class BoneModel(Cytokines):
             "theta0": one,
             "jbar": one,
             "k_res": 0 * one,
+            "surface_over_bone": one,
             "release": one,
             "j_ref": jnp.ones_like(bone),
             "resorption": one,
@@ -259,6 +267,7 @@ class BoneModel(Cytokines):
             "theta0": theta0,
             "jbar": jbar,
             "k_res": k_res,
+            "surface_over_bone": (surface / total(u["bone"])).astype(dtype),
             "release": k_res * jbar * jnp.max(s.w),
             "j_ref": j_ref,
             "resorption": total(s.w * j).astype(dtype),
@@ -282,7 +291,7 @@ class BoneModel(Cytokines):
         """The values that observers see, with those that models/bone/observers.py names."""
         return super().seen(c) | {
             "resorption": c.resorption,
-            "formation": self._formation(c),
+            "formation": c.formation,
             "bone_at_start": c.place.bone,
             "cell_area": self._cell_area(c.place),
             "reference": c.place.reference,

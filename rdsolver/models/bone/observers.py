@@ -44,8 +44,10 @@ def ntx(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
 
 
 def bsap(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
-    """BSAP, a marker of formation: Σ w formation, relative to the healthy baseline."""
-    return reductions.total(at["surface"] * at["formation"]) / at["reference"]["formation"]
+    """BSAP, a marker of formation: f_ba + (1 - f_ba) Σ w formation / Σ w formation of the healthy baseline."""
+    background = p["bsap_background"]
+    formed = reductions.total(at["surface"] * at["formation"])
+    return background + (1 - background) * formed / at["reference"]["formation"]
 
 
 def occupancy_at_surface(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:

@@ -33,6 +33,13 @@ AT_BASELINE = {
 """Parameters that cannot change during a run, nor from a run to one that continues from it, each with the
 reason.
 """
+AT_HEALTH = (
+    "rankl_production_factor",
+    "opg_production_factor",
+    "surface_rankl_factor",
+    "osteocyte_rankl_factor",
+)
+"""The factors of a disease, which are 1 in the healthy baseline."""
 
 _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _PIVONKA = "Pivonka 2008, 10.1016/j.bone.2008.03.025"
@@ -63,17 +70,20 @@ _RANK = (
 )
 
 _CELLS = (
-    Parameter("differentiation", 0.008, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0; a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "p0"),
+    Parameter("differentiation", 0.00125, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0; a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "p0"),
+    Parameter("differentiation_most", 3.0, "1", "differentiation at most, relative to baseline (1: it ignores RANKL)", _PETERSON, "V", 1.0, 20.0, "p_most", minimum=1.0),
     Parameter("differentiation_exponent", 1.0, "1", "Hill exponent of differentiation in the occupancy", "first order, as in Lemaire 2004; tuned on T2 (DECISIONS.md)", "A", 1.0, 4.0, "n"),
-    Parameter("precursor_supply", 1.6, "1/(mm^3 d)", "supply of committed precursors where w is 1", "order of P0 precursor_loss / w", "A", 0.01, 100.0, "s_P"),
-    Parameter("precursor_loss", 0.008, "1/d", "loss of precursors", "assumed: a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "d_P"),
+    Parameter("precursor_supply", 8.8, "1/(mm^3 d)", "supply of committed precursors where w is 1", "order of P0 precursor_loss / w", "A", 0.01, 100.0, "s_P"),
+    Parameter("precursor_supply_most", 4.5, "1", "supply at most, relative to baseline (1: it ignores RANKL)", "tuned on T12 and T17", "A", 1.0, 100.0, "s_most", minimum=1.0),
+    Parameter("precursor_loss", 0.0125, "1/d", "loss of precursors", "assumed: a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "d_P"),
     Parameter("precursor_motility", 432.0, "um^2/d", "random motility of precursors", _BISHOP, "V", 0.0, 1e4, "D_P"),
-    Parameter("precursor_scale", 100.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
+    Parameter("precursor_scale", 500.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
     Parameter("osteoclast_death", 0.16, "1/d", "death of osteoclasts at baseline occupancy", _PETERSON, "C", 0.01, 1.0, "d_C"),
     Parameter("survival_most", 3.803, "1", "death without RANK signal, relative to baseline", _PETERSON, "V", 1.0, 10.0, "E0", minimum=1.0),
     Parameter("survival_least", 0.470, "1", "death at full RANK signal, relative to baseline", _PETERSON, "V", 0.0, 1.0, "Em", maximum=1.0),
     Parameter("survival_exponent", 3.09, "1", "Hill exponent of survival in the occupancy", _PETERSON, "V", 1.0, 6.0, "g"),
-    Parameter("activation_share", 0.2, "1", "share of resorption per osteoclast that follows the occupancy", "fitted to NTX after Fc-OPG (target T3)", "A", 0.0, 1.0, "e", maximum=1.0),
+    Parameter("activation_share", 0.12, "1", "share of resorption per osteoclast that follows the occupancy below its baseline", "fitted to NTX after Fc-OPG (target T3)", "A", 0.0, 1.0, "e", maximum=1.0),
+    Parameter("activation_exponent", 0.604, "1", "exponent of resorption per osteoclast in the occupancy above its baseline", _PETERSON, "V", 0.0, 2.0, "alpha_j"),
     Parameter("osteoclast_motility", 15.0, "um^2/d", "random motility of osteoclasts", "assumed, so that over 95 % of them lie within 30 um of bone (DECISIONS.md)", "A", 0.0, 1e4, "D_C"),
     Parameter("osteoclast_scale", 5.0, "1/mm^3", "typical density of osteoclasts: tolerances are relative to it", "label counts; geometry", "U/A", 0.01, 1e4, "C0", minimum=1e-9),
     Parameter("osteoclast_limit", 2e4, "1/mm^3", "packing limit of osteoclasts", "geometry", "U/A", 100.0, 1e6, "Cmax", minimum=1e-6),
@@ -86,10 +96,18 @@ _MATRIX = (
     Parameter("smoothing_length", 15.0, "um", "standard deviation of the Gaussian that smooths bone before its surface is found", "definition", "A", 1.0, 100.0, "sigma", minimum=1e-3),
     Parameter("surface_reference", 3e-3, "1/um", "surface density at which w is about 1 (3 mm2 per mm3)", "definition", "A", 3e-4, 3e-2, "S_ref", minimum=1e-9),
     Parameter("surface_cutoff", 0.5, "1", "surface measure below which there is no surface; ends the surface about 35 um from bone", "definition (DECISIONS.md)", "A", 0.0, 1.0),
-    Parameter("turnover_speed", 0.045, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.3),)),
-    Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6),
+    Parameter("turnover_speed", 0.027, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.6),)),
+    Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6, presets=(("mouse", 3.0),)),
     Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
-    Parameter("ntx_background", 0.15, "1", "share of NTX that does not come from osteoclasts", "largest observed fall 84 %", "C", 0.0, 0.5, "f_bg", maximum=1.0),
+    Parameter("formation_basal", 0.12, "1", "share of formation that does not follow resorption", "assumed", "A", 0.0, 0.5, "beta", maximum=1.0),
+    Parameter("bsap_background", 0.2, "1", "share of BSAP that does not come from formation", "tuned", "A", 0.0, 0.5, "f_ba", maximum=1.0),
+    Parameter("ntx_background", 0.13, "1", "share of NTX that does not come from osteoclasts", "largest observed fall 84 %", "C", 0.0, 0.5, "f_bg", maximum=1.0),
+)
+
+_SOURCES = (
+    Parameter("osteocyte_rankl_share", 0.5, "1", "share of RANKL that osteocytes make inside bone", "Xiong 2015", "A", 0.0, 1.0, "f_Y", maximum=1.0),
+    Parameter("osteocyte_rankl_factor", 1.0, "1", "factor on their RANKL; 1 in the healthy baseline", "definition", "A", 0.0, 100.0, "r_Y"),
+    Parameter("surface_rankl_factor", 1.0, "1", "factor on RANKL of the surface lineage; 1 in the healthy baseline", "definition", "A", 0.0, 100.0, "r_S"),
 )
 
 _RESPONSE = (
@@ -106,5 +124,5 @@ def parameters(
 ) -> tuple[Parameter, ...]:
     """All parameters of the model of a tissue with these drugs and components."""
     binders = (p for b in (OPG, *agents) for p in binder_parameters(b))
-    cells = (*_CELLS, *_MATRIX) if tissue == "bone" else _RESPONSE
+    cells = (*_SOURCES, *_CELLS, *_MATRIX) if tissue == "bone" else _RESPONSE
     return (*_CYTOKINES, *binders, *_RANK, *cells, *(row for part in components for row in part.rows))

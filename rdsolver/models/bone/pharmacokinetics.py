@@ -99,12 +99,12 @@ class Plasma:
 
     agent    prefix of its parameters
     values   all parameters
-    amounts  depot, plasma, peripheral 1, peripheral 2, ng/kg
+    amounts  depot, plasma, peripheral 1, peripheral 2, ng/kg; target in excess of its level without drug, nM
     """
 
     agent: str
     values: Mapping[str, float]
-    amounts: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    amounts: np.ndarray = field(default_factory=lambda: np.zeros(5))
 
     @property
     def kinetics(self) -> Pharmacokinetics:
@@ -113,11 +113,12 @@ class Plasma:
     @property
     def concentration(self) -> float:
         """The concentration in plasma, ng/mL."""
-        return float(self.amounts[1]) / self.kinetics.central_volume
+        return self.kinetics.free(self.amounts)
 
     def give(self, dose: Dose) -> None:
         amount = dose.amount * NG_PER_MG
-        self.amounts = self.amounts + np.array([amount, 0, 0, 0] if dose.route == "sc" else [0, amount, 0, 0])
+        self.amounts = self.amounts.copy()
+        self.amounts[0 if dose.route == "sc" else 1] += amount
 
     def advance(
         self, start: float, end: float, at: np.ndarray | None = None
@@ -130,7 +131,6 @@ class Plasma:
         from scipy.integrate import solve_ivp  # here, as it takes a third of a second to load
 
         kinetics = self.kinetics
-        to_nm = 1 / (kinetics.central_volume * kinetics.molar_mass)
         if not self.amounts.any():
             times = np.array([start, end]) if at is None else at
             return times, np.zeros(len(times)), np.zeros(len(times))
@@ -145,9 +145,12 @@ class Plasma:
             atol=floor,
             t_eval=at,
         )
-        slopes = np.array([kinetics.rates(y)[1] for y in found.y.T])
+        values, slopes = (
+            np.array([of(y) for y in found.y.T]) / kinetics.molar_mass
+            for of in (kinetics.free, kinetics.slope)
+        )
         self.amounts = found.y[:, -1]
-        return found.t, found.y[1] * to_nm, slopes * to_nm
+        return found.t, values, slopes
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:

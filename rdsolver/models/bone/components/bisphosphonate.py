@@ -38,6 +38,7 @@ ROWS = (
 # fmt: on
 
 
+@dataclass(frozen=True)
 class Bisphosphonate(Component):
     name = NAME
     label = "a bisphosphonate"

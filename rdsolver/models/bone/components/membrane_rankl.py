@@ -10,6 +10,7 @@ Most RANKL in bone is bound to membranes; the numbers are assumed (docs/model.md
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....utils.lazy import lazy
@@ -33,6 +34,7 @@ ROWS = (
 # fmt: on
 
 
+@dataclass(frozen=True)
 class MembraneRankl(Component):
     name = "membrane_rankl"
     label = "RANKL on membranes"

@@ -1,0 +1,65 @@
+"""Mineral of bone, which matures for months after bone was formed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ....utils.lazy import lazy
+from ...base import Field, Group, Observer, Parameter
+from ..component import Component, Conditions
+from ..observers import mean
+
+if TYPE_CHECKING:
+    import jax.numpy as jnp
+
+    from ....operators.array_types import Cells, Fields, Number
+    from .. import matrix
+else:
+    jnp = lazy("jax.numpy")
+    matrix = lazy("rdsolver.models.bone.matrix")
+
+FIELD = "mineral"
+THIN = 1e-6  # bone fraction below which there is no bone whose mineral could be lost
+
+# fmt: off
+ROWS = (
+    Parameter("mineral_at_first", 0.27, "1", "mineral of new bone, relative to old bone", "to be read", "A", 0.0, 1.0, "mu_0", maximum=1.0),
+    Parameter("mineral_maturation", 143.0, "d", "time constant of secondary mineralisation", "to be read", "A", 10.0, 5000.0, "tau_mu", minimum=1e-3),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Mineral(Component):
+    name = "mineral"
+    label = "mineral that matures"
+    rows = ROWS
+    unknowns = (Field(FIELD, "1", 1.0, "mineral, relative to old bone"),)
+    observers = (Observer("bone_mineral", "1", "mineral, relative to old bone", partial(mean, FIELD)),)
+    downstream = (Group(FIELD, (FIELD,), "pointwise"),)
+    healthy = True
+    standard = True
+
+    def _rates(self, c: Conditions) -> tuple[Cells, Cells]:
+        """(gain, loss rate): of new mineral 1/d, and of what is there 1/d."""
+        p, bone, taken = c.p, c.u["bone"], c.process("room_taken", jnp.zeros((), c.place.active.dtype))
+        speed = c.place.reference["k_res"] * c.geometry.w
+        balance = speed * (c.formation - c.resorption)
+        net = balance * matrix.edge_factor(balance, bone, taken)
+        both = speed * jnp.minimum(c.formation, c.resorption)
+        gain = p["mineral_at_first"] * (both + jnp.maximum(net, 0)) + bone / p["mineral_maturation"]
+        loss = (both + jnp.maximum(-net, 0)) / jnp.maximum(bone, THIN) + 1 / p["mineral_maturation"]
+        return gain, loss
+
+    def reaction(self, c: Conditions) -> Fields:
+        gain, loss = self._rates(c)
+        return {FIELD: gain - loss * c.u[FIELD]}
+
+    def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
+        gain, loss = self._rates(c)
+        return {FIELD: (sigma * psi[FIELD] + gain) / (sigma + loss)}
+
+
+COMPONENT = Mineral

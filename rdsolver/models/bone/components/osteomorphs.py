@@ -1,0 +1,78 @@
+"""Osteomorphs, dormant daughters of osteoclasts that fuse again when RANKL returns.
+
+    lost  = y d_C (σ(u) - 1)+ C                            osteoclasts that die for want of RANKL; a share recycles
+    dO/dt = y d_C (σ(u) - 1)+ C - k_O r(uⁿ) O - d_O O
+    dC/dt = ... + k_O r(uⁿ) O
+
+McDonald 2021, Cell 184:1330.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ....utils.lazy import lazy
+from ...base import Field, Group, Parameter
+from ..component import Component, Conditions, Effects
+
+if TYPE_CHECKING:
+    import jax.numpy as jnp
+
+    from ....operators.array_types import Cells, Fields, Number
+    from .. import cells
+else:
+    jnp = lazy("jax.numpy")
+    cells = lazy("rdsolver.models.bone.cells")
+
+FIELD = "osteomorphs"
+
+# fmt: off
+ROWS = (
+    Parameter("osteomorph_yield", 0.5, "1", "osteomorphs from an osteoclast that dies for want of RANKL", "tuned", "A", 0.0, 10.0, "y_O"),
+    Parameter("osteomorph_fusion", 0.02, "1/d", "their fusion at baseline occupancy", "tuned", "A", 0.0, 10.0, "k_O"),
+    Parameter("osteomorph_loss", 0.005, "1/d", "their loss", "tuned", "A", 0.0, 1.0, "d_O", minimum=1e-6),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Osteomorphs(Component):
+    name = "osteomorphs"
+    label = "osteomorphs"
+    rows = ROWS
+    beside = (Group(FIELD, (FIELD,), "pointwise"),)
+    healthy = True
+
+    def fields(self, values: Mapping[str, float]) -> tuple[Field, ...]:
+        return (Field(FIELD, "1/mm^3", values["osteoclast_scale"], "osteomorphs"),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (FIELD,)
+
+    @property
+    def effects(self) -> Effects:
+        return {}
+
+    def _made(self, c: Conditions) -> Cells:
+        p = c.p
+        starved = jnp.maximum(cells.death(p, c.relative_occupancy) - p["osteoclast_death"], 0)
+        return p["osteomorph_yield"] * starved * jnp.maximum(c.u["osteoclasts"], 0)
+
+    def _fusion(self, c: Conditions) -> Cells:
+        p = c.p
+        h = cells.hill(c.relative_occupancy, p["differentiation_exponent"])
+        return p["osteomorph_fusion"] * cells.rising(h, p["differentiation_most"])
+
+    def reaction(self, c: Conditions) -> Fields:
+        back = self._fusion(c) * c.u[FIELD]
+        return {FIELD: self._made(c) - back - c.p["osteomorph_loss"] * c.u[FIELD], "osteoclasts": back}
+
+    def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
+        rate = self._fusion(c) + c.p["osteomorph_loss"]
+        return {FIELD: (sigma * psi[FIELD] + self._made(c)) / (sigma + rate)}
+
+
+COMPONENT = Osteomorphs
