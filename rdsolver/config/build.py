@@ -87,6 +87,7 @@ def _bone_problem(config: Tree, place: Section, common: dict[str, Any]) -> Probl
         parameters=config.values,
         preset=config.model.preset,
         tissue=config.model.name,
+        from_birth=config.model.from_birth,
         components=config.components,
         source=config.source,
         agents=config.agents,

@@ -181,8 +181,12 @@ class Model(Table):
 
     The line model = "FILE.py:NAME" in place of this table does the same.
     """
-    preset: Literal["human", "mouse"] = "human"
+    preset: Literal["human", "mouse", "rat"] = "human"
     """The species whose parameter values are the defaults."""
+    from_birth: bool = False
+    """Whether the parameters have acted since birth, as in a knock-out: the run then starts from the steady
+    state of cytokines and cells with them, and not from the healthy one.
+    """
     membrane_rankl: bool = False
     """Whether part of the RANKL stays on the membranes of the cells that make it until it is shed."""
     components: list[str] = []

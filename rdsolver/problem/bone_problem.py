@@ -41,6 +41,8 @@ class Problem(AnyProblem):
 
     tissue      "bone", or one of models.bone.tissue.TISSUES: then the section's bone is the share of target
                 tissue
+    from_birth  True: the parameters have acted since birth, so the run starts from the steady state of
+                cytokines and cells with them, not from the healthy one
     components  components beside the core of the model (models/bone/component.py)
     agents      the drugs whose fields the run carries
     doses       in the order of time; treatments: doses that wait for a lesion
@@ -59,6 +61,7 @@ class Problem(AnyProblem):
     _: KW_ONLY
     preset: str = "human"
     tissue: str = "bone"
+    from_birth: bool = False
     components: tuple[Component, ...] = ()
     agents: tuple[Binder, ...] = ()
     doses: tuple[Dose, ...] = ()
@@ -92,6 +95,11 @@ class Problem(AnyProblem):
         )
         self._check_components()
         self._check_common()
+        if self.from_birth and self.initial is not None:
+            raise InputError(
+                "from_birth: a run that continues another starts from its end. Give one of from_birth and"
+                " initial."
+            )
         end, save = check_times(self.end, self.save)
         checks.settle(self, end=end, save=save)
         binders = (*self.agents, *(b for part in self.components for b in part.binders))

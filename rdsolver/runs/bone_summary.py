@@ -45,6 +45,10 @@ class BoneSummary:
     def opening(self, scenario: BoneScenario) -> Lines:
         cycles = scenario.baseline_cycles
         found = [("baseline", f"found in {cycles} V-cycles" if cycles else f"from {self.problem.initial}")]
+        if self.problem.from_birth:
+            changes = 100 * scenario.bone_changes
+            bone = "too" if abs(changes) < 0.05 else f"has none: it changes by {changes:+.1f} % a year"
+            found.append(("from birth", f"cytokines and cells in steady state; bone {bone}"))
         came = [
             c.name for c in self.problem.components if c.planted and not {*c.planted} & {*scenario.planted}
         ]

@@ -44,11 +44,21 @@ def with_reference(system: System, reference: dict[str, jax.Array]) -> System:
 def baseline(
     system: System, u: Fields, levels: Iterable[str] = ()
 ) -> tuple[Fields, dict[str, jax.Array], int]:
-    """The baseline state and reference of a section, and the number of V-cycles it took.
+    """The baseline state and the settled reference of a section, and the number of V-cycles it took.
 
-    system  the system of the healthy section (model.healthy), with any reference
+    system  the system of the healthy section (model.healthy), with any reference that is not settled
     u       a first guess, with the bone
     levels  names of the observables for which the run's program watches
+
+    Raises RunError when it does not converge.
+    """
+    u, cycles = steady(system, u, levels, "healthy baseline")
+    found = _checked(_reference(system, u))
+    return u, found | {"settled": jnp.ones_like(found["settled"])}, cycles
+
+
+def steady(system: System, u: Fields, levels: Iterable[str], what: str) -> tuple[Fields, int]:
+    """The steady state of a system at frozen bone, and the number of V-cycles it took. what: its name.
 
     Raises RunError when it does not converge.
     """
@@ -63,12 +73,10 @@ def baseline(
         lane, status, pace = found.lane, int(found.now.status), found.pace
         n, change = n + len(found.rows), found.rows[-1]["error"]
     if status == LANDED:
-        u = lane.u
-        cycles = sum(g.cycles for g in system.model.groups)
-        return u, _checked(_reference(system, u)), n * cycles
+        return lane.u, n * sum(g.cycles for g in system.model.groups)
     raise RunError(
-        f"the healthy baseline of the section was not found in {n} iterations (last change {change:g} of"
-        " round-off). Look at the model.parameters that were changed: the healthy section must have a steady"
+        f"the {what} of the section was not found in {n} iterations (last change {change:g} of"
+        " round-off). Look at the model.parameters that were changed: cytokines and cells must have a steady"
         " state."
     )
 

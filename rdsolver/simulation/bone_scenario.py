@@ -56,6 +56,7 @@ class BoneScenario:
 
     initial          state, reference and plasma of that other run
     baseline_cycles  number of V-cycles that the baseline took
+    bone_changes     share of the bone gained in a year at the start of a run from birth, else 0
     begin            False: only those parts of the input are checked that need no baseline
     """
 
@@ -68,6 +69,7 @@ class BoneScenario:
         self.doses, self.waiting = list(problem.doses), list(problem.treatments)
         self.surprised = False
         self.warnings: tuple[str, ...] = ()
+        self.bone_changes = 0.0
         self._came = frozenset(initial.fields if initial else ())  # fields of the other run
         before, values = initial.handed_on if initial else {}, self.in_force(0.0)
         hosts = ((part.name, part.host(problem.section, values, before)) for part in self.model.components)
@@ -137,7 +139,21 @@ class BoneScenario:
             system, model.initial(place.bone, place.active, self.problem.parameters), self.levels
         )
         self.system = baseline.with_reference(self.system, reference)
-        self.u = self._planted(model.balanced(u, system.p, self.system.place))
+        u = model.balanced(u, system.p, self.system.place)
+        if self.problem.from_birth:
+            u = self._grown_up(replace(self.system, edges=closed), u)
+        self.u = self._planted(u)
+
+    def _grown_up(self, system: System, u: Fields) -> Fields:
+        """The state in which the run's own parameters have acted since birth: the steady state of cytokines
+        and cells at the section's bone.
+        """
+        u, cycles = baseline.steady(system, u, self.levels, "steady state from birth")
+        self.baseline_cycles += cycles
+        u = self.model.balanced(u, system.p, of_section(system.place))
+        rate = np.asarray(system.rates(jnp.zeros(()), u)["bone"], float).sum() if "bone" in u else 0.0
+        self.bone_changes = 365.0 * rate / max(np.asarray(u["bone"], float).sum(), 1e-30) if rate else 0.0
+        return u
 
     @property
     def planted(self) -> tuple[str, ...]:

@@ -34,6 +34,13 @@ class Binder:
     def complex(self) -> str:
         return f"rankl_{self.name}"
 
+    @property
+    def binds_trail(self) -> bool:
+        """True for OPG and what is made of it; RANK and antibodies against RANKL do not bind TRAIL (Emery
+        1998, 10.1074/jbc.273.23.14363; Kostenuik 2009, 10.1359/jbmr.081112).
+        """
+        return self.like in ("opg", "native_opg", "fc_opg")
+
 
 OPG = Binder("opg", "opg", "OPG", drug=False)
 
@@ -141,7 +148,12 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
     "native_opg": (_of_half_life(120.0, 0.1), _SHORT, "U"),
     "soluble_rank": (_of_half_life(30.0, 0.1), _SHORT, "U"),
 }
-"""The pharmacokinetics of each preset, with the source and the mark."""
+"""The pharmacokinetics of each preset in women and men, with the source and the mark."""
+
+_RODENT = {"fc_opg": _of_half_life(90.0, 57 / 24)}
+"""Those in mice and rats where they are other: a half-life of 57 h, that of another Fc protein that binds
+heparin, follistatin-Fc, in mice (Datta-Mannan 2013, J Pharmacol Exp Ther, table 2); assumed.
+"""
 
 _PLASMA_ROWS = (
     ("molar_mass", "kDa", "molar mass (general knowledge)", 1.0, 1000.0, 1e-3),
@@ -164,6 +176,7 @@ _PLASMA_ROWS = (
 
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     kinetics, source, mark = _PLASMA[binder.like]
+    rodent = _RODENT.get(binder.like, kinetics)
     # the molar mass is the one number of this preset that is not in the source
     marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}
     return tuple(
@@ -177,6 +190,11 @@ def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
             low,
             high,
             minimum=minimum,
+            presets=tuple(
+                (species, getattr(rodent, key))
+                for species in ("mouse", "rat")
+                if getattr(rodent, key) != getattr(kinetics, key)
+            ),
         )
         for key, unit, meaning, low, high, minimum in _PLASMA_ROWS
     )

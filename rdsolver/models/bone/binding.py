@@ -47,7 +47,7 @@ class Binding:
 
     loss is d_L. Each binder has kon, koff, free_loss (d_A) and exchange with plasma (kv; 0 for OPG), all 1/d
     or 1/(nM d). `local` holds "active", "rankl" (L), "marrow" (1 - b) and "free_i" (A_i) in the state at
-    which the reaction is linearised.
+    which the reaction is linearised, and "uptake" where cells take up free OPG, 1/d.
     """
 
     loss: Number
@@ -61,10 +61,12 @@ class Binding:
         the free binder.
         """
         for i, kon in enumerate(self.kon):
+            lost = self.free_loss[i] * local["active"] + self.exchange[i] * local["marrow"]
+            taken_up = i == 0 and "uptake" in local  # OPG is the first binder
             yield (
                 kon * local[f"free_{i}"],
                 kon * local["rankl"],
-                self.free_loss[i] * local["active"] + self.exchange[i] * local["marrow"],
+                lost + local["uptake"] if taken_up else lost,
             )
 
     def minus_jacobian(self, local: Local, v: Vector) -> Vector:

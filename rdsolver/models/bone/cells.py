@@ -16,9 +16,11 @@ def hill(u: Cells, exponent: Number) -> Cells:
 
 
 def occupancy(p: Numbers, rankl: Cells) -> Cells:
-    """RANK occupancy θ = L / (K_R + L): the fraction of RANK receptors that RANKL occupies."""
+    """RANK occupancy θ = r_R L / (K_R + L): the share of RANK receptors that RANKL occupies, times their
+    number relative to healthy.
+    """
     free = jnp.maximum(rankl, 0)
-    return free / (p["rank_K"] + free)
+    return p["rank_factor"] * free / (p["rank_K"] + free)
 
 
 def rising(h: Cells, most: Number) -> Cells:

@@ -37,6 +37,7 @@ PROCESSES = {
     "rankl_secretion": "the share of it that is set free, nM/d",
     "opg_sources": "where OPG is made, relative to opg_production, 1",
     "opg_production": "OPG made in the tissue, nM/d",
+    "opg_loss": "loss of free OPG, 1/d",
     "rankl_seen": "RANKL that RANK on cells sees, nM",
     "precursor_supply": "supply of osteoclast precursors, 1/(mm^3 d)",
     "differentiation": "differentiation of precursors, 1/d",

@@ -166,9 +166,7 @@ class Cytokines:
         """
         u, p = c.u, c.p
         net = {b.name: binding_rate(p, b, u["rankl"], u[b.name], u[b.complex]) for b in self.binders}
-        out = {
-            b.name: self._supply(b, c) - p[f"{b.name}_loss"] * u[b.name] - net[b.name] for b in self.binders
-        }
+        out = {b.name: self._supply(b, c) - self._loss(b, c) * u[b.name] - net[b.name] for b in self.binders}
         out |= {b.complex: net[b.name] - p["rankl_loss"] * u[b.complex] for b in self.binders}
         free = c.process("rankl_secretion", c.rankl_production)
         out["rankl"] = free - p["rankl_loss"] * u["rankl"] - sum(net.values())
@@ -206,6 +204,12 @@ class Cytokines:
             return self.opg_production(c) if b is OPG else jnp.zeros_like(c.place.active)
         plasma = c.p["tissue_plasma_ratio"] * c.inputs[f"plasma_{b.name}"]
         return c.p["vessel_exchange"] * c.geometry.marrow * (plasma - c.u[b.name])
+
+    @staticmethod
+    def _loss(b: Binder, c: Conditions) -> Pointwise:
+        """The loss of a free binder in tissue, 1/d."""
+        own = c.p[f"{b.name}_loss"]
+        return c.process("opg_loss", own) if b is OPG else own
 
     def occupancy(self, c: Conditions) -> Cells:
         """The occupancy θ from the RANKL that RANK sees: free RANKL, and RANKL that components add."""
@@ -265,6 +269,8 @@ class Cytokines:
             "marrow": c.geometry.marrow,
         }
         local |= {f"free_{i}": jnp.maximum(c.u[b.name], 0) for i, b in enumerate(self.binders)}
+        if any("opg_loss" in part.effects for part in self.components):
+            local["uptake"] = (self._loss(OPG, c) - c.p["opg_loss"]) * c.place.active
         return binding(c.p, self.binders), local
 
     # --- the healthy baseline, and what is watched ----------------------------------------------------------
@@ -309,7 +315,7 @@ class Cytokines:
         for b in self.binders:
             back = p["vessel_exchange"] * s.marrow * u[b.name] if b.drug else 0
             bound = p["rankl_loss"] * u[b.complex]
-            found[b.name] = self._supply(b, c) + back, p[f"{b.name}_loss"] * u[b.name] + bound + back
+            found[b.name] = self._supply(b, c) + back, self._loss(b, c) * u[b.name] + bound + back
             lost = lost + bound
         found = {"rankl": (c.rankl_production, lost)} | found
         for part in self.components:

@@ -26,7 +26,7 @@ from .component import Conditions
 from .cytokines import Cytokines
 from .matrix import edge_factor, formed_after, moved_bone, surface_measure
 from .observers import OBSERVERS
-from .static_fields import BoneGeometry, Reference, StaticFields
+from .static_fields import BoneGeometry, Reference, StaticFields, refer
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,7 @@ class BoneModel(Cytokines):
             "jbar": one,
             "k_res": 0 * one,
             "surface_over_bone": one,
+            "settled": 0 * one,
             "release": one,
             "j_ref": jnp.ones_like(bone),
             "resorption": one,
@@ -268,6 +269,7 @@ class BoneModel(Cytokines):
             "jbar": jbar,
             "k_res": k_res,
             "surface_over_bone": (surface / total(u["bone"])).astype(dtype),
+            "settled": jnp.zeros((), dtype),
             "release": k_res * jbar * jnp.max(s.w),
             "j_ref": j_ref,
             "resorption": total(s.w * j).astype(dtype),
@@ -275,7 +277,7 @@ class BoneModel(Cytokines):
         }
 
     def at_rest(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
-        return replace(place, reference=self.reference(u, p, place))
+        return refer(place, self.reference(u, p, place))
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:

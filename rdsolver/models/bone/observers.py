@@ -44,7 +44,7 @@ def ntx(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
 
 
 def bsap(u: Fields, p: Numbers, at: dict[str, Any]) -> Number:
-    """BSAP, a marker of formation: f_ba + (1 - f_ba) Σ w formation / Σ w formation of the healthy baseline."""
+    """BSAP, a marker of formation: f_ba + (1 - f_ba) Σ w formation / Σ w formation at baseline."""
     background = p["bsap_background"]
     formed = reductions.total(at["surface"] * at["formation"])
     return background + (1 - background) * formed / at["reference"]["formation"]

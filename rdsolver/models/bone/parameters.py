@@ -15,8 +15,8 @@ from .binders import OPG, UM2_S, Binder, binder_parameters
 if TYPE_CHECKING:
     from .component import Component
 
-PRESETS = ("human", "mouse")
-TUMOURS = ("metastasis", "myeloma")
+PRESETS = ("human", "mouse", "rat")
+TUMOURS = ("metastasis", "myeloma", "osteoblastic")
 TISSUES = {
     "artery": "calcified share of the wall",
     "lymph_node": "responding share of the node",
@@ -38,6 +38,7 @@ AT_HEALTH = (
     "opg_production_factor",
     "surface_rankl_factor",
     "osteocyte_rankl_factor",
+    "rank_factor",
 )
 """The factors of a disease, which are 1 in the healthy baseline."""
 
@@ -67,6 +68,7 @@ _CYTOKINES = (
 
 _RANK = (
     Parameter("rank_K", 0.0293, "nM", "effective constant of RANKL with RANK on cells", f"{_LEMAIRE}; {_PIVONKA}", "V", 0.001, 10.0, "K_R", minimum=1e-9),
+    Parameter("rank_factor", 1.0, "1", "factor on the number of RANK receptors; 1 in the healthy baseline", "definition", "A", 0.0, 10.0, "r_R"),
 )
 
 _CELLS = (
@@ -96,8 +98,8 @@ _MATRIX = (
     Parameter("smoothing_length", 15.0, "um", "standard deviation of the Gaussian that smooths bone before its surface is found", "definition", "A", 1.0, 100.0, "sigma", minimum=1e-3),
     Parameter("surface_reference", 3e-3, "1/um", "surface density at which w is about 1 (3 mm2 per mm3)", "definition", "A", 3e-4, 3e-2, "S_ref", minimum=1e-9),
     Parameter("surface_cutoff", 0.5, "1", "surface measure below which there is no surface; ends the surface about 35 um from bone", "definition (DECISIONS.md)", "A", 0.0, 1.0),
-    Parameter("turnover_speed", 0.027, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.6),)),
-    Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6, presets=(("mouse", 3.0),)),
+    Parameter("turnover_speed", 0.027, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.6), ("rat", 0.15),)),
+    Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6, presets=(("mouse", 3.0), ("rat", 6.0),)),
     Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
     Parameter("formation_basal", 0.12, "1", "share of formation that does not follow resorption", "assumed", "A", 0.0, 0.5, "beta", maximum=1.0),
     Parameter("bsap_background", 0.2, "1", "share of BSAP that does not come from formation", "tuned", "A", 0.0, 0.5, "f_ba", maximum=1.0),

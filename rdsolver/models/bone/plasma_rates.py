@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import sqrt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class Pharmacokinetics:
         """The pharmacokinetics of a drug, taken from the parameters of a run."""
         return cls(**{f.name: float(values[f"{agent}_{f.name}"]) for f in fields(cls)})
 
-    def free(self, y: Sequence[float]) -> float:
+    def free(self, y: Sequence[float] | np.ndarray) -> float:
         """The free drug in plasma, ng/mL: all of it less what the target binds,
 
             c = [b + sqrt(b² + 4 Kss C)]/2,  b = C - R - Kss        in nM, C all drug and R all target
@@ -67,7 +71,7 @@ class Pharmacokinetics:
         free = 2 * k * c / (root + excess) if excess > 0 else (root - excess) / 2
         return free * self.molar_mass
 
-    def slope(self, y: Sequence[float]) -> float:
+    def slope(self, y: Sequence[float] | np.ndarray) -> float:
         """The slope of the free drug in plasma, ng/(mL d)."""
         gained = self.rates(y)
         whole = gained[1] / self.central_volume
@@ -77,7 +81,7 @@ class Pharmacokinetics:
         held = there * self.molar_mass * k / (k + c) ** 2
         return (whole - gained[4] * self.molar_mass * c / (k + c)) / (1 + held)
 
-    def rates(self, y: Sequence[float]) -> list[float]:
+    def rates(self, y: Sequence[float] | np.ndarray) -> list[float]:
         """The rates dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d), and of the
         target in excess of its level without drug, nM/d.
         """

@@ -6,7 +6,7 @@ The solid part is bone, or target tissue in a model of another tissue.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,8 @@ class StaticFields:
     edge       grad (G * active), for the same reason, 1/um
     bone       bone fraction at the start, with which lesions are compared; in another tissue, the share of
                target tissue
-    reference  values of the healthy baseline, as the model defines them: numbers such as theta0, and fields
+    reference  values of the healthy baseline, as the model defines them: numbers such as theta0, and fields;
+               "settled" is 1 once they have been found
     """
 
     active: Cells
@@ -75,6 +76,14 @@ def of_section(place: base.StaticFields) -> StaticFields:
     """The same data with the type of this class; a system knows only that they are those of some model."""
     assert isinstance(place, StaticFields)
     return place
+
+
+def refer(place: StaticFields, found: Reference) -> StaticFields:
+    """The data with this reference; unchanged where the reference is settled, as it is once the healthy
+    baseline has been found.
+    """
+    kept = place.reference["settled"] > 0
+    return replace(place, reference={k: jnp.where(kept, place.reference[k], x) for k, x in found.items()})
 
 
 @partial(

@@ -12,7 +12,7 @@ demonstrations, not predictions: no number of the response was fitted to data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from .component import Conditions
 from .cytokines import Cytokines
 from .observers import mean_in_marrow, occupancy_at_surface
 from .parameters import TISSUES
-from .static_fields import Reference, StaticFields
+from .static_fields import Reference, StaticFields, refer
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["w", "marrow", "media", "mobility"], meta_fields=[])
@@ -145,15 +145,17 @@ class TissueModel(Cytokines):
         return {"response": jnp.where(sigma > 0, moved, psi["response"])}
 
     def blank_reference(self, bone: Cells) -> Reference:
-        return {"theta0": jnp.ones((), bone.dtype)}
+        one = jnp.ones((), bone.dtype)
+        return {"theta0": one, "settled": 0 * one}
 
     def reference(self, u: Fields, p: Numbers, place: StaticFields) -> Reference:
         """The reference value from the steady state: θ0 = Σ W θ/Σ W."""
         theta = self.occupancy(self.conditions(u, p, place, self.update_coefficients(u, p, place)))
-        return {"theta0": (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)}
+        found = (total(place.bone * theta) / total(place.bone)).astype(place.bone.dtype)
+        return {"theta0": found, "settled": jnp.zeros_like(found)}
 
     def at_rest(self, u: Fields, p: Numbers, place: StaticFields) -> StaticFields:
-        return replace(place, reference=self.reference(u, p, place))
+        return refer(place, self.reference(u, p, place))
 
     @partial(jax.jit, static_argnums=0)
     def balanced(self, u: Fields, p: Numbers, place: StaticFields) -> Fields:

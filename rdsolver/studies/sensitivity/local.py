@@ -280,8 +280,9 @@ def serum(
     scenario, p = run.scenario, run.scenario.in_force(0.0)
     bone, pthrp = values["bone_volume_fraction"], values["mean_pthrp"]
     d_bone, d_pthrp = slopes["bone_volume_fraction"], slopes["mean_pthrp"]
-    # calcium in a unit of BV/TV
-    mmol = p["skeleton_calcium"] * p["skeleton_share"] / scenario.problem.section.bone_volume_fraction
+    host = scenario.hosts["tumour"]
+    assert isinstance(host, SerumCalcium)
+    mmol = p["calcium_in_bone"] * p["tumour_load"] / host.planted  # calcium in a unit of BV/TV
 
     series = [calcium.steady(0.0, 0.0, p)]
     along = [_by_parameters(lambda q: calcium.steady(0.0, 0.0, q), p, names)]
@@ -326,7 +327,7 @@ def _by_parameters(
     """
     out = np.zeros(len(names))
     for i, n in enumerate(names):
-        if n.startswith(("calcium_", "skeleton_")) or n == "pthrp_half":
+        if n.startswith("calcium_") or n in ("tumour_load", "pthrp_half"):
             h = CURVE_STEP * size(p[n])
             out[i] = (f(p | {n: p[n] + h}) - f(p | {n: p[n] - h})) / (2 * CURVE_STEP)
     return out

@@ -49,9 +49,9 @@ def t3(run_scene: SceneRunner) -> Iterator[Target | Curve]:
 
 
 def t4(run_scene: SceneRunner) -> Iterator[Target | Curve]:
-    cited = "Zierhut 2008, 10.1007/s10928-008-9093-5; Body 2003, 10.1002/cncr.11138"
+    cited = "typical values of the model of Zierhut 2008, 10.1007/s10928-008-9093-5"
     for amount, published, low, high in (
-        (0.1, -21, -30, None),
+        (0.1, -21, -30, -5),
         (0.3, -51, -60, -30),
         (1.0, -81, None, -60),
         (3.0, -94, None, -75),
@@ -81,16 +81,21 @@ def t5(run_scene: SceneRunner) -> Iterator[Target]:
     )
 
 
-FROZEN = (("precursor_loss", 16.0), ("precursor_supply", 1600.0))
-"""Supply and loss so fast that the precursor pool is at their balance, however many precursors become
-osteoclasts.
+FROZEN = (
+    ("precursor_loss", 12.5),
+    ("precursor_supply", 8800.0),
+    ("precursor_supply_most", 1.0),
+    ("young_osteocyte_opg_share", 0.0),
+)
+"""A precursor pool that nothing moves, and no memory of OPG: supply and loss are a thousand times as fast,
+and the supply ignores RANKL.
 """
 
 
 def t10(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     cited, tuned = (
         "more than 1, by the precursor pool (10.3389/fbioe.2022.886579)",
-        ("differentiation", "precursor_loss"),
+        ("young_osteocyte_opg_share", "precursor_loss"),
     )
     what = "osteoclasts after two doses of denosumab 1 mg/kg, half a year apart, most over baseline"
     panel = "T10: days (x), osteoclasts over baseline; denosumab on days 0 and 182"
@@ -100,7 +105,7 @@ def t10(run_scene: SceneRunner) -> Iterator[Target | Curve]:
     ]
     free, frozen = (run.relative("osteoclast_number") for run in runs)
     yield Target("T10", what, cited, float(free.max()), 1.05, None, "1", "calibration", tuned)
-    what = "the same, pool frozen (its supply and loss 1000 times as fast)"
+    what = "the same, with the pool frozen and no OPG of young osteocytes"
     yield Target("T10", what, "none", float(frozen.max()), None, 1.01, "1", "mechanism")
     yield Curve(panel, "pool fills", runs[0].series["time"], free)
     yield Curve(panel, "pool frozen", runs[1].series["time"], frozen)
@@ -115,7 +120,8 @@ def t11(run_scene: SceneRunner) -> Iterator[Target]:
         np.array([1.0, 4.0, 10.0]),
     )
     for hours, published, ours in zip((24, 96, 240), (605.0, 320.0, 10.0), found, strict=True):
-        what, cited = f"Fc-OPG in plasma at {hours} h, 3 mg/kg sc", f"{published:g} ng/mL (DDMODEL00000233)"
+        what = f"Fc-OPG in plasma at {hours} h, 3 mg/kg sc"
+        cited = f"{published:g} ng/mL (our run of the published model DDMODEL00000233; no data)"
         yield Target(
             "T11", what, cited, float(ours), 0.99 * published, 1.01 * published, "ng/mL", "verification"
         )

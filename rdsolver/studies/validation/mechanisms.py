@@ -20,13 +20,13 @@ class Switch:
 
     off       the parameters that switch it off
     meaning   the behaviour that is left
-    membrane  True for RANKL on membranes, which is otherwise off
+    components  components that are otherwise off
     """
 
     name: str
     meaning: str
     off: Mapping[str, float] = field(default_factory=dict)
-    membrane: bool = False
+    components: tuple[str, ...] = ()
 
 
 SWITCHES = (
@@ -67,7 +67,7 @@ SWITCHES = (
         "(on) RANKL on membranes",
         "nine tenths of RANKL stay where they are made until shed or lost, and act on neighbours"
         " (`model.membrane_rankl = true`)",
-        membrane=True,
+        components=("membrane_rankl",),
     ),
 )
 
@@ -90,7 +90,7 @@ def table(run_scene: SceneRunner, days: float = DAYS) -> Iterator[tuple[Switch, 
             switch,
             figures(
                 run_scene(
-                    Scene(days, tumour=NEST, changed=tuple(switch.off.items()), membrane=switch.membrane)
+                    Scene(days, tumour=NEST, changed=tuple(switch.off.items()), components=switch.components)
                 )
             ),
         )

@@ -18,11 +18,16 @@ from ...output.reader import Run
 from ...problem import Change
 from ...runs.run import simulate
 
-Where = Literal["section", "block", "slab", "front"]
+Where = Literal["section", "block", "slab", "front", "wall", "long wall"]
 SIZE = 1280.0  # um
 FINEST = 5.0  # um; to compare grids, the bone on this spacing is averaged down
 # flat pieces of bone at the low end of a box, um: their thickness, and the size of the box
-SLABS = {"slab": (300.0, (80.0, 1600.0)), "front": (400.0, (40.0, 640.0))}
+SLABS = {
+    "slab": (300.0, (80.0, 1600.0)),
+    "front": (400.0, (40.0, 640.0)),
+    "wall": (320.0, (1280.0, 1280.0)),
+    "long wall": (320.0, (2560.0, 1280.0)),
+}
 BLOCK, BLOCK_SPACING = 24, 25.0  # cells along each edge, and um
 FRACTION, THICKNESS = 0.25, 120.0  # human; a mouse's trabeculae are half as thick
 
@@ -36,7 +41,8 @@ class Scene:
     kind       kind of the tumour
     changed    parameters; changes: changes of parameters in time
     thickness  thickness of the trabeculae, um
-    membrane   True to put part of RANKL on membranes
+    components further components
+    from_birth True for parameters that have acted since birth
     place      trabeculae as a section or a block, or a flat slab
     spacing    spacing of the section made at FINEST and averaged down, or of a slab, um (None: the runner's
                own)
@@ -50,7 +56,8 @@ class Scene:
     changed: tuple[tuple[str, float], ...] = ()
     changes: tuple[Change, ...] = ()
     thickness: float = THICKNESS
-    membrane: bool = False
+    components: tuple[str, ...] = ()
+    from_birth: bool = False
     place: Where = "section"
     spacing: float | None = None
 
@@ -119,7 +126,12 @@ class SceneRunner:
         found: Tables = {
             "units": "internal",
             "section": self._section(scene),
-            "model": {"preset": scene.preset, "membrane_rankl": scene.membrane} | parameters,
+            "model": {
+                "preset": scene.preset,
+                "components": list(scene.components),
+                "from_birth": scene.from_birth,
+            }
+            | parameters,
             "dose": [
                 {"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses
             ],

@@ -32,8 +32,8 @@ KNOTS_PER_LIFE = 8  # knots of the curve per time constant: cubic Hermite is the
 # fmt: off
 ROWS = (
     Parameter("bisphosphonate_dose", 4 / 70, "mg/kg", "a standard dose (zoledronate, 4 mg for 70 kg)", "general knowledge", "U", 1e-4, 100.0, "", minimum=1e-9),
-    Parameter("bisphosphonate_release", 0.6931471805599453 / 150, "1/d", "release from bone (half-life 150 d)", "shape: 10.3389/fbioe.2022.940620", "A", 1e-4, 0.1, "k_rel"),
-    Parameter("bisphosphonate_effect", 4.0, "1", "rise of the death of osteoclasts at most", "shape: 10.3389/fbioe.2022.940620", "A", 0.0, 100.0, "E_Z"),
+    Parameter("bisphosphonate_release", 0.6931471805599453 / 300, "1/d", "release from bone (half-life 300 d)", "markers two to three years after zoledronate (T20)", "A", 1e-4, 0.1, "k_rel"),
+    Parameter("bisphosphonate_effect", 12.0, "1", "rise of the death of osteoclasts at most", "shape: 10.3389/fbioe.2022.940620", "A", 0.0, 100.0, "E_Z"),
 )
 # fmt: on
 

@@ -1,8 +1,9 @@
 """RANKL on the membranes of the cells that make it, until it is shed.
 
     dM/dt = f_m S_L - k_s M - d_M M           S_L: all RANKL that is made
-    free RANKL is set free at (1 - f_m) S_L + k_s M
-    RANK sees L + x M/(1 + Σ A_i/K_i)          decoys bind RANKL on membranes as they bind free RANKL
+    RANK sees L + x M_0,  M_0 = M/(1 + Σ A_i/K_i)     decoys bind RANKL on membranes as they bind free RANKL
+    free RANKL is set free at (1 - f_m) S_L + k_s M_0
+    what a decoy covers is shed with it: dQ_i/dt = ... + k_s M_0 A_i/K_i,  dA_i/dt = ... - k_s M_0 A_i/K_i
 
 Most RANKL in bone is bound to membranes; the numbers are assumed (docs/model.md).
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import jax.numpy as jnp
 
     from ....operators.array_types import Cells, Number
+    from ..binders import Binder
 else:
     jnp = lazy("jax.numpy")
 
@@ -60,15 +62,28 @@ class MembraneRankl(Component):
         return c.p["membrane_share"] * c.rankl_production
 
     def _shed(self, c: Conditions) -> Effect:
-        return Effect(1 - c.p["membrane_share"], c.p["membrane_shedding"] * c.u["rankl_membrane"])
+        return Effect(1 - c.p["membrane_share"], c.p["membrane_shedding"] * self._bare(c))
 
     def _seen(self, c: Conditions) -> Effect:
-        covered = sum(jnp.maximum(c.u[b.name], 0) / c.p[f"{b.name}_K_eff"] for b in c.model.binders)
-        return Effect(plus=c.p["membrane_access"] * jnp.maximum(c.u["rankl_membrane"], 0) / (1 + covered))
+        return Effect(plus=c.p["membrane_access"] * self._bare(c))
+
+    def _covers(self, c: Conditions) -> dict[Binder, Cells]:
+        """For each binder, RANKL on membranes that it covers over that which is bare, A/K."""
+        return {b: jnp.maximum(c.u[b.name], 0) / c.p[f"{b.name}_K_eff"] for b in c.model.binders}
+
+    def _bare(self, c: Conditions) -> Cells:
+        """RANKL on membranes that no decoy covers, nM."""
+        return jnp.maximum(c.u["rankl_membrane"], 0) / (1 + sum(self._covers(c).values()))
 
     def reaction(self, c: Conditions) -> dict[str, Cells]:
-        gone = c.p["membrane_shedding"] * c.u["rankl_membrane"] + c.p["membrane_loss"] * c.u["rankl_membrane"]
-        return {"rankl_membrane": self._kept(c) - gone}
+        gone = (c.p["membrane_shedding"] + c.p["membrane_loss"]) * c.u["rankl_membrane"]
+        shed = c.p["membrane_shedding"] * self._bare(c)
+        covered = {b: shed * share for b, share in self._covers(c).items()}
+        return (
+            {"rankl_membrane": self._kept(c) - gone}
+            | {b.complex: x for b, x in covered.items()}
+            | {b.name: -x for b, x in covered.items()}
+        )
 
     def pointwise(self, group: str, psi: dict[str, Cells], sigma: Number, c: Conditions) -> dict[str, Cells]:
         loss = sigma + c.p["membrane_shedding"] + c.p["membrane_loss"]

@@ -58,7 +58,9 @@ class OsteocyteOpg(Component):
     def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
         rate = 1 / c.p["young_osteocyte_life"]
         found = (sigma * psi[FIELD] + rate * self._formed(c)) / (sigma + rate)
-        return {FIELD: jnp.where(sigma > 0, found, c.geometry.w)}
+        # while the healthy baseline is sought, formation is what will be normal
+        known = (sigma > 0) | (c.place.reference["settled"] > 0)
+        return {FIELD: jnp.where(known, found, c.geometry.w)}
 
 
 COMPONENT = OsteocyteOpg

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from ....errors import Fault
+from ....errors import Fault, InputError
 from ....geometry.section import Section
 from ....geometry.tumour_seeding import Nests
 from ....utils.lazy import lazy
@@ -57,31 +57,36 @@ ROWS = (
     Parameter("tumour_growth", 0.8, "1/d", "growth of the tumour with all of TGF-beta's effect and all the room", _BISHOP, "V/A", 0.01, 3.0, "g_T"),
     Parameter("tumour_death", 0.2, "1/d", "death of tumour cells", _BISHOP, "V/A", 0.0, 2.0, "d_T"),
     Parameter("tumour_least", 1e-4, "1", "density below which growth ends: less than a cell in its neighbourhood (0: none)", "assumed: without it empty marrow is unstable, and the solver's error grows there (DECISIONS.md)", "A", 0.0, 0.01, "T_1"),
-    Parameter("tumour_basal_growth", 0.4, "1", "share of growth that needs no TGF-beta", "assumed", "A", 0.0, 1.0, "f_0", maximum=1.0),
+    Parameter("tumour_basal_growth", 0.4, "1", "share of growth that needs no TGF-beta", "assumed", "A", 0.0, 1.0, "f_0", maximum=1.0, presets=(("osteoblastic", 1.0),)),
     Parameter("tgf_beta_half", 1.75, "1", "TGF-beta at half of its effect, relative to the largest release of the healthy section", "assumed (1 when release was counted in bone alone, DECISIONS.md)", "A", 0.01, 100.0, "K_G", minimum=1e-9),
     Parameter("tumour_motility", 100.0, "um^2/d", "random motility of tumour cells", "assumed", "A", 0.0, 1e4, "D_T"),
     Parameter("pthrp_diffusivity", 30 * UM2_S, "um^2/d", "diffusivity of PTHrP in marrow", _SHAPE, "A", 1 * UM2_S, 200 * UM2_S, "D_H"),
     Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),
     Parameter("pthrp_half", 0.5, "1", "PTHrP at half of its effect, relative to a solid tumour's", _SHAPE, "A", 0.01, 10.0, "K_H", minimum=1e-9),
-    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H"),
-    Parameter("pthrp_precursors", 15.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 8.0),)),
+    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H", presets=(("osteoblastic", 0.0),)),
+    Parameter("pthrp_precursors", 15.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 8.0), ("rat", 8.0), ("osteoblastic", 0.0))),
     Parameter("tgf_beta_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of TGF-beta in marrow", _BISHOP, "V", 1 * UM2_S, 200 * UM2_S, "D_G"),
     Parameter("tgf_beta_turnover", 50.0, "1/d", "turnover of TGF-beta", _SHAPE, "A", 0.1, 1e3, "d_G"),
-    Parameter("tumour_rankl", 1.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T"),
+    Parameter("tumour_rankl", 1.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T", presets=(("osteoblastic", 0.0),)),
     Parameter("stroma_rankl", 0.0, "1", "RANKL made by marrow stroma under PTHrP, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_M", presets=(("myeloma", 1.0),)),
     Parameter("t_cell_rankl", 0.0, "1", "RANKL made by T cells in marrow, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_C"),
     Parameter("opg_suppression", 0.0, "1", "share of the host's OPG that is lost under PTHrP", "assumed", "A", 0.0, 1.0, "q_O", presets=(("myeloma", 0.5),), maximum=1.0),
     Parameter("tumour_opg", 0.0, "1", "OPG made by the tumour, relative to opg_production", "assumed", "A", 0.0, 100.0, "s_O"),
-    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", _OPENBONEMIN, "V", 5.0, 30.0, "V_c", minimum=1e-6),
-    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", _OPENBONEMIN, "V", 0.0, 20.0, "A0"),
-    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", _OPENBONEMIN, "V", 1.0, 200.0, "F_g", minimum=1e-6),
-    Parameter("calcium_reabsorption", 165.7, "mmol/d", "most that the kidneys take back", "so that serum calcium is 2.40 mmol/L at baseline", "C", 0.0, 1e3, "T_m"),
+    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", _OPENBONEMIN, "V", 0.00167, 30.0, "V_c", minimum=1e-6, presets=(("mouse", 0.005), ("rat", 0.06))),
+    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", _OPENBONEMIN, "V", 0, 20.0, "A0", presets=(("mouse", 0.00682), ("rat", 0.0392))),
+    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", _OPENBONEMIN, "V", 0.0273, 200.0, "F_g", minimum=1e-6, presets=(("mouse", 0.0818), ("rat", 0.47))),
+    Parameter("calcium_reabsorption", 165.7, "mmol/d", "most that the kidneys take back", "so that serum calcium is 2.40 mmol/L at baseline", "C", 0, 1e3, "T_m", presets=(("mouse", 0.314), ("rat", 1.803))),
     Parameter("calcium_reabsorption_half", 1.573, "mmol/L", "serum calcium at half of it", _OPENBONEMIN, "V", 0.1, 10.0, "K_m", minimum=1e-6),
     Parameter("calcium_pthrp", 0.03, "1", "rise of what is taken back under PTHrP", "assumed", "A", 0.0, 1.0, "alpha"),
     Parameter("calcium_clearance", 1.0, "1", "function of the kidneys (0.7 dehydrated)", "assumed", "A", 0.01, 1.0, "g_r", minimum=1e-6, maximum=1.0),
-    Parameter("skeleton_calcium", 24900.0, "mmol", "calcium of the skeleton", _OPENBONEMIN, "V", 1e3, 1e5, "M_sk"),
-    Parameter("skeleton_share", 0.1, "1", "share of the skeleton that is lost like the section", "assumed", "A", 0.0, 1.0, "omega", maximum=1.0),
-    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "V", 0.0, 1.0, "psi", maximum=1.0),
+    Parameter("calcium_in_bone", 11.5, "mmol/mL", "calcium of a volume of bone", "23 wt% Ca (Ruffoni 2007) of 2.0 g/mL (Martinez-Reina & Pivonka 2019)", "C", 5.0, 15.0, "rho_Ca"),
+    Parameter("tumour_load", 4.0, "mL", "tumour in the bones of the patient on the day that it is planted, of which the section shows a piece", "so that the untreated metastasis is hypercalcaemic (T13)", "A", 0.0, 1e3, "V_T", presets=(("mouse", 0.0076), ("rat", 0.0435))),
+    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "V", 0.0, 1.0, "psi", maximum=1.0, presets=(("osteoblastic", 0.0),)),
+    Parameter("tumour_formation", 0.0, "1", "formation that a tumour adds whatever the resorption, relative to healthy (osteoblastic lesions)", "decoys do not prevent them: Whang 2005, 10.1016/j.orthres.2005.05.004; size assumed", "A", 0.0, 100.0, "s_B", presets=(("osteoblastic", 20.0),)),
+    Parameter("tumour_opg_uptake", 0.0, "1/d", "free OPG that a solid tumour takes up and degrades (0: none)", "myeloma, by heparan sulfate: Standal 2002, Blood 100:3002; no rate published", "A", 0.0, 1e3, "u_O"),
+    Parameter("formation_reach", 1.0, "1", "its effects on formation by what it sets free, which spreads as PTHrP does, relative to contact (0: contact alone)", "tuned on T14: lesions arrest under a decoy, and do not heal", "A", 0.0, 10.0, "rho_H"),
+    Parameter("trail_death", 0.0, "1/d", "death of tumour cells by TRAIL that nothing binds (0: none)", "assumed", "A", 0.0, 2.0, "d_A"),
+    Parameter("trail_K", 3.0, "nM", "OPG that binds half of TRAIL", "Emery 1998, 10.1074/jbc.273.23.14363", "V", 0.1, 100.0, "K_A", minimum=1e-6),
 )
 # fmt: on
 
@@ -92,7 +97,7 @@ DIFFUSES = (
 )
 """The fields that diffuse, each with the suffix of its diffusivity's name and the medium that it moves in."""
 
-CROWDED = 0.3  # smoothed tumour density at which formation is fully suppressed
+CROWDED = 0.3  # smoothed tumour density from which its effects on formation are full
 ROOM = 0.01  # added to the marrow, so that T divided by the room has a meaning inside bone
 
 
@@ -101,7 +106,8 @@ class TumourTable(ComponentTable):
     """[tumour]: the tumour, as it is on day 0."""
 
     kind: Annotated[
-        Literal["metastasis", "myeloma"], Key("The tumour whose parameter values are the defaults.")
+        Literal["metastasis", "myeloma", "osteoblastic"],
+        Key("The tumour whose parameter values are the defaults."),
     ] = "metastasis"
     at: Annotated[
         list[list[float]] | None,
@@ -200,6 +206,7 @@ class Tumour(Component):
         return {
             "rankl_production": self._rankl,
             "opg_production": self._opg,
+            "opg_loss": lambda c: Effect(plus=c.p["tumour_opg_uptake"] * density(c.u)),
             "precursor_supply": self._recruited,
             "formation": self._suppressed,
             "room_taken": lambda c: Effect(plus=density(c.u)),
@@ -224,27 +231,29 @@ class Tumour(Component):
         return Effect(times=1 + c.p["pthrp_precursors"] * signal(c.p, c.u))
 
     def _suppressed(self, c: Conditions) -> Effect:
-        """Formation eta B^m j_ref^(1-m)."""
-        return Effect(times=c.geometry.extra["suppression"])
+        """Formation eta (β j_ref + (1-β) B^m j_ref^(1-m)) + s_B near jbar, with near = min(1, (T_s + ρ_H H)/0.3)."""
+        near = c.geometry.extra["near_tumour"]
+        made = c.p["tumour_formation"] * near * c.place.reference["jbar"]
+        return Effect(1 - c.p["formation_suppression"] * near, made)
 
     def coefficients(
         self, u: Fields, p: Numbers, place: StaticFields, geometry: BoneGeometry
     ) -> BoneGeometry:
         through = transport.face_diffusion(geometry.marrow, place.openings, place.spacing, place.wrap)
         media, push = invasion(geometry.marrow, place.active, through, place.wrap)
-        eta = suppression(p, place.smoothed(density(u)))
+        near = nearness(p, u, place.smoothed(density(u)))
         return replace(
             geometry,
             media=geometry.media | {"tumour": media},
             mobility=geometry.mobility | {"tumour": geometry.marrow},
-            extra=geometry.extra | {"push": push, "suppression": eta},
+            extra=geometry.extra | {"push": push, "near_tumour": near},
         )
 
     def reaction(self, c: Conditions) -> Fields:
         u, p, reference = c.u, c.p, c.place.reference
         release = released(reference["k_res"], c.geometry.w, c.resorption) / reference["release"]
         return {
-            "tumour": net_growth(p, u),
+            "tumour": net_growth(p, u, death(c)),
             "pthrp": p["pthrp_turnover"] * (u["tumour"] - u["pthrp"]),
             "tgf_beta": p["tgf_beta_turnover"] * (release - u["tgf_beta"]),
         }
@@ -257,12 +266,13 @@ class Tumour(Component):
 
     def linearise(self, group: str, c: Conditions) -> tuple[Block, Local]:
         active = c.place.active
-        return binding.Loss(), {"active": active, "loss": loss(group, c.p, c.u) * active}
+        return binding.Loss(), {"active": active, "loss": loss(group, c) * active}
 
     def bound(self, rest: Number, c: Conditions) -> Number:
         p = c.p
         turnover = jnp.maximum(p["pthrp_turnover"], p["tgf_beta_turnover"])
-        return jnp.maximum(rest, 2 * jnp.maximum(p["tumour_growth"] + p["tumour_death"], turnover))
+        own = p["tumour_growth"] + p["tumour_death"] + p["trail_death"]
+        return jnp.maximum(rest + 2 * p["tumour_opg_uptake"], 2 * jnp.maximum(own, turnover))
 
     def at_baseline(self, p: Numbers) -> Numbers:
         """Set the RANKL of T cells to 0, because T cells make RANKL in the disease only."""
@@ -277,7 +287,16 @@ class Tumour(Component):
         return {"tumour": self.nests.planted(section)}
 
     def host(self, section: Section, values: Mapping[str, float], before: Mapping[str, Any]) -> HostState:
-        return SerumCalcium(section.bone_volume_fraction, values, before.get("serum_calcium"))
+        planted, calcium = before.get("tumour_planted"), before.get("serum_calcium")
+        if planted is None:
+            if calcium is not None:
+                raise InputError(
+                    "initial.from: that run has a tumour, and no tumour_planted: it was made by an older"
+                    " rdsolver. Start a new run."
+                )
+            assert self.nests is not None  # the tumour of a run always has nests
+            planted = float(self.nests.planted(section).sum() / section.active.sum())
+        return SerumCalcium(planted, values, calcium)
 
     @property
     def setup(self) -> str:
@@ -291,12 +310,12 @@ class SerumCalcium:
     """Serum calcium (models/bone/calcium.py), computed from the bone lost in a step and from PTHrP at its
     end.
 
-    healthy_bone  BV/TV of the section at the start
-    before        the serum calcium to continue from (None: start in balance)
+    planted  share of the section that was tumour on the day that it was planted
+    before   the serum calcium to continue from (None: start in balance)
     """
 
-    def __init__(self, healthy_bone: float, values: Mapping[str, float], before: float | None) -> None:
-        self.healthy_bone = healthy_bone
+    def __init__(self, planted: float, values: Mapping[str, float], before: float | None) -> None:
+        self.planted = planted
         self.calcium = before or calcium.steady(0.0, 0.0, values)
         self._bone: float | None = None  # BV/TV after the previous step
 
@@ -309,7 +328,7 @@ class SerumCalcium:
 
     def later(self, before: float, days: float, lost: float, pthrp: float, p: Mapping[str, float]) -> float:
         """Serum calcium after a number of days in which BV/TV fell by `lost`, mmol/L."""
-        release = p["skeleton_calcium"] * p["skeleton_share"] * lost / days / self.healthy_bone
+        release = p["calcium_in_bone"] * p["tumour_load"] * lost / days / self.planted
         return calcium.later(before, days, release, pthrp, p)
 
     def state_dict(self) -> dict[str, Any]:
@@ -319,7 +338,7 @@ class SerumCalcium:
         self.calcium, self._bone = state["calcium"], state["bone"]
 
     def handed_on(self) -> dict[str, float]:
-        return {"serum_calcium": self.calcium}
+        return {"serum_calcium": self.calcium, "tumour_planted": self.planted}
 
 
 def density(u: Fields) -> Cells:
@@ -339,23 +358,33 @@ def growth(p: Numbers, u: Fields) -> Cells:
     return p["tumour_growth"] * (basal + (1 - basal) * g / (p["tgf_beta_half"] + g)) * whole
 
 
-def net_growth(p: Numbers, u: Fields) -> Cells:
+def death(c: Conditions) -> Cells:
+    """Death rate d_T + d_A/(1 + Σ A/K_A), 1/d: TRAIL kills tumour cells, unless OPG or a drug that is made of
+    it has bound TRAIL.
+    """
+    p, traps = c.p, (b for b in c.model.binders if b.binds_trail)
+    bound = sum(jnp.maximum(c.u[b.name], 0) for b in traps) / p["trail_K"]
+    return p["tumour_death"] + p["trail_death"] / (1 + bound)
+
+
+def net_growth(p: Numbers, u: Fields, death: Cells) -> Cells:
     """The pointwise part of dT/dt, 1/d."""
     t = density(u)
-    return growth(p, u) * jnp.maximum(1 - t - u["bone"], 0) * t - p["tumour_death"] * u["tumour"]
+    return growth(p, u) * jnp.maximum(1 - t - u["bone"], 0) * t - death * u["tumour"]
 
 
-def loss(name: str, p: Numbers, u: Fields) -> Cells:
+def loss(name: str, c: Conditions) -> Cells:
     """The loss rate of one of the fields, 1/d: minus the slope of its rate where that is a loss.
 
     Growth itself is taken from the predictor, so the matrix is an M-matrix, and the order stays two. The loss
     is never 0: a cell inside bone, which nothing reaches, would otherwise have no equation in the baseline.
     """
+    p, u = c.p, c.u
     if name != "tumour":
         return jnp.full_like(u[name], 1) * p[f"{name}_turnover"]
     t = density(u)
     slope = jnp.where(t + u["bone"] < 1, growth(p, u) * (1 - 2 * t - u["bone"]), 0)
-    return jnp.maximum(p["tumour_death"] - slope, 1e-6)
+    return jnp.maximum(death(c) - slope, 1e-6)
 
 
 def signal(p: Numbers, u: Fields) -> Cells:
@@ -364,11 +393,12 @@ def signal(p: Numbers, u: Fields) -> Cells:
     return h / (p["pthrp_half"] + h)
 
 
-def suppression(p: Numbers, smoothed: Cells) -> Cells:
-    """Suppression eta = 1 - psi min(1, T_s/0.3): relative formation beside the tumour, with T_s smoothed like
-    bone.
+def nearness(p: Numbers, u: Fields, smoothed: Cells) -> Cells:
+    """The nearness min(1, (T_s + ρ_H H)/0.3) of a tumour, with T_s smoothed like bone: the share of its effects
+    on formation.
     """
-    return 1 - p["formation_suppression"] * jnp.clip(smoothed / CROWDED, 0, 1)
+    spread = p["formation_reach"] * jnp.maximum(u["pthrp"], 0)
+    return jnp.clip((smoothed + spread) / CROWDED, 0, 1)
 
 
 def released(k_res: Number, w: Cells, j: Cells) -> Cells:
