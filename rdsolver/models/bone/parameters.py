@@ -73,7 +73,7 @@ _RANK = (
 
 _CELLS = (
     Parameter("differentiation", 0.00125, "1/d", "differentiation of precursors at baseline occupancy", "d_C C0/P0; a pool slow enough for the overshoot after denosumab (T10, DECISIONS.md)", "A", 1e-3, 1.0, "p0"),
-    Parameter("differentiation_most", 3.0, "1", "differentiation at most, relative to baseline (1: it ignores RANKL)", _PETERSON, "V", 1.0, 20.0, "p_most", minimum=1.0),
+    Parameter("differentiation_most", 2.8, "1", "differentiation at most, relative to baseline (1: it ignores RANKL)", _PETERSON, "V", 1.0, 20.0, "p_most", minimum=1.0),
     Parameter("differentiation_exponent", 1.0, "1", "Hill exponent of differentiation in the occupancy", "first order, as in Lemaire 2004; tuned on T2 (DECISIONS.md)", "A", 1.0, 4.0, "n"),
     Parameter("precursor_supply", 8.8, "1/(mm^3 d)", "supply of committed precursors where w is 1", "order of P0 precursor_loss / w", "A", 0.01, 100.0, "s_P"),
     Parameter("precursor_supply_most", 4.5, "1", "supply at most, relative to baseline (1: it ignores RANKL)", "tuned on T12 and T17", "A", 1.0, 100.0, "s_most", minimum=1.0),
@@ -98,7 +98,7 @@ _MATRIX = (
     Parameter("smoothing_length", 15.0, "um", "standard deviation of the Gaussian that smooths bone before its surface is found", "definition", "A", 1.0, 100.0, "sigma", minimum=1e-3),
     Parameter("surface_reference", 3e-3, "1/um", "surface density at which w is about 1 (3 mm2 per mm3)", "definition", "A", 3e-4, 3e-2, "S_ref", minimum=1e-9),
     Parameter("surface_cutoff", 0.5, "1", "surface measure below which there is no surface; ends the surface about 35 um from bone", "definition (DECISIONS.md)", "A", 0.0, 1.0),
-    Parameter("turnover_speed", 0.027, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.6), ("rat", 0.15),)),
+    Parameter("turnover_speed", 0.027, "um/d", "speed of resorption, averaged over the surface, at baseline (human turnover, about 25 to 35 % a year)", "turnover", "C/A", 1e-3, 3.0, "V0", presets=(("mouse", 0.65), ("rat", 0.15),)),
     Parameter("formation_delay", 13.0, "d", "each of the three stages between resorption and formation", "time course of BSAP", "A", 1.0, 60.0, "tau", minimum=1e-6, presets=(("mouse", 3.0), ("rat", 6.0),)),
     Parameter("coupling_exponent", 0.9, "1", "exponent of formation in the delayed resorption", "assumed", "A", 0.5, 1.0, "m", minimum=0.01),
     Parameter("formation_basal", 0.12, "1", "share of formation that does not follow resorption", "assumed", "A", 0.0, 0.5, "beta", maximum=1.0),
