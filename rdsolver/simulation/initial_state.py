@@ -52,6 +52,11 @@ def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | N
             )
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
         _check_parts(problem, model_fields, fields, plasma)
+        if "settled" not in reference:
+            raise InputError(
+                f"initial.from: {problem.initial} was made by an older rdsolver, whose healthy baseline is"
+                " not that of this one. Start a new run."
+            )
         return InitialState(
             fields,
             reference,
@@ -98,7 +103,7 @@ def _check_parts(
     if missing := [k for k in healthy if k not in fields]:
         raise InputError(
             f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."
-            " Start a new run."
+            " Start a new run, or leave it out (model.without)."
         )
     assert p.initial is not None
     with open_run(p.initial) as run:

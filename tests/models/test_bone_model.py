@@ -35,13 +35,24 @@ def test_responses_are_monotone_and_bounded():
     assert death[0] == pytest.approx(0.16 * 3.803)
     assert death[-1] > 0.16 * 0.470
     assert np.all(np.diff(cells.differentiation(P, u)) > 0)
-    assert float(cells.differentiation(P, u).max()) < 2 * P["differentiation"]
-    assert float(cells.activation(P, u).max()) == pytest.approx(0.8 + 0.2 * 3)
+    assert float(cells.differentiation(P, u).max()) < P["differentiation_most"] * P["differentiation"]
+    assert np.all(np.diff(cells.supply(P, u)) > 0)
+    assert float(cells.supply(P, u).max()) < P["precursor_supply_most"]
+    assert np.all(np.diff(cells.activation(P, u)) > 0)
+    assert float(cells.activation(P, u)[0]) == pytest.approx(1 - P["activation_share"])
+    assert float(cells.activation(P, u)[-1]) == pytest.approx(20 ** P["activation_exponent"])
+
+
+def test_a_ceiling_of_one_leaves_no_answer_to_rankl():
+    blind = P | {"precursor_supply_most": 1.0, "differentiation_most": 1.0}
+    u = jnp.asarray([0.0, 1e-30, 0.2, 1.0, 30.0])
+    assert np.array_equal(cells.supply(blind, u), np.ones(5))
+    assert np.array_equal(cells.differentiation(blind, u), np.full(5, P["differentiation"]))
 
 
 def test_round_off_negatives_give_no_nan():
     below = jnp.asarray(-1e-9)
-    for f in (cells.death, cells.differentiation, cells.activation, cells.occupancy):
+    for f in (cells.death, cells.differentiation, cells.supply, cells.activation, cells.occupancy):
         assert np.isfinite(float(f(P, below)))
 
 
@@ -74,8 +85,8 @@ def test_moved_bone_solves_its_equation_and_stays_within_bounds(net, start, step
 
 def test_formation_in_step_with_resorption_balances_exactly():
     j = jnp.asarray(np.random.default_rng(0).random(100) + 0.01)
-    assert np.array_equal(matrix.formation(P, j, j, jnp.asarray(0.5)), j)
-    assert np.all(np.isfinite(matrix.formation(P, 0 * j, j, jnp.asarray(0.5))))
+    assert np.array_equal(matrix.formed_after(P, j, j, jnp.asarray(0.5)), j)
+    assert np.all(np.isfinite(matrix.formed_after(P, 0 * j, j, jnp.asarray(0.5))))
 
 
 # --- plasma -------------------------------------------------------------------------------------------------
@@ -130,7 +141,7 @@ def test_largest_repeated_doses_keep_plasma_finite_and_falling_after_the_last():
     assert np.all(np.diff(found[t > 100]) < 0)
 
 
-@pytest.mark.parametrize("left", [[-2e-9, -9e-12, -2e-12, -4e-10], [5e-324, 0, 0, 0]])
+@pytest.mark.parametrize("left", [[-2e-9, -9e-12, -2e-12, -4e-10, 0], [5e-324, 0, 0, 0, 0]])
 def test_what_round_off_leaves_of_a_drug_that_is_gone_is_advanced_too(left):
     plasma = Plasma("rank_fc", values((drug("rank_fc"),)), np.array(left))
     _, concentration, slopes = plasma.advance(364.0, 365.0)

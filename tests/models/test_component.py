@@ -12,6 +12,7 @@ from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.base import Parameter
 from rdsolver.models.bone.component import PROCESSES
 from rdsolver.models.bone.components import every
+from rdsolver.models.bone.components.tumour import Tumour
 from rdsolver.models.bone.extension import Extension
 from rdsolver.models.bone.model import BoneModel
 from rdsolver.models.bone.parameters import parameters

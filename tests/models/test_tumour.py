@@ -234,7 +234,7 @@ def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
     )
     s = series(run(p)[1])
     assert s["bisphosphonate"][1] == pytest.approx(1.0, abs=0.01)
-    assert s["bisphosphonate"][-1] == pytest.approx(0.5 ** (60 / 150), rel=1e-3)
+    assert s["bisphosphonate"][-1] == pytest.approx(0.5 ** (60 / 300), rel=1e-3)
     assert s["osteoclast_number"][-1] < 0.6 * s["osteoclast_number"][0]
     assert s["mean_free_rankl"][-1] == pytest.approx(s["mean_free_rankl"][0], rel=0.05)
 
@@ -323,7 +323,7 @@ def test_a_run_goes_on_only_with_what_the_other_one_had(tmp_path):
     for wrong, said in (
         (["dose=[]"], "holds bisphosphonate, which this run's model does not have"),
         (["model.membrane_rankl=true"], "holds no rankl_membrane, which belongs to the healthy baseline"),
-        (["model.preset=mouse"], r"was made with turnover_speed = 0.045, and this run has 0.3"),
+        (["model.preset=mouse"], r"was made with turnover_speed = 0.027, and this run has 0.65"),
     ):
         with pytest.raises(InputError, match=said):
             simulate(load_config(base, [*on, *wrong]))

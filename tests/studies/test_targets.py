@@ -101,7 +101,7 @@ def test_switches_leave_no_answer_to_the_occupancy():
             np.asarray(answer(off, u)), float(answer(values(), np.ones(1))[0]), rtol=1e-6
         )
     assert np.all(np.asarray(cells.drift_speed(off, u)) == 0)
-    np.testing.assert_allclose(np.asarray(matrix.formation(off, u, np.ones(3), 1.0)), 1.0, rtol=0.02)
+    np.testing.assert_allclose(np.asarray(matrix.formed_after(off, u, np.ones(3), 1.0)), 1.0, rtol=0.02)
 
 
 def test_each_mechanism_switched_off_changes_the_metastasis():

@@ -136,7 +136,8 @@ class BoneModel(Cytokines):
     def rankl_sources(self, c: Conditions) -> Cells:
         """Where RANKL is made: (1 - f_Y) w r_S at the surface, f_Y ρ b r_Y inside bone, by osteocytes."""
         p, share = c.p, c.p["osteocyte_rankl_share"]
-        inside = c.place.reference["surface_over_bone"] * c.u["bone"] * p["osteocyte_rankl_factor"]
+        bone = c.place.active - c.geometry.marrow
+        inside = c.place.reference["surface_over_bone"] * bone * p["osteocyte_rankl_factor"]
         return (1 - share) * c.geometry.w * p["surface_rankl_factor"] + share * inside
 
     def _differentiation(self, c: Conditions) -> Cells:
