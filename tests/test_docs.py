@@ -52,6 +52,7 @@ TABLE_COMMAND = [
     "metastasis",
     "--bisphosphonate",
     "--membrane",
+    *(word for c in ("mineral", "osteocyte_opg", "osteomorphs") for word in ("--component", c)),
 ]
 
 DRUGS = tuple(map(drug, AGENTS))

@@ -45,14 +45,16 @@ def params(
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Default values: human (default) or mouse.", autocompletion=completion.presets),
+        typer.Option(
+            help="Default values: human (default), mouse or rat.", autocompletion=completion.presets
+        ),
     ] = None,
     agents: Agents = None,
     tumour: Annotated[
         str | None,
         typer.Option(
             metavar="KIND",
-            help="Add the parameters of a tumour: metastasis or myeloma.",
+            help="Add the parameters of a tumour: metastasis, myeloma or osteoblastic.",
             autocompletion=completion.tumours,
         ),
     ] = None,
@@ -74,7 +76,8 @@ def params(
 ) -> None:
     """List all parameters with value, unit, meaning, source, mark and plausible range.
 
-    Marks: V = published value, C = computed from V, A = assumption or calibration, U = general knowledge.
+    Marks: M = measured, or estimated from measurements, V = published model, C = computed from M or V, A =
+    assumption or calibration, U = general knowledge.
     """
     if config is not None:
         given = {

@@ -27,7 +27,7 @@ LONGEST = 66  # most characters of a meaning
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: name and meaning of a parameter, its mark (V, C, A, U or two of them), and the size of its
+    """A bar: name and meaning of a parameter, its mark (M, V, C, A, U or two of them), and the size of its
     effect.
 
     spread: a whisker (0: none).
@@ -166,7 +166,7 @@ def _legend(figure: Figure, signed: bool) -> None:
     filled = [Patch(facecolor=c, edgecolor=c, label=text) for c, text in sides]
     grey = style.QUIET
     filled += [
-        Patch(facecolor=grey, edgecolor=grey, label="read in a source or computed from one (V, C)"),
+        Patch(facecolor=grey, edgecolor=grey, label="read in a source or computed from one (M, V, C)"),
         Patch(facecolor=_pale(grey), edgecolor=grey, label="assumed or general knowledge (A, U)"),
     ]
     figure.legend(

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from ..operators.blocks import Block, Local
 
 
-Mark = Literal["V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
-"""The mark of a parameter, its provenance: V, read in a published source or its code; C, computed from V; A,
-our assumption or calibration; U, general knowledge.
+Mark = Literal["M", "V", "C", "A", "U", "V/A", "C/A", "C/U", "U/A", "A/U"]
+"""The mark of a parameter, its provenance: M, measured, or estimated from measurements, in the source itself;
+V, read in a published model or its code; C, computed from M or V; A, our assumption or calibration; U,
+general knowledge.
 """
 
 

@@ -79,17 +79,21 @@ def binder_parameters(binder: Binder) -> tuple[Parameter, ...]:
 
 # fmt: off
 _K_EFF: dict[str, tuple[float, str, Mark, float, float]] = {
-    "opg": (0.03, "OPG acts at 8-830 pM in co-culture (PMC5104940); soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
-    "fc_opg": (0.014, "fitted to NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
+    "opg": (0.03, "assumed; OPG acts at 8-830 pM in co-culture (PMC5104940), soluble SPR gives 10 nM (Schneeweis 2005)", "A", 0.003, 10.0),
+    "fc_opg": (0.014, "tuned on T3 and T4: NTX after Fc-OPG (Bekker 2001, Zierhut 2008)", "A", 0.003, 10.0),
     "native_opg": (0.03, "as endogenous OPG", "A", 0.003, 10.0),
     "rank_fc": (0.1, "assumed, to be scanned 0.03 to 10 nM", "A", 0.03, 10.0),
-    "denosumab": (0.025, "3 pM / accessibility 0.012, Martinez-Reina & Pivonka 2019", "V", 0.02, 10.0),
+    "denosumab": (0.025, "tuned on T17; affinity 3 pM (recalled), half of its target bound in plasma at 1.56 nM (Choi 2025)", "A", 0.003, 2.0),
     "soluble_rank": (15.0, "500 times the OPG family, Nelson 2012", "C/U", 1.0, 100.0),
 }
 # fmt: on
 
 _ZIERHUT = "Zierhut 2008, 10.1007/s10928-008-9093-5, DDMODEL00000233; absolute value for 70 kg, per kg here"
-_DENOSUMAB = "Martinez-Reina & Pivonka 2019, 10.1016/j.bone.2019.04.022"
+_IN_RODENTS = "; in mice and rats assumed, a half-life of 57 h"
+_DENOSUMAB = (
+    "Choi 2025, 10.3389/fphar.2025.1631034, as in nlmixr2lib: women with osteoporosis, 64 kg, per kg here;"
+    " volumes and clearances over F"
+)
 _MOUSE = "no published pharmacokinetics found; mouse-like half-life of 2 d assumed"
 _SHORT = "half-life 0.1 d, general knowledge"
 _LN2 = 0.6931471805599453
@@ -125,7 +129,7 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
             saturable_constant=6.74,
         ),
         _ZIERHUT,
-        "V",
+        "M",
     ),
     "rank_fc": (_of_half_life(110.0, 2.0), _MOUSE, "A"),
     "denosumab": (
@@ -142,8 +146,8 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
             target_loss=0.01 * 24 / 15.23,
             complex_loss=0.022 * 24,
         ),
-        _DENOSUMAB + "; volume is V/F",
-        "V",
+        _DENOSUMAB,
+        "M",
     ),
     "native_opg": (_of_half_life(120.0, 0.1), _SHORT, "U"),
     "soluble_rank": (_of_half_life(30.0, 0.1), _SHORT, "U"),
@@ -177,15 +181,15 @@ _PLASMA_ROWS = (
 def _plasma_parameters(binder: Binder) -> tuple[Parameter, ...]:
     kinetics, source, mark = _PLASMA[binder.like]
     rodent = _RODENT.get(binder.like, kinetics)
-    # the molar mass is the one number of this preset that is not in the source
-    marks: dict[str, Mark] = {"molar_mass": "U"} if binder.like == "fc_opg" else {}
+    # the molar mass is the one number of these presets that is not in the source
+    marks: dict[str, Mark] = {"molar_mass": "U"} if mark == "M" else {}
     return tuple(
         Parameter(
             f"{binder.name}_{key}",
             getattr(kinetics, key),
             unit,
             f"{binder.label}: {meaning}",
-            source,
+            source + (_IN_RODENTS if getattr(rodent, key) != getattr(kinetics, key) else ""),
             marks.get(key, mark),
             low,
             high,

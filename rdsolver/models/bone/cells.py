@@ -55,9 +55,9 @@ def death(p: Numbers, u: Cells) -> Cells:
 
 
 def activation(p: Numbers, u: Cells) -> Cells:
-    """Activation a(u), resorption per osteoclast relative to baseline: (1 - e) + e u up to 1, u^α above.
+    """Activation a(u), resorption per osteoclast relative to baseline: (1 - e) + e u up to 1, u^γ above.
 
-    α: Peterson & Riggs 2010.
+    γ: Peterson & Riggs 2010.
     """
     above = hill(jnp.maximum(u, 1), p["activation_exponent"])
     return above + p["activation_share"] * (jnp.minimum(u, 1) - 1)

@@ -28,7 +28,7 @@ else:
 
 # fmt: off
 ROWS = (
-    Parameter("membrane_share", 0.9, "1", "share of RANKL that is made on the membrane", "most RANKL is membrane-bound in vivo; assumed", "U/A", 0.0, 1.0, "f_m", maximum=1.0),
+    Parameter("membrane_share", 0.9, "1", "share of RANKL that is made on the membrane", "assumed; mice without soluble RANKL have normal bone (Asano 2019, 10.1038/s42255-019-0104-1)", "A", 0.0, 1.0, "f_m", maximum=1.0),
     Parameter("membrane_shedding", 5.0, "1/d", "shedding of RANKL from membranes", "assumed", "A", 0.0, 500.0, "k_s"),
     Parameter("membrane_loss", 5.0, "1/d", "loss of RANKL on membranes that is not shed", "assumed", "A", 0.0, 500.0, "d_M", minimum=1e-6),
     Parameter("membrane_access", 1.0, "1", "how much RANK on a neighbour sees of RANKL on a membrane, relative to soluble", "assumed", "A", 0.0, 1e3, "x_M"),

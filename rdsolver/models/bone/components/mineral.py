@@ -1,4 +1,11 @@
-"""Mineral of bone, which matures for months after bone was formed."""
+"""Mineral of bone, which matures for months after bone was formed.
+
+    dmu/dt = mu_0 (t + n+) - mu (t + (-n)+)/b + (b - mu)/tau_mu
+    t = k_res w min(f, j)                     bone that is replaced; f: formation
+    n = N min(1, .../0.05)                    bone that is gained or lost, db/dt
+
+Mineral is relative to that of old bone, whose level it approaches.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +30,12 @@ else:
 FIELD = "mineral"
 THIN = 1e-6  # bone fraction below which there is no bone whose mineral could be lost
 
+_MINERAL = "Martinez-Reina & Pivonka 2019, 10.1016/j.bone.2019.04.022, as in bone_models"
+
 # fmt: off
 ROWS = (
-    Parameter("mineral_at_first", 0.27, "1", "mineral of new bone, relative to old bone", "to be read", "A", 0.0, 1.0, "mu_0", maximum=1.0),
-    Parameter("mineral_maturation", 143.0, "d", "time constant of secondary mineralisation", "to be read", "A", 10.0, 5000.0, "tau_mu", minimum=1e-3),
+    Parameter("mineral_at_first", 0.27, "1", "mineral of new bone, relative to old bone", f"{_MINERAL}: 0.121 of 0.442", "V", 0.0, 1.0, "mu_0", maximum=1.0),
+    Parameter("mineral_maturation", 143.0, "d", "time constant of secondary mineralisation", f"{_MINERAL}: 0.007 /d", "V", 10.0, 5000.0, "tau_mu", minimum=1e-3),
 )
 # fmt: on
 

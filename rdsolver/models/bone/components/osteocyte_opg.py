@@ -1,7 +1,10 @@
 """OPG of the cells that remodelling makes: osteoblasts that became osteocytes and lining cells.
 
-dY/dt = (w f/j_ref - Y)/tau_Y                   f: formation
-sources of OPG = (1 - f_Y) [f_s w + 1 - f_s] + f_Y Y
+    dY/dt = (w f/j_ref - Y)/tau_Y                   f: formation
+    sources of OPG = (1 - f_O) [f_s w + 1 - f_s] + f_O Y
+
+That denosumab lowers OPG in bone, because without remodelling no new osteocytes are made: Fu 2023,
+10.1172/jci.insight.167790. The numbers are tuned (docs/model.md).
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ FIELD = "young_osteocytes"
 
 # fmt: off
 ROWS = (
-    Parameter("young_osteocyte_opg_share", 0.45, "1", "share of OPG made by cells that remodelling made", "tuned on T17 and T19", "A", 0.0, 1.0, "o_Y", maximum=1.0),
-    Parameter("young_osteocyte_life", 900.0, "d", "time for which they make OPG", "tuned on T17 and T19", "A", 10.0, 1000.0, "tau_Y", minimum=1e-3),
+    Parameter("young_osteocyte_opg_share", 0.45, "1", "share of OPG made by cells that remodelling made", "tuned on T17 and T19; mechanism: Fu 2023, 10.1172/jci.insight.167790", "A", 0.0, 1.0, "f_O", maximum=1.0),
+    Parameter("young_osteocyte_life", 900.0, "d", "time for which they make OPG", "tuned on T17 and T19; mechanism: Fu 2023, 10.1172/jci.insight.167790", "A", 10.0, 10000.0, "tau_Y", minimum=1e-3),
 )
 # fmt: on
 

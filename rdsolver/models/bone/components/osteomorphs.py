@@ -1,10 +1,9 @@
 """Osteomorphs, dormant daughters of osteoclasts that fuse again when RANKL returns.
 
-    lost  = y d_C (σ(u) - 1)+ C                            osteoclasts that die for want of RANKL; a share recycles
-    dO/dt = y d_C (σ(u) - 1)+ C - k_O r(uⁿ) O - d_O O
-    dC/dt = ... + k_O r(uⁿ) O
+    dOm/dt = y_Om d_C (σ(u) - 1)+ C - k_Om r(uⁿ) Om - d_Om Om       from osteoclasts that want of RANKL kills
+    dC/dt  = ... + k_Om r(uⁿ) Om
 
-McDonald 2021, Cell 184:1330.
+McDonald 2021, 10.1016/j.cell.2021.02.002, gives no rates: the numbers are assumed (docs/model.md).
 """
 
 from __future__ import annotations
@@ -27,12 +26,13 @@ else:
     cells = lazy("rdsolver.models.bone.cells")
 
 FIELD = "osteomorphs"
+_ASSUMED = "assumed; McDonald 2021, 10.1016/j.cell.2021.02.002, gives no rates"
 
 # fmt: off
 ROWS = (
-    Parameter("osteomorph_yield", 0.5, "1", "osteomorphs from an osteoclast that dies for want of RANKL", "tuned", "A", 0.0, 10.0, "y_O"),
-    Parameter("osteomorph_fusion", 0.02, "1/d", "their fusion at baseline occupancy", "tuned", "A", 0.0, 10.0, "k_O"),
-    Parameter("osteomorph_loss", 0.005, "1/d", "their loss", "tuned", "A", 0.0, 1.0, "d_O", minimum=1e-6),
+    Parameter("osteomorph_yield", 0.5, "1", "osteomorphs from an osteoclast that dies for want of RANKL", _ASSUMED, "A", 0.0, 10.0, "y_Om"),
+    Parameter("osteomorph_fusion", 0.02, "1/d", "their fusion at baseline occupancy", _ASSUMED, "A", 0.0, 10.0, "k_Om"),
+    Parameter("osteomorph_loss", 0.005, "1/d", "their loss", _ASSUMED, "A", 0.0, 1.0, "d_Om", minimum=1e-6),
 )
 # fmt: on
 

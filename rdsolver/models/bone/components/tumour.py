@@ -51,6 +51,10 @@ else:
 _BISHOP = "Bishop et al. 2024, Nat Commun 15:2458, released code"
 _OPENBONEMIN = "Peterson & Riggs 2010, Bone 46:49, as in OpenBoneMin"
 _SHAPE = "shape parameter, assumed"
+_BY_FILTRATION = (
+    "mouse and rat as filtration: 0.237 mL/min (Qi 2004, AJP Renal F590), 1.36 mL/min, man 125 mL/min"
+)
+_BY_WEIGHT = "mouse and rat by weight, 25 and 300 g"
 
 # fmt: off
 ROWS = (
@@ -63,30 +67,30 @@ ROWS = (
     Parameter("pthrp_diffusivity", 30 * UM2_S, "um^2/d", "diffusivity of PTHrP in marrow", _SHAPE, "A", 1 * UM2_S, 200 * UM2_S, "D_H"),
     Parameter("pthrp_turnover", 10.0, "1/d", "turnover of PTHrP", _SHAPE, "A", 0.1, 1e3, "d_H"),
     Parameter("pthrp_half", 0.5, "1", "PTHrP at half of its effect, relative to a solid tumour's", _SHAPE, "A", 0.01, 10.0, "K_H", minimum=1e-9),
-    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", _SHAPE, "A", 0.0, 100.0, "E_H", presets=(("osteoblastic", 0.0),)),
-    Parameter("pthrp_precursors", 15.0, "1", "rise of the supply of precursors under PTHrP", "lesions of several 100 um need it", "A", 0.0, 100.0, "E_P", presets=(("mouse", 8.0), ("rat", 8.0), ("osteoblastic", 0.0))),
+    Parameter("pthrp_rankl", 15.0, "1", "rise of the host's RANKL under PTHrP", f"{_SHAPE}; no rise was found published", "A", 0.0, 100.0, "E_H", presets=(("osteoblastic", 0.0),)),
+    Parameter("pthrp_precursors", 15.0, "1", "rise of the supply of precursors under PTHrP", "assumed: lesions of several 100 um need it (T13, DECISIONS.md)", "A", 0.0, 100.0, "E_P", presets=(("mouse", 8.0), ("rat", 8.0), ("osteoblastic", 0.0))),
     Parameter("tgf_beta_diffusivity", 13 * UM2_S, "um^2/d", "diffusivity of TGF-beta in marrow", _BISHOP, "V", 1 * UM2_S, 200 * UM2_S, "D_G"),
     Parameter("tgf_beta_turnover", 50.0, "1/d", "turnover of TGF-beta", _SHAPE, "A", 0.1, 1e3, "d_G"),
-    Parameter("tumour_rankl", 1.0, "1", "RANKL made by the tumour, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_T", presets=(("osteoblastic", 0.0),)),
+    Parameter("tumour_rankl", 1.0, "1", "RANKL made by the tumour, relative to rankl_production", "tuned on T9", "A", 0.0, 100.0, "s_T", presets=(("osteoblastic", 0.0),)),
     Parameter("stroma_rankl", 0.0, "1", "RANKL made by marrow stroma under PTHrP, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_M", presets=(("myeloma", 1.0),)),
     Parameter("t_cell_rankl", 0.0, "1", "RANKL made by T cells in marrow, relative to rankl_production", "assumed", "A", 0.0, 100.0, "s_C"),
     Parameter("opg_suppression", 0.0, "1", "share of the host's OPG that is lost under PTHrP", "assumed", "A", 0.0, 1.0, "q_O", presets=(("myeloma", 0.5),), maximum=1.0),
     Parameter("tumour_opg", 0.0, "1", "OPG made by the tumour, relative to opg_production", "assumed", "A", 0.0, 100.0, "s_O"),
-    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", _OPENBONEMIN, "V", 0.00167, 30.0, "V_c", minimum=1e-6, presets=(("mouse", 0.005), ("rat", 0.06))),
-    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", _OPENBONEMIN, "V", 0, 20.0, "A0", presets=(("mouse", 0.00682), ("rat", 0.0392))),
-    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", _OPENBONEMIN, "V", 0.0273, 200.0, "F_g", minimum=1e-6, presets=(("mouse", 0.0818), ("rat", 0.47))),
+    Parameter("calcium_volume", 14.0, "L", "volume that serum calcium spreads in", f"{_OPENBONEMIN}; {_BY_WEIGHT}", "V", 0.00167, 30.0, "V_c", minimum=1e-6, presets=(("mouse", 0.005), ("rat", 0.06))),
+    Parameter("calcium_intake", 3.6, "mmol/d", "calcium absorbed by the gut", f"{_OPENBONEMIN}; {_BY_FILTRATION}", "V", 0, 20.0, "A0", presets=(("mouse", 0.00682), ("rat", 0.0392))),
+    Parameter("calcium_filtration", 43.2, "L/d", "filtration of calcium by the kidneys", f"{_OPENBONEMIN}; {_BY_FILTRATION}", "V", 0.0273, 200.0, "F_g", minimum=1e-6, presets=(("mouse", 0.0818), ("rat", 0.47))),
     Parameter("calcium_reabsorption", 165.7, "mmol/d", "most that the kidneys take back", "so that serum calcium is 2.40 mmol/L at baseline", "C", 0, 1e3, "T_m", presets=(("mouse", 0.314), ("rat", 1.803))),
     Parameter("calcium_reabsorption_half", 1.573, "mmol/L", "serum calcium at half of it", _OPENBONEMIN, "V", 0.1, 10.0, "K_m", minimum=1e-6),
-    Parameter("calcium_pthrp", 0.03, "1", "rise of what is taken back under PTHrP", "assumed", "A", 0.0, 1.0, "alpha"),
+    Parameter("calcium_pthrp", 0.03, "1", "rise of what is taken back under PTHrP", "assumed; that it rises: Ralston 1984, BMJ 288:1405", "A", 0.0, 1.0, "alpha"),
     Parameter("calcium_clearance", 1.0, "1", "function of the kidneys (0.7 dehydrated)", "assumed", "A", 0.01, 1.0, "g_r", minimum=1e-6, maximum=1.0),
-    Parameter("calcium_in_bone", 11.5, "mmol/mL", "calcium of a volume of bone", "23 wt% Ca (Ruffoni 2007) of 2.0 g/mL (Martinez-Reina & Pivonka 2019)", "C", 5.0, 15.0, "rho_Ca"),
-    Parameter("tumour_load", 4.0, "mL", "tumour in the bones of the patient on the day that it is planted, of which the section shows a piece", "so that the untreated metastasis is hypercalcaemic (T13)", "A", 0.0, 1e3, "V_T", presets=(("mouse", 0.0076), ("rat", 0.0435))),
-    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "V", 0.0, 1.0, "psi", maximum=1.0, presets=(("osteoblastic", 0.0),)),
-    Parameter("tumour_formation", 0.0, "1", "formation that a tumour adds whatever the resorption, relative to healthy (osteoblastic lesions)", "decoys do not prevent them: Whang 2005, 10.1016/j.orthres.2005.05.004; size assumed", "A", 0.0, 100.0, "s_B", presets=(("osteoblastic", 20.0),)),
-    Parameter("tumour_opg_uptake", 0.0, "1/d", "free OPG that a solid tumour takes up and degrades (0: none)", "myeloma, by heparan sulfate: Standal 2002, Blood 100:3002; no rate published", "A", 0.0, 1e3, "u_O"),
-    Parameter("formation_reach", 1.0, "1", "its effects on formation by what it sets free, which spreads as PTHrP does, relative to contact (0: contact alone)", "tuned on T14: lesions arrest under a decoy, and do not heal", "A", 0.0, 10.0, "rho_H"),
-    Parameter("trail_death", 0.0, "1/d", "death of tumour cells by TRAIL that nothing binds (0: none)", "assumed", "A", 0.0, 2.0, "d_A"),
-    Parameter("trail_K", 3.0, "nM", "OPG that binds half of TRAIL", "Emery 1998, 10.1074/jbc.273.23.14363", "V", 0.1, 100.0, "K_A", minimum=1e-6),
+    Parameter("calcium_in_bone", 11.5, "mmol/mL", "calcium of a volume of bone", "23 wt% of calcium (Ruffoni 2007, 10.1016/j.bone.2007.01.012) in 2.0 g/mL (Martinez-Reina & Pivonka 2019), both as in released code", "C", 5.0, 15.0, "Ca_b"),
+    Parameter("tumour_load", 4.0, "mL", "tumour in the bones of the patient on the day that it is planted, of which the section shows a piece", "tuned on T13: the untreated metastasis is hypercalcaemic; in mice and rats as filtration", "A", 0.0, 1e3, "V_T", presets=(("mouse", 0.0076), ("rat", 0.0435))),
+    Parameter("formation_suppression", 0.92, "1", "share of formation that a tumour suppresses (osteoblasts 8 % of control)", "Clin Cancer Res 2006, 12:1431", "M", 0.0, 1.0, "psi", maximum=1.0, presets=(("osteoblastic", 0.0),)),
+    Parameter("tumour_formation", 0.0, "1", "formation that a tumour adds whatever the resorption, relative to healthy (osteoblastic lesions)", "size assumed; that decoys do not prevent them: Whang 2005, 10.1016/j.orthres.2005.05.004", "A", 0.0, 100.0, "s_B", presets=(("osteoblastic", 20.0),)),
+    Parameter("tumour_opg_uptake", 0.0, "1/d", "free OPG that a solid tumour takes up and degrades (0: none)", "myeloma, by heparan sulfate: Standal 2002, Blood 100:3002; no rate was found, 0 unless given", "A", 0.0, 1e3, "k_up"),
+    Parameter("formation_reach", 1.0, "1", "its effects on formation by what it sets free, which spreads as PTHrP does, relative to contact (0: contact alone)", "tuned on T14: lesions arrest under a decoy, and do not heal", "A", 0.0, 10.0, "x_H"),
+    Parameter("trail_death", 0.0, "1/d", "death of tumour cells by TRAIL that nothing binds (0: none)", "assumed: 0 unless given; OPG does not protect every tumour (Weichhaus 2014, PMC4302663)", "A", 0.0, 2.0, "d_tr"),
+    Parameter("trail_K", 3.0, "nM", "OPG that binds half of TRAIL", "Emery 1998, 10.1074/jbc.273.23.14363, OPG-Fc", "M", 0.1, 100.0, "K_tr", minimum=1e-6),
 )
 # fmt: on
 
@@ -231,7 +235,7 @@ class Tumour(Component):
         return Effect(times=1 + c.p["pthrp_precursors"] * signal(c.p, c.u))
 
     def _suppressed(self, c: Conditions) -> Effect:
-        """Formation eta (β j_ref + (1-β) B^m j_ref^(1-m)) + s_B near jbar, with near = min(1, (T_s + ρ_H H)/0.3)."""
+        """Formation eta f + s_B near jbar, with f that of the model and eta = 1 - psi near."""
         near = c.geometry.extra["near_tumour"]
         made = c.p["tumour_formation"] * near * c.place.reference["jbar"]
         return Effect(1 - c.p["formation_suppression"] * near, made)
@@ -359,7 +363,7 @@ def growth(p: Numbers, u: Fields) -> Cells:
 
 
 def death(c: Conditions) -> Cells:
-    """Death rate d_T + d_A/(1 + Σ A/K_A), 1/d: TRAIL kills tumour cells, unless OPG or a drug that is made of
+    """Death rate d_T + d_tr/(1 + Σ A/K_tr), 1/d: TRAIL kills tumour cells, unless OPG or a drug that is made of
     it has bound TRAIL.
     """
     p, traps = c.p, (b for b in c.model.binders if b.binds_trail)
@@ -394,7 +398,7 @@ def signal(p: Numbers, u: Fields) -> Cells:
 
 
 def nearness(p: Numbers, u: Fields, smoothed: Cells) -> Cells:
-    """The nearness min(1, (T_s + ρ_H H)/0.3) of a tumour, with T_s smoothed like bone: the share of its effects
+    """The nearness min(1, (T_s + x_H H)/0.3) of a tumour, with T_s smoothed like bone: the share of its effects
     on formation.
     """
     spread = p["formation_reach"] * jnp.maximum(u["pthrp"], 0)
