@@ -31,7 +31,10 @@ READ = (*NUMBERS[:-1], "ID", "AGENT", "ROUTE")
 WITHOUT_DOSE = ("DV", "MDV")
 """Columns of observations, of which nothing is said."""
 OTHER_WORDS = {
-    **dict.fromkeys(("DUR", "DURATION", "TINF"), "RATE"),
+    **dict.fromkeys(("DUR", "DURATION", "TINF", "D1", "R1"), "RATE"),
+    **dict.fromkeys(("F1", "ALAG1"), "the parameters of the drug in model.parameters"),
+    **dict.fromkeys(("#ID", "SUBJ", "SUBJID", "USUBJID"), "it the name ID"),
+    "C": "only the rows that count",
     **dict.fromkeys(("DATE", "DAT1", "DAT2", "DAT3"), "TIME, in days or hours since the start of the run"),
     **dict.fromkeys(("UNIT", "UNITS", "AMTU", "DOSEU"), "one unit for the table: amount_unit"),
 }
@@ -231,6 +234,8 @@ def _check_columns(columns: Sequence[str], table: EventTable) -> None:
     for name in columns:
         if columns.count(name) > 1:
             raise InputError(f"it has two columns {name or 'without a name'}. Leave one of them out.")
+        if not name:
+            raise InputError("it has a column without a name. Its first line names the columns.")
         if name in OTHER_WORDS:
             raise InputError(
                 f"its column {name} changes doses and is not read here. Give {OTHER_WORDS[name]}."

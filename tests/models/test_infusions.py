@@ -47,11 +47,12 @@ def test_an_infusion_follows_the_closed_form_during_it_and_after(route, duration
 
 def test_a_short_infusion_becomes_the_bolus():
     t = np.array([1.0, 4.0])
-    bolus, short = (
+    bolus, short, shortest = (
         curve("fc_opg", values((drug("fc_opg"),)), [Dose("fc_opg", 3.0, "iv", 0.0, d)], t)
-        for d in (0.0, 1e-6)
+        for d in (0.0, 1e-6, 1e-12)
     )
     assert short == pytest.approx(bolus, rel=1e-5)
+    assert shortest == pytest.approx(bolus)
 
 
 DOSES = st.builds(

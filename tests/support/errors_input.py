@@ -187,6 +187,7 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "events-empty": lambda h: h.events(columns=""),
     "events-cells": lambda h: h.events("0,1"),
     "events-twice": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,CMT"),
+    "events-unnamed": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,"),
     "events-other": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,DUR"),
     "events-column": lambda h: h.events("0,1", columns="TIME,CMT"),
     "events-one": lambda h: h.events("0,1", columns="TIME,AMT"),

@@ -224,10 +224,10 @@ def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times:
     At the time of a dose it is the concentration right after it, also where the two times differ only by
     rounding.
     """
-    given = [d for d in doses if d.agent == agent]
+    within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))
+    given = [d if d.duration > within else replace(d, duration=0.0) for d in doses if d.agent == agent]
     plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in given)]), []
     stops = sorted({t for d in given for t in (d.time, d.end)})
-    within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))
 
     def go_on(now: float, t: float) -> float:
         if t - now <= within:
