@@ -14,6 +14,7 @@ from . import _moved
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .config.event_table import read_events
     from .config.load import load_config
     from .errors import InputError, RdsolverError, RunError
     from .output.reader import open_run
@@ -27,6 +28,7 @@ __all__ = [
     "load_config",
     "open_run",
     "open_sweep",
+    "read_events",
     "resume",
     "simulate",
 ]
@@ -36,6 +38,7 @@ _moved.install()
 _HOME: dict[str, str] = dict.fromkeys(("InputError", "RdsolverError", "RunError"), "errors")
 _HOME |= {
     "load_config": "config.load",
+    "read_events": "config.event_table",
     "simulate": "runs.run",
     "resume": "runs.run",
     "open_run": "output.reader",

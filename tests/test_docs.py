@@ -264,6 +264,7 @@ def test_the_commands_of_the_readme_work_as_written(tmp_path):
 
 def test_toml_is_part_of_a_config(tmp_path):
     """A table of docs/configs.md replaces the demo's, and the whole is a config without a warning."""
+    (tmp_path / "events.csv").write_text(*blocks(CONFIGS_PAGE, "csv"))
     assert blocks(CONFIGS_PAGE, "toml")
     for block in blocks(CONFIGS_PAGE, "toml"):
         text = (ROOT / "configs" / "rank_fc_section_2d.toml").read_text(encoding="utf-8")

@@ -14,10 +14,11 @@ import numpy as np
 from ..errors import InputError, shown
 from ..geometry.grid import Grid
 from ..geometry.section import Section, coarsened
-from ..models.bone.pharmacokinetics import Dose, Treatment
+from ..models.bone.pharmacokinetics import Treatment
 from ..problem import ModelProblem, Output, Problem, Solver
 from ..utils.memory import check_memory, host_memory
 from . import user_model
+from .dose_table import as_tables
 from .sections import Box, Image, SectionTable
 from .tables import listed
 from .tree import Tree
@@ -81,7 +82,7 @@ def problem(
 
 
 def _bone_problem(config: Tree, place: Section, common: dict[str, Any]) -> Problem:
-    lesions = dict.fromkeys(d.lesion for d in config.dose)
+    lesions = dict.fromkeys(d.lesion for d in config.dose if d.lesion is not None)
     return Problem(
         section=place,
         parameters=config.values,
@@ -91,17 +92,10 @@ def _bone_problem(config: Tree, place: Section, common: dict[str, Any]) -> Probl
         components=config.components,
         source=config.source,
         agents=config.agents,
-        doses=_doses(config, None),
-        treatments=tuple(Treatment(size, _doses(config, size)) for size in lesions if size is not None),
+        doses=config.doses(None),
+        treatments=tuple(Treatment(size, config.doses(size)) for size in lesions),
         initial=Path(config.initial.from_) if config.initial and config.initial.from_ else None,
         **common,
-    )
-
-
-def _doses(config: Tree, lesion: float | None) -> tuple[Dose, ...]:
-    """The doses that wait for a lesion of this size; with None those that wait for none."""
-    return tuple(
-        Dose(d.agent, d.amount, d.route, t) for d in config.dose if d.lesion == lesion for t in d.schedule()
     )
 
 
@@ -114,10 +108,9 @@ def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
     tables["model"]["parameters"] = config.values
     tables["agent"] = [{"name": a.name, "like": a.like, "label": a.label} for a in config.agents]
     tables["agent"] += [{"name": name} for part in config.components for name in part.drugs]
-    for table, dose in zip(tables["dose"], config.dose, strict=True):
-        table["at"] = dose.schedule()
-        for key in ("every", "times"):
-            table.pop(key, None)
+    weight = tables["model"].pop("body_weight", None)
+    tables["dose"] = [t for c in config.courses for t in as_tables(c.table.doses(weight), c.table.lesion)]
+    del tables["events"]
     for table, border in zip(tables["border"], config.border, strict=True):
         found = border.border(config.diffusing[border.field])
         table |= {key: getattr(found, key) for key in ("value", "flux") if key in table}

@@ -187,6 +187,8 @@ class Model(Table):
     """Whether the parameters have acted since birth, as in a knock-out: the run then starts from the steady
     state of cytokines and cells with them, and not from the healthy one.
     """
+    body_weight: Annotated[float | None, Quantity("kg", above=0)] = None
+    """The body weight, for doses in mg, for example "70 kg"."""
     membrane_rankl: bool = False
     """Whether part of the RANKL stays on the membranes of the cells that make it until it is shed."""
     components: list[str] = []
@@ -206,55 +208,6 @@ class Agent(Table):
     """The preset whose parameter values are its defaults (default: the preset of its own name)."""
     label: str | None = None
     """Its name in figures."""
-
-
-class DoseTable(Table):
-    agent: str
-    """The drug, for example "rank_fc"."""
-    amount: Annotated[float, Quantity("mg/kg", least=0)]
-    """The dose per kg of body weight, for example "3 mg/kg"."""
-    route: Literal["sc", "iv"] = "sc"
-    """The route: "sc" under the skin, "iv" into the vein."""
-    at: Times | None = None
-    """The time of the dose, or a list, for example "20 d". With `every`, the first one (default: 0)."""
-    every: Duration | None = None
-    """The interval of a repeated dose, for example every = "28 d", times = 3."""
-    times: int | None = Field(None, ge=1, le=10_000)
-    """The number of doses, with `every`."""
-    lesion: Annotated[float | None, Quantity("mm^2", above=0)] = None
-    """The size of the lesion that treatment waits for, for example "0.05 mm^2". `at` and `every` then count
-    from the day on which the lesion has this size.
-    """
-
-    def faults(self) -> Iterator[Fault]:
-        if self.at == []:
-            yield "at", "= [] names no time. Give one or more, or leave this [[dose]] out."
-        if self.every is None and self.at is None and self.lesion is None:
-            yield (
-                "at",
-                (
-                    'is missing. Say when the dose is given: at = "20 d", a list of times, or every = "28 d"'
-                    " with times = 3."
-                ),
-            )
-        if (self.every is None) != (self.times is None):
-            key = "times" if self.times is None else "every"
-            yield key, 'is missing: a repeated dose needs both, for example every = "28 d", times = 3.'
-        if self.every is not None and isinstance(self.at, list):
-            yield (
-                "at",
-                (
-                    f"= {self.at} is a list, and every is given too. Give the list alone, or the first time"
-                    " with every and times."
-                ),
-            )
-
-    def schedule(self) -> list[float]:
-        """The times of the doses, d, counted from the day of the lesion where the dose waits for one."""
-        if self.every is not None and self.times is not None:
-            first = Exact(self.at if isinstance(self.at, float) else 0.0)
-            return repeated(first, Exact(self.every), self.times)
-        return [0.0] if self.at is None else listed(self.at)
 
 
 class ChangeTable(Table):

@@ -16,7 +16,13 @@ from ..errors import InputError
 from ..utils.home import at_home
 from ..utils.safe_toml import LONGEST, excess
 
-PATHS = (("section", "image"), ("section", "field_of_view"), ("initial", "from"), ("model", "from"))
+PATHS = (
+    ("section", "image"),
+    ("section", "field_of_view"),
+    ("initial", "from"),
+    ("model", "from"),
+    ("events", "file"),
+)
 NOT_A_PATH = ("circle",)  # a word that may stand where a path may
 
 
@@ -105,14 +111,17 @@ def _spelled_out(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _resolve(raw: dict[str, Any], folder: Path) -> None:
     """Make relative paths absolute, in place."""
-    for table, key in PATHS:
-        if isinstance(raw.get(table), dict) and key in raw[table]:
-            raw[table][key] = absolute(f"{table}.{key}", raw[table][key], folder)
+    for name, key in PATHS:
+        found = raw.get(name)
+        for table in found if isinstance(found, list) else [found]:
+            if isinstance(table, dict) and key in table:
+                table[key] = absolute(f"{name}.{key}", table[key], folder)
 
 
 def absolute(key: str, value: Any, folder: Path) -> Any:
     """The value of a key; where it is a path, made absolute from this folder."""
-    a_path = tuple(key.split(".")) in PATHS and isinstance(value, str) and value and value not in NOT_A_PATH
+    parts = tuple(part for part in key.split(".") if not part.isdigit())
+    a_path = parts in PATHS and isinstance(value, str) and value and value not in NOT_A_PATH
     return str(folder / at_home(value)) if a_path else value
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
@@ -15,16 +17,18 @@ from ..models.bone.component import Component
 from ..models.bone.component_table import ComponentTable
 from ..models.bone.components import NAMES, component
 from ..models.bone.parameters import parameters
+from ..models.bone.pharmacokinetics import Dose
 from ..problem.changes import Change
 from ..problem.fields import bone_diffusing, bone_fields, model_diffusing
 from ..units import number
 from .component_tables import TABLES
+from .dose_table import DoseTable
+from .event_table import COLUMNS, EventTable
 from .sections import Rings, SectionTable, Trabecular
 from .tables import (
     Agent,
     BorderTable,
     ChangeTable,
-    DoseTable,
     Initial,
     Model,
     OutputTable,
@@ -43,6 +47,18 @@ CONFIG_SCHEMA = 1
 """The version of the keys. It is raised when a key changes its meaning, so that an older rdsolver would
 misread the file.
 """
+
+
+class Course(NamedTuple):
+    """A table of doses; where it stands, and under which names."""
+
+    where: str
+    table: DoseTable
+    names: Mapping[str, str] = {}
+
+    def key(self, name: str) -> str:
+        """The place of one of its keys, in a message."""
+        return f"{self.where}{self.names.get(name, name)}"
 
 
 class Tree(Table):
@@ -65,6 +81,8 @@ class Tree(Table):
     """[[agent]]: drugs beyond the presets."""
     dose: list[DoseTable] = Field(default_factory=list)
     """[[dose]]: the doses, and when they are given."""
+    events: list[EventTable] = Field(default_factory=list)
+    """[[events]]: doses from event tables, CSV files with the columns of NONMEM."""
     change: list[ChangeTable] = Field(default_factory=list)
     """[[change]]: parameters that change in time."""
     border: list[BorderTable] = Field(default_factory=list)
@@ -99,10 +117,31 @@ class Tree(Table):
         return self._user.source if self._user else None
 
     @cached_property
+    def courses(self) -> tuple[Course, ...]:
+        """The tables of all doses: those of [[dose]], and the rows of event tables."""
+        own = (Course(f"dose.{i}.", d) for i, d in enumerate(self.dose))
+        read = (
+            Course(f"{Path(e.file).name}, line {row.line}: ", row.dose, COLUMNS)
+            for e in self.events
+            for row in e.content[0]
+        )
+        return (*own, *read)
+
+    @property
+    def dosed(self) -> tuple[str, ...]:
+        """The names of the drugs that doses give."""
+        return tuple(dict.fromkeys(c.table.agent for c in self.courses))
+
+    def doses(self, lesion: float | None) -> tuple[Dose, ...]:
+        """The doses that wait for a lesion of this size; with None those that wait for none."""
+        weight = self.model.body_weight
+        return tuple(d for c in self.courses if c.table.lesion == lesion for d in c.table.doses(weight))
+
+    @cached_property
     def agents(self) -> tuple[Binder, ...]:
         """The drugs of this run: those that [[agent]] declares, then presets that have a dose."""
         declared = {a.name: a for a in self.agent}
-        names = dict.fromkeys([*declared, *(d.agent for d in self.dose if d.agent in LABELS)])
+        names = dict.fromkeys([*declared, *(d for d in self.dosed if d in LABELS)])
         binders = ((name, declared.get(name) or Agent(name=name)) for name in names)
         return tuple(
             Binder(n, a.like or n, a.label or LABELS.get(n, n)) for n, a in binders if (a.like or n) in LABELS
@@ -124,7 +163,7 @@ class Tree(Table):
         """The components of this run: those that keys ask for, those that bring a drug with a dose or an
         [[agent]], those with a table, and the user's extension.
         """
-        drugs = {*(d.agent for d in self.dose), *(a.name for a in self.agent)}
+        drugs = {*self.dosed, *(a.name for a in self.agent)}
         asked = {*self.model.components, *(["membrane_rankl"] if self.model.membrane_rankl else [])}
         if self.model.name == "bone":
             asked |= {n for n in NAMES if component(n).standard and n not in self.model.without}

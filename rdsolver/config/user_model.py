@@ -15,8 +15,8 @@ from .component_tables import TABLES as COMPONENTS
 from .messages import Fault
 from .tree import Tree
 
-MODEL_KEYS = ("name", "preset", "membrane_rankl", "components")
-TABLES = ("agent", "dose", *COMPONENTS)
+MODEL_KEYS = ("name", "preset", "body_weight", "membrane_rankl", "components")
+TABLES = ("agent", "dose", "events", *COMPONENTS)
 
 
 def faults(config: Tree) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ from ..units import number
 from ..utils.instants import SIMULTANEOUS, Instants
 from . import user_model
 from .component_tables import TABLES
+from .event_table import unread
 from .messages import Fault
 from .tables import listed
 from .tree import Tree
@@ -62,6 +63,9 @@ def faults(config: Tree) -> Iterator[Fault]:
 
 
 def warnings(config: Tree) -> Iterator[Fault]:
+    for i, events in enumerate(config.events):
+        if names := events.content[1]:
+            yield f"events.{i}.file", unread(names)
     for name in config.model.parameters:
         value = config.values[name]
         if odd := _odd(config.rows[name], value):
@@ -154,13 +158,10 @@ def _beyond_bone(config: Tree) -> Iterator[Fault]:
             yield "model.components", f"holds {shown(name)}, which {why}"
     if "preset" in config.model.model_fields_set:
         yield "model.preset", why
-    for i, dose in enumerate(config.dose):
-        if dose.lesion is not None:
-            yield f"dose.{i}.lesion", why
-    for table, names in (("dose", [d.agent for d in config.dose]), ("agent", [a.name for a in config.agent])):
-        for i, name in enumerate(names):
-            if name in DRUGS:
-                yield f"{table}.{i}.{'agent' if table == 'dose' else 'name'}", f"= {shown(name)} {why}"
+    yield from ((c.key("lesion"), why) for c in config.courses if c.table.lesion is not None)
+    given = [(c.key("agent"), c.table.agent) for c in config.courses]
+    given += [(f"agent.{i}.name", a.name) for i, a in enumerate(config.agent)]
+    yield from ((key, f"= {shown(name)} {why}") for key, name in given if name in DRUGS)
 
 
 def _components(config: Tree) -> Iterator[Fault]:
@@ -178,13 +179,13 @@ def _agents(config: Tree) -> Iterator[Fault]:
     own = {p.name for p in rows}
     seen = TAKEN.union(added.names if added else ())
     seen |= {name for b in (added.binders if added else ()) for name in (b.name, b.complex)}
-    for i, dose in enumerate(config.dose):
-        if dose.agent in seen and dose.agent in LABELS:
+    for course in config.courses:
+        if course.table.agent in seen and course.table.agent in LABELS:
             yield (
-                f"dose.{i}.agent",
+                course.key("agent"),
                 (
-                    f"= {shown(dose.agent)} is a name that {config.model.from_} has taken. Give its field or"
-                    " binder another one."
+                    f"= {shown(course.table.agent)} is a name that {config.model.from_} has taken. Give its"
+                    " field or binder another one."
                 ),
             )
     for i, agent in enumerate(config.agent):
@@ -246,7 +247,7 @@ def _parameters(config: Tree) -> Iterator[Fault]:
 
 def _doses(config: Tree) -> Iterator[Fault]:
     known = list(dict.fromkeys([*(a.name for a in config.agent), *LABELS, *DRUGS]))
-    many = sum(d.times or len(listed(d.at)) for d in config.dose)
+    many = sum(c.table.times or len(listed(c.table.at)) for c in config.courses)
     if many > MOST_DOSES:
         yield (
             "dose",
@@ -254,13 +255,22 @@ def _doses(config: Tree) -> Iterator[Fault]:
         )
         return
     over = Instants(config.time.end).over
-    for i, dose in enumerate(config.dose):
+    weight = config.model.body_weight
+    for course in config.courses:
+        dose = course.table
         if dose.agent not in known:
             text = f"= {shown(dose.agent)} {unknown('drug', dose.agent, known)}"
-            yield f"dose.{i}.agent", f"{text} A new drug is declared by [[agent]]."
+            yield course.key("agent"), f"{text} A new drug is declared by [[agent]]."
         late = [t for t in dose.schedule() if over(t)]
         if late:
-            yield f"dose.{i}.at", too_late("the dose", late[0], config.time.end)
+            yield course.key("at"), too_late("the dose", late[0], config.time.end)
+        if dose.whole and weight is None:
+            yield course.key(dose.whole), dose.needs_weight('model.body_weight = "70 kg"')
+    if weight is not None and not any(c.table.whole for c in config.courses):
+        yield (
+            "model.body_weight",
+            f"= {weight:g} kg has no effect: no dose is in mg. Leave it out, or give amounts in mg.",
+        )
 
 
 def _output(config: Tree) -> Iterator[Fault]:

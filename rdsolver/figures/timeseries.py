@@ -18,6 +18,7 @@ from matplotlib.transforms import offset_copy
 
 from ..errors import InputError
 from ..output.reader import Run
+from ..utils.dose_words import dose_words
 from . import style
 
 PANEL_HEIGHT = 0.66  # inches
@@ -78,11 +79,15 @@ class Panel:
 
 
 class Course(NamedTuple):
-    """Doses that differ only in time; the row of their label, and its side of the first dose."""
+    """Doses that differ only in time; the row of their label, and its side of the first dose.
+
+    duration: of the infusion of each, d
+    """
 
     agent: str
     text: str
     times: list[float]
+    duration: float
     row: int
     leftward: bool
 
@@ -343,16 +348,15 @@ def courses(run: Run) -> list[Course]:
     """
     time = run.series["time"]
     labels = {a["name"]: a["label"] for a in run.provenance.get("agents", [])}
-    given: dict[tuple[str, float, str], list[float]] = {}
+    given: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for d in sorted(run.provenance.get("doses", []), key=lambda d: d["time"]):
         if time[0] <= d["time"] <= time[-1]:
-            given.setdefault((d["agent"], d["amount"], d["route"]), []).append(d["time"])
+            given.setdefault((d["agent"], dose_words(d)), []).append(d)
     courses: list[Course] = []
     taken: list[list[tuple[float, float]]] = []
-    for (agent, amount, route), times in reversed(given.items()):
-        text = f"{labels.get(agent, agent)} {amount:g} mg/kg {route}" + (
-            f", {len(times)} times" if len(times) > 1 else ""
-        )
+    for (agent, words), doses in reversed(given.items()):
+        times = [d["time"] for d in doses]
+        text = f"{labels.get(agent, agent)} {words}" + (f", {len(times)} times" if len(times) > 1 else "")
         at = (times[0] - time[0]) / (time[-1] - time[0] or 1)
         width = 0.013 * len(text)  # an upper bound, over the width of a panel
         leftward = at + width > 1.1 and at > 0.5
@@ -363,7 +367,7 @@ def courses(run: Run) -> list[Course]:
         if row == len(taken):
             taken.append([])
         taken[row].append(span)
-        courses.append(Course(agent, text, times, row, leftward))
+        courses.append(Course(agent, text, times, doses[0].get("duration", 0.0), row, leftward))
     return courses
 
 
@@ -375,10 +379,10 @@ def _mark_moments(figure: FigureBase, axes: Sequence[Axes], marks: Sequence[tupl
 
 
 def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
-    """Draw a line through all panels at each dose; its label is above, beside the line of a course's first
-    dose.
+    """Draw a line through all panels at each dose, and a band over each infusion; the label is above, beside
+    the line of a course's first dose.
     """
-    colours = _colours(run)
+    colours, end = _colours(run), run.series["time"][-1]
     for course in courses(run):
         colour = colours.get(course.agent, style.QUIET)
         above = 11 + 72 * ROW_HEIGHT * course.row
@@ -386,6 +390,9 @@ def _mark_doses(figure: FigureBase, axes: Sequence[Axes], run: Run) -> None:
             figure.add_artist(
                 _through(axes, t, 0 if k else above + 6, color=colour, linewidth=0.8, alpha=0.8)
             )
+            if course.duration:
+                for ax in axes:
+                    ax.axvspan(t, min(t + course.duration, end), color=colour, alpha=0.15, linewidth=0)
         axes[0].annotate(
             course.text,
             (course.times[0], 1),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import printable
+from ..utils.dose_words import dose_words
 from ..utils.reporting import byte_size
 from ..utils.safe_files import reading
 from .reader import Run, open_run
@@ -146,13 +147,13 @@ def _drugs(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
         name, like, label = agent["name"], agent["like"], agent["label"]
         labels[name] = label
         yield "drug", label if name == like else f"{label} ({name}, like {like})"
-    times: dict[tuple[str, float, str], list[float]] = {}
+    times: dict[tuple[str, str], list[float]] = {}
     for dose in provenance.get("doses", ()):
-        times.setdefault((dose["agent"], dose["amount"], dose["route"]), []).append(dose["time"])
-    for (agent, amount, route), days in times.items():
+        times.setdefault((dose["agent"], dose_words(dose)), []).append(dose["time"])
+    for (agent, words), days in times.items():
         more = " ..." if len(days) > MOST_TIMES else ""
         at = ", ".join(f"{t:g}" for t in days[:MOST_TIMES])
-        yield "dose", f"{labels.get(agent, agent)} {amount:g} mg/kg {route} at {at}{more} d"
+        yield "dose", f"{labels.get(agent, agent)} {words} at {at}{more} d"
 
 
 def _cost(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ A config is converted to it, and the simulation starts from it.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 
 from ..errors import InputError, shown, unknown
@@ -15,8 +15,9 @@ from ..models.base import Parameter
 from ..models.bone.binders import OPG, Binder
 from ..models.bone.component import Component
 from ..models.bone.parameters import PRESETS, TISSUES, parameters
-from ..models.bone.pharmacokinetics import Dose, Treatment
+from ..models.bone.pharmacokinetics import Dose, Treatment, check_steady
 from ..utils import checks
+from ..utils.dose_words import dose_words
 from ..utils.instants import Instants
 from .base import AnyProblem
 from .checks import (
@@ -71,9 +72,9 @@ class Problem(AnyProblem):
     def __post_init__(self) -> None:
         self._check()
         declared = [t for part in self.components for t in breaks_of(part, self.parameters, self.changes)]
-        given = [d.time for d in self.doses]
+        given = [t for d in self.doses for t in (d.time, d.end)]
         instant, found = at_instants(self.end, self.changes, self.save, declared, given)
-        doses = (replace(d, time=instant(d.time)) for d in self.doses)
+        doses = (d.at(instant) for d in self.doses)
         checks.settle(self, doses=tuple(sorted(doses, key=lambda dose: dose.time)), **found)
 
     def _check(self) -> None:
@@ -108,6 +109,7 @@ class Problem(AnyProblem):
         if self.tissue == "bone" or f"{OPG.name}_kon" in rows:
             for b, text in dissociation(binders, self.parameters):
                 raise InputError(f"parameters.{b}_K_eff {text}")
+        check_steady(self.doses)
         over = Instants(self.end).over
         for i, dose in enumerate((*self.doses, *(d for t in self.treatments for d in t.doses))):
             if dose.agent not in self.drugs:
@@ -164,24 +166,22 @@ SOLVES_AT_START, SOLVES_A_JUMP = 40, 150  # measured stage solves: 172 with one 
 
 def expected_solves(problem: Problem) -> int:
     """An estimate of the number of stage solves of a run, by tr-bdf2 at tolerance 1e-3."""
-    jumps = {d.time for d in problem.doses} | {
-        t for c in problem.changes for t in (c.start, c.end) if t < problem.end
-    }
+    times = [(d.time, d.end) for d in problem.doses] + [(c.start, c.end) for c in problem.changes]
+    jumps = {t for pair in times for t in pair if t < problem.end}
     return SOLVES_AT_START + SOLVES_A_JUMP * len(jumps)
 
 
 def describe_doses(problem: Problem) -> str:
     """The doses in words, e.g. "RANK-Fc 3 mg/kg sc at 20 d"."""
     labels = {name: name for name in problem.drugs} | {a.name: a.label for a in problem.agents}
-    groups: dict[tuple[str, float, str, str], list[float]] = {}
+    groups: dict[tuple[str, str], list[float]] = {}
     for since, doses in (
         ("", problem.doses),
         *((f" after a lesion of {t.lesion:g} mm2", t.doses) for t in problem.treatments),
     ):
         for d in doses:
-            groups.setdefault((d.agent, d.amount, d.route, since), []).append(d.time)
+            groups.setdefault((f"{labels[d.agent]} {dose_words(asdict(d))}", since), []).append(d.time)
     return "; ".join(
-        f"{labels[agent]} {amount:g} mg/kg {route} at"
-        f" {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d{since}"
-        for (agent, amount, route, since), times in groups.items()
+        f"{text} at {', '.join(f'{t:g}' for t in times[:4])}{' ...' if len(times) > 4 else ''} d{since}"
+        for (text, since), times in groups.items()
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..models.bone import calcium
-from ..models.bone.pharmacokinetics import Dose
 from ..problem import Problem
 from ..problem.bone_problem import describe_doses
 from ..simulation.bone_scenario import BoneScenario, model_of
@@ -62,7 +62,7 @@ class BoneSummary:
             **added,
             **source_entry(p.source),
             "parameters": parameter_table(self.problem.rows, self.problem.parameters),
-            "doses": _doses(self.problem.doses),
+            "doses": [asdict(d) for d in self.problem.doses],
             "agents": [{"name": a.name, "like": a.like, "label": a.label} for a in self.problem.agents],
         }
 
@@ -79,7 +79,7 @@ class BoneSummary:
         self._nadir = (when, lowest)
 
     def notes(self, scenario: BoneScenario) -> dict[str, Any]:
-        return {"doses": _doses(scenario.doses)}  # including those that waited for a lesion
+        return {"doses": [asdict(d) for d in scenario.doses]}  # including those that waited for a lesion
 
     def figures(self, scenario: BoneScenario) -> dict[str, Any]:
         nadir = (
@@ -110,7 +110,3 @@ class BoneSummary:
                 else ""
             )
         )
-
-
-def _doses(doses: Sequence[Dose]) -> list[dict[str, Any]]:
-    return [{"agent": d.agent, "amount": d.amount, "route": d.route, "time": d.time} for d in doses]

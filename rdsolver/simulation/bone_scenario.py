@@ -17,7 +17,7 @@ import numpy as np
 from ..models.bone.component import HostState
 from ..models.bone.extension import Extension
 from ..models.bone.model import BoneModel
-from ..models.bone.pharmacokinetics import Dose, Kinetics, Plasma
+from ..models.bone.pharmacokinetics import Dose, Kinetics, Plasma, due, under_way
 from ..models.bone.static_fields import of_section
 from ..models.bone.tissue import TissueModel
 from ..operators import boundary_fluxes, multigrid
@@ -30,7 +30,7 @@ from ..utils.checks import settle
 from ..utils.instants import Instants
 from . import baseline
 from .check_rates import follows_time, try_observers, try_rates, unseen
-from .initial_state import InitialState
+from .initial_state import InitialState, left_of
 from .model_scenario import event_times, scales
 
 KNOTS = 1024  # knots of a plasma curve between two events: one size, so one compilation
@@ -67,6 +67,7 @@ class BoneScenario:
         self.fields = self.model.fields(problem.parameters)
         self._drugs = {0.0: _drugs(problem)}  # the drugs at known times, before the doses of those times
         self.doses, self.waiting = list(problem.doses), list(problem.treatments)
+        self._check_steady_states()
         self.surprised = False
         self.warnings: tuple[str, ...] = ()
         self.bone_changes = 0.0
@@ -82,6 +83,13 @@ class BoneScenario:
             self._find_baseline()
         else:
             self._continue_from(initial)
+
+    def _check_steady_states(self) -> None:
+        """Raise InputError for a dose in a steady state that is never reached."""
+        drugs = _drugs(self.problem)
+        for dose in (*self.doses, *(d for t in self.waiting for d in t.doses)):
+            if dose.steady_interval:
+                drugs[dose.agent].give(dose)
 
     def with_parameters(self, values: dict[str, float]) -> BoneScenario:
         """The scenario with the same events, doses and baseline, but other parameters from day 0.
@@ -201,6 +209,10 @@ class BoneScenario:
         self.u = self._planted(there)
         for name, amounts in initial.plasma.items():
             self._drugs[0.0][name].amounts = np.asarray(amounts, float)
+        anew = {d.agent for d in self.doses if d.time == 0 and d.steady_interval}
+        instant = Instants(self.problem.end, self.events)
+        left = [d.at(instant) for d in initial.infusions if d.agent not in anew]
+        self.doses = [*left, *self.doses]
         self.baseline_cycles = 0
 
     def _curves(
@@ -215,9 +227,10 @@ class BoneScenario:
             if same is None
             else tuple(np.unique(k) for k in np.asarray(same.knots))[: len(plasma)]
         )
-        rows = [p.advance(begin, end, at) for p, at in zip(plasma.values(), knots, strict=True)] or [
-            (np.array([begin, end]), np.zeros(2), np.zeros(2))
-        ]
+        rows = [
+            p.advance(begin, end, at, self._infusions(name, begin, end))
+            for (name, p), at in zip(plasma.items(), knots, strict=True)
+        ] or [(np.array([begin, end]), np.zeros(2), np.zeros(2))]
         rows += [rows[0]] * (len(self.model.inputs) - len(rows))
         size = max(KNOTS, *(1 << int(np.ceil(np.log2(len(r[0])))) for r in rows))
         table = np.stack([[np.pad(x, (0, size - len(x)), mode="edge") for x in row] for row in rows])
@@ -250,10 +263,13 @@ class BoneScenario:
     def _dosed(self, t: float) -> dict[str, Kinetics]:
         """The drugs in plasma right after the doses of time t."""
         plasma = self.plasma_at(t)
-        for dose in self.doses:
-            if dose.time == t:
-                plasma[dose.agent].give(dose)
+        for dose in due(self.doses, t):
+            plasma[dose.agent].give(dose)
         return plasma
+
+    def _infusions(self, agent: str, begin: float, end: float) -> tuple[Dose, ...]:
+        """The infusions of a drug that are under way between two times without an event between them."""
+        return under_way(self.doses, agent, (begin + end) / 2)  # the middle, as ends are sums
 
     def plasma_at(self, t: float) -> dict[str, Kinetics]:
         """The drugs in plasma at time t, from which another run continues; a dose due at t is not
@@ -263,8 +279,8 @@ class BoneScenario:
             return {k: replace(p) for k, p in self._drugs[t].items()}
         begin = max(known for known in self._drugs if known < t)
         plasma = self._dosed(begin)
-        for p in plasma.values():
-            p.advance(begin, t)
+        for name, p in plasma.items():
+            p.advance(begin, t, infusions=self._infusions(name, begin, t))
         return plasma
 
     def watched(self, t: float, days: float, observed: dict[str, float]) -> dict[str, float]:
@@ -275,9 +291,10 @@ class BoneScenario:
         for treatment in [w for w in self.waiting if observed["lesion_area"] >= w.lesion]:
             self.waiting.remove(treatment)
             self.surprised = True
-            instant = Instants(self.problem.end, [t, *self.events, *(t + d.time for d in treatment.doses)])
-            due = [replace(d, time=instant(t + d.time)) for d in treatment.doses]
-            self.doses += [d for d in due if d.time < self.problem.end]
+            then = [replace(d, time=t + d.time) for d in treatment.doses]
+            times = [x for d in then for x in (d.time, d.end)]
+            instant = Instants(self.problem.end, [t, *self.events, *times])
+            self.doses += [d for d in (d.at(instant) for d in then) if d.time < self.problem.end]
         if self.hosts:
             p = self.in_force(self._segment[0])  # the parameters of the step
             for host in self.hosts.values():
@@ -316,6 +333,10 @@ class BoneScenario:
 
     def end_state(self, t: float) -> dict[str, Any]:
         plasma = {f"plasma_{k}": p.amounts for k, p in self.plasma_at(t).items()}
+        after = t + Instants(self.problem.end).within
+        for name in self.problem.drugs:
+            if going_on := [d for d in under_way(self.doses, name, t) if d.end > after]:
+                plasma[f"infusions_{name}"] = left_of(going_on, t)
         return plasma | {k: x for host in self.hosts.values() for k, x in host.handed_on().items()}
 
     @property

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..geometry.grid import Grid
 from ..models.base import Field
 from ..models.bone.parameters import AT_BASELINE
+from ..models.bone.pharmacokinetics import ROUTES, Dose
 from ..output.reader import open_run
 from ..problem import ModelProblem, Problem
 from ..problem.model_problem import check_start
@@ -26,12 +27,14 @@ class InitialState:
     fields         by name, on the grid
     reference      values of the healthy baseline that the fields belong to
     plasma         the amounts of each drug
+    infusions      what is left of infusions under way, each as a dose at time 0
     handed_on      values that components followed on the host, such as serum_calcium, mmol/L
     """
 
     fields: Mapping[str, np.ndarray]
     reference: Mapping[str, np.ndarray]
     plasma: Mapping[str, np.ndarray] = field(default_factory=dict)
+    infusions: tuple[Dose, ...] = ()
     handed_on: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -61,8 +64,20 @@ def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | N
             fields,
             reference,
             {k: v for k, v in plasma.items() if k in problem.drugs},
+            tuple(d for name in problem.drugs for d in _infusions(name, state)),
             {k: float(v) for k, v in state.items() if np.ndim(v) == 0},
         )
+
+
+def left_of(infusions: Sequence[Dose], t: float) -> np.ndarray:
+    """What is left of infusions at time t, to be saved: for each the place of its route, mg/kg and days."""
+    left = [(ROUTES.index(d.route), d.amount * (d.end - t) / d.duration, d.end - t) for d in infusions]
+    return np.array(left, float).ravel()
+
+
+def _infusions(agent: str, state: Mapping[str, Any]) -> list[Dose]:
+    saved = np.asarray(state.get(f"infusions_{agent}", ())).reshape(-1, 3).tolist()
+    return [Dose(agent, amount, ROUTES[int(route)], 0.0, days) for route, amount, days in saved]
 
 
 def of_model(problem: ModelProblem) -> Mapping[str, np.ndarray] | None:

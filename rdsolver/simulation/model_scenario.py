@@ -20,12 +20,16 @@ from ..problem import ModelProblem, Problem
 from ..problem.changes import in_force
 from ..timestepping import linear_solver_control
 from ..timestepping.system import Forcing, System
+from ..utils.instants import Instants
 from .check_rates import follows_time, try_observers, try_rates, unseen
 
 
 def event_times(p: Problem | ModelProblem, doses: Sequence[Dose] = ()) -> list[float]:
     """The times after 0 at which the right-hand side jumps, and the end."""
     times = {p.end, *p.breaks, *(d.time for d in doses), *(t for c in p.changes for t in (c.start, c.end))}
+    if ends := {d.end for d in doses if d.duration}:  # sums, so they may differ by rounding
+        ends = set(map(Instants(p.end, times), ends)) - times
+        times |= set(map(Instants(p.end, ends), ends))
     return sorted(t for t in times if 0 < t <= p.end)
 
 

@@ -28,6 +28,9 @@ RUNS = {
     "two drugs, repeated": {
         "doses": [dose(5.0), dose(12.0), dose(20.0, "denosumab"), dose(36.0, "denosumab", 0.3)]
     },
+    "infused, in steady state": {
+        "doses": [dose(5.0) | {"duration": 4.0, "steady_interval": 7.0}, dose(38.0) | {"duration": 9.0}]
+    },
     "round field of view": {"active": disc(FLAT), "doses": [dose(0.0)]},
     "block": {"grid": BLOCK, "doses": [dose(10.0)]},
     "strided and cropped": {"stride": 2, "crop": ((2, 20), (0, 30)), "doses": [dose(10.0)]},
@@ -125,6 +128,17 @@ def test_doses_and_moments_are_marked_once_through_all_panels():
     said = [t.get_text() for t in texts(figure)]
     for text in ("RANK-Fc 3 mg/kg sc, 2 times", "denosumab 3 mg/kg sc", "denosumab 0.3 mg/kg sc", "a", "b"):
         assert said.count(text) == 1
+
+
+def test_infusions_are_bands_through_all_panels_until_the_end():
+    run, figure = make(**RUNS["infused, in steady state"]), Figure()
+    axes = draw_series(figure, run)
+    for ax in axes:
+        paths = (p.get_patch_transform().transform_path(p.get_path()) for p in ax.patches)
+        assert [tuple(path.get_extents().intervalx) for path in paths] == [(38.0, 40.0), (5.0, 9.0)]
+    said = " ".join(t.get_text() for t in texts(figure))
+    assert "RANK-Fc 3 mg/kg sc over 4 d in steady state of one every 7 d" in said
+    assert "RANK-Fc 3 mg/kg sc over 9 d" in said
 
 
 def test_texts_of_doses_and_lines_do_not_overlap():

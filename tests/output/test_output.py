@@ -453,6 +453,8 @@ def test_drugs_and_doses_are_described_as_a_person_writes_them(tmp_path):
         {"name": "mine", "like": "fc_opg", "label": "Mine"},
     ]
     doses += [{"agent": "rank_fc", "amount": 0.5, "route": "iv", "time": float(t)} for t in range(9)]
+    doses += [doses[0] | {"duration": 0.5 / 24, "steady_interval": 0.0}]
+    doses += [doses[0] | {"duration": 0.0, "steady_interval": 1.5}]
     grid = Grid((4, 4), (10.0, 10.0), thickness=10.0)
     fields, active = [Field("a", "nM", 1.0, "A")], np.ones((4, 4), bool)
     meta = {"agents": agents, "doses": doses, "width": 0, "xla_flags": "", "sizes": [1.5, 2]}
@@ -464,6 +466,8 @@ def test_drugs_and_doses_are_described_as_a_person_writes_them(tmp_path):
         "drug RANK-Fc",
         "drug Mine (mine, like fc_opg)",
         "dose Mine 3 mg/kg sc at 10, 38 d",
+        "dose Mine 3 mg/kg sc over 30 min at 10 d",
+        "dose Mine 3 mg/kg sc in steady state of one every 1.5 d at 10 d",
         "dose RANK-Fc 0.5 mg/kg iv at 0, 1, 2, 3, 4, 5 ... d",
         "sizes 1.5, 2",
     } <= told

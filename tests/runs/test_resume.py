@@ -67,6 +67,16 @@ def treated(end=5.0, save=(0.0, 0.7, 2.0, 5.0), **rest):
     return problem(agents=("fc_opg",), doses=doses, changes=changes, end=end, save=save, **rest)
 
 
+def infused():
+    """Infusions that overlap, one until after the end, and a drug in steady state."""
+    doses = (
+        Dose("fc_opg", 3.0, "sc", 0.0, 0.0, 7.0),
+        Dose("fc_opg", 3.0, "iv", 0.5, 1.0),
+        Dose("fc_opg", 1.0, "sc", 1.0, 9.0),
+    )
+    return problem(agents=("fc_opg",), doses=doses, end=3.0, save=(0.0, 0.7, 3.0))
+
+
 def waiting():
     """A tumour, and a treatment that begins when its lesion is large enough."""
     doses = tuple(Dose("fc_opg", 3.0, "sc", t) for t in (0.0, 3.0))
@@ -108,6 +118,7 @@ CASES = {
     "rkc2": lambda: treated(1.5, (0.3, 1.5), precision="float64", integrator="rkc2"),
     "rkc2 float32": lambda: treated(1.5, (0.3, 1.5), precision="float32", integrator="rkc2"),
     "etdrk4": lambda: replace(own(), solver=Solver("etdrk4", 1e-7, "float64")),
+    "infused": infused,
     "waiting": waiting,
     "own": own,
 }

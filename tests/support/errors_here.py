@@ -44,6 +44,7 @@ thickness = "10 um"
 end = "10 d"
 """
 DOSE = 'dose=[{agent="fc_opg", amount="3 mg/kg", at="0 d"}]'
+EVENTS = 'file = "a.csv"\ntime_unit = "h"\namount_unit = "mg/kg"\nagent = "fc_opg"'
 IMAGE = """
 [section]
 kind = "image"
@@ -102,6 +103,12 @@ class Here:
     def check(self, *overrides: str, text: str = SLAB, command: str = "check") -> tuple[str, int]:
         Path("mine.toml").write_text(text)
         return self.cli(command, "mine.toml", "--allow-python", *(w for o in overrides for w in ("--set", o)))
+
+    def events(self, *rows: str, columns: str = "TIME,AMT,CMT", **keys: str) -> tuple[str, int]:
+        """With a table of events in mg/kg and hours, of one drug."""
+        Path("a.csv").write_text("\n".join((columns, *rows)))
+        said = {"file": "a.csv", "time_unit": "h", "amount_unit": "mg/kg", "agent": "fc_opg"} | keys
+        return self.check(*(f"events.0.{k}={v}" for k, v in said.items() if v))
 
     def image(self, values=GREY, name: str = "a.tif", *overrides: str) -> tuple[str, int]:
         if values is not None:

@@ -25,6 +25,7 @@ from tests.support.driven import driven
 from tests.support.errors_here import (
     BLOCK,
     DOSE,
+    EVENTS,
     IMAGE,
     OME,
     PLAIN,
@@ -160,6 +161,54 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "dose-never": lambda h: h.check('dose=[{agent="rank_fc", amount=1, at=[]}]'),
     "dose-repeat": lambda h: h.check('dose=[{agent="rank_fc", amount=1, every=1}]'),
     "dose-list": lambda h: h.check('dose=[{agent="rank_fc", amount=1, at=[1], every=1, times=2}]'),
+    "dose-once": lambda h: h.check('dose=[{agent="rank_fc", amount=1, at=0, ss=true}]'),
+    "dose-loaded": lambda h: h.check(
+        'dose=[{agent="rank_fc", amount=1, loading=2, every=1, times=2, ss=true}]'
+    ),
+    "dose-long": lambda h: h.check(
+        'dose=[{agent="rank_fc", amount=1, every=1, times=2, ss=true, duration=2}]'
+    ),
+    "dose-whole": lambda h: h.check(DOSE, "dose.0.amount=60 mg"),
+    "weight-idle": lambda h: h.check(DOSE, "model.body_weight=70 kg"),
+    "steady-none": lambda h: h.check(
+        'dose=[{agent="rank_fc", amount=1, every=1, times=2, ss=true}]',
+        "model.parameters.rank_fc_clearance=0",
+    ),
+    "steady-twice": lambda h: h.check(
+        *(f"dose.{i}={{agent='rank_fc', amount=1, every=1, times=2, ss=true}}" for i in range(2))
+    ),
+    "events-unit": lambda h: h.events("0,1,1", time_unit="mg"),
+    "events-unreadable": lambda h: h.events("0,1,1", file="none.csv"),
+    "events-encoding": lambda h: then(
+        Path("b.csv").write_bytes(b"\xff\xfet"), h.events("0,1,1", file="b.csv")
+    ),
+    "events-csv": lambda h: h.events('0,"1"1,1'),
+    "events-large": lambda h: h.events("0,1,1" + "1" * 1_000_001),
+    "events-empty": lambda h: h.events(columns=""),
+    "events-cells": lambda h: h.events("0,1"),
+    "events-twice": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,CMT"),
+    "events-unnamed": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,"),
+    "events-other": lambda h: h.events("0,1,1,1", columns="TIME,AMT,CMT,DUR"),
+    "events-column": lambda h: h.events("0,1", columns="TIME,CMT"),
+    "events-one": lambda h: h.events("0,1", columns="TIME,AMT"),
+    "events-ids": lambda h: h.events("1,0,1,1", "2,0,1,1", columns="ID,TIME,AMT,CMT"),
+    "events-id": lambda h: h.events("1,0,1,1", columns="ID,TIME,AMT,CMT", id="3"),
+    "events-none": lambda h: h.events("0,.,1"),
+    "events-number": lambda h: h.events("8:30,1,1"),
+    "events-evid": lambda h: h.events("0,1,1,4", columns="TIME,AMT,CMT,EVID"),
+    "events-idle": lambda h: h.events("0,1,1,0", columns="TIME,AMT,CMT,EVID"),
+    "events-amount": lambda h: h.events("0,.,1,1", columns="TIME,AMT,CMT,EVID"),
+    "events-rate": lambda h: h.events("0,1,1,-2", columns="TIME,AMT,CMT,RATE"),
+    "events-ss": lambda h: h.events("0,1,1,2,24", columns="TIME,AMT,CMT,SS,II"),
+    "events-addl": lambda h: h.events("0,1,1,0.5,24", columns="TIME,AMT,CMT,ADDL,II"),
+    "events-interval": lambda h: h.events("0,1,1,3", columns="TIME,AMT,CMT,ADDL"),
+    "events-word": lambda h: h.events("0,1,3"),
+    "events-row": lambda h: h.events("-1,1,1"),
+    "events-unread": lambda h: then(
+        Path("a.csv").write_text("TIME,AMT,CMT,WT\n0,1,1,70"),
+        h.check(text=f"{SLAB}\n[[events]]\n{EVENTS}"),
+        h.cli("check", "mine.toml", "--json"),
+    ),
     "too-late": lambda h: h.check(DOSE, "dose.0.at=20 d"),
     "dose-name": lambda h: h.added(DOSE, unknowns='(Field("fc_opg", "nM", 1.0, "x"),)', moves="{}"),
     "agent-taken": lambda h: h.check("agent.0.name=bone", "agent.0.like=rank_fc"),

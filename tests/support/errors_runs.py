@@ -12,12 +12,13 @@ import h5py
 import matplotlib
 import numpy as np
 
-from rdsolver import load_config
+from rdsolver import load_config, read_events
 from rdsolver.figures import report
 from rdsolver.figures.surface import triangles
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.images.load import section_from_array
+from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.output.export import export
 from rdsolver.output.layout import Window
 from rdsolver.output.reader import Run
@@ -297,6 +298,12 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
         h.cli("sensitivity", "mine.toml", "--global", "morris"),
     ),
     # from Python
+    "python-dose-long": lambda h: h.raised(lambda: Dose("rank_fc", 1.0, "iv", 0.0, 9.0, 7.0)),
+    "python-events": lambda h: h.raised(lambda: read_events("a.csv", time_unit="mg", amount_unit="mg")),
+    "python-events-whole": lambda h: then(
+        Path("a.csv").write_text("TIME,AMT,CMT,AGENT\n0,1,1,fc_opg"),
+        h.raised(lambda: read_events("a.csv", time_unit="h", amount_unit="mg")),
+    ),
     "python-array": lambda h: h.raised(lambda: then(h.check(), load_config("mine.toml").problem(np.ones(5)))),
     "python-thickness": lambda h: h.raised(
         lambda: then(

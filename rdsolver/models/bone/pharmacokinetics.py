@@ -5,19 +5,20 @@ All is per kg of body weight.
 Amounts are in ng/kg and volumes in mL/kg, so concentrations are in ng/mL; divided by the molar mass in kDa
 they are in nM.
 
-    dG/dt  = -ka G                                                    depot under the skin
-    dX/dt  = F ka G - CL c - Vmax c/(Km + c) - Σ Q_k (c - X_k/V_k)    plasma, c = X/Vc
-    dX_k/dt = Q_k (c - X_k/V_k)                                       peripheral
+    dG/dt  = I_sc - ka G                                                     depot under the skin
+    dX/dt  = I_iv + F ka G - CL c - Vmax c/(Km + c) - Σ Q_k (c - X_k/V_k)    plasma, c = X/Vc
+    dX_k/dt = Q_k (c - X_k/V_k)                                              peripheral
 
-Plasma does not depend on the tissue, so the curve is solved ahead of a run, piece by piece between doses.
+where I is what infusions bring. Plasma does not depend on the tissue, so the curve is solved ahead of a run,
+piece by piece between doses and ends of infusions.
 Source of the form: Zierhut et al. 2008, 10.1007/s10928-008-9093-5 (two peripheral volumes, saturable
 elimination).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -27,28 +28,82 @@ from ...errors import InputError
 from ...utils import checks
 from ...utils.instants import SIMULTANEOUS
 from .plasma_rates import Pharmacokinetics
+from .plasma_solver import solve
+from .steady_state import trough
 
 NG_PER_MG = 1e6
-RTOL = 1e-9
+ROUTES = ("sc", "iv")
+ROUNDED = 1e-6  # relative: an infusion until the next dose lasts as long as the interval
 
 
 @dataclass(frozen=True)
 class Dose:
-    """One dose: `amount` mg/kg of `agent` at `time` (d), under the skin ("sc") or into the vein ("iv")."""
+    """One dose: `amount` mg/kg of `agent` at `time` (d), under the skin ("sc") or into the vein ("iv").
+
+    duration         d; 0: at once, above 0: infused at a constant rate from `time` on
+    steady_interval  d; above 0: the drug is set to the steady state of this dose at this interval, whatever
+                     there was of it before
+    """
 
     agent: str
     amount: float
     route: Literal["sc", "iv"]
     time: float
+    duration: float = 0.0
+    steady_interval: float = 0.0
 
     def __post_init__(self) -> None:
         where = f"dose of {checks.text('dose: agent', self.agent)}:"
-        checks.word(f"{where} route", self.route, ("sc", "iv"))
+        checks.word(f"{where} route", self.route, ROUTES)
         checks.settle(
             self,
             amount=checks.number(f"{where} amount", self.amount, "mg/kg", least=0),
-            time=checks.number(f"{where} time", self.time, "d", least=0),
+            **{
+                name: checks.number(f"{where} {name}", getattr(self, name), "d", least=0)
+                for name in ("time", "duration", "steady_interval")
+            },
         )
+        if self.steady_interval and self.duration > self.steady_interval * (1 + ROUNDED):
+            raise InputError(
+                f"{where} it lasts {self.duration:g} d, longer than the interval of its steady state,"
+                f" {self.steady_interval:g} d. Let it end before the next dose begins."
+            )
+
+    @property
+    def end(self) -> float:
+        """The end of its infusion, d."""
+        return self.time + self.duration
+
+    def at(self, instant: Callable[[float], float]) -> Dose:
+        """The dose from one instant of a run to another."""
+        time = instant(self.time)
+        return replace(self, time=time, duration=instant(self.end) - time if self.duration else 0.0)
+
+
+def due(doses: Iterable[Dose], t: float) -> list[Dose]:
+    """The doses of time t; first those that set a drug to its steady state."""
+    return sorted((d for d in doses if d.time == t), key=lambda d: not d.steady_interval)
+
+
+def under_way(doses: Iterable[Dose], agent: str, t: float) -> tuple[Dose, ...]:
+    """The infusions of a drug that are under way at time t, without those before it was set to a steady
+    state.
+    """
+    begun = [d for d in doses if d.agent == agent and d.time <= t]
+    since = max((d.time for d in begun if d.steady_interval), default=0.0)
+    return tuple(d for d in begun if d.time >= since and t < d.end)
+
+
+def check_steady(doses: Sequence[Dose]) -> None:
+    """Raise InputError for two steady states of one drug at one time."""
+    seen: set[tuple[str, float]] = set()
+    for d in doses:
+        if d.steady_interval and (d.agent, d.time) in seen:
+            raise InputError(
+                f"doses of {d.agent} give it two steady states (ss) at {d.time:g} d, and it has one. Leave"
+                " ss to one of them, or give them at different times."
+            )
+        seen |= {(d.agent, d.time)} if d.steady_interval else set()
 
 
 @dataclass(frozen=True)
@@ -68,6 +123,7 @@ class Treatment:
             raise InputError(
                 f"treatment after a lesion of {lesion:g} mm2: it has no dose. Give one, or leave it out."
             )
+        check_steady(self.doses)
 
 
 @runtime_checkable
@@ -80,15 +136,18 @@ class Kinetics(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
     amounts: np.ndarray
 
-    def give(self, dose: Dose) -> None: ...
+    def give(self, dose: Dose) -> None:
+        """Set the steady state that the dose asks for, if it does, and add what it brings at once."""
+        ...
 
     def advance(
-        self, start: float, end: float, at: np.ndarray | None = None
+        self, start: float, end: float, at: np.ndarray | None = None, infusions: Sequence[Dose] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance from `start` to `end` (d). Return the curve between them, which drives the model: times,
         values, and slopes per day.
 
         at: the times from `start` to `end` at which the curve is wanted (default: times of its own choice).
+        infusions: those under way, all the time.
         """
         ...
 
@@ -113,44 +172,50 @@ class Plasma:
     @property
     def concentration(self) -> float:
         """The concentration in plasma, ng/mL."""
-        return self.kinetics.free(self.amounts)
+        return self.kinetics.free(self.amounts.tolist())
 
     def give(self, dose: Dose) -> None:
-        amount = dose.amount * NG_PER_MG
-        self.amounts = self.amounts.copy()
-        self.amounts[0 if dose.route == "sc" else 1] += amount
+        """Set the steady state that the dose asks for, if it does, and add what it brings at once."""
+        brought = _brought(dose)
+        if dose.steady_interval:
+            before = trough(self.kinetics, tuple(brought.tolist()), dose.duration, dose.steady_interval)
+            if before is None:
+                raise no_steady_state(dose)
+            self.amounts = np.array(before)
+        if not dose.duration:
+            self.amounts = self.amounts + brought
 
     def advance(
-        self, start: float, end: float, at: np.ndarray | None = None
+        self, start: float, end: float, at: np.ndarray | None = None, infusions: Sequence[Dose] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance from `start` to `end` (d). Return the curve between them: times, concentration in nM, and
         its slope in nM/d.
 
         at: the times from `start` to `end` at which the curve is wanted (default: the solver's own steps).
+        infusions: those under way, all the time.
         """
-        from scipy.integrate import solve_ivp  # here, as it takes a third of a second to load
-
         kinetics = self.kinetics
-        if not self.amounts.any():
-            times = np.array([start, end]) if at is None else at
-            return times, np.zeros(len(times)), np.zeros(len(times))
-        # round-off may leave amounts below zero when a drug is gone, or too small for a product
-        floor = max(1e-12 * np.abs(self.amounts).max(), np.finfo(float).tiny)
-        found = solve_ivp(
-            lambda _, y: kinetics.rates(y),
-            (start, end),
-            self.amounts,
-            method="LSODA",
-            rtol=RTOL,
-            atol=floor,
-            t_eval=at,
-        )
-        values, slopes = (
-            np.array([of(y) for y in found.y.T]) / kinetics.molar_mass
-            for of in (kinetics.free, kinetics.slope)
-        )
-        self.amounts = found.y[:, -1]
-        return found.t, values, slopes
+        infused = sum((_brought(d)[:2] / d.duration for d in infusions), np.zeros(2)).tolist()
+        times, amounts = solve(kinetics, self.amounts, infused, (start, end), at)
+        states: Any = amounts.T
+        values = np.array([kinetics.free(y) for y in states]) / kinetics.molar_mass
+        slopes = np.array([kinetics.slope(y, infused) for y in states]) / kinetics.molar_mass
+        self.amounts = amounts[:, -1]
+        return times, values, slopes
+
+
+def _brought(dose: Dose) -> np.ndarray:
+    """What a dose brings into each compartment, ng/kg."""
+    amount = dose.amount * NG_PER_MG
+    return np.array([amount, 0.0, 0.0, 0.0, 0.0] if dose.route == "sc" else [0.0, amount, 0.0, 0.0, 0.0])
+
+
+def no_steady_state(dose: Dose) -> InputError:
+    return InputError(
+        f"the dose of {dose.agent} at {dose.time:g} d has no steady state (ss): {dose.amount:g} mg/kg every"
+        f" {dose.steady_interval:g} d accumulate without end, or nearly so. Give less or less often, correct"
+        " its elimination, or leave ss out."
+    )
 
 
 def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times: np.ndarray) -> np.ndarray:
@@ -159,18 +224,22 @@ def curve(agent: str, values: Mapping[str, float], doses: Sequence[Dose], times:
     At the time of a dose it is the concentration right after it, also where the two times differ only by
     rounding.
     """
-    plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in doses)]), []
-    left = sorted((d for d in doses if d.agent == agent), key=lambda d: d.time)
     within = SIMULTANEOUS * float(np.max(np.abs(times), initial=0.0))
-    for t in times:
-        while left and left[0].time <= t + within:
-            dose = left.pop(0)
-            if dose.time > now:
-                plasma.advance(now, dose.time)
-                now = dose.time
-            plasma.give(dose)
-        if t > now:
-            plasma.advance(now, float(t))
-            now = float(t)
+    given = [d if d.duration > within else replace(d, duration=0.0) for d in doses if d.agent == agent]
+    plasma, now, out = Plasma(agent, values), min([0.0, *(d.time for d in given)]), []
+    stops = sorted({t for d in given for t in (d.time, d.end)})
+
+    def go_on(now: float, t: float) -> float:
+        if t - now <= within:
+            return now
+        plasma.advance(now, t, infusions=under_way(given, agent, (now + t) / 2))
+        return t
+
+    for t in map(float, times):
+        while stops and stops[0] <= t + within:
+            now = go_on(now, stops[0])
+            for dose in due(given, stops.pop(0)):
+                plasma.give(dose)
+        now = go_on(now, t)
         out.append(plasma.concentration)
     return np.array(out)

@@ -71,9 +71,9 @@ class Pharmacokinetics:
         free = 2 * k * c / (root + excess) if excess > 0 else (root - excess) / 2
         return free * self.molar_mass
 
-    def slope(self, y: Sequence[float] | np.ndarray) -> float:
+    def slope(self, y: Sequence[float] | np.ndarray, infused: Sequence[float] = (0.0, 0.0)) -> float:
         """The slope of the free drug in plasma, ng/(mL d)."""
-        gained = self.rates(y)
+        gained = self.rates(y, infused)
         whole = gained[1] / self.central_volume
         if self.target == 0:
             return whole
@@ -81,14 +81,17 @@ class Pharmacokinetics:
         held = there * self.molar_mass * k / (k + c) ** 2
         return (whole - gained[4] * self.molar_mass * c / (k + c)) / (1 + held)
 
-    def rates(self, y: Sequence[float] | np.ndarray) -> list[float]:
+    def rates(self, y: Sequence[float] | np.ndarray, infused: Sequence[float] = (0.0, 0.0)) -> list[float]:
         """The rates dy/dt of the amounts y in depot, plasma and peripheral volumes, ng/(kg d), and of the
         target in excess of its level without drug, nM/d.
+
+        infused: what infusions bring into depot and plasma, ng/(kg d).
         """
         c = self.free(y)
         absorbed = self.absorption * y[0]
         eliminated = self.clearance * c + self.saturable_elimination * c / (self.saturable_constant + c)
-        out = [-absorbed, self.bioavailability * absorbed - eliminated, 0.0, 0.0, 0.0]
+        gained = self.bioavailability * absorbed + infused[1]
+        out = [infused[0] - absorbed, gained - eliminated, 0.0, 0.0, 0.0]
         if self.target > 0:
             bound = (self.target + y[4]) * c / (self.target_constant * self.molar_mass + c)
             out[1] -= self.complex_loss * bound * self.molar_mass * self.central_volume

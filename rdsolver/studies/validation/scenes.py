@@ -133,7 +133,8 @@ class SceneRunner:
             }
             | parameters,
             "dose": [
-                {"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time} for d in scene.doses
+                {"agent": d.agent, "amount": d.amount, "route": d.route, "at": d.time, "duration": d.duration}
+                for d in scene.doses
             ],
             "change": [_change(c) for c in scene.changes],
             "time": {"end": scene.end, "save": [scene.end]},

@@ -1,6 +1,6 @@
 """A bisphosphonate on bone, which kills osteoclasts; it is the only drug here that binds bone and not RANKL.
 
-    dZ/dt = doses - k_rel Z                    Z in standard doses on bone
+    dZ/dt = doses, infusions - k_rel Z         Z in standard doses on bone
     death of osteoclasts x (1 + E_Z Z/(1 + Z))
 
 The shape is assumed. 10.3389/fbioe.2022.940620 has a fuller one, for alendronate.
@@ -8,8 +8,8 @@ The shape is assumed. 10.3389/fbioe.2022.940620 has a fuller one, for alendronat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from ....utils.lazy import lazy
 from ...base import Observer, Parameter
 from ..component import Component, Conditions, Effect, Effects
+from ..pharmacokinetics import no_steady_state
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
@@ -76,23 +77,45 @@ class OnBone:
     amounts: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def give(self, dose: Dose) -> None:
-        self.amounts = self.amounts + dose.amount / self.values["bisphosphonate_dose"]
+        """Set the steady state that the dose asks for, if it does, and add what it brings at once."""
+        if dose.steady_interval:
+            left = np.exp(-self.release * dose.steady_interval)
+            if left == 1:
+                raise no_steady_state(dose)
+            once = replace(self, amounts=np.zeros(1))
+            once.give(replace(dose, steady_interval=0.0))
+            once.advance(0.0, dose.duration, infusions=(dose,) if dose.duration else ())
+            once.advance(dose.duration, max(dose.duration, dose.steady_interval))
+            self.amounts = once.amounts / (1 - left)  # of all doses before: a geometric sum
+        if not dose.duration:
+            self.amounts = self.amounts + self.standard(dose)
 
     def advance(
-        self, start: float, end: float, at: np.ndarray | None = None
+        self, start: float, end: float, at: np.ndarray | None = None, infusions: Sequence[Dose] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance from `start` to `end` (d). Return the curve between them: times, Z, and its slope in
         1/d.
         """
-        rate = self.values["bisphosphonate_release"]
+        rate = self.release
         times = (
             np.linspace(start, end, 1 + max(1, int(np.ceil((end - start) * rate * KNOTS_PER_LIFE))))
             if at is None
             else at
         )
-        bound = self.amounts[0] * np.exp(-rate * (times - start))
+        infused = sum(self.standard(d) / d.duration for d in infusions)
+        since = times - start
+        stayed = -np.expm1(-rate * since) / rate if rate else since  # of an infusion of one a day
+        bound = self.amounts[0] * np.exp(-rate * since) + infused * stayed
         self.amounts = bound[-1:]
-        return times, bound, -rate * bound
+        return times, bound, infused - rate * bound
+
+    @property
+    def release(self) -> float:
+        return self.values["bisphosphonate_release"]
+
+    def standard(self, dose: Dose) -> float:
+        """The amount of a dose in standard doses."""
+        return dose.amount / self.values["bisphosphonate_dose"]
 
 
 COMPONENT = Bisphosphonate
