@@ -116,7 +116,8 @@ def resolved(config: Tree, section: Section | None = None) -> dict[str, Any]:
         table |= {key: getattr(found, key) for key in ("value", "flux") if key in table}
     tables["time"]["save"] = config.time.saved()
     if config.model.name != "bone":
-        del tables["model"]["preset"]
+        for key in ("preset", "without"):
+            del tables["model"][key]
     for name, table in config.component_tables.items():
         for key in table.idle:
             del tables[name][key]

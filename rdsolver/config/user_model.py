@@ -15,7 +15,7 @@ from .component_tables import TABLES as COMPONENTS
 from .messages import Fault
 from .tree import Tree
 
-MODEL_KEYS = ("name", "preset", "body_weight", "membrane_rankl", "components")
+MODEL_KEYS = ("name", "preset", "body_weight", "from_birth", "membrane_rankl", "components", "without")
 TABLES = ("agent", "dose", "events", *COMPONENTS)
 
 

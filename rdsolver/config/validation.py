@@ -39,6 +39,7 @@ def _switch(part: Component) -> str:
 
 
 COMPONENTS = every()
+STANDARD = tuple(part.name for part in COMPONENTS if part.standard)
 DRUGS = {name: part.label for part in COMPONENTS for name in part.drugs}
 """The drugs that do not bind RANKL, and what they are."""
 _BONE, _BEYOND = ({p.name for p in parameters(tissue=tissue)} for tissue in ("bone", "artery"))
@@ -156,8 +157,9 @@ def _beyond_bone(config: Tree) -> Iterator[Fault]:
     for name in config.model.components:
         if name in NAMES and not component(name).anywhere:
             yield "model.components", f"holds {shown(name)}, which {why}"
-    if "preset" in config.model.model_fields_set:
-        yield "model.preset", why
+    for key in ("preset", "without"):
+        if key in config.model.model_fields_set:
+            yield f"model.{key}", why
     yield from ((c.key("lesion"), why) for c in config.courses if c.table.lesion is not None)
     given = [(c.key("agent"), c.table.agent) for c in config.courses]
     given += [(f"agent.{i}.name", a.name) for i, a in enumerate(config.agent)]
@@ -171,6 +173,17 @@ def _components(config: Tree) -> Iterator[Fault]:
             table = f"has a table of its own. {_switch(component(name)())}" if name in NAMES else ""
             text = table or unknown("component", name, free)
             yield "model.components", f"holds {shown(name)}, which {text}"
+    for name in config.model.without:
+        if name not in STANDARD:
+            yield (
+                "model.without",
+                f"holds {shown(name)}, which {unknown('standard component', name, STANDARD)}",
+            )
+        elif name in config.model.components:
+            yield (
+                "model.without",
+                f"holds {shown(name)}, and model.components too. Leave it out of one of them.",
+            )
 
 
 def _agents(config: Tree) -> Iterator[Fault]:

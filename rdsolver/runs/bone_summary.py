@@ -48,7 +48,7 @@ class BoneSummary:
         if self.problem.from_birth:
             changes = 100 * scenario.bone_changes
             bone = "too" if abs(changes) < 0.05 else f"has none: it changes by {changes:+.1f} % a year"
-            found.append(("from birth", f"cytokines and cells in steady state; bone {bone}"))
+            found.append(("birth", f"cytokines and cells in steady state since then; bone {bone}"))
         came = [
             c.name for c in self.problem.components if c.planted and not {*c.planted} & {*scenario.planted}
         ]

@@ -91,7 +91,7 @@ def test_version():
         (["run"], ["CONFIG"]),
         (["run", "mine.toml", "--fast"], ["--fast"]),
         (["check", "nope.toml"], ["nope.toml", "no such file"]),
-        (["params", "--preset", "rat"], ["rat", "human", "mouse"]),
+        (["params", "--preset", "cat"], ["cat", "human", "mouse", "rat"]),
         (["params", "--agent", "aspirin"], ["aspirin", "rank_fc"]),
         (["example", "nothing"], ["nothing", "rank_fc_section_2d"]),
         (["info", "nowhere.h5"], ["nowhere.h5"]),
@@ -130,7 +130,7 @@ def test_params_shows_every_parameter_with_its_source():
     table = rdsolver("params", "--markdown", "--agent", "rank_fc", "--preset", "mouse").stdout
     assert all(f"| {row.name} |" in table and row.source in table for row in parameters())
     assert "| rank_fc_clearance |" in table
-    assert "| turnover_speed | 0.3 |" in table
+    assert "| turnover_speed | 0.65 |" in table
     assert "rankl_loss" in rdsolver("params").stdout
 
 

@@ -60,16 +60,37 @@ def test_a_config_becomes_a_problem(config):
     assert p.section.grid.thickness == 10.0
     assert p.parameters["rankl_loss"] == 5.0
     assert [a.name for a in p.agents] == ["rank_fc"]
-    assert set(p.parameters) == {row.name for row in parameters(p.agents)}
+    assert [part.name for part in p.components] == ["mineral", "osteocyte_opg"]
+    assert set(p.parameters) == {row.name for row in parameters(p.agents, p.components)}
     assert [(d.agent, d.amount, d.route, d.time) for d in p.doses] == [("rank_fc", 3.0, "sc", 2.0)]
     assert p.save == (0.0, 3.0, 6.0, 9.0, 10.0)
     assert (p.title, p.preset, p.solver.integrator, p.output.fields) == ("small", "human", "auto", None)
 
 
 def test_a_preset_changes_the_defaults_and_the_file_goes_before_it(config):
-    assert load_config(config, ["model.preset=mouse"]).problem().parameters["turnover_speed"] == 0.3
+    assert load_config(config, ["model.preset=mouse"]).problem().parameters["turnover_speed"] == 0.65
     given = ["model.preset=mouse", "model.parameters.turnover_speed=0.1 um/d"]
     assert load_config(config, given).problem().parameters["turnover_speed"] == 0.1
+
+
+def test_a_standard_component_can_be_left_out(config):
+    left = load_config(config, ["model.without=['mineral']"]).problem()
+    assert [part.name for part in left.components] == ["osteocyte_opg"]
+    assert "mineral_at_first" not in left.parameters
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["model.without=['minerals']"], "model.without.*minerals.*Did you mean mineral"),
+        (["model.without=['membrane_rankl']"], "model.without.*membrane_rankl.*mineral, osteocyte_opg"),
+        (["model.without=['mineral']", "model.components=['mineral']"], "model.components too"),
+        (["model.name=artery", "model.without=['mineral']"], "model.without belongs to bone"),
+    ],
+)
+def test_what_is_left_out_must_be_there(config, changes, said):
+    with pytest.raises(InputError, match=said):
+        load_config(config, changes)
 
 
 def test_the_resolved_config_is_a_config_of_the_same_problem(config, tmp_path):
@@ -209,7 +230,7 @@ BAD = {
         ["section.kind", '"trabecula"', "Did you mean trabecular", "image", "slab"],
     ),
     "no kind": (["section={}"], ["section.kind is missing", "trabecular"]),
-    "unknown preset": (["model.preset=rat"], ["model.preset", '"rat"', "human", "mouse"]),
+    "unknown preset": (["model.preset=cat"], ["model.preset", '"cat"', "human", "mouse", "rat"]),
     "unknown drug": (
         ["dose.0.agent=rankfc"],
         ["dose.0.agent", '"rankfc"', "rank_fc", "fc_opg", "denosumab", "soluble_rank", "[[agent]]"],

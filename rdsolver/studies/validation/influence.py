@@ -14,13 +14,13 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from ...config.load import config_from
 from ...errors import RdsolverError
 from ...models.bone.binders import drug
 from ...models.bone.components import every
+from ...models.bone.influence import FILE
 from ...models.bone.parameters import parameters
 from .denosumab import t17, t18, t19
 from .drugs import t3, t4, t5, t10
@@ -32,7 +32,6 @@ from .tumour import t6, t7, t9, t13, t14, t20
 
 STUDIES: Sequence[Study] = (t1, t3, t4, t5, t6, t7, t9, t10, t12, t13, t14, t17, t18, t19, t20, t21, t22)
 AGENTS = ("fc_opg", "rank_fc", "denosumab")
-PAGE = Path(__file__).parents[2] / "models" / "bone" / "influence.json"
 RISE, SHARE = 1.1, 0.05
 SMALL = 640.0  # um, the edge of the section
 
@@ -98,7 +97,7 @@ def main(processes: int = 2) -> None:
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         found = {name: rows for part in pool.map(influence, shares) for name, rows in part.items()}
     lines = (f"  {json.dumps(name)}: {json.dumps(found[name])}" for name in names)
-    PAGE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
