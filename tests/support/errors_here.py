@@ -43,6 +43,7 @@ thickness = "10 um"
 [time]
 end = "10 d"
 """
+BARE = "model.without=['mineral', 'osteocyte_opg']"
 DOSE = 'dose=[{agent="fc_opg", amount="3 mg/kg", at="0 d"}]'
 EVENTS = 'file = "a.csv"\ntime_unit = "h"\namount_unit = "mg/kg"\nagent = "fc_opg"'
 IMAGE = """

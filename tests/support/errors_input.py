@@ -214,6 +214,8 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "agent-taken": lambda h: h.check("agent.0.name=bone", "agent.0.like=rank_fc"),
     "agent-bone-drug": lambda h: h.check("agent.0.name=bisphosphonate", "agent.0.label=x"),
     "component": lambda h: h.check("model.components=['heart']"),
+    "component-without": lambda h: h.check("model.without=['heart']"),
+    "component-both": lambda h: h.check("model.without=['mineral']", "model.components=['mineral']"),
     "component-table": lambda h: h.check("model.components=['tumour']"),
     "parameter-part": lambda h: h.check("model.parameters.fc_opg_kon=900"),
     "parameter-bounds": lambda h: h.check("model.parameters.rankl_diffusivity=-1"),

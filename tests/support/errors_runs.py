@@ -18,6 +18,7 @@ from rdsolver.figures.surface import triangles
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.trabeculae import trabecular
 from rdsolver.images.load import section_from_array
+from rdsolver.models.bone.components.tumour import Tumour
 from rdsolver.models.bone.pharmacokinetics import Dose
 from rdsolver.output.export import export
 from rdsolver.output.layout import Window
@@ -34,6 +35,7 @@ from tests.models.test_observers import watched_decay
 from tests.problem.test_python import REFUSED
 from tests.support.drawn_runs import FLAT
 from tests.support.errors_here import (
+    BARE,
     DOSE,
     FIELDS,
     FULL,
@@ -118,7 +120,12 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "initial-section": lambda h: h.goes_on("section.slab_thickness=40"),
     "initial-lost": lambda h: h.goes_on(),
     "initial-healthy": lambda h: h.goes_on(DOSE, "model.membrane_rankl=true"),
-    "initial-baseline": lambda h: h.goes_on(DOSE, "model.parameters.turnover_speed=0.07"),
+    "initial-older": lambda h: h.goes_on(DOSE, BARE),
+    "initial-calcium": lambda h: h.raised(
+        lambda: Tumour().host(SimpleNamespace(), {}, {"serum_calcium": 2.4})  # pyright: ignore[reportArgumentType]
+    ),
+    "initial-birth": lambda h: h.goes_on(DOSE, "model.from_birth=true"),
+    "initial-baseline": lambda h: h.goes_on(DOSE, BARE, "model.parameters.turnover_speed=0.07"),
     "initial-fields": lambda h: h.own("", "", f"initial.from={h.runs / 'other' / 'run.h5'}"),
     # while it goes on
     "baseline-none": lambda h: h.raised(
