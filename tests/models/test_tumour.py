@@ -12,7 +12,8 @@ from rdsolver.errors import InputError
 from rdsolver.geometry.section import Section
 from rdsolver.geometry.tumour_seeding import Nests
 from rdsolver.models.bone import calcium
-from rdsolver.models.bone.components.tumour import Tumour
+from rdsolver.models.bone.binders import drug
+from rdsolver.models.bone.components.tumour import SerumCalcium, Tumour
 from rdsolver.models.bone.parameters import parameters
 from rdsolver.models.bone.pharmacokinetics import Treatment
 from rdsolver.parallel import device
@@ -237,6 +238,55 @@ def test_a_bisphosphonate_shortens_the_life_of_osteoclasts():
     assert s["bisphosphonate"][-1] == pytest.approx(0.5 ** (60 / 300), rel=1e-3)
     assert s["osteoclast_number"][-1] < 0.6 * s["osteoclast_number"][0]
     assert s["mean_free_rankl"][-1] == pytest.approx(s["mean_free_rankl"][0], rel=0.05)
+
+
+def test_serum_calcium_does_not_depend_on_how_much_healthy_bone_the_section_holds():
+    p = CALCIUM
+    small, large = SerumCalcium(4e-3, p, None), SerumCalcium(1e-3, p, None)  # a crop, and four times as much
+    for host, lost in ((small, 0.02), (large, 0.005)):
+        host.after(0.0, {"bone_volume_fraction": 0.25, "mean_pthrp": 0.0}, p)
+        host.after(5.0, {"bone_volume_fraction": 0.25 - lost, "mean_pthrp": 0.0}, p)
+    assert small.calcium > 2.6
+    assert small.calcium == pytest.approx(large.calcium, rel=1e-9)
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+
+def option(kind: str = "metastasis", agents: tuple[str, ...] = (), **changed: float):
+    """The end of a short run of a tumour of this kind, with these parameters."""
+    rows = parameters(tuple(map(drug, agents)), (Tumour(),))
+    of_kind = {row.name: row.default("human", kind) for row in rows} | changed
+    doses = tuple(Dose(a, 3.0, "sc", t) for a in agents for t in (0.0, 3.5, 7.0, 10.5))
+    p = problem(tumour=NEST, agents=agents, doses=doses, end=14.0, changed=of_kind)
+    simulation, chunks = run(p)
+    return series(chunks), state(simulation)
+
+
+def test_a_tumour_takes_up_opg():
+    (_, plain), (_, hungry) = option(), option(tumour_opg_uptake=300.0)
+    inside = plain["tumour"] > 0.2
+    assert inside.any()
+    assert hungry["opg"][inside].mean() < 0.5 * plain["opg"][inside].mean()
+    assert hungry["rankl"][inside].mean() > 1.1 * plain["rankl"][inside].mean()
+
+
+def test_trail_kills_unless_what_is_made_of_opg_binds_it():
+    grown = {
+        agent: option(agents=(agent,), trail_death=0.3)[0]["tumour_burden"][-1]
+        for agent in ("fc_opg", "denosumab")
+    }
+    free = option(agents=("denosumab",))[0]["tumour_burden"][-1]
+    assert grown["denosumab"] < 0.5 * free
+    assert grown["fc_opg"] > 1.5 * grown["denosumab"]
+
+
+def test_decoys_do_not_prevent_an_osteoblastic_lesion():
+    gains = {
+        agents: option("osteoblastic", agents)[0]["bone_volume_fraction"] for agents in ((), ("fc_opg",))
+    }
+    for gained in gains.values():
+        assert gained[-1] > gained[0] * 1.005
 
 
 # --- RANKL on membranes -------------------------------------------------------------------------------------
