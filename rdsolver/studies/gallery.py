@@ -36,6 +36,7 @@ CHAPTERS = {
     "Tumours in bone": (
         "metastasis_osteolytic",
         "metastasis_tumour_opg",
+        "metastasis_osteoblastic",
         "myeloma",
         "hypercalcaemia",
         "metastasis_block_3d",

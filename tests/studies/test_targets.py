@@ -7,7 +7,7 @@ from rdsolver.config.load import config_from
 from rdsolver.models.bone import cells, matrix
 from rdsolver.problem import Change
 from rdsolver.studies.validation.drugs import FROZEN
-from rdsolver.studies.validation.mechanisms import SWITCHES, as_markdown, table
+from rdsolver.studies.validation.mechanisms import ADDED, SWITCHES, TUMOUR, as_markdown, rebounds, table
 from rdsolver.studies.validation.scenes import Scene, SceneRunner, every
 from rdsolver.studies.validation.tumour import far
 from tests.support.problems import Dose, problem, run, series, square, values
@@ -108,7 +108,7 @@ def test_each_mechanism_switched_off_changes_the_metastasis():
     rows = list(table(SMALL, days=40.0))
     found = {switch.name: figures for switch, figures in rows}
     whole = found.pop("none")
-    assert set(found) == {s.name for s in SWITCHES}
+    assert set(found) == {s.name for s in (*SWITCHES, *TUMOUR, *ADDED)}
     less = {  # of osteoclasts or of tumour, by how much at least
         "differentiation": ("osteoclasts, /mm³", 0.9),
         "survival": ("osteoclasts, /mm³", 0.8),
@@ -123,4 +123,17 @@ def test_each_mechanism_switched_off_changes_the_metastasis():
     for name in ("activation", "chemotaxis", "uncoupling by the tumour"):
         assert found[name]["BV/TV"] > whole["BV/TV"] + 1e-4, name
     assert found["coupling"]["BV/TV"] < whole["BV/TV"] - 1e-4
-    assert as_markdown(rows, 40.0).count("\n| ") == len(SWITCHES) + 3
+    assert as_markdown(rows, 40.0).count("\n| ") == len(found) + 3
+
+
+def test_opg_of_young_osteocytes_makes_the_rebound():
+    """T19, coarse: what the other mechanisms leave of it."""
+    rows = {switch.name: figures for switch, figures in rebounds(SMALL)}
+    peak = "NTX at its most after it, %"
+    assert rows["none"][peak] > 20
+    assert rows["OPG of young osteocytes"][peak] < 5
+    assert rows["(on) osteomorphs"][peak] == pytest.approx(rows["none"][peak], abs=8)
+    assert (
+        rows["supply of precursors"]["NTX before a fifth dose, %"]
+        > rows["none"]["NTX before a fifth dose, %"] + 10
+    )

@@ -50,7 +50,7 @@ AFFINITIES: Mapping[str, Mapping[str, float]] = {
     "RANK tighter": {"opg_K_eff": 1.0, "opg_production": 80.0, "fc_opg_K_eff": 1.0, "rank_fc_K_eff": 0.03},
     "OPG tighter": {"rank_K": 15.0, "rank_fc_K_eff": 10.0},
 }
-"""Sets of constants, nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.02, RANK-Fc 0.1.
+"""Sets of constants, nM. Ours: RANK on cells 0.0293, OPG 0.03, Fc-OPG 0.014, RANK-Fc 0.1.
 
 RANK tighter (Lemaire 2004, Pivonka 2008): OPG and Fc-OPG at 1, RANK-Fc as RANK; OPG production is raised by
 the same factor, so that O0/K_O stays 2. OPG tighter (Nelson 2012): RANK at 500 times OPG's constant, RANK-Fc
