@@ -371,7 +371,7 @@ def test_a_run_goes_on_only_with_what_the_other_one_had(tmp_path):
     simulate(load_config(base, coarse), out=tmp_path / "first").close()
     on = [*coarse, f"initial.from={tmp_path / 'first' / 'run.h5'}"]
     for wrong, said in (
-        (["dose=[]"], "holds bisphosphonate, which this run's model does not have"),
+        (["dose.0.agent=rank_fc"], "holds bisphosphonate, which this run's model does not have"),
         (["model.membrane_rankl=true"], "holds no rankl_membrane, which belongs to the healthy baseline"),
         (["model.preset=mouse"], r"was made with turnover_speed = 0.027, and this run has 0.65"),
     ):

@@ -44,7 +44,7 @@ def test_a_bisphosphonate_is_infused():
     during = (found["time"] > 0.5) & (found["time"] <= 0.75)
     assert found["bisphosphonate"][during] == pytest.approx((found["time"][during] - 0.5) / 0.25, rel=2e-3)
     assert found["bisphosphonate"][found["time"] <= 0.5].max() == 0
-    release = np.log(2) / 150
+    release = np.log(2) / 300
     whole = -np.expm1(-release * 0.25) / (release * 0.25)
     assert found["bisphosphonate"][-1] == pytest.approx(whole * np.exp(-release * 1.25), rel=1e-6)
 

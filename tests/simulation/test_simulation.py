@@ -108,8 +108,8 @@ def test_a_slab_eroded_by_200_um_refills_and_stays_bounded():
     nothing runs away.
     """
     section = slab(Grid((4, 48), (20.0, 20.0), thickness=10.0), thickness=600.0)
-    changes = (Change("rankl_production", 20.0, 0.0, 300.0),)
-    p = problem(section=section, end=900.0, preset="mouse", save=(0.0, 300.0, 900.0), changes=changes)
+    changes = (Change("rankl_production", 20.0, 0.0, 60.0),)
+    p = problem(section=section, end=660.0, preset="mouse", save=(0.0, 60.0, 660.0), changes=changes)
     with device.on("cpu"):
         simulation, steps = Simulation(p, attempts=1), []
         for step in simulation.steps():

@@ -79,7 +79,7 @@ _CELLS = (
     Parameter("precursor_supply_most", 4.5, "1", "supply at most, relative to baseline (1: it ignores RANKL)", "tuned on T12 and T17; that the pool varies: 10.3389/fbioe.2022.886579", "A", 1.0, 100.0, "smax", minimum=1.0),
     Parameter("precursor_loss", 0.0125, "1/d", "loss of precursors", "tuned on T10 and T17: a pool slow enough for what follows denosumab (DECISIONS.md); no lifetime was found", "A", 1e-3, 1.0, "d_P"),
     Parameter("precursor_motility", 432.0, "um^2/d", "random motility of precursors", _BISHOP, "V", 0.0, 1e4, "D_P"),
-    Parameter("precursor_scale", 500.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
+    Parameter("precursor_scale", 640.0, "1/mm^3", "typical density of precursors: tolerances are relative to it", "label counts; geometry", "U/A", 0.1, 1e5, "P0", minimum=1e-9),
     Parameter("osteoclast_death", 0.16, "1/d", "death of osteoclasts at baseline occupancy", _PETERSON, "C", 0.01, 1.0, "d_C"),
     Parameter("survival_most", 3.803, "1", "death without RANK signal, relative to baseline", _PETERSON, "V", 1.0, 10.0, "E0", minimum=1.0),
     Parameter("survival_least", 0.470, "1", "death at full RANK signal, relative to baseline", _PETERSON, "V", 0.0, 1.0, "Em", maximum=1.0),
