@@ -140,6 +140,10 @@ def t19(run_scene: SceneRunner) -> Iterator[Target]:
     )
     text = f"bone mineral gained that is lost in a year {what}"
     yield Target("T19", text, gone, lost, 70, None, "%", "calibration", TUNED)
+
+
+def readings(run_scene: SceneRunner) -> Iterator[Target]:
+    """The same with other readings of the rebound."""
     for name, changed, components in COMPONENTS:
         run = course(run_scene, 60.0, COURSE + YEAR, changed, components)
         peak, _, lost = rebound(run)

@@ -21,7 +21,7 @@ from ...sweep.on_demand import on_demand
 from ...sweep.worker_pool import available_cores
 from ...utils.home import at_home
 from ..verification.results import Curve
-from .denosumab import t16, t17, t18, t19
+from .denosumab import readings, t16, t17, t18, t19
 from .drugs import t3, t4, t5, t10, t11
 from .genotypes import t21, t22
 from .healthy import m3, t0, t1, t2, t12, t15
@@ -32,7 +32,7 @@ from .tumour import t6, t7, t8, t9, t13, t14, t20, t23
 
 STUDIES: Sequence[Study] = (
     *(t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12, t13, t14, t15, t16, t17, t18, t19),
-    *(t20, t21, t22, t23),
+    *(readings, t20, t21, t22, t23),
     *(m3, grids, affinities, rank_fc_constant),
 )
 AHEAD = 2  # number of studies in progress for each run at once
