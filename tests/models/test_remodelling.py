@@ -13,7 +13,7 @@ from rdsolver.models.bone.components.osteocyte_opg import OsteocyteOpg
 from rdsolver.models.bone.components.osteomorphs import Osteomorphs
 from rdsolver.models.bone.pharmacokinetics import Dose
 from tests.models.test_component import conditions, rates
-from tests.support.problems import problem, run, series, state
+from tests.support.problems import problem, run, series, square, state
 
 pytestmark = pytest.mark.usefixtures("double")
 ALL = ("mineral", "osteocyte_opg", "osteomorphs", "membrane_rankl")
@@ -53,6 +53,29 @@ def test_budgets_close_while_a_drug_covers_rankl_on_membranes():
     simulation, _ = run(problem(components=ALL, agents=("denosumab",), doses=doses, end=30.0))
     assert max(abs(b["imbalance"]) for b in simulation.budgets().values()) < 1e-11
     assert state(simulation)["rankl_denosumab"].max() > 0
+
+
+def test_both_integrators_agree_on_all_of_them():
+    doses = (Dose("denosumab", 1.0, "iv", 0.0),)
+    ends = [
+        state(
+            run(
+                problem(
+                    square(8, 60.0),
+                    integrator=i,
+                    tolerance=1e-5,
+                    components=ALL,
+                    agents=("denosumab",),
+                    doses=doses,
+                    end=3.0,
+                )
+            )[0]
+        )
+        for i in ("tr-bdf2", "rkc2")
+    ]
+    for name in ("osteoclasts", "young_osteocytes", "mineral", "osteomorphs", "rankl_membrane", "bone"):
+        scale = np.abs(ends[0][name]).max()
+        np.testing.assert_allclose(ends[1][name], ends[0][name], atol=2e-3 * scale, err_msg=name)
 
 
 def test_opg_falls_when_remodelling_is_suppressed_for_long_and_resorption_then_overshoots():

@@ -288,6 +288,9 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "sensitivity-initial": lambda h: then(
         h.check(), h.cli("sensitivity", "mine.toml", "--set", f"initial.from={h.runs / 'done' / 'run.h5'}")
     ),
+    "sensitivity-birth": lambda h: then(
+        h.check(), h.cli("sensitivity", "mine.toml", "--set", "model.from_birth=true")
+    ),
     "sensitivity-initial-global": lambda h: then(
         h.check(),
         h.cli(

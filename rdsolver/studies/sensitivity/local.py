@@ -140,13 +140,18 @@ def local(
 ) -> Local:
     """The derivatives of the observables with respect to the parameters (names; default: all).
 
-    Raises InputError for a name that is not known, and for a run that continues from another, because its
-    start does not depend on parameters.
+    Raises InputError for a name that is not known, for a run that continues from another, because its start
+    does not depend on parameters, and for one from birth.
     """
     if problem.initial is not None:
         raise InputError(
             "initial: the start of a run that continues another cannot be differentiated. Use a run that"
             " starts from its baseline."
+        )
+    if problem.from_birth:
+        raise InputError(
+            "from_birth: a start from another steady state than the healthy one is not differentiated. Use"
+            " --global, or leave model.from_birth out."
         )
     rows = {row.name: row for row in problem.rows}
     names = [n for n in chosen("--parameters", parameters, list(rows)) if n not in NOT_DIFFERENTIATED]

@@ -28,7 +28,7 @@ else:
     matrix = lazy("rdsolver.models.bone.matrix")
 
 FIELD = "mineral"
-THIN = 1e-6  # bone fraction below which there is no bone whose mineral could be lost
+THIN = 1e-3  # bone fraction to which the loss of mineral is relative where there is less bone
 
 _MINERAL = "Martinez-Reina & Pivonka 2019, 10.1016/j.bone.2019.04.022, as in bone_models"
 
@@ -69,6 +69,9 @@ class Mineral(Component):
     def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
         gain, loss = self._rates(c)
         return {FIELD: (sigma * psi[FIELD] + gain) / (sigma + loss)}
+
+    def bound(self, rest: Number, c: Conditions) -> Number:
+        return jnp.maximum(rest, 2 * jnp.max(self._rates(c)[1]))
 
 
 COMPONENT = Mineral

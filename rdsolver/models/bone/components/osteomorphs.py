@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ....utils.lazy import lazy
 from ...base import Field, Group, Parameter
-from ..component import Component, Conditions, Effects
+from ..component import Component, Conditions
 
 if TYPE_CHECKING:
     import jax.numpy as jnp
@@ -52,10 +52,6 @@ class Osteomorphs(Component):
     def names(self) -> tuple[str, ...]:
         return (FIELD,)
 
-    @property
-    def effects(self) -> Effects:
-        return {}
-
     def _made(self, c: Conditions) -> Cells:
         p = c.p
         starved = jnp.maximum(cells.death(p, c.relative_occupancy) - p["osteoclast_death"], 0)
@@ -73,6 +69,12 @@ class Osteomorphs(Component):
     def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
         rate = self._fusion(c) + c.p["osteomorph_loss"]
         return {FIELD: (sigma * psi[FIELD] + self._made(c)) / (sigma + rate)}
+
+    def bound(self, rest: Number, c: Conditions) -> Number:
+        p = c.p
+        made = p["osteomorph_yield"] * p["osteoclast_death"] * (p["survival_most"] - 1)
+        fused = p["osteomorph_fusion"] * p["differentiation_most"]
+        return rest + 2 * (made + fused + p["osteomorph_loss"])
 
 
 COMPONENT = Osteomorphs
