@@ -48,7 +48,10 @@ class BoneSummary:
         if self.problem.from_birth:
             changes = 100 * scenario.bone_changes
             bone = "too" if abs(changes) < 0.05 else f"has none: it changes by {changes:+.1f} % a year"
-            found.append(("birth", f"cytokines and cells in steady state since then; bone {bone}"))
+            said = (
+                f" and cells in steady state since then; bone {bone}" if self.problem.tissue == "bone" else ""
+            )
+            found.append(("birth", f"cytokines{said or ' in steady state since then'}"))
         came = [
             c.name for c in self.problem.components if c.planted and not {*c.planted} & {*scenario.planted}
         ]

@@ -156,6 +156,10 @@ class BoneScenario:
         """The state in which the run's own parameters have acted since birth: the steady state of cytokines
         and cells at the section's bone.
         """
+        p = system.p
+        for part in self.model.components:  # what is no part of the animal was not there
+            p = p | part.at_baseline(p)
+        system = replace(system, p=p)
         u, cycles = baseline.steady(system, u, self.levels, "steady state from birth")
         self.baseline_cycles += cycles
         u = self.model.balanced(u, system.p, of_section(system.place))

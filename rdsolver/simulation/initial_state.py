@@ -54,12 +54,12 @@ def of_bone(problem: Problem, model_fields: Sequence[Field]) -> InitialState | N
                 f"initial.from: {problem.initial} is damaged: its {wrong[0]} does not fit its grid."
             )
         plasma = {k.removeprefix("plasma_"): v for k, v in state.items() if k.startswith("plasma_")}
-        _check_parts(problem, model_fields, fields, plasma)
         if "settled" not in reference:
             raise InputError(
                 f"initial.from: {problem.initial} was made by an older rdsolver, whose healthy baseline is"
                 " not that of this one. Start a new run."
             )
+        _check_parts(problem, model_fields, fields, plasma)
         return InitialState(
             fields,
             reference,
@@ -118,7 +118,7 @@ def _check_parts(
     if missing := [k for k in healthy if k not in fields]:
         raise InputError(
             f"{where} holds no {', '.join(missing)}, which belongs to the healthy baseline of this run."
-            " Start a new run, or leave it out (model.without)."
+            " Start a new run, or leave a standard component out (model.without)."
         )
     assert p.initial is not None
     with open_run(p.initial) as run:

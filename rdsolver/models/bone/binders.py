@@ -36,8 +36,8 @@ class Binder:
 
     @property
     def binds_trail(self) -> bool:
-        """True for OPG and what is made of it; RANK and antibodies against RANKL do not bind TRAIL (Emery
-        1998, 10.1074/jbc.273.23.14363; Kostenuik 2009, 10.1359/jbmr.081112).
+        """True for OPG and what is made of it (Emery 1998, 10.1074/jbc.273.23.14363). Denosumab does not bind
+        TRAIL (Kostenuik 2009, 10.1359/jbmr.081112), and RANK is taken not to.
         """
         return self.like in ("opg", "native_opg", "fc_opg")
 
@@ -155,8 +155,9 @@ _PLASMA: dict[str, tuple[Pharmacokinetics, str, Mark]] = {
 """The pharmacokinetics of each preset in women and men, with the source and the mark."""
 
 _RODENT = {"fc_opg": _of_half_life(90.0, 57 / 24)}
-"""Those in mice and rats where they are other: a half-life of 57 h, that of another Fc protein that binds
-heparin, follistatin-Fc, in mice (Datta-Mannan 2013, J Pharmacol Exp Ther, table 2); assumed.
+"""Those in mice and rats where they are other, assumed: the half-life of 57 h of another Fc protein that binds
+heparin, follistatin-Fc, in mice (J Pharmacol Exp Ther, table 2 of a study of its mutants). Its clearance there,
+15.9 mL/(h kg), is that of a first phase; with it and one volume the half-life would be 7 h.
 """
 
 _PLASMA_ROWS = (

@@ -166,9 +166,8 @@ class BoneModel(Cytokines):
     ) -> Number:
         """A bound on the eigenvalues of the reaction, 1/d: the largest row sum of |J|."""
         fastest = jnp.maximum(1 / p["formation_delay"], p["osteoclast_death"] * p["survival_most"])
-        own = jnp.maximum(
-            self.signalling_bound(u, p), 2 * (fastest + 2 * p["differentiation"] + p["precursor_loss"])
-        )
+        fusing = p["differentiation_most"] * p["differentiation"]
+        own = jnp.maximum(self.signalling_bound(u, p), 2 * (fastest + fusing + p["precursor_loss"]))
         return self.bound_with_components(own, self.conditions(u, p, place, s, inputs))
 
     # --- transport and the implicit groups ------------------------------------------------------------------

@@ -29,6 +29,7 @@ AT_BASELINE = {
     "surface_cutoff": "defines the bone surface",
     "turnover_speed": "acts through the healthy baseline alone",
     "ntx_background": "belongs to the read-out, not to the tissue",
+    "bsap_background": "belongs to the read-out, not to the tissue",
 }
 """Parameters that cannot change during a run, nor from a run to one that continues from it, each with the
 reason.

@@ -27,7 +27,7 @@ HEALTHY_VOLUNTEERS = {
     "peripheral_clearance_1": 1130 * 24 / WEIGHT,
 }
 """What differs in the healthy volunteers of Choi 2025; the default is that of women with osteoporosis."""
-PHASE_2 = "median, phase 2 (McClung 2006, 10.1056/NEJMoa044459; as digitised in OpenBoneMin)"
+PHASE_2 = "median, phase 2 (McClung 2006, 10.1056/NEJMoa044459; as digitised in OpenBoneMin, months of 28 d)"
 TUNED = (
     *("denosumab_K_eff", "precursor_loss", "precursor_supply_most", "young_osteocyte_opg_share"),
     *("young_osteocyte_life", "formation_basal", "bsap_background", "ntx_background", "turnover_speed"),

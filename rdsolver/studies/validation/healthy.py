@@ -113,7 +113,7 @@ def t12(run_scene: SceneRunner) -> Iterator[Target]:
         ("BV/TV", "bone_volume_fraction", "-84 %", None, -50),
         ("osteoclasts", "osteoclast_number", "TRAP-5b +49 to +84 %", 40, 200),
         ("BSAP", "bsap", "ALP +300 to +400 %", 60, None),
-        ("NTX", "ntx", "eroded surface +79 to +83 %", None, None),
+        ("NTX", "ntx", "not measured; eroded endocortical surface +79 to +83 %", None, None),
     ):
         ours = percent(float(run.relative(series)[-1]))
         cited = f"{published} (Lloyd 2008, 10.1007/s00223-008-9133-6)"

@@ -1,5 +1,7 @@
 """Which targets each parameter moves: every study is run again with one parameter a tenth higher.
 
+What is 0 is switched off and moves nothing.
+
 python -m rdsolver.studies.validation.influence        writes models/bone/influence.json
 
 A parameter moves a target if one of the target's figures changes by more than a twentieth of the width of its
@@ -46,10 +48,15 @@ class Raised:
         self.raised, self.known = raised, known
 
     def __call__(self, tables: dict[str, Any]) -> SceneResult:
-        value = config_from(tables, "scene").values.get(self.raised or "", 0.0)
+        config = config_from(tables, "scene")
+        value = config.values.get(self.raised or "", 0.0)
         if value:
-            model = tables["model"]
-            changed = model["parameters"] | {self.raised: RISE * value}
+            assert self.raised is not None
+            model, most = tables["model"], config.rows[self.raised].maximum
+            # a share that is 1 can only be lowered
+            changed = model["parameters"] | {
+                self.raised: value * RISE if value * RISE <= most else value / RISE
+            }
             tables = tables | {"model": model | {"parameters": changed}}
         key = json.dumps(tables)
         if key not in self.known:
@@ -58,7 +65,7 @@ class Raised:
 
 
 def figures(raised: str | None, known: dict[str, SceneResult]) -> dict[str, Target]:
-    """Every figure, by its text. What cannot be run with the parameter raised is left out."""
+    """Every figure, by its text. A study that cannot be run with the parameter raised is left out."""
     run_scene, found = SceneRunner(True, 1, Raised(raised, known), size=SMALL), {}
     for study in STUDIES:
         try:

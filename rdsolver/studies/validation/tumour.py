@@ -94,7 +94,7 @@ seen.
 
 
 def t8(run_scene: SceneRunner) -> Iterator[Target | Curve]:
-    cited, tuned = "Ryser 2012, 10.1371/journal.pcbi.1002703", tuple(f"{k} of this tumour" for k in RYSER)
+    cited = "Ryser 2012, 10.1371/journal.pcbi.1002703"
 
     def runs(place: Where, **changed: float) -> list[SceneResult]:
         def scene(opg: float) -> Scene:
@@ -110,7 +110,7 @@ def t8(run_scene: SceneRunner) -> Iterator[Target | Curve]:
             f"{name} with tumour OPG, highest over none, {where}",
             f"rises, then falls ({cited})",
         )
-        yield Target("T8", what, published, most, None, None, "%", "prediction", tuned)
+        yield Target("T8", what, published, most, None, None, "%", "prediction")
         yield Target(
             "T8", f"the same at 100 x the host's, {where}", published, end, None, 0.0, "%", "mechanism"
         )

@@ -63,7 +63,8 @@ class Bisphosphonate(Component):
     def bound(self, rest: Number, c: Conditions) -> Number:
         p = c.p
         dying = p["osteoclast_death"] * p["survival_most"] * (1 + p["bisphosphonate_effect"])
-        return jnp.maximum(rest, 2 * (dying + 2 * p["differentiation"] + p["precursor_loss"]))
+        fusing = p["differentiation_most"] * p["differentiation"]
+        return jnp.maximum(rest, 2 * (dying + fusing + p["precursor_loss"]))
 
     def kinetics(self, values: Mapping[str, float]) -> dict[str, Kinetics]:
         return {NAME: OnBone(values)}

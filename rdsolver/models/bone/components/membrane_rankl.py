@@ -89,6 +89,10 @@ class MembraneRankl(Component):
         loss = sigma + c.p["membrane_shedding"] + c.p["membrane_loss"]
         return {"rankl_membrane": (sigma * psi["rankl_membrane"] + self._kept(c)) / loss}
 
+    def bound(self, rest: Number, c: Conditions) -> Number:
+        gone = c.p["membrane_shedding"] + c.p["membrane_loss"]
+        return jnp.maximum(rest, 2 * gone) + 2 * c.p["membrane_shedding"]
+
     def flows(self, c: Conditions) -> dict[str, tuple[Cells, Cells]]:
         lost = c.p["membrane_loss"] * c.u["rankl_membrane"]
         return {"rankl": (jnp.zeros_like(lost), lost)}

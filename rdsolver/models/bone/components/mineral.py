@@ -21,7 +21,7 @@ from ..observers import mean
 if TYPE_CHECKING:
     import jax.numpy as jnp
 
-    from ....operators.array_types import Cells, Fields, Number
+    from ....operators.array_types import Cells, Fields, Number, Truth
     from .. import matrix
 else:
     jnp = lazy("jax.numpy")
@@ -51,12 +51,14 @@ class Mineral(Component):
     healthy = True
     standard = True
 
-    def _rates(self, c: Conditions) -> tuple[Cells, Cells]:
-        """(gain, loss rate): of new mineral 1/d, and of what is there 1/d."""
+    def _rates(self, c: Conditions, moving: Truth | bool = True) -> tuple[Cells, Cells]:
+        """(Gain of mineral, loss rate of what is there), 1/d. moving: False where bone is frozen, as in a
+        steady state: then bone is replaced alone.
+        """
         p, bone, taken = c.p, c.u["bone"], c.process("room_taken", jnp.zeros((), c.place.active.dtype))
         speed = c.place.reference["k_res"] * c.geometry.w
         balance = speed * (c.formation - c.resorption)
-        net = balance * matrix.edge_factor(balance, bone, taken)
+        net = jnp.where(moving, balance * matrix.edge_factor(balance, bone, taken), 0)
         both = speed * jnp.minimum(c.formation, c.resorption)
         gain = p["mineral_at_first"] * (both + jnp.maximum(net, 0)) + bone / p["mineral_maturation"]
         loss = (both + jnp.maximum(-net, 0)) / jnp.maximum(bone, THIN) + 1 / p["mineral_maturation"]
@@ -67,7 +69,7 @@ class Mineral(Component):
         return {FIELD: gain - loss * c.u[FIELD]}
 
     def pointwise(self, group: str, psi: Fields, sigma: Number, c: Conditions) -> Fields:
-        gain, loss = self._rates(c)
+        gain, loss = self._rates(c, sigma > 0)
         return {FIELD: (sigma * psi[FIELD] + gain) / (sigma + loss)}
 
     def bound(self, rest: Number, c: Conditions) -> Number:

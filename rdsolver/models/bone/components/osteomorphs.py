@@ -1,7 +1,7 @@
 """Osteomorphs, dormant daughters of osteoclasts that fuse again when RANKL returns.
 
-    dOm/dt = y_Om d_C (σ(u) - 1)+ C - k_Om r(uⁿ) Om - d_Om Om       from osteoclasts that want of RANKL kills
-    dC/dt  = ... + k_Om r(uⁿ) Om
+    dOm/dt = y_Om d_C (σ(u) - 1)+ C - k_Om r(uⁿ) (1 - C/Cmax)+ Om - d_Om Om       from osteoclasts that want of RANKL kills
+    dC/dt  = ... + k_Om r(uⁿ) (1 - C/Cmax)+ Om
 
 McDonald 2021, 10.1016/j.cell.2021.02.002, gives no rates: the numbers are assumed (docs/model.md).
 """
@@ -59,8 +59,9 @@ class Osteomorphs(Component):
 
     def _fusion(self, c: Conditions) -> Cells:
         p = c.p
+        room = cells.room(p, c.u["osteoclasts"])
         h = cells.hill(c.relative_occupancy, p["differentiation_exponent"])
-        return p["osteomorph_fusion"] * cells.rising(h, p["differentiation_most"])
+        return p["osteomorph_fusion"] * cells.rising(h, p["differentiation_most"]) * room
 
     def reaction(self, c: Conditions) -> Fields:
         back = self._fusion(c) * c.u[FIELD]

@@ -336,10 +336,10 @@ class SerumCalcium:
         return calcium.later(before, days, release, pthrp, p)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"calcium": self.calcium, "bone": self._bone}
+        return {"calcium": self.calcium, "bone": self._bone, "planted": self.planted}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.calcium, self._bone = state["calcium"], state["bone"]
+        self.calcium, self._bone, self.planted = state["calcium"], state["bone"], state["planted"]
 
     def handed_on(self) -> dict[str, float]:
         return {"serum_calcium": self.calcium, "tumour_planted": self.planted}
