@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from ..models.bone.influence import moves
 from ..utils.path_kinds import run_file
 from . import completion
 from .app import load, print_json
@@ -27,7 +26,7 @@ Agents = Annotated[
     ),
 ]
 
-COLUMNS = ("name", "value", "unit", "meaning", "source", "mark", "range", "moves")
+COLUMNS = ("name", "value", "unit", "meaning", "source", "mark", "range")
 
 
 def schema() -> None:
@@ -75,8 +74,7 @@ def params(
     as_json: AsJson = False,
     allow_python: Python = False,
 ) -> None:
-    """List all parameters with value, unit, meaning, source, mark, plausible range, and the targets of
-    `rdsolver validate` that each of them moves.
+    """List all parameters with value, unit, meaning, source, mark and plausible range.
 
     Marks: M = measured, or estimated from measurements, V = published model, C = computed from M or V, A =
     assumption or calibration, U = general knowledge.
@@ -106,14 +104,7 @@ def params(
         found = [(p, p.default(preset, tumour or "")) for p in asked]
     if as_json:
         about = ("name", "unit", "meaning", "source", "mark", "low", "high")
-        print_json(
-            [
-                {"value": value}
-                | {key: getattr(p, key) for key in about}
-                | {"moves": moves().get(p.name, [])}
-                for p, value in found
-            ]
-        )
+        print_json([{"value": value} | {key: getattr(p, key) for key in about} for p, value in found])
         return
     rows = [_row(p, value) for p, value in found]
     if markdown:
@@ -130,8 +121,7 @@ def params(
 
 
 def _row(p: Parameter, value: float) -> tuple[str, ...]:
-    plausible, moved = f"{p.low:g} to {p.high:g}", " ".join(moves().get(p.name, ()))
-    return (p.name, f"{value:.6g}", p.unit, p.meaning, p.source, p.mark, plausible, moved)
+    return (p.name, f"{value:.6g}", p.unit, p.meaning, p.source, p.mark, f"{p.low:g} to {p.high:g}")
 
 
 def _parameters(
