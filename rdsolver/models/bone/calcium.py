@@ -5,11 +5,11 @@
 
 Ca is in mmol/L, and Hm is the mean of PTHrP. What the section loses for each volume of tumour planted in it,
 the patient loses for the tumour load V_T, so that the answer does not depend on how much healthy bone at rest
-the section holds. Healthy bone that a drug or a disease moves counts as if it belonged to the tumour. The bracket is the excretion by the kidneys: filtration less reabsorption. A net release of 0,
-10, 20 and 30 mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. When bone takes up calcium, the uptake falls with
-Ca below its healthy level, because bone cannot take calcium that is not there. Numbers: Peterson & Riggs
-2010, Bone 46:49, as in OpenBoneMin. Serum calcium does not act on the tissue, so it is followed on the host,
-step by step.
+the section holds. Healthy bone that a drug or a disease moves counts as if it belonged to the tumour. The
+bracket is the excretion by the kidneys: filtration less reabsorption. A net release of 0, 10, 20 and 30
+mmol/d gives 2.40, 2.76, 3.09 and 3.40 mmol/L. When bone takes up calcium, the uptake falls with Ca below its
+healthy level, because bone cannot take calcium that is not there. Numbers: Peterson & Riggs 2010, Bone 46:49,
+as in OpenBoneMin. Serum calcium does not act on the tissue, so it is followed on the host, step by step.
 
 This is a proxy without endogenous PTH or calcitriol, so hypocalcaemia cannot be inferred from it.
 """
