@@ -327,7 +327,7 @@ def test_a_config_says_what_it_shows_and_can_be_run(path):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["tumour.radius=5 um"], r"tumour\.radius = 5 um is less than a cell, 20 um"),
+        (["tumour.radius=5 um"], r"tumour\.radius = 5 um is less than a cell, 10 um"),
         (["model.parameters.opg_suppression=2"], r"opg_suppression = 2 is too large\. Allowed: 0 to 1"),
         (
             ['agent=[{name="bisphosphonate", like="rank_fc"}]'],

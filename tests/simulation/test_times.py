@@ -234,7 +234,7 @@ def test_serum_calcium_follows_the_parameters_of_its_step():
     p = problem(end=60.0, tumour=Nests(count=1), changes=(Change("calcium_intake", 2.0, 30.0),))
     scenario = BoneScenario(p, begin=False)
     scenario.hosts = {"tumour": SerumCalcium(p.section.bone_volume_fraction, p.parameters, 2.4)}
-    scenario.hosts["tumour"].load_state({"calcium": 2.4, "bone": 0.3})
+    scenario.hosts["tumour"].load_state({"calcium": 2.4, "bone": 0.3, "planted": 0.3})
     scenario.between(0.0, 30.0)
     scenario.between(30.0, 60.0)
     seen = {"lesion_area": 0.0, "bone_volume_fraction": 0.3, "mean_pthrp": 0.0}

@@ -368,7 +368,7 @@ def ended(path: Path, grid: Grid, model: str, state: dict[str, float], bone: np.
     with RunWriter(
         path, grid, FIELDS, [Series("ntx", "1", "")], active=np.ones(grid.shape, bool), meta=meta
     ) as writer:
-        writer.set_reference({"bone": bone})
+        writer.set_reference({"bone": bone, "settled": 1.0})
         writer.set_state({name: np.full(grid.shape, value) for name, value in state.items()}, {"time": 1.0})
         writer.finish()
 

@@ -120,7 +120,10 @@ CASES: dict[str, Callable[[Here], tuple[str, int]]] = {
     "initial-section": lambda h: h.goes_on("section.slab_thickness=40"),
     "initial-lost": lambda h: h.goes_on(),
     "initial-healthy": lambda h: h.goes_on(DOSE, "model.membrane_rankl=true"),
-    "initial-older": lambda h: h.goes_on(DOSE, BARE, "model.parameters.turnover_speed=0.05"),
+    "initial-older": lambda h: then(
+        path := h.edited(lambda file: file["reference"].pop("settled"), "done"),
+        h.check(f"initial.from={path}", DOSE),
+    ),
     "initial-calcium": lambda h: h.raised(
         lambda: Tumour().host(SimpleNamespace(), {}, {"serum_calcium": 2.4})  # pyright: ignore[reportArgumentType]
     ),
