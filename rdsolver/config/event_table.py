@@ -26,8 +26,8 @@ from .dose_table import DoseTable
 from .messages import Fault
 from .tables import Table
 
-NUMBERS = ("TIME", "AMT", "RATE", "II", "ADDL", "SS", "EVID", "CMT", "ID")
-READ = (*NUMBERS[:-1], "ID", "AGENT", "ROUTE")
+NUMBERS = ("TIME", "AMT", "RATE", "II", "ADDL", "SS", "EVID", "CMT")
+READ = (*NUMBERS, "ID", "AGENT", "ROUTE")
 WITHOUT_DOSE = ("DV", "MDV")
 """Columns of observations, of which nothing is said."""
 OTHER_WORDS = {
@@ -103,7 +103,7 @@ class EventTable(Table):
 
     def _dose(self, line: int, cells: Mapping[str, str]) -> DoseTable | None:
         """The dose of a row; None if it gives none."""
-        found = {name: _number(line, name, cells[name]) for name in NUMBERS[:-1] if cells.get(name)}
+        found = {name: _number(line, name, cells[name]) for name in NUMBERS if cells.get(name)}
         amount, event = found.get("AMT", 0.0), found.get("EVID")
         if event is not None and event not in (0, 1, 2):
             why = "a reset (3, 4) is not possible here" if event in (3, 4) else "it is not known"

@@ -71,6 +71,8 @@ class Composed(Protocol):
     def rankl_production(self, c: Conditions, /) -> Cells: ...
     def resorption(self, c: Conditions, /) -> Cells: ...
     def formation(self, c: Conditions, /) -> Cells: ...
+    def balance(self, c: Conditions, /) -> Cells: ...
+    def room_taken(self, c: Conditions, /) -> Pointwise: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,16 @@ class Conditions:
     def formation(self) -> Cells:
         """Formation β j_ref + (1-β) B^m j_ref^(1-m), 1/mm³; defined in the bone model only."""
         return self.model.formation(self)
+
+    @cached_property
+    def balance(self) -> Cells:
+        """Balance of bone N = k_res w (formation - j), 1/d; defined in the bone model only."""
+        return self.model.balance(self)
+
+    @cached_property
+    def room_taken(self) -> Pointwise:
+        """The share of the volume that is closed to new bone; defined in the bone model only."""
+        return self.model.room_taken(self)
 
     @property
     def surroundings(self) -> Surroundings:

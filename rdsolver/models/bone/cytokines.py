@@ -225,6 +225,12 @@ class Cytokines:
     def formation(self, c: Conditions) -> Cells:
         raise NotImplementedError("there is no bone to form in this tissue")
 
+    def balance(self, c: Conditions) -> Cells:
+        raise NotImplementedError("there is no bone in this tissue")
+
+    def room_taken(self, c: Conditions) -> Pointwise:
+        raise NotImplementedError("there is no bone in this tissue")
+
     def signalling_bound(self, u: Fields, p: Numbers) -> Number:
         """A bound on the eigenvalues of binding and loss, 1/d: the largest row sum of |J|."""
         rankl = jnp.maximum(u["rankl"], 0)

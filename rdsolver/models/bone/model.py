@@ -120,13 +120,9 @@ class BoneModel(Cytokines):
         out["osteoclasts"] = fusion - self._death(c) * u["osteoclasts"]
         for name, before in (("r1", c.resorption), ("r2", u["r1"]), ("formation_signal", u["r2"])):
             out[name] = (before - u[name]) / p["formation_delay"]
-        balance = self._balance(c)
-        out["bone"] = balance * edge_factor(balance, u["bone"], self._room_taken(c))
+        balance = c.balance
+        out["bone"] = balance * edge_factor(balance, u["bone"], c.room_taken)
         return self.with_components(out, c)
-
-    def _room_taken(self, c: Conditions) -> Pointwise:
-        """The share of the volume that is closed to new bone."""
-        return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
 
     def _precursor_supply(self, c: Conditions) -> Cells:
         """Supply of precursors s_P w r(u)."""
@@ -157,7 +153,11 @@ class BoneModel(Cytokines):
         formed = formed_after(c.p, c.u["formation_signal"], reference["j_ref"], reference["jbar"])
         return c.process("formation", formed)
 
-    def _balance(self, c: Conditions) -> Cells:
+    def room_taken(self, c: Conditions) -> Pointwise:
+        """The share of the volume that is closed to new bone."""
+        return c.process("room_taken", jnp.zeros((), c.place.active.dtype))
+
+    def balance(self, c: Conditions) -> Cells:
         """Balance N = k_res w (formation - j), 1/d."""
         return c.place.reference["k_res"] * c.geometry.w * (c.formation - c.resorption)
 
@@ -225,7 +225,7 @@ class BoneModel(Cytokines):
             return owner.pointwise(group, psi, sigma, c)
         if group == "bone":
             step = jnp.where(sigma > 0, 1 / jnp.where(sigma > 0, sigma, 1), 0)
-            return {"bone": moved_bone(self._balance(c), psi["bone"], step, self._room_taken(c))}
+            return {"bone": moved_bone(c.balance, psi["bone"], step, c.room_taken)}
         rate = 1 / p["formation_delay"]
         out, before = {}, c.resorption
         for name in ("r1", "r2", "formation_signal"):

@@ -55,11 +55,9 @@ class Mineral(Component):
         """(Gain of mineral, loss rate of what is there), 1/d. moving: False where bone is frozen, as in a
         steady state: then bone is replaced alone.
         """
-        p, bone, taken = c.p, c.u["bone"], c.process("room_taken", jnp.zeros((), c.place.active.dtype))
-        speed = c.place.reference["k_res"] * c.geometry.w
-        balance = speed * (c.formation - c.resorption)
-        net = jnp.where(moving, balance * matrix.edge_factor(balance, bone, taken), 0)
-        both = speed * jnp.minimum(c.formation, c.resorption)
+        p, bone = c.p, c.u["bone"]
+        net = jnp.where(moving, c.balance * matrix.edge_factor(c.balance, bone, c.room_taken), 0)
+        both = c.place.reference["k_res"] * c.geometry.w * jnp.minimum(c.formation, c.resorption)
         gain = p["mineral_at_first"] * (both + jnp.maximum(net, 0)) + bone / p["mineral_maturation"]
         loss = (both + jnp.maximum(-net, 0)) / jnp.maximum(bone, THIN) + 1 / p["mineral_maturation"]
         return gain, loss
